@@ -1,0 +1,1 @@
+//! Pure decisions: no sockets, processes, disk, environment or wall clock.

@@ -1,0 +1,1 @@
+//! Fixture upstreams and misbehaving peers, for tests and benchmarks only.
