@@ -1,0 +1,40 @@
+//! JSON-RPC messages as spans of the received bytes.
+//!
+//! A message is scanned once, from front to back: the scan proves that it is JSON, bounds its depth and notes
+//! where the few members lie that a gateway must look at. Everything else stays as it was received;
+//! forwarding splices new bytes around it ([`Edits`]). Nothing here decodes a number or a string that is only
+//! passed on, so `1e400`, `1.0`, odd ids, key order and unknown members survive.
+
+mod edit;
+mod error;
+mod fields;
+mod lines;
+mod message;
+mod recover;
+mod scan;
+mod sse;
+
+pub use edit::{Edits, line_safe, open_object};
+pub use error::{Fault, FaultKind};
+pub use fields::Field;
+pub use lines::{Line, Lines};
+pub use message::{Kind, Message, is_batch, split_batch};
+pub use recover::recover_id;
+pub use scan::{ScanError, Scanner, Span, decode_string, encode_string};
+pub use sse::{Event, SseDecoder, SseError, encode_event};
+
+/// Bounds on one message, so that no peer can make us hold or walk without end.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Nesting of arrays and objects, counted from the envelope.
+    pub max_depth: u16,
+    /// Messages in one JSON-RPC batch.
+    pub max_batch: usize,
+}
+
+impl Default for Limits {
+    /// 128 levels is what serde_json and with it most peers read; 1,000 messages bound the work of one POST.
+    fn default() -> Self {
+        Self { max_depth: 128, max_batch: 1_000 }
+    }
+}
