@@ -1,0 +1,142 @@
+//! Connections to MCP servers, and the vocabulary that they share.
+//!
+//! A [`Connection`] is one live conversation with a replica. It carries many calls at once. It moves messages and
+//! knows nothing of what they mean: handshake, era and names are the business of the layers above.
+
+mod inbox;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use aqe_core::envelope::Message;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+pub use inbox::{Inbox, Overflow};
+
+/// A boxed future, for the few asynchronous methods behind `dyn`.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A message on its way to an upstream.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The complete JSON-RPC message, without a raw line break. A request carries an id from
+    /// [`Connection::next_id`].
+    pub bytes: Bytes,
+    /// Its method; empty for a response. Modern HTTP sends it as `Mcp-Method`.
+    pub method: String,
+    /// What modern HTTP sends as `Mcp-Name`: `params.name`, `params.uri` or `params.taskId`, unencoded.
+    pub name: Option<String>,
+    /// Further HTTP headers of this message, such as `Mcp-Param-*`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Whose call it is, so that messages without a reference to a call can be attributed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallTag {
+    /// The client conversation that the call came from; calls of equal owners share one client.
+    pub owner: u64,
+    /// Whether the caller asked for log messages of this call.
+    pub wants_log: bool,
+}
+
+/// What an upstream sends for one call, in order. The last item is [`Item::Answer`] or [`Item::Failed`].
+#[derive(Debug)]
+pub enum Item {
+    /// Progress, a log message or any other notification of this call.
+    Notification(Message),
+    /// A request of the server to the client during this call (legacy era only).
+    Request(Message),
+    /// The response or error response.
+    Answer(Message),
+    /// There will be no answer.
+    Failed(CallError),
+}
+
+/// Why a call got no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The request never left; sending it again is safe.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// The server no longer knows the session (HTTP 404); it has not looked at the request.
+    #[error("the server has lost the session")]
+    SessionLost,
+    /// The connection ended while the call was open.
+    #[error("connection closed: {0}")]
+    Closed(String),
+    /// An answer came that is not a JSON-RPC response, breaks a limit, or cannot be the one asked for.
+    #[error("malformed answer: {0}")]
+    Malformed(String),
+    /// An HTTP status that carries no JSON-RPC message.
+    #[error("HTTP status {status}{}", .detail.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
+    Http {
+        /// The status code.
+        status: u16,
+        /// `Retry-After` in seconds, where the server sent one.
+        retry_after_s: Option<u64>,
+        /// The first bytes of the body as text, if it was text.
+        detail: Option<String>,
+    },
+    /// The client reads too slowly and the call's buffer is full.
+    #[error("the client does not read what the upstream sends: {0}")]
+    Overflow(#[from] Overflow),
+}
+
+/// A call that was sent. Dropping it before its last item cancels it at the upstream.
+pub trait PendingCall: Send {
+    /// The next item; must not be polled after the last one.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Item>;
+}
+
+/// Awaits the next item of a call.
+pub fn next_item(call: &mut dyn PendingCall) -> impl Future<Output = Item> + Send {
+    std::future::poll_fn(move |cx| call.poll_next(cx))
+}
+
+/// Where a connection reports what belongs to no call. Called from the connection's reader: must not block.
+pub trait Events: Send + Sync {
+    /// A notification or request that the connection cannot attribute to a call by itself.
+    fn unsolicited(&self, message: Message);
+    /// The connection has ended; every open call has been failed. Reported once, unless we closed it.
+    fn closed(&self, reason: &str);
+}
+
+/// What the handshake has settled, told to the connection so that it can frame what it sends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The value of `MCP-Protocol-Version`.
+    pub protocol_version: String,
+    /// Whether the peer is of the modern era: stateless, no session, no GET stream, `Mcp-*` headers.
+    pub modern: bool,
+}
+
+/// One live conversation with a replica, carrying many calls at once.
+pub trait Connection: Send + Sync + fmt::Debug {
+    /// An id that no other request on this connection has. It serves as progress token too.
+    fn next_id(&self) -> u64;
+
+    /// Sends a request (whose id is `id`) and returns its pending answer.
+    fn call(self: Arc<Self>, id: u64, out: Outgoing, tag: CallTag) -> Box<dyn PendingCall>;
+
+    /// Sends a notification or a response; resolves when it has been handed over to the peer's transport.
+    fn send(&self, out: Outgoing) -> BoxFuture<'_, Result<(), CallError>>;
+
+    /// Tells the connection what was negotiated. For a legacy HTTP session this opens the GET stream.
+    fn negotiated(self: Arc<Self>, negotiated: Negotiated);
+
+    /// The calls in flight: id and tag.
+    fn in_flight(&self) -> Vec<(u64, CallTag)>;
+
+    /// Hands an item to the call `id`; gives it back if no such call is open.
+    fn deliver(&self, id: u64, item: Item) -> Result<(), Item>;
+
+    /// Whether it still takes calls.
+    fn is_open(&self) -> bool;
+
+    /// Ends the conversation: open calls fail with `reason`; a child is stopped and reaped, a session deleted.
+    fn close(&self, reason: &str) -> BoxFuture<'_, ()>;
+}
