@@ -71,7 +71,7 @@ impl Message {
 /// # Errors
 /// If the text is not one JSON object.
 pub fn open_object(raw: &[u8]) -> Result<Vec<(String, &[u8])>, super::ScanError> {
-    let mut scanner = super::Scanner::new(raw, u16::MAX)?;
+    let mut scanner = super::Scanner::new(raw, super::MAX_FRAGMENT_DEPTH)?;
     let mut members = Vec::new();
     scanner.object(|scanner, key| {
         let key = String::from_utf8_lossy(key).into_owned();
