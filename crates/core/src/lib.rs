@@ -1,1 +1,2 @@
 //! Pure decisions: no sockets, processes, disk, environment or wall clock.
+pub mod registry;
