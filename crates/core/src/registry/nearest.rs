@@ -4,6 +4,9 @@
 //! lie together, and a bag of letters per name rules out most without looking at them. And by equality without
 //! separators, without vowels and without the upstream's prefix, through tables computed beforehand.
 
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+
 use super::config::FuzzyRule;
 use super::lookup::Variant;
 use super::naming::MAX_SHOWN_NAME;
@@ -50,6 +53,8 @@ pub(super) struct NearestNames {
     without_separators: NameTable,
     without_vowels: NameTable,
     without_prefix: NameTable,
+    /// Every word of every name, in lower case.
+    words: HashSet<Box<[u8]>, RandomState>,
 }
 
 /// All names of one length, in lower case, one after the other.
@@ -68,6 +73,7 @@ impl NearestNames {
             without_separators: NameTable::with_capacity(names.len()),
             without_vowels: NameTable::with_capacity(names.len()),
             without_prefix: NameTable::default(),
+            words: HashSet::default(),
         };
         index.buckets.resize_with(MAX_SHOWN_NAME + 1, Bucket::default);
         for (id, (shown, after_prefix)) in names.enumerate() {
@@ -78,6 +84,9 @@ impl NearestNames {
             bucket.ids.push(id);
             index.without_separators.add(&separators_removed(&lower), id);
             index.without_vowels.add(&vowels_removed(&lower), id);
+            for word in words(shown) {
+                index.words.get_or_insert_with(word.as_slice(), |word| word.into());
+            }
             if let Some(after_prefix) = after_prefix {
                 index.without_prefix.add(&folded(after_prefix), id);
             }
@@ -108,7 +117,14 @@ impl NearestNames {
             best.edits <= rule.max_edits()
                 && best.similarity >= rule.threshold()
                 && lead.runner_up >= best.edits.saturating_add(rule.margin())
+                && (best.variant != Variant::Spelling || self.has_unknown_word(name))
         })
+    }
+
+    /// Whether some word of `name` is in no tool's name. A name of known words alone, such as `get_issues` beside
+    /// `get_issue` and `list_issues`, is rather that of a tool that is not here than a misspelling.
+    fn has_unknown_word(&self, name: &str) -> bool {
+        words(name).any(|word| !self.words.contains(word.as_slice()))
     }
 
     /// The tools most like `name`, most alike first, in list order where alike; only those that `accept` lets pass.
@@ -265,8 +281,30 @@ fn folded(name: &str) -> Vec<u8> {
     name.chars().map(|char| if char.is_ascii() { char.to_ascii_lowercase() as u8 } else { FOREIGN }).collect()
 }
 
+/// The words of a name in lower case: what stands between separators, and from a capital letter that follows a small
+/// one.
+fn words(name: &str) -> impl Iterator<Item = Vec<u8>> {
+    let mut rest = name;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches(is_separator);
+        let mut small_before = false;
+        let end = rest.find(|char: char| {
+            let starts_anew = is_separator(char) || small_before && char.is_ascii_uppercase();
+            small_before = char.is_ascii_lowercase();
+            starts_anew
+        });
+        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after;
+        (!word.is_empty()).then(|| folded(word))
+    })
+}
+
+fn is_separator(char: char) -> bool {
+    matches!(char, '-' | '_' | '.')
+}
+
 fn separators_removed(folded: &[u8]) -> Vec<u8> {
-    folded.iter().copied().filter(|byte| !matches!(byte, b'-' | b'_' | b'.')).collect()
+    folded.iter().copied().filter(|&byte| !is_separator(char::from(byte))).collect()
 }
 
 fn vowels_removed(folded: &[u8]) -> Vec<u8> {

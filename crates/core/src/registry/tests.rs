@@ -2,6 +2,7 @@
 
 mod naming;
 mod near_names;
+mod public_names;
 mod snapshots;
 
 use std::time::SystemTime;
