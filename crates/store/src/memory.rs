@@ -106,6 +106,8 @@ pub struct Stored {
     pub id: EntryId,
     /// The version that was written.
     pub version: u64,
+    /// When the entry was first written.
+    pub created: UnixMillis,
     /// From when it is absent again (inherited, where a merge did not set it).
     pub expires: Option<UnixMillis>,
 }

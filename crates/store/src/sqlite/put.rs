@@ -15,6 +15,7 @@ use crate::{StoreError, UnixMillis};
 struct Head {
     id: i64,
     latest: u64,
+    created: UnixMillis,
     is_live: bool,
 }
 
@@ -59,7 +60,8 @@ pub(super) fn put(connection: &Connection, put: &Put) -> Result<Stored, Fault> {
     let dropped = if head.is_some() { drop_versions_before(connection, id, oldest_kept)? } else { 0 };
     let new_entries = u32::from(head.is_none());
     account(connection, put.now, namespace, (new_entries, added, dropped))?;
-    Ok(Stored { id: EntryId(id), version, expires: attributes.expires })
+    let created = head.map_or(put.now, |head| head.created);
+    Ok(Stored { id: EntryId(id), version, created, expires: attributes.expires })
 }
 
 /// The namespace's row, made if there is none.
@@ -86,10 +88,11 @@ fn namespace(connection: &Connection, put: &Put) -> Result<i64, Fault> {
 
 fn head(connection: &Connection, namespace: i64, put: &Put) -> Result<Option<Head>, Fault> {
     let head = connection
-        .prepare_cached("SELECT id, version, expires FROM entry WHERE namespace = ?1 AND key = ?2")?
+        .prepare_cached("SELECT id, version, created, expires FROM entry WHERE namespace = ?1 AND key = ?2")?
         .query_row((namespace, &put.key), |row| {
-            let expires: Option<UnixMillis> = row.get(2)?;
-            Ok(Head { id: row.get(0)?, latest: row.get(1)?, is_live: expires.is_none_or(|at| at > put.now) })
+            let expires: Option<UnixMillis> = row.get(3)?;
+            let is_live = expires.is_none_or(|at| at > put.now);
+            Ok(Head { id: row.get(0)?, latest: row.get(1)?, created: row.get(2)?, is_live })
         })
         .optional()?;
     Ok(head)
