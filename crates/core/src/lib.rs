@@ -7,6 +7,6 @@
 //! - [`revision`]: the MCP revisions and their two eras.
 
 pub mod envelope;
-
+pub mod inprocess;
 pub mod registry;
 pub mod revision;
