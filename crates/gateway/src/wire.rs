@@ -34,3 +34,11 @@ pub fn notification(method: &str, params: Option<&str>) -> Bytes {
         None => format!(r#"{{"jsonrpc":"2.0","method":"{method}"}}"#).into(),
     }
 }
+
+/// A JSON-RPC batch of complete messages.
+pub fn batch(messages: &[Bytes]) -> Bytes {
+    let mut out = vec![b'['];
+    out.extend_from_slice(&messages.join(&b","[..]));
+    out.push(b']');
+    out.into()
+}

@@ -3,7 +3,10 @@
 //! A [`Connection`] is one live conversation with a replica. It carries many calls at once. It moves messages and
 //! knows nothing of what they mean: handshake, era and names are the business of the layers above.
 
+pub mod handshake;
 mod inbox;
+pub mod manifest;
+mod supervisor;
 
 use std::fmt;
 use std::future::Future;
@@ -16,6 +19,8 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 pub use inbox::{Inbox, Overflow};
+pub use manifest::{ListKind, Manifest};
+pub use supervisor::{Hooks, Live, Status, Unavailable, Upstream, supervise};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

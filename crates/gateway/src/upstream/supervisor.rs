@@ -26,6 +26,8 @@ const REFRESH_PAUSE: Duration = Duration::from_millis(100);
 pub trait Hooks: Send + Sync {
     /// The manifest was fetched, in whole or these lists of it; the server announced a change if `announced`.
     fn manifest(&self, upstream: &Arc<Upstream>, lists: &[ListKind], announced: bool);
+    /// A connection could not be opened.
+    fn failed(&self, upstream: &Arc<Upstream>);
     /// A message that belongs to no call.
     fn unsolicited(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, message: Message);
     /// A new connection is open; subscriptions must be made again.
@@ -183,6 +185,10 @@ impl Upstream {
                 let pause = doubled.min(MAX_BACKOFF).mul_f64(0.5 + fastrand::f64() / 2.0);
                 attempts.not_before = Some(Instant::now() + pause);
                 attempts.last_error = Some(reason.clone());
+                drop(attempts);
+                if let Some(hooks) = self.hooks.upgrade() {
+                    hooks.failed(self);
+                }
                 Err(Unavailable { reason, retry_in: Some(pause) })
             }
         }
@@ -292,6 +298,21 @@ impl Upstream {
         }
         drop(stale);
         self.refresh.notify_one();
+    }
+
+    /// Fetches one list and waits for it.
+    pub async fn refresh_now(self: &Arc<Self>, kind: ListKind) {
+        let (Some(live), Some(known)) = (self.current(), self.manifest()) else { return };
+        let Ok(entries) = manifest::fetch_list(&live.connection, &known, kind).await else { return };
+        if **known.list(kind) == entries[..] {
+            return;
+        }
+        let mut manifest = Manifest::clone(&known);
+        manifest.lists[kind as usize] = entries.into();
+        self.manifest.store(Some(Arc::new(manifest)));
+        if let Some(hooks) = self.hooks.upgrade() {
+            hooks.manifest(self, &[kind], false);
+        }
     }
 
     /// The server says that lists have changed.
