@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use http::uri::{Authority, Scheme};
@@ -14,9 +15,6 @@ use super::secret::{Expanded, Secret};
 use super::section::{Context, Spot};
 use super::server::port_is_sound;
 use super::tree::Span;
-
-/// Most arguments or variables of one child, and headers of one URL.
-const MAX_ITEMS: usize = 1000;
 
 /// Headers that the gateway writes itself, beside all that begin with `mcp-`.
 const OWN_HEADERS: &[&str] = &[
@@ -67,12 +65,19 @@ impl Child {
 }
 
 /// A server behind a URL.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpServer {
     /// The URL, checked: http or https, with a host, without credentials or fragment.
     pub url: Expanded,
     /// Headers to send with every request; lower-case names.
     pub headers: Vec<(String, Secret)>,
+}
+
+impl fmt::Debug for HttpServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The query of the URL may hold a key.
+        f.debug_struct("HttpServer").field("url", &self.shown_url()).field("headers", &self.headers).finish()
+    }
 }
 
 impl HttpServer {
@@ -120,12 +125,9 @@ impl Draft<'_> {
 
     fn child(&self, cx: &Context<'_>, command: &Spot<&str>) -> Option<Child> {
         let program = program(cx, command);
-        let args = limited(cx, "args", &self.args)
-            .iter()
-            .filter_map(|arg| cx.expand("args", arg.value, &arg.at))
-            .collect();
+        let args = self.args.iter().filter_map(|arg| cx.expand("args", arg.value, &arg.at)).collect();
         let mut env = BTreeMap::new();
-        for (name, value) in limited(cx, "env", &self.env) {
+        for (name, value) in &self.env {
             if name.value.is_empty() || name.value.contains(['=', '\0']) {
                 let message = format!("\"env\": \"{}\" cannot name a variable", clip(name.value));
                 cx.fault(&name.at, message);
@@ -147,7 +149,7 @@ impl Draft<'_> {
             Some((expanded, in_clear))
         });
         let mut headers: Vec<(String, Secret)> = Vec::new();
-        for (name, value) in limited(cx, "headers", &self.headers) {
+        for (name, value) in &self.headers {
             match header(cx, name, value) {
                 Some((name, _)) if headers.iter().any(|(known, _)| *known == name) => {
                     cx.fault(&value.at, format!("\"headers\": {name} is given twice"));
@@ -162,30 +164,6 @@ impl Draft<'_> {
             cx.note(Severity::Warning, &url.at, advice);
         }
         Some(HttpServer { url: expanded, headers })
-    }
-}
-
-/// Refuses a list that no program needs; what is over the limit is not read.
-fn limited<'l, T: HasPlace>(cx: &Context<'_>, key: &str, items: &'l [T]) -> &'l [T] {
-    if let Some(first_over) = items.get(MAX_ITEMS) {
-        cx.fault(first_over.span(), format!("\"{key}\" holds more than {MAX_ITEMS} entries"));
-    }
-    &items[..items.len().min(MAX_ITEMS)]
-}
-
-trait HasPlace {
-    fn span(&self) -> &Span;
-}
-
-impl<T> HasPlace for Spot<T> {
-    fn span(&self) -> &Span {
-        &self.at
-    }
-}
-
-impl<T, U> HasPlace for (Spot<T>, U) {
-    fn span(&self) -> &Span {
-        &self.0.at
     }
 }
 

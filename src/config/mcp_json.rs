@@ -57,7 +57,7 @@ pub(super) fn read(
             cx.fault(&list.node.at, format!("\"{}\" must be an object; found {found}", list.key));
             continue;
         };
-        for entry in entries {
+        for entry in &entries[..cx.limit(&list.key, &list.key_at, entries.len())] {
             if is_taken(&entry.key) || upstreams.iter().any(|u| u.name.eq_ignore_ascii_case(&entry.key)) {
                 let message = format!("\"{}\" is left out: another server has that name", clip(&entry.key));
                 cx.note(Severity::Info, &entry.key_at, message);
@@ -212,7 +212,7 @@ fn texts<'t>(cx: &Context<'_>, entry: &'t Entry) -> Vec<Spot<&'t str>> {
     let mut texts = Vec::new();
     match &entry.node.value {
         Value::List(items) => {
-            for item in items {
+            for item in &items[..cx.limit(&entry.key, &entry.node.at, items.len())] {
                 match &item.value {
                     Value::Text(text) => texts.push(Spot { value: text.as_str(), at: item.at.clone() }),
                     _ => wrong(cx, entry, "a list of strings only"),
@@ -229,7 +229,7 @@ fn pairs<'t>(cx: &Context<'_>, entry: &'t Entry) -> Vec<(Spot<&'t str>, Spot<&'t
     let mut pairs = Vec::new();
     match &entry.node.value {
         Value::Table(entries) => {
-            for pair in entries {
+            for pair in &entries[..cx.limit(&entry.key, &entry.node.at, entries.len())] {
                 let name = Spot { value: pair.key.as_str(), at: pair.key_at.clone() };
                 pairs.extend(text(cx, pair).map(|value| (name, value)));
             }
@@ -266,5 +266,8 @@ fn usable_name(name: &str, separator: &str, is_used: &dyn Fn(&str) -> bool) -> S
         trimmed(&base, MAX_NAME - suffix.len()) + &suffix
     });
     // An endless supply of names against a bounded number of servers: one is always free.
-    std::iter::once(base.clone()).chain(numbered).find(|n| !is_used(n)).unwrap_or(base)
+    std::iter::once(base.clone())
+        .chain(numbered)
+        .find(|n| !is_used(n) && !n.contains(separator))
+        .unwrap_or(base)
 }

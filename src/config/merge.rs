@@ -1,7 +1,7 @@
 //! Puts the files and the command line together: defaults, then our file, then the agents' files, which
 //! only add upstreams, then flags.
 
-use super::env::Dialect;
+use super::env::{Dialect, clip};
 use super::file::{File, SourceKind};
 use super::keys::{Group, SectionKeys};
 use super::place::{Place, Sink};
@@ -58,7 +58,10 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let (mut root, syntax) = from_toml(text);
     if !syntax.is_empty() {
         for (at, message) in syntax {
-            cx.fault(&at.unwrap_or(0..0), message);
+            let at = at.unwrap_or(0..0);
+            let is_duplicate = message == "duplicate key";
+            let key = text.get(at.clone()).filter(|_| is_duplicate).map(|k| format!(" \"{}\"", clip(k)));
+            cx.fault(&at, message + &key.unwrap_or_default());
         }
         // What a parser makes of a broken file would only raise more faults, and false ones.
         root = Node { value: Value::Table(Vec::new()), at: 0..0 };
@@ -69,7 +72,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     request.flags.apply(&mut server);
     let registry = Registry::read(&root.group(&REGISTRY, &registry::KEYS));
     let store = Store::read(&root.group(&STORE, &store::KEYS));
-    let upstreams = root.tables(&UPSTREAM).iter().filter_map(|node| {
+    let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
         let section = Section::open(cx, &upstream::KEYS, Some(node));
         Upstream::read(&section, &server)
     });

@@ -131,6 +131,11 @@ impl Sink {
         self.faults.borrow().len() >= MAX_FAULTS
     }
 
+    /// Whether further notes would be dropped.
+    pub(super) fn is_full_of_notes(&self) -> bool {
+        self.notes.borrow().len() >= MAX_NOTES
+    }
+
     /// The faults in the order in which a reader meets them, how many more there are, and the notes.
     pub(super) fn finish(self) -> (Vec<Fault>, usize, Vec<Note>) {
         let mut faults = self.faults.into_inner();

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-
 /// A value that is never shown: a token, a header's value, a child's environment variable.
 ///
 /// It has no `Display`, its `Debug` shows three stars, and it cannot be serialised.
@@ -57,11 +55,5 @@ impl Expanded {
 impl fmt::Debug for Expanded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.written, f)
-    }
-}
-
-impl Serialize for Expanded {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.written)
     }
 }

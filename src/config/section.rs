@@ -9,8 +9,12 @@ use super::keys::{
     Choice, Flag, Group, Int, Key, Map, OptInt, Real, SectionKeys, Text, Texts, one_of, whole_number,
 };
 use super::place::{Place, Severity, Sink};
+use super::reference::SECTIONS;
 use super::secret::Expanded;
 use super::tree::{Entry, Node, Span, Value};
+
+/// Most entries of a list or table whose entries the user chooses: upstreams, arguments, variables.
+const MAX_ENTRIES: usize = 1000;
 
 /// One file in the course of being read.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +52,17 @@ impl Context<'_> {
     }
 
     pub(super) fn note(&self, severity: Severity, at: &Span, message: impl Into<String>) {
-        self.sink.note(severity, Some(self.place(at)), message.into());
+        if !self.sink.is_full_of_notes() {
+            self.sink.note(severity, Some(self.place(at)), message.into());
+        }
+    }
+
+    /// How many of `count` entries to read: all, or, with a fault, as many as anybody needs.
+    pub(super) fn limit(&self, key: &str, at: &Span, count: usize) -> usize {
+        if count > MAX_ENTRIES {
+            self.fault(at, format!("\"{key}\" has {count} entries; {MAX_ENTRIES} are allowed"));
+        }
+        count.min(MAX_ENTRIES)
     }
 
     /// Replaces `${…}` in `text`.
@@ -234,8 +248,9 @@ impl<'t, 'c> Section<'t, 'c> {
             self.wrong_type(key, node);
             return Vec::new();
         };
-        let mut texts = Vec::with_capacity(items.len());
-        for item in items {
+        let limit = self.cx.limit(key.name(), &node.at, items.len());
+        let mut texts = Vec::with_capacity(limit);
+        for item in &items[..limit] {
             match &item.value {
                 Value::Text(text) => texts.push(Spot { value: text.as_str(), at: item.at.clone() }),
                 other => self.cx.fault(
@@ -251,7 +266,7 @@ impl<'t, 'c> Section<'t, 'c> {
     pub(super) fn map(&self, key: &Map) -> &'t [Entry] {
         let Some(entry) = self.find(key) else { return &[] };
         if let Value::Table(entries) = &entry.node.value {
-            return entries;
+            return &entries[..self.cx.limit(key.name, &entry.key_at, entries.len())];
         }
         self.wrong_type(key, &entry.node);
         &[]
@@ -313,17 +328,24 @@ impl<'t, 'c> Section<'t, 'c> {
     }
 
     /// The tables that are written `[[key]]`.
-    pub(super) fn tables(&self, key: &Group) -> &'t [Node] {
-        let Some(entry) = self.find(key) else { return &[] };
-        match &entry.node.value {
-            Value::List(nodes) => nodes,
-            other => {
-                let found = describe(other, false);
-                let message = format!("\"{0}\" is written [[{0}]], once for each; found {found}", key.name);
-                self.cx.fault(&entry.key_at, message);
-                &[]
-            }
+    pub(super) fn tables(&self, key: &Group) -> Vec<&'t Node> {
+        let Some(entry) = self.find(key) else { return Vec::new() };
+        let wrong = |at: &Span, value: &Value| {
+            let found = describe(value, false);
+            let message = format!("\"{0}\" is written [[{0}]], once for each; found {found}", key.name);
+            self.cx.fault(at, message);
+        };
+        let Value::List(nodes) = &entry.node.value else {
+            wrong(&entry.key_at, &entry.node.value);
+            return Vec::new();
+        };
+        let limit = self.cx.limit(key.name, &entry.key_at, nodes.len());
+        let (tables, others): (Vec<_>, Vec<_>) =
+            nodes[..limit].iter().partition(|node| matches!(node.value, Value::Table(_)));
+        for node in others {
+            wrong(&node.at, &node.value);
         }
+        tables
     }
 
     /// A table within this one.
@@ -334,24 +356,26 @@ impl<'t, 'c> Section<'t, 'c> {
 
 /// The message for a key that does not exist.
 fn unknown_key(cx: &Context<'_>, keys: &SectionKeys, key: &str) -> String {
-    let mut message = format!("unknown key \"{}\"", clip(key));
+    let is_top = keys.path.is_empty();
+    let kind = if is_top { "section or key" } else { "key" };
+    let mut message = format!("unknown {kind} \"{}\"", clip(key));
     if cx.sink.is_full() {
         return message;
     }
+    let home = SECTIONS.iter().find(|s| s.keys.iter().any(|k| k.name() == key));
     if let Some(near) = nearest(key, keys.keys.iter().map(|k| k.name())) {
         let _ = write!(message, "; did you mean \"{near}\"?");
-    } else if let Some(home) =
-        super::reference::SECTIONS.iter().find(|s| s.keys.iter().any(|k| k.name() == key))
-    {
-        let _ = write!(message, " in {}; it belongs to {}", keys.heading(), home.heading());
-    } else if keys.path.is_empty() {
+    } else if let Some(home) = home {
+        let here = if is_top { "at the top".to_owned() } else { format!("in {}", keys.heading()) };
+        let _ = write!(message, " {here}; it belongs to {}", home.heading());
+    } else if is_top {
         let _ = write!(message, "; the sections are {}", headings());
     }
     message
 }
 
 fn headings() -> String {
-    let top = super::reference::SECTIONS.iter().filter(|s| !s.path.contains('.'));
+    let top = SECTIONS.iter().filter(|s| !s.path.contains('.'));
     top.map(|s| s.heading()).collect::<Vec<_>>().join(", ")
 }
 

@@ -285,7 +285,7 @@ impl Server {
             worker_threads: section.opt_int(&WORKER_THREADS).map(|n| n as usize),
             builtin: section.flag(&BUILTIN),
             page_size: section.opt_int(&PAGE_SIZE).map(|n| n as usize),
-            inherit_env: variable_names(section, &INHERIT_ENV),
+            inherit_env: inherited(section, &INHERIT_ENV),
         }
     }
 }
@@ -296,7 +296,7 @@ fn default_listen() -> SocketAddr {
 
 fn listen(section: &Section<'_, '_>) -> Option<SocketAddr> {
     let Spot { value, at } = section.text(&LISTEN)?;
-    parse_listen(value).map_err(|fault| section.cx.fault(&at, format!("\"listen\" {fault}"))).ok()
+    parse_listen(value).map_err(|fault| section.cx.fault(&at, format!("\"listen\": {fault}"))).ok()
 }
 
 /// Reads an address to listen on: `127.0.0.1:8765`, `[::1]:0` or `localhost:8765`.
@@ -368,14 +368,20 @@ pub(super) fn idle_timeout(section: &Section<'_, '_>, key: &OptInt, request_ms: 
     Some(Duration::from_millis(idle))
 }
 
-pub(super) fn variable_names(section: &Section<'_, '_>, key: &Texts) -> Vec<String> {
-    checked(section, key, |name| {
+/// Reads the variables that children inherit, and says which of them are not there.
+pub(super) fn inherited(section: &Section<'_, '_>, key: &Texts) -> Vec<String> {
+    let names = checked(section, key, |name| {
         if is_variable_name(name) {
             Ok(name.to_owned())
         } else {
             Err("is not the name of an environment variable".to_owned())
         }
-    })
+    });
+    let at = section.key_at(key.name).unwrap_or_default();
+    for name in names.iter().filter(|name| section.cx.env.get(name).is_none()) {
+        section.cx.note(Severity::Info, &at, format!("\"{}\": {name} is not set", key.name));
+    }
+    names
 }
 
 /// Reads a list whose every item must pass a check; the check may normalise it.

@@ -7,10 +7,10 @@ use super::endpoint::{Draft, Endpoint};
 use super::env::clip;
 use super::glob::Glob;
 use super::keys::{Choice, Flag, Group, Int, Map, OptInt, SectionKeys, Text, Texts};
-use super::place::{Place, Severity};
+use super::place::Place;
 use super::registry::{CATEGORY, is_category, is_name_character};
 use super::section::{Section, Spot};
-use super::server::{DAY_MS, REQUEST_TIMEOUT_MS, Server, checked, idle_timeout, variable_names};
+use super::server::{DAY_MS, REQUEST_TIMEOUT_MS, Server, checked, idle_timeout, inherited};
 
 /// Longest name, so that at least half of a tool's 64 characters are left for its own name.
 pub(super) const MAX_NAME: usize = 32;
@@ -310,8 +310,7 @@ fn category(section: &Section<'_, '_>) -> Option<String> {
 fn endpoint(section: &Section<'_, '_>, server: &Server) -> Option<Endpoint> {
     let command = section.text(&COMMAND);
     let url = section.text(&URL);
-    let own = variable_names(section, &INHERIT_ENV);
-    warn_of_unset(section, &own);
+    let own = inherited(section, &INHERIT_ENV);
     let draft = Draft {
         args: section.texts(&ARGS),
         env: section.text_map(&ENV),
@@ -342,13 +341,4 @@ fn endpoint(section: &Section<'_, '_>, server: &Server) -> Option<Endpoint> {
         return None;
     }
     draft.finish(&section.cx, &section.at)
-}
-
-/// Says which variables a child was to inherit that are not there.
-pub(super) fn warn_of_unset(section: &Section<'_, '_>, names: &[String]) {
-    for name in names.iter().filter(|name| section.cx.env.get(name).is_none()) {
-        if let Some(at) = section.key_at("inherit_env") {
-            section.cx.note(Severity::Info, &at, format!("\"inherit_env\": {name} is not set"));
-        }
-    }
 }

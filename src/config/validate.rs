@@ -7,16 +7,10 @@ use super::Config;
 use super::place::{Place, Severity, Sink};
 use super::server::Transport;
 
-/// Most upstreams; each is a process or a connection.
-const MAX_UPSTREAMS: usize = 1000;
-
 /// Checks a configuration as a whole; `listen` is where the listening address was given, if anywhere.
 pub(super) fn validate(config: &Config, listen: Option<Place>, sink: &Sink) {
     check_listener(config, listen, sink);
     check_names(config, sink);
-    if let Some(first_over) = config.upstreams.get(MAX_UPSTREAMS) {
-        sink.fault(first_over.place.clone(), format!("there are more than {MAX_UPSTREAMS} upstreams"));
-    }
     if !config.server.builtin && config.upstreams.iter().all(|u| !u.enabled) {
         let message = "nothing to serve: no upstream is enabled and the built-in tools are off";
         sink.note(Severity::Warning, None, message.to_owned());
@@ -27,6 +21,8 @@ pub(super) fn validate(config: &Config, listen: Option<Place>, sink: &Sink) {
 fn check_listener(config: &Config, listen: Option<Place>, sink: &Sink) {
     let server = &config.server;
     let ip = server.listen.ip();
+    // The default address is a loopback one: any other was given somewhere.
+    let Some(place) = listen else { return };
     if ip.is_loopback() || server.transport == Transport::Stdio {
         return;
     }
@@ -35,14 +31,14 @@ fn check_listener(config: &Config, listen: Option<Place>, sink: &Sink) {
             "listening on {ip}, beyond loopback, needs authentication: set \"bearer_token\" in [server], or \
              listen on 127.0.0.1"
         );
-        sink.fault(listen.clone().unwrap_or_else(|| Place::whole("listen")), message);
+        sink.fault(place.clone(), message);
     }
     if ip.is_unspecified() && server.allowed_hosts.is_empty() {
         let message = format!(
             "listening on {ip} with no \"allowed_hosts\": requests to any other name than a loopback one \
              will be refused"
         );
-        sink.note(Severity::Warning, listen, message);
+        sink.note(Severity::Warning, Some(place), message);
     }
 }
 
