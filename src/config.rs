@@ -2,7 +2,8 @@
 //!
 //! [`load`] reads them all and gives either a [`Config`], complete and checked, or every fault that it
 //! found with file, line and column. What may stand in the file is declared key by key in the modules of
-//! the sections; `docs/reference/config.md` is printed from those declarations by [`reference`].
+//! the sections; `docs/reference/config.md` is printed from those declarations by
+//! [`mod@reference`].
 //!
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
@@ -11,6 +12,7 @@
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
+pub mod address;
 pub mod endpoint;
 pub mod env;
 pub mod file;
@@ -27,6 +29,7 @@ pub mod secret;
 mod section;
 pub mod server;
 pub mod store;
+mod suggest;
 #[cfg(test)]
 mod tests;
 mod tree;

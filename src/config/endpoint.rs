@@ -5,15 +5,15 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Uri};
 
+use super::address::{is_loopback, port_is_sound};
 use super::env::{Environment, clip};
 use super::paths;
 use super::place::Severity;
 use super::secret::{Expanded, Secret};
 use super::section::{Context, Spot};
-use super::server::port_is_sound;
 use super::tree::Span;
 
 /// Headers that the gateway writes itself, beside all that begin with `mcp-`.
@@ -44,7 +44,9 @@ pub enum Endpoint {
 #[derive(Clone, Debug)]
 pub struct Child {
     /// The program: an absolute path, or a name to look up in `PATH`.
-    pub program: Expanded,
+    pub program: PathBuf,
+    /// The program as the file has it.
+    pub command: String,
     /// Its arguments.
     pub args: Vec<Expanded>,
     /// The folder that it starts in; `None`: that of the gateway.
@@ -139,7 +141,14 @@ impl Draft<'_> {
             let expanded = cx.expand("cwd", cwd.value, &cwd.at)?;
             paths::resolve(cx, "cwd", expanded.value(), &cwd.at)
         });
-        Some(Child { program: program?, args, cwd, env, inherit_env: self.inherit_env.clone() })
+        Some(Child {
+            program: program?,
+            command: command.value.to_owned(),
+            args,
+            cwd,
+            env,
+            inherit_env: self.inherit_env.clone(),
+        })
     }
 
     fn http(&self, cx: &Context<'_>, url: &Spot<&str>) -> Option<HttpServer> {
@@ -169,7 +178,7 @@ impl Draft<'_> {
 
 /// Reads the program. A path is made absolute, for what a relative one means to a child that starts in
 /// another folder differs between systems.
-fn program(cx: &Context<'_>, command: &Spot<&str>) -> Option<Expanded> {
+fn program(cx: &Context<'_>, command: &Spot<&str>) -> Option<PathBuf> {
     let expanded = cx.expand("command", command.value, &command.at)?;
     let value = expanded.value();
     if value.trim().is_empty() {
@@ -185,15 +194,8 @@ fn program(cx: &Context<'_>, command: &Spot<&str>) -> Option<Expanded> {
         cx.fault(&command.at, message);
         return None;
     }
-    if value.starts_with("~/") {
-        let path = paths::resolve(cx, "command", value, &command.at)?;
-        return Some(Expanded::new(path.display().to_string(), expanded.written().to_owned()));
-    }
-    if Path::new(value).components().count() > 1 {
-        let path = paths::join(cx.folder, Path::new(value));
-        return Some(Expanded::new(path.display().to_string(), expanded.written().to_owned()));
-    }
-    Some(expanded)
+    let is_path = value.starts_with("~/") || Path::new(value).components().count() > 1;
+    if is_path { paths::resolve(cx, "command", value, &command.at) } else { Some(PathBuf::from(value)) }
 }
 
 /// Checks a URL; says whether it goes unencrypted to another machine.
@@ -219,13 +221,6 @@ fn check_url(url: &str) -> Result<bool, &'static str> {
         return Err("has a port that is not a number from 0 to 65535");
     }
     Ok(plain && !is_loopback(authority))
-}
-
-/// Whether a host is this machine, by its name alone.
-pub(super) fn is_loopback(authority: &Authority) -> bool {
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn header(cx: &Context<'_>, name: &Spot<&str>, value: &Spot<&str>) -> Option<(String, Secret)> {

@@ -5,9 +5,11 @@
 //! server that cannot be used here is left out with a warning, and keys that mean nothing here are named
 //! in a note; only a file that cannot be read as such is a fault.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::endpoint::{Draft, Endpoint, is_loopback};
+use super::address::is_loopback;
+use super::endpoint::{Draft, Endpoint};
 use super::env::clip;
 use super::place::{Severity, Sink};
 use super::section::{Context, Spot, describe};
@@ -30,59 +32,67 @@ pub(super) fn base_folder(path: &Path) -> PathBuf {
     }
 }
 
-/// Reads the servers of one file. `is_taken` tells which names other files have.
+/// Reads the servers of one file; `names` are those that are in use, and get the new ones.
 pub(super) fn read(
     cx: Context<'_>,
     root: &Node,
     server: &Server,
     separator: &str,
-    is_taken: &dyn Fn(&str) -> bool,
+    names: &mut Names,
 ) -> Vec<Upstream> {
     let Value::Table(entries) = &root.value else {
         cx.fault(&root.at, format!("the file must hold an object; found {}", describe(&root.value, false)));
         return Vec::new();
     };
-    let (servers, others): (Vec<&Entry>, Vec<&Entry>) =
+    let (lists, others): (Vec<&Entry>, Vec<&Entry>) =
         entries.iter().partition(|e| e.key == "mcpServers" || e.key == "servers");
-    if servers.is_empty() {
-        cx.fault(&root.at, "the file has neither \"mcpServers\" nor \"servers\"");
-        return Vec::new();
+    if lists.is_empty() {
+        let message = "no servers: the file has neither \"mcpServers\" nor \"servers\"";
+        cx.note(Severity::Warning, &root.at, message);
     }
     let ignored = others.iter().map(|e| e.key.as_str()).filter(|key| !SILENT.contains(key));
     note_ignored(&cx, root, "", ignored);
     let mut upstreams: Vec<Upstream> = Vec::new();
-    for list in servers {
+    let mut written: HashSet<&str> = HashSet::new();
+    for list in lists {
         let Value::Table(entries) = &list.node.value else {
             let found = describe(&list.node.value, false);
             cx.fault(&list.node.at, format!("\"{}\" must be an object; found {found}", list.key));
             continue;
         };
         for entry in &entries[..cx.limit(&list.key, &list.key_at, entries.len())] {
-            if is_taken(&entry.key) || upstreams.iter().any(|u| u.name.eq_ignore_ascii_case(&entry.key)) {
+            if names.has(&entry.key) || !written.insert(&entry.key) {
                 let message = format!("\"{}\" is left out: another server has that name", clip(&entry.key));
                 cx.note(Severity::Info, &entry.key_at, message);
-                continue;
+            } else if let Some(upstream) = one(cx, entry, server, separator, names) {
+                names.add(&upstream.name);
+                upstreams.push(upstream);
             }
-            let is_used =
-                |name: &str| is_taken(name) || upstreams.iter().any(|u| u.name.eq_ignore_ascii_case(name));
-            upstreams.extend(one(cx, entry, server, separator, &is_used));
         }
     }
     upstreams
 }
 
+/// The names that are in use, without regard to case.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashSet<String>);
+
+impl Names {
+    fn has(&self, name: &str) -> bool {
+        self.0.contains(&name.to_ascii_lowercase())
+    }
+
+    pub(super) fn add(&mut self, name: &str) {
+        self.0.insert(name.to_ascii_lowercase());
+    }
+}
+
 /// Reads one server; what would be a fault elsewhere leaves it out.
-fn one(
-    cx: Context<'_>,
-    entry: &Entry,
-    server: &Server,
-    separator: &str,
-    is_used: &dyn Fn(&str) -> bool,
-) -> Option<Upstream> {
+fn one(cx: Context<'_>, entry: &Entry, server: &Server, separator: &str, names: &Names) -> Option<Upstream> {
     let sink = Sink::default();
     let draft = draft(Context { sink: &sink, ..cx }, entry, server);
     let upstream = draft.map(|(endpoint, enabled)| {
-        let name = usable_name(&entry.key, separator, is_used);
+        let name = usable_name(&entry.key, separator, names);
         let mut upstream = Upstream::new(name, cx.place(&entry.key_at), endpoint, server);
         upstream.enabled = enabled;
         upstream
@@ -241,8 +251,8 @@ fn pairs<'t>(cx: &Context<'_>, entry: &'t Entry) -> Vec<(Spot<&'t str>, Spot<&'t
 }
 
 /// The name itself where it may be one here, else the nearest that may and that nobody has.
-fn usable_name(name: &str, separator: &str, is_used: &dyn Fn(&str) -> bool) -> String {
-    if is_name(name) && !name.contains(separator) && !is_used(name) {
+fn usable_name(name: &str, separator: &str, names: &Names) -> String {
+    if is_name(name) && !name.contains(separator) && !names.has(name) {
         return name.to_owned();
     }
     let filler = if separator.chars().all(|c| c == '-') { "_" } else { "-" };
@@ -268,6 +278,6 @@ fn usable_name(name: &str, separator: &str, is_used: &dyn Fn(&str) -> bool) -> S
     // An endless supply of names against a bounded number of servers: one is always free.
     std::iter::once(base.clone())
         .chain(numbered)
-        .find(|n| !is_used(n) && !n.contains(separator))
+        .find(|n| !names.has(n) && !n.contains(separator))
         .unwrap_or(base)
 }

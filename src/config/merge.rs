@@ -96,7 +96,10 @@ fn add_json(config: &mut Config, file: &File, request: &Request, sink: &Sink) {
         Ok(root) => root,
         Err((at, message)) => return cx.fault(&at.unwrap_or(0..0), message),
     };
-    let is_taken = |name: &str| config.upstreams.iter().any(|u| u.name.eq_ignore_ascii_case(name));
-    let added = mcp_json::read(cx, &root, &config.server, &config.registry.separator, &is_taken);
+    let mut names = mcp_json::Names::default();
+    for upstream in &config.upstreams {
+        names.add(&upstream.name);
+    }
+    let added = mcp_json::read(cx, &root, &config.server, &config.registry.separator, &mut names);
     config.upstreams.extend(added);
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::endpoint::Endpoint;
 use super::file::Source;
 use super::place::{Fault, Note, Place};
+use super::secret::Expanded;
 use super::upstream::Upstream;
 use super::{Faults, Loaded};
 
@@ -44,8 +45,9 @@ impl From<&Upstream> for UpstreamLine {
     fn from(upstream: &Upstream) -> Self {
         let (target, masked) = match &upstream.endpoint {
             Endpoint::Child(child) => {
-                let words = std::iter::once(&child.program).chain(&child.args);
-                let target = words.map(|w| quoted(w.written())).collect::<Vec<_>>().join(" ");
+                let args = child.args.iter().map(Expanded::written);
+                let words = std::iter::once(child.command.as_str()).chain(args);
+                let target = words.map(quoted).collect::<Vec<_>>().join(" ");
                 (target, child.env.keys().map(|name| format!("{name}=***")).collect())
             }
             Endpoint::Http(http) => {

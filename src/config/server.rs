@@ -1,9 +1,10 @@
 //! `[server]`: what clients meet.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::address::{DEFAULT_PORT, check_host, check_origin, parse_listen};
 use super::env::{clip, is_variable_name};
 use super::keys::{Choice, Flag, Int, OptInt, SectionKeys, Text, Texts, one_of};
 use super::paths;
@@ -16,9 +17,6 @@ const MIB: u64 = 1024 * KIB;
 const GIB: u64 = 1024 * MIB;
 /// Longest time limit; whoever wants none is better served by a day than by an overflow.
 pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-
-/// The port that `listen` means when nothing else is said.
-pub const DEFAULT_PORT: u16 = 8765;
 
 /// Which transports the server offers to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,26 +297,6 @@ fn listen(section: &Section<'_, '_>) -> Option<SocketAddr> {
     parse_listen(value).map_err(|fault| section.cx.fault(&at, format!("\"listen\": {fault}"))).ok()
 }
 
-/// Reads an address to listen on: `127.0.0.1:8765`, `[::1]:0` or `localhost:8765`.
-///
-/// Names other than `localhost` are refused: they would have to be looked up, and what a name means may
-/// change behind the user's back.
-pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(address) = text.parse() {
-        return Ok(address);
-    }
-    if let Some(port) = text.strip_prefix("localhost:").and_then(|p| p.parse().ok()) {
-        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-    }
-    let shown = clip(text);
-    Err(match (text.parse::<IpAddr>(), text.trim_start_matches(':').parse::<u16>()) {
-        (Ok(IpAddr::V6(_)), _) => format!("\"{shown}\" lacks a port: write \"[{shown}]:{DEFAULT_PORT}\""),
-        (Ok(_), _) => format!("\"{shown}\" lacks a port: write \"{shown}:{DEFAULT_PORT}\""),
-        (_, Ok(port)) => format!("\"{shown}\" lacks an address: write \"127.0.0.1:{port}\""),
-        _ => format!("\"{shown}\" is not an address and port such as \"127.0.0.1:{DEFAULT_PORT}\""),
-    })
-}
-
 fn unix_socket(section: &Section<'_, '_>) -> Option<PathBuf> {
     /// Room for a path in `sockaddr_un`, without its final NUL: 108 bytes on Linux, 104 elsewhere.
     const LONGEST: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
@@ -398,38 +376,4 @@ pub(super) fn checked<T>(
             check(value).map_err(report).ok()
         })
         .collect()
-}
-
-fn check_host(host: &str) -> Result<String, String> {
-    let example = "must be a host, or host:port, such as \"mcp.example.org\"";
-    if host.contains('*') {
-        return Err("must be one host; patterns are not supported".to_owned());
-    }
-    match host.parse::<http::uri::Authority>() {
-        Ok(authority) if !host.contains('@') && port_is_sound(&authority) && !authority.host().is_empty() => {
-            Ok(host.to_lowercase())
-        }
-        _ => Err(example.to_owned()),
-    }
-}
-
-/// Whether what stands after the host is nothing or a port.
-pub(super) fn port_is_sound(authority: &http::uri::Authority) -> bool {
-    match authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, rest)| rest) {
-        rest if rest == authority.host() => true,
-        rest => {
-            rest.strip_prefix(authority.host()).is_some_and(|p| p.len() > 1) && authority.port_u16().is_some()
-        }
-    }
-}
-
-fn check_origin(origin: &str) -> Result<String, String> {
-    let example = "must be an origin such as \"https://app.example.org\", without a path";
-    let Some((scheme, host)) = origin.split_once("://") else { return Err(example.to_owned()) };
-    let scheme_is_sound = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    match check_host(host) {
-        Ok(_) if scheme_is_sound => Ok(origin.to_lowercase()),
-        _ => Err(example.to_owned()),
-    }
 }

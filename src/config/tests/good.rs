@@ -81,7 +81,7 @@ fn every_key_of_a_full_file_arrives() {
         files.tools.admits("read_file") && !files.tools.admits("read_secret") && !files.tools.admits("x")
     );
     let command = child(files);
-    assert_eq!(command.program.value(), "/project/bin/server");
+    assert_eq!(command.program, Path::new("/project/bin/server"));
     assert_eq!(
         command.args.iter().map(Expanded::value).collect::<Vec<_>>(),
         ["--root", "/home/ann/x", "${raw}"]

@@ -59,7 +59,7 @@ fn a_file_of_vs_code_with_comments_and_editor_variables_is_read_as_it_is() {
     let a = &loaded.config.upstreams[0];
     assert_eq!(args(a), ["0123456789abcdef", "/home/ann/x"]);
     let Endpoint::Child(child) = &a.endpoint else { panic!("a child") };
-    assert_eq!(child.program.value(), "/project/bin/a");
+    assert_eq!(child.program, Path::new("/project/bin/a"));
     assert_eq!(child.cwd.as_deref(), Some(Path::new("/project/sub")));
     assert_eq!(
         notes(&loaded),
@@ -195,7 +195,6 @@ fn a_file_that_is_none_of_these_is_a_fault_with_its_place() {
     for (text, expected) in [
         ("", ".mcp.json:1:1: the file is empty"),
         ("[]", ".mcp.json:1:1: the file must hold an object; found a list"),
-        ("{\"x\": 1}", ".mcp.json:1:1: the file has neither \"mcpServers\" nor \"servers\""),
         ("{\"mcpServers\": []}", ".mcp.json:1:16: \"mcpServers\" must be an object; found a list"),
         (
             "{\"mcpServers\": {\n\"a\": {\"command\" \"x\"}}}",
@@ -209,6 +208,21 @@ fn a_file_that_is_none_of_these_is_a_fault_with_its_place() {
     ] {
         assert_eq!(lines(&json(text, None).unwrap_err()), [expected], "{text}");
     }
+}
+
+#[test]
+fn a_file_without_servers_is_only_a_warning() {
+    let expected = ".mcp.json:1:1: warning: no servers: the file has neither \"mcpServers\" nor \"servers\"";
+    assert_eq!(notes(&json("{}", None).unwrap()), [expected]);
+    assert_eq!(notes(&json("{\"mcpServers\": {}}", None).unwrap()), [""; 0]);
+}
+
+#[test]
+fn of_two_servers_with_one_name_the_first_is_served() {
+    let text = r#"{"mcpServers": {"a": {"command": "x"}, "a": {"command": "y"}}, "servers": {"A": {"command": "z"}}}"#;
+    let loaded = json(text, None).unwrap();
+    assert_eq!(served(&loaded), ["a x"]);
+    assert_eq!(notes(&loaded)[1], ".mcp.json:1:76: note: \"A\" is left out: another server has that name");
 }
 
 #[test]
