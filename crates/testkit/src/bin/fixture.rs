@@ -80,5 +80,6 @@ async fn serve_http(listen: SocketAddr, until_stdin_ends: bool, options: Options
         });
     }
     writeln!(io::stdout().lock(), "listening http://{address}{}", http::PATH)?;
-    http::serve(listener, options, shutdown).await
+    http::serve(listener, options, shutdown).await;
+    Ok(())
 }
