@@ -179,7 +179,7 @@ impl NearestNames {
 
     /// Only for a name that itself has no vowels: one that has is a word, not an abbreviation.
     fn equal_but_for_vowels(&self, query: &Query) -> impl Iterator<Item = Candidate> {
-        let is_short_form = query.len() >= MIN_CONSONANTS && !query.text.iter().any(is_vowel);
+        let is_short_form = query.len() >= MIN_CONSONANTS && !query.text.iter().any(|&byte| is_vowel(byte));
         let table = is_short_form.then_some(&self.without_vowels);
         let ids = table.into_iter().flat_map(|table| table.all(&query.text));
         ids.map(|id| Candidate::in_form(id, Variant::Vowels))
@@ -308,10 +308,10 @@ fn separators_removed(folded: &[u8]) -> Vec<u8> {
 }
 
 fn vowels_removed(folded: &[u8]) -> Vec<u8> {
-    folded.iter().copied().filter(|byte| !is_vowel(byte)).collect()
+    folded.iter().copied().filter(|&byte| !is_vowel(byte)).collect()
 }
 
-fn is_vowel(byte: &u8) -> bool {
+fn is_vowel(byte: u8) -> bool {
     matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u')
 }
 
