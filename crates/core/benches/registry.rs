@@ -106,7 +106,7 @@ fn build(c: &mut Criterion) {
         let (names, _) = sample(10_000, 0, SEED);
         let manifest = manifest(&names);
         group.bench_function(BenchmarkId::new(kind, 10_000), |b| {
-            b.iter(|| {
+            b.iter_with_large_drop(|| {
                 SnapshotBuilder::new(config(index))
                     .upstream(black_box(&manifest))
                     .build(SystemTime::UNIX_EPOCH)

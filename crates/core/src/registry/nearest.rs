@@ -17,6 +17,8 @@ use super::table::NameTable;
 const MAX_QUERY: usize = 2 * MAX_SHOWN_NAME;
 /// Least length of a name without vowels that stands for a tool: shorter ones stand for too many words.
 const MIN_CONSONANTS: usize = 5;
+/// Similarity from which names are searched for first: mostly enough are found, at a tenth of the cost.
+const LIKELY: f64 = 0.75;
 /// Least similarity of a suggestion: below, more than half of the letters differ.
 const MIN_SUGGESTED: f64 = 0.5;
 /// Stands for any character that names do not have.
@@ -130,25 +132,34 @@ impl NearestNames {
     /// The tools most like `name`, most alike first, in list order where alike; only those that `accept` lets pass.
     pub(super) fn ranked(&self, name: &str, count: usize, accept: impl FnMut(u32) -> bool) -> Vec<Candidate> {
         let Some(query) = Query::new(name) else { return Vec::new() };
-        let mut top = Top { best: Vec::new(), count, accept };
+        let mut top = Top { best: Vec::new(), count, least: LIKELY, accept };
         let equal = self.equal_but_for_separators(&query).chain(self.equal_but_for_vowels(&query));
         for candidate in equal.chain(self.equal_but_for_prefix(&query)) {
             top.offer(candidate);
         }
-        // Names of the same length first: the sooner good ones are found, the more of the others are ruled out.
-        for difference in 0..=MAX_QUERY {
-            let lengths = [query.len().checked_sub(difference), query.len().checked_add(difference)];
-            for len in lengths.into_iter().take(if difference == 0 { 1 } else { 2 }).flatten() {
-                let longer = len.max(query.len());
-                if difference <= top.limit(longer) {
-                    self.scan(&query, len, top.limit(longer), |candidate| {
-                        top.offer(candidate);
-                        top.limit(longer)
-                    });
-                }
-            }
+        self.rank(&query, &mut top);
+        if top.best.len() < count {
+            top.least = MIN_SUGGESTED;
+            self.rank(&query, &mut top);
         }
         top.best
+    }
+
+    /// Offers all names that may get into `top`.
+    fn rank(&self, query: &Query, top: &mut Top<impl FnMut(u32) -> bool>) {
+        // Names of about the same length first: the sooner good ones are found, the more others are ruled out.
+        let mut lengths: Vec<usize> = (1..self.buckets.len()).collect();
+        lengths.sort_by_key(|len| len.abs_diff(query.len()));
+        for len in lengths {
+            let longer = len.max(query.len());
+            let limit = top.limit(longer);
+            if len.abs_diff(query.len()) <= limit {
+                self.scan(query, len, limit, |candidate| {
+                    top.offer(candidate);
+                    top.limit(longer)
+                });
+            }
+        }
     }
 
     /// Shows `found` all names of a length within `limit` edits; `found` returns the limit from there on.
@@ -250,6 +261,8 @@ impl Lead {
 struct Top<F> {
     best: Vec<Candidate>,
     count: usize,
+    /// Least similarity while there is room.
+    least: f64,
     accept: F,
 }
 
@@ -270,7 +283,7 @@ impl<F: FnMut(u32) -> bool> Top<F> {
     /// Most edits with which a name still gets in, where the longer of the two names has `longer` characters.
     fn limit(&self, longer: usize) -> usize {
         let last = self.best.last().filter(|_| self.best.len() >= self.count);
-        let least = last.map_or(MIN_SUGGESTED, |last| last.similarity);
+        let least = last.map_or(self.least, |last| last.similarity);
         // A little is added so that rounding never rules out a name that is exactly as similar.
         ((1.0 - least) * longer as f64 + 1e-9) as usize
     }
