@@ -17,10 +17,8 @@ use super::table::NameTable;
 const MAX_QUERY: usize = 2 * MAX_SHOWN_NAME;
 /// Least length of a name without vowels that stands for a tool: shorter ones stand for too many words.
 const MIN_CONSONANTS: usize = 5;
-/// Similarity from which names are searched for first: mostly enough are found, at a tenth of the cost.
-const LIKELY: f64 = 0.75;
-/// Least similarity of a suggestion: below, more than half of the letters differ.
-const MIN_SUGGESTED: f64 = 0.5;
+/// Least similarity of a suggestion: below, names share little more than the prefix of their upstream.
+const MIN_SUGGESTED: f64 = 0.6;
 /// Stands for any character that names do not have.
 const FOREIGN: u8 = 0xff;
 
@@ -132,21 +130,11 @@ impl NearestNames {
     /// The tools most like `name`, most alike first, in list order where alike; only those that `accept` lets pass.
     pub(super) fn ranked(&self, name: &str, count: usize, accept: impl FnMut(u32) -> bool) -> Vec<Candidate> {
         let Some(query) = Query::new(name) else { return Vec::new() };
-        let mut top = Top { best: Vec::new(), count, least: LIKELY, accept };
+        let mut top = Top { best: Vec::new(), count, accept };
         let equal = self.equal_but_for_separators(&query).chain(self.equal_but_for_vowels(&query));
         for candidate in equal.chain(self.equal_but_for_prefix(&query)) {
             top.offer(candidate);
         }
-        self.rank(&query, &mut top);
-        if top.best.len() < count {
-            top.least = MIN_SUGGESTED;
-            self.rank(&query, &mut top);
-        }
-        top.best
-    }
-
-    /// Offers all names that may get into `top`.
-    fn rank(&self, query: &Query, top: &mut Top<impl FnMut(u32) -> bool>) {
         // Names of about the same length first: the sooner good ones are found, the more others are ruled out.
         let mut lengths: Vec<usize> = (1..self.buckets.len()).collect();
         lengths.sort_by_key(|len| len.abs_diff(query.len()));
@@ -154,12 +142,13 @@ impl NearestNames {
             let longer = len.max(query.len());
             let limit = top.limit(longer);
             if len.abs_diff(query.len()) <= limit {
-                self.scan(query, len, limit, |candidate| {
+                self.scan(&query, len, limit, |candidate| {
                     top.offer(candidate);
                     top.limit(longer)
                 });
             }
         }
+        top.best
     }
 
     /// Shows `found` all names of a length within `limit` edits; `found` returns the limit from there on.
@@ -184,7 +173,9 @@ impl NearestNames {
 
     fn equal_but_for_separators(&self, query: &Query) -> impl Iterator<Item = Candidate> {
         let form = separators_removed(&query.text);
-        let ids: Vec<u32> = self.without_separators.all(&form).collect();
+        // Nothing but separators is no name.
+        let table = (!form.is_empty()).then_some(&self.without_separators);
+        let ids: Vec<u32> = table.into_iter().flat_map(|table| table.all(&form)).collect();
         ids.into_iter().map(|id| Candidate::in_form(id, Variant::Separators))
     }
 
@@ -261,8 +252,6 @@ impl Lead {
 struct Top<F> {
     best: Vec<Candidate>,
     count: usize,
-    /// Least similarity while there is room.
-    least: f64,
     accept: F,
 }
 
@@ -283,7 +272,7 @@ impl<F: FnMut(u32) -> bool> Top<F> {
     /// Most edits with which a name still gets in, where the longer of the two names has `longer` characters.
     fn limit(&self, longer: usize) -> usize {
         let last = self.best.last().filter(|_| self.best.len() >= self.count);
-        let least = last.map_or(self.least, |last| last.similarity);
+        let least = last.map_or(MIN_SUGGESTED, |last| last.similarity);
         // A little is added so that rounding never rules out a name that is exactly as similar.
         ((1.0 - least) * longer as f64 + 1e-9) as usize
     }
