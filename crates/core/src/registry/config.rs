@@ -39,10 +39,12 @@ pub enum FuzzyPolicy {
     Off,
 }
 
-/// When a near name counts as a misspelling of exactly one tool. All three conditions must hold.
+/// When a near name counts as a misspelling of exactly one tool: similar enough, few edits away, and ahead of the
+/// next candidate, all at once; and some word of it must be in no tool's name.
 ///
 /// The threshold alone is unsafe: on names of 25 characters it allows five edits, enough to turn `get` into
-/// `set` or `create` into `delete`.
+/// `set` or `create` into `delete`. And two edits are enough to turn `gitlab` into `github`: a name that consists of
+/// words that other tools' names have is that of another tool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FuzzyRule {
     threshold: f64,

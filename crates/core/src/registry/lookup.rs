@@ -106,8 +106,8 @@ impl Snapshot {
         Lookup::Unknown { suggestions: self.nearest(name, MAX_SUGGESTIONS, visible) }
     }
 
-    /// The tools most like `name`, whatever the policy says: most similar first, at most `count`, at least half
-    /// alike, and only those for which `visible` holds.
+    /// The tools most like `name`, whatever the policy says: most similar first, at most `count`, none
+    /// less than 0.6 alike, and only those for which `visible` holds.
     pub fn nearest<'s>(
         &'s self,
         name: &str,

@@ -193,7 +193,8 @@ type Groups = BTreeMap<usize, Vec<usize>>;
 
 /// Puts prefixes before colliding names until no prefix is left to put; returns the groups that still collide.
 fn settle_by_prefix(drafts: &mut [Draft<'_>], rule: &NamingRule) -> Groups {
-    // Each round puts at least one prefix, and a prefix can collide anew only with a name found in the next round.
+    // A prefixed name collides anew only with a longer plain name, so there are at most as many rounds as prefixes
+    // fit into a name.
     loop {
         let groups = collisions(drafts);
         let mut changed = false;

@@ -17,8 +17,8 @@ use super::table::NameTable;
 const MAX_QUERY: usize = 2 * MAX_SHOWN_NAME;
 /// Least length of a name without vowels that stands for a tool: shorter ones stand for too many words.
 const MIN_CONSONANTS: usize = 5;
-/// Least similarity of a suggestion: below, more than half of the letters differ.
-const MIN_SUGGESTED: f64 = 0.5;
+/// Least similarity of a suggestion: below, names share little more than the prefix of their upstream.
+const MIN_SUGGESTED: f64 = 0.6;
 /// Stands for any character that names do not have.
 const FOREIGN: u8 = 0xff;
 
@@ -135,17 +135,17 @@ impl NearestNames {
         for candidate in equal.chain(self.equal_but_for_prefix(&query)) {
             top.offer(candidate);
         }
-        // Names of the same length first: the sooner good ones are found, the more of the others are ruled out.
-        for difference in 0..=MAX_QUERY {
-            let lengths = [query.len().checked_sub(difference), query.len().checked_add(difference)];
-            for len in lengths.into_iter().take(if difference == 0 { 1 } else { 2 }).flatten() {
-                let longer = len.max(query.len());
-                if difference <= top.limit(longer) {
-                    self.scan(&query, len, top.limit(longer), |candidate| {
-                        top.offer(candidate);
-                        top.limit(longer)
-                    });
-                }
+        // Names of about the same length first: the sooner good ones are found, the more others are ruled out.
+        let mut lengths: Vec<usize> = (1..self.buckets.len()).collect();
+        lengths.sort_by_key(|len| len.abs_diff(query.len()));
+        for len in lengths {
+            let longer = len.max(query.len());
+            let limit = top.limit(longer);
+            if len.abs_diff(query.len()) <= limit {
+                self.scan(&query, len, limit, |candidate| {
+                    top.offer(candidate);
+                    top.limit(longer)
+                });
             }
         }
         top.best
@@ -173,13 +173,15 @@ impl NearestNames {
 
     fn equal_but_for_separators(&self, query: &Query) -> impl Iterator<Item = Candidate> {
         let form = separators_removed(&query.text);
-        let ids: Vec<u32> = self.without_separators.all(&form).collect();
+        // Nothing but separators is no name.
+        let table = (!form.is_empty()).then_some(&self.without_separators);
+        let ids: Vec<u32> = table.into_iter().flat_map(|table| table.all(&form)).collect();
         ids.into_iter().map(|id| Candidate::in_form(id, Variant::Separators))
     }
 
     /// Only for a name that itself has no vowels: one that has is a word, not an abbreviation.
     fn equal_but_for_vowels(&self, query: &Query) -> impl Iterator<Item = Candidate> {
-        let is_short_form = query.len() >= MIN_CONSONANTS && !query.text.iter().any(is_vowel);
+        let is_short_form = query.len() >= MIN_CONSONANTS && !query.text.iter().any(|&byte| is_vowel(byte));
         let table = is_short_form.then_some(&self.without_vowels);
         let ids = table.into_iter().flat_map(|table| table.all(&query.text));
         ids.map(|id| Candidate::in_form(id, Variant::Vowels))
@@ -308,10 +310,10 @@ fn separators_removed(folded: &[u8]) -> Vec<u8> {
 }
 
 fn vowels_removed(folded: &[u8]) -> Vec<u8> {
-    folded.iter().copied().filter(|byte| !is_vowel(byte)).collect()
+    folded.iter().copied().filter(|&byte| !is_vowel(byte)).collect()
 }
 
-fn is_vowel(byte: &u8) -> bool {
+fn is_vowel(byte: u8) -> bool {
     matches!(byte, b'a' | b'e' | b'i' | b'o' | b'u')
 }
 

@@ -84,8 +84,6 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
         #[test]
         fn the_distance_is_that_of_the_full_matrix(
             one in "[a-d]{1,64}", other in "[a-d]{0,70}", limit in 0..80_usize,

@@ -57,12 +57,17 @@ impl Trie {
     }
 
     /// Appends the node of a range of names that agree up to `depth`, with all they share beyond as its label.
-    fn push_node(&mut self, ordered: &[&[u8]], names: Range<u32>, depth: usize, depths: &mut Vec<usize>) {
+    fn push_node<'n>(
+        &mut self,
+        ordered: &[&'n [u8]],
+        names: Range<u32>,
+        depth: usize,
+        depths: &mut Vec<usize>,
+    ) {
         // In byte order, what the first and the last share is shared by all between.
-        let (first, last): (&[u8], &[u8]) = match names.is_empty() {
-            true => (&[], &[]),
-            false => (&ordered[names.start as usize][depth..], &ordered[names.end as usize - 1][depth..]),
-        };
+        let rest = |name: Option<&&'n [u8]>| name.map_or(&[][..], |name| &name[depth..]);
+        let within = &ordered[names.start as usize..names.end as usize];
+        let (first, last) = (rest(within.first()), rest(within.last()));
         let shared = first.iter().zip(last).take_while(|(one, other)| one == other).count();
         let label_start = self.labels.len() as u32;
         self.labels.extend_from_slice(&first[..shared]);

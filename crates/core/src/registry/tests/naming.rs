@@ -168,8 +168,6 @@ fn any_prefix() -> impl Strategy<Value = PrefixPolicy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
-
     #[test]
     fn shown_names_are_unique_short_and_of_allowed_characters(upstreams in manifests(), prefix in any_prefix()) {
         let snapshot = build(config(prefix), &upstreams);

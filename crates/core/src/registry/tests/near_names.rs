@@ -179,7 +179,8 @@ fn brute_force(names: &[&str], written: &str) -> Option<String> {
         .iter()
         .map(|&name| {
             let lower = name.to_ascii_lowercase();
-            let same = strip(&lower, &separators) == strip(&query, &separators)
+            let bare = strip(&query, &separators);
+            let same = !bare.is_empty() && strip(&lower, &separators) == bare
                 || query.len() >= 5 && strip(&query, &vowels) == query && strip(&lower, &vowels) == query;
             let edits = distance(lower.as_bytes(), query.as_bytes());
             let longer = lower.len().max(query.len()) as f64;
@@ -207,8 +208,6 @@ fn words(name: &str) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
     #[test]
     fn resolving_agrees_with_brute_force(
         names in proptest::collection::btree_set("[abt_-]{3,12}", 1..25), query in "[abtA_-]{1,13}",
@@ -234,7 +233,7 @@ proptest! {
                 let short_form = query.len() >= 5 && !query.contains('a') && name.replace('a', "") == query;
                 if short_form { 1.0 } else { (longer - edits) / longer }
             })
-            .filter(|similarity| *similarity >= 0.5)
+            .filter(|similarity| *similarity >= 0.6)
             .collect();
         wanted.sort_by(|one, other| other.total_cmp(one));
         wanted.truncate(3);
