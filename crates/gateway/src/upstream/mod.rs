@@ -3,6 +3,7 @@
 //! A [`Connection`] is one live conversation with a replica. It carries many calls at once. It moves messages and
 //! knows nothing of what they mean: handshake, era and names are the business of the layers above.
 
+mod http;
 mod inbox;
 
 use std::fmt;
@@ -13,8 +14,9 @@ use std::task::{Context, Poll};
 
 use aqe_core::envelope::Message;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use ::http::{HeaderName, HeaderValue};
 
+pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError, encode_header_value};
 pub use inbox::{Inbox, Overflow};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
