@@ -12,9 +12,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use ::http::{HeaderName, HeaderValue};
 use aqe_core::envelope::Message;
 use bytes::Bytes;
-use ::http::{HeaderName, HeaderValue};
 
 pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError, encode_header_value};
 pub use inbox::{Inbox, Overflow};

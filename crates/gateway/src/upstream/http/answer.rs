@@ -32,7 +32,9 @@ impl Content {
     /// Reads `Content-Type` and `Content-Encoding`.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some(encoding) = text(header::CONTENT_ENCODING).filter(|it| !it.eq_ignore_ascii_case("identity")) {
+        if let Some(encoding) =
+            text(header::CONTENT_ENCODING).filter(|it| !it.eq_ignore_ascii_case("identity"))
+        {
             return Self::Other(format!("content encoding {}, which was not asked for", shown(encoding)));
         }
         let Some(value) = text(header::CONTENT_TYPE) else { return Self::Other("no content type".into()) };
@@ -164,7 +166,8 @@ impl Refusal {
             None => std::str::from_utf8(&self.text).unwrap_or_default().to_owned(),
         };
         let challenge = (self.status == StatusCode::UNAUTHORIZED).then(|| challenge(&self.headers)).flatten();
-        let detail: Vec<String> = challenge.into_iter().chain((!said.trim().is_empty()).then_some(said)).collect();
+        let detail: Vec<String> =
+            challenge.into_iter().chain((!said.trim().is_empty()).then_some(said)).collect();
         let detail = shown(&secrets.redact(&detail.join("; ")));
         CallError::Http {
             status: self.status.as_u16(),

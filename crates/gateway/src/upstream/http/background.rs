@@ -33,7 +33,12 @@ impl Default for Background {
 
 impl Background {
     /// Runs `errand` for at most `limit`; skips it when too many are running, or outside a runtime.
-    pub(super) fn run(&self, name: &'static str, limit: Duration, errand: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn run(
+        &self,
+        name: &'static str,
+        limit: Duration,
+        errand: impl Future<Output = ()> + Send + 'static,
+    ) {
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             tracing::debug!(name, "errand skipped: too many are running");
             return;

@@ -169,7 +169,9 @@ impl Request {
             Content::Events => {
                 self.follow(EventStream::new(body, connection.limits.max_body_bytes), frame.is_modern()).await
             }
-            Content::Other(what) => Err(CallError::Malformed(format!("status {}: {what}", head.status.as_u16()))),
+            Content::Other(what) => {
+                Err(CallError::Malformed(format!("status {}: {what}", head.status.as_u16())))
+            }
         }
     }
 
@@ -206,7 +208,8 @@ impl Request {
             tokio::time::sleep(place.delay()).await;
             let frame = connection.frame.load_full();
             let headers = || frame.get(place.last_event_id());
-            let response = match connection.endpoint.exchange(Method::GET, headers, bytes::Bytes::new()).await {
+            let response = match connection.endpoint.exchange(Method::GET, headers, bytes::Bytes::new()).await
+            {
                 Ok(response) => response,
                 Err(error @ CallError::Http { .. }) => return Err(error),
                 Err(error) => {

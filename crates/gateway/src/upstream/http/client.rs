@@ -63,7 +63,8 @@ impl HttpClient {
 
     /// The pool for a specification: one for all, except where trust or connect time-out differ.
     pub(super) fn pool(&self, spec: &HttpSpec, connect_timeout: Duration) -> Result<Pool, SpecError> {
-        let fault = |reason: String| SpecError::CaFile { path: spec.ca_file.clone().unwrap_or_default(), reason };
+        let fault =
+            |reason: String| SpecError::CaFile { path: spec.ca_file.clone().unwrap_or_default(), reason };
         let roots_pem = match &spec.ca_file {
             Some(path) => Some(std::fs::read(path).map_err(|error| fault(error.to_string()))?),
             None => None,

@@ -130,7 +130,9 @@ impl Listener {
                 (progress.or_else(|| message.integer(Field::MetaSubscriptionId)), Item::Notification(message))
             }
             // Some servers answer here when the call's own stream is gone.
-            Kind::Response | Kind::Error => (message.id().and_then(|id| id.parse().ok()), Item::Answer(message)),
+            Kind::Response | Kind::Error => {
+                (message.id().and_then(|id| id.parse().ok()), Item::Answer(message))
+            }
         };
         let undelivered = match call {
             Some(call) => connection.deliver(call, item).err(),

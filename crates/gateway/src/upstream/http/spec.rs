@@ -187,15 +187,20 @@ mod tests {
         assert!(matches!(spec("ftp://a/", &[]).origin(), Err(SpecError::Url)));
         assert!(matches!(spec("/path", &[]).origin(), Err(SpecError::Url)));
         for name in ["content-length", "transfer-encoding", "mcp-session-id"] {
-            assert!(matches!(spec("http://a/", &[(name, "1")]).origin(), Err(SpecError::Header(_))), "{name}");
+            assert!(
+                matches!(spec("http://a/", &[(name, "1")]).origin(), Err(SpecError::Header(_))),
+                "{name}"
+            );
         }
         assert!(spec("http://a/", &[("authorization", "Bearer x")]).origin().is_ok());
     }
 
     #[test]
     fn neither_debug_nor_redacted_text_holds_a_secret() {
-        let spec =
-            spec("https://a.example/s/PATHSECRET?key=QUERYSECRET", &[("authorization", "Bearer HEADERSECRET")]);
+        let spec = spec(
+            "https://a.example/s/PATHSECRET?key=QUERYSECRET",
+            &[("authorization", "Bearer HEADERSECRET")],
+        );
         let echoed = "no: Bearer HEADERSECRET, HEADERSECRET, /s/PATHSECRET?key=QUERYSECRET, key=QUERYSECRET";
         for text in [format!("{spec:?}"), spec.secrets().redact(echoed)] {
             assert!(!text.contains("SECRET"), "{text}");
