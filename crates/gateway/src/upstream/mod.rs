@@ -4,6 +4,7 @@
 //! knows nothing of what they mean: handshake, era and names are the business of the layers above.
 
 pub mod handshake;
+mod http;
 mod inbox;
 pub mod manifest;
 mod supervisor;
@@ -14,10 +15,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use ::http::{HeaderName, HeaderValue};
 use aqe_core::envelope::Message;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
 
+pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError, encode_header_value};
 pub use inbox::{Inbox, Overflow};
 pub use manifest::{ListKind, Manifest};
 pub use supervisor::{Hooks, Live, Status, Unavailable, Upstream, supervise};
