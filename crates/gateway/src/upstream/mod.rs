@@ -3,7 +3,10 @@
 //! A [`Connection`] is one live conversation with a replica. It carries many calls at once. It moves messages and
 //! knows nothing of what they mean: handshake, era and names are the business of the layers above.
 
+mod child;
+pub mod guardian;
 mod inbox;
+mod stdio;
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +18,9 @@ use aqe_core::envelope::Message;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
+pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use inbox::{Inbox, Overflow};
+pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
