@@ -130,7 +130,7 @@ impl Gateway {
     /// fingerprint.
     pub fn start(
         settings: Settings,
-        http: &HttpClient,
+        http: &Arc<HttpClient>,
         manifests: Arc<dyn ManifestStore>,
         mut known: HashMap<String, (String, Bytes)>,
     ) -> Arc<Self> {
@@ -144,7 +144,7 @@ impl Gateway {
                     let kept = known.remove(&upstream.name);
                     let kept = kept.filter(|(fingerprint, _)| *fingerprint == upstream.fingerprint());
                     let manifest = kept.and_then(|(_, json)| Manifest::from_json(&json));
-                    Upstream::new(index, upstream.clone(), manifest, http.clone(), settings.message, hooks.clone())
+                    Upstream::new(index, upstream.clone(), manifest, Arc::clone(http), settings.message, hooks.clone())
                 })
                 .collect();
             let catalog = Catalog::build(&settings.registry, &upstreams, None);

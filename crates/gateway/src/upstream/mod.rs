@@ -3,10 +3,13 @@
 //! A [`Connection`] is one live conversation with a replica. It carries many calls at once. It moves messages and
 //! knows nothing of what they mean: handshake, era and names are the business of the layers above.
 
+mod child;
+pub mod guardian;
 pub mod handshake;
 mod http;
 mod inbox;
 pub mod manifest;
+mod stdio;
 mod supervisor;
 
 use std::fmt;
@@ -23,6 +26,8 @@ pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError
 pub use inbox::{Inbox, Overflow};
 pub use manifest::{ListKind, Manifest};
 pub use supervisor::{Hooks, Live, Status, Unavailable, Upstream, supervise};
+pub use child::{ChildSpec, RUN_TAG, run_id};
+pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -71,7 +71,7 @@ pub struct Upstream {
     refresh: Notify,
     lost: Notify,
     hooks: Weak<dyn Hooks>,
-    http: HttpClient,
+    http: Arc<HttpClient>,
     message_limits: aqe_core::envelope::Limits,
 }
 
@@ -108,7 +108,7 @@ impl Upstream {
         index: usize,
         settings: UpstreamSettings,
         manifest: Option<Manifest>,
-        http: HttpClient,
+        http: Arc<HttpClient>,
         message_limits: aqe_core::envelope::Limits,
         hooks: Weak<dyn Hooks>,
     ) -> Arc<Self> {
@@ -272,7 +272,8 @@ impl Upstream {
                     message: self.message_limits,
                     ..HttpLimits::default()
                 };
-                HttpConnection::new(self.name(), self.http.clone(), spec.clone(), limits, sink)
+                HttpConnection::new(self.name(), &self.http, spec, limits, sink)
+                    .map_err(|error| CallError::NotSent(error.to_string()))?
             }
             Endpoint::InProcess(_) => {
                 return Err(CallError::NotSent("built-in tools have no connection".into()));

@@ -1,0 +1,310 @@
+//! What the tasks of one connection share: the open calls and the bytes that wait to be written.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::super::{CallError, CallTag, Inbox, Item};
+
+/// Bytes that may wait for a child that reads slowly. What is more is refused, and can safely be sent elsewhere.
+const MAX_WAITING_BYTES: u64 = 64 * 1024 * 1024;
+
+const LINE_END: Bytes = Bytes::from_static(b"\n");
+
+/// The open calls and the outgoing bytes, behind one lock that is never held for longer than a few steps.
+///
+/// Positions count the bytes of the outgoing stream from its start. They tell whether a request has left.
+#[derive(Debug)]
+pub(super) struct Desk {
+    state: Mutex<State>,
+    next_id: AtomicU64,
+    /// Position up to which the pipe has taken the stream.
+    written: AtomicU64,
+    /// Something is there to be written.
+    work: Notify,
+    /// `written` has moved, or the end has come.
+    progress: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    calls: HashMap<u64, OpenCall>,
+    queue: VecDeque<Bytes>,
+    /// Position behind the last byte in the queue.
+    queued: u64,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+struct OpenCall {
+    inbox: Arc<Inbox>,
+    tag: CallTag,
+    /// Where the request starts in the stream.
+    position: u64,
+}
+
+#[derive(Debug, Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// No new calls; the open ones may still be answered.
+    Ending,
+    /// Every call has been failed with this reason.
+    Ended(String),
+}
+
+/// What [`Desk::claim`] finds under an id that a peer has sent.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// The inbox of an open call.
+    Open(Arc<Inbox>),
+    /// A call that was answered, failed or given up before.
+    Finished,
+    /// Not an id that we have given out.
+    Foreign,
+}
+
+impl Desk {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            // Zero is avoided: careless servers take it for no id at all.
+            next_id: AtomicU64::new(1),
+            written: AtomicU64::new(0),
+            work: Notify::new(),
+            progress: Notify::new(),
+        }
+    }
+
+    pub(super) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Opens a call and queues its request.
+    pub(super) fn open(&self, id: u64, tag: CallTag, request: Bytes) -> Result<Arc<Inbox>, CallError> {
+        is_one_line(&request)?;
+        let inbox = Arc::new(Inbox::default());
+        let mut state = self.lock();
+        let position = self.queue(&mut state, request)?;
+        state.calls.insert(id, OpenCall { inbox: Arc::clone(&inbox), tag, position });
+        drop(state);
+        self.work.notify_one();
+        Ok(inbox)
+    }
+
+    /// Queues a message that is not a request. Returns the position behind it.
+    pub(super) fn post(&self, message: Bytes) -> Result<u64, CallError> {
+        is_one_line(&message)?;
+        let mut state = self.lock();
+        self.queue(&mut state, message)?;
+        let end = state.queued;
+        drop(state);
+        self.work.notify_one();
+        Ok(end)
+    }
+
+    fn queue(&self, state: &mut State, message: Bytes) -> Result<u64, CallError> {
+        match &state.phase {
+            Phase::Open => {}
+            Phase::Ending => return Err(CallError::NotSent("the connection is ending".into())),
+            Phase::Ended(reason) => return Err(CallError::NotSent(reason.clone())),
+        }
+        let position = state.queued;
+        let length = message.len() as u64 + 1;
+        let waiting = position - self.written.load(Ordering::Relaxed);
+        if waiting + length > MAX_WAITING_BYTES {
+            return Err(CallError::NotSent(format!("{waiting} bytes are waiting for the child to read")));
+        }
+        state.queue.extend([message, LINE_END]);
+        state.queued += length;
+        Ok(position)
+    }
+
+    /// Waits until the stream has been written up to `end`.
+    pub(super) async fn written_to(&self, end: u64) -> Result<(), CallError> {
+        loop {
+            let progress = self.progress.notified();
+            tokio::pin!(progress);
+            // From here on no wake-up is lost.
+            progress.as_mut().enable();
+            if self.written.load(Ordering::Acquire) >= end {
+                return Ok(());
+            }
+            if let Phase::Ended(reason) = &self.lock().phase {
+                return Err(CallError::Closed(reason.clone()));
+            }
+            progress.await;
+        }
+    }
+
+    /// For the writer: moves all that waits into `batch`; waits until there is something.
+    pub(super) async fn take(&self, batch: &mut VecDeque<Bytes>) {
+        loop {
+            {
+                let mut state = self.lock();
+                if !state.queue.is_empty() {
+                    std::mem::swap(&mut state.queue, batch);
+                    return;
+                }
+            }
+            self.work.notified().await;
+        }
+    }
+
+    /// For the writer: the pipe has taken `count` bytes more.
+    pub(super) fn advance(&self, count: usize) {
+        self.written.fetch_add(count as u64, Ordering::Release);
+        self.progress.notify_waiters();
+    }
+
+    /// Bytes that wait to be written.
+    pub(super) fn waiting(&self) -> u64 {
+        self.lock().queued - self.written.load(Ordering::Relaxed)
+    }
+
+    /// Takes no new calls.
+    pub(super) fn stop_taking(&self) {
+        let mut state = self.lock();
+        if matches!(state.phase, Phase::Open) {
+            state.phase = Phase::Ending;
+        }
+    }
+
+    /// Fails every open call: with [`CallError::Closed`], or [`CallError::NotSent`] if no byte of the request has
+    /// left. The writer must have ended before, or a request that was declared unsent could still leave. Returns
+    /// how many calls were failed. Only the first end counts.
+    pub(super) fn end(&self, reason: &str) -> usize {
+        let calls = {
+            let mut state = self.lock();
+            if matches!(state.phase, Phase::Ended(_)) {
+                return 0;
+            }
+            state.phase = Phase::Ended(reason.to_owned());
+            state.queue = VecDeque::new();
+            std::mem::take(&mut state.calls)
+        };
+        let written = self.written.load(Ordering::Acquire);
+        let count = calls.len();
+        for call in calls.into_values() {
+            let error = if call.position >= written { CallError::NotSent } else { CallError::Closed };
+            call.inbox.push(Item::Failed(error(reason.to_owned())));
+        }
+        self.progress.notify_waiters();
+        count
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.lock().phase, Phase::Open)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.lock().phase, Phase::Ended(_))
+    }
+
+    pub(super) fn in_flight(&self) -> Vec<(u64, CallTag)> {
+        self.lock().calls.iter().map(|(id, call)| (*id, call.tag)).collect()
+    }
+
+    /// Finds the call of an id. `last`: what comes next is its last item, so the call is closed with this.
+    pub(super) fn claim(&self, id: u64, last: bool) -> Claim {
+        let mut state = self.lock();
+        let inbox = if last {
+            state.calls.remove(&id).map(|call| call.inbox)
+        } else {
+            state.calls.get(&id).map(|call| Arc::clone(&call.inbox))
+        };
+        match inbox {
+            Some(inbox) => Claim::Open(inbox),
+            None if (1..self.next_id.load(Ordering::Relaxed)).contains(&id) => Claim::Finished,
+            None => Claim::Foreign,
+        }
+    }
+
+    /// Closes the one open call, if there is exactly one.
+    pub(super) fn claim_only(&self) -> Option<Arc<Inbox>> {
+        let mut state = self.lock();
+        let id = (state.calls.len() == 1).then(|| state.calls.keys().next().copied())??;
+        state.calls.remove(&id).map(|call| call.inbox)
+    }
+
+    /// Forgets a call; whether it was open.
+    pub(super) fn forget(&self, id: u64) -> bool {
+        self.lock().calls.remove(&id).is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every update below the lock is complete in itself, so a panic elsewhere cannot leave it torn.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A line break within a message would make two messages of it, the second one of the caller's making.
+fn is_one_line(message: &[u8]) -> Result<(), CallError> {
+    match memchr::memchr2(b'\n', b'\r', message) {
+        None => Ok(()),
+        Some(_) => Err(CallError::NotSent("a message on stdio must not contain a line break".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAG: CallTag = CallTag { owner: 0, wants_log: false };
+
+    fn failure(inbox: &Inbox) -> CallError {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        match inbox.poll_next(&mut cx) {
+            std::task::Poll::Ready(Item::Failed(error)) => error,
+            other => panic!("not failed: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_of_which_no_byte_left_fails_as_not_sent() {
+        let desk = Desk::new();
+        let sent = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}")).unwrap();
+        let kept = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}")).unwrap();
+        desk.advance(1);
+        assert_eq!(desk.end("gone"), 2);
+        assert_eq!(failure(&sent), CallError::Closed("gone".into()));
+        assert_eq!(failure(&kept), CallError::NotSent("gone".into()));
+        let late = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"));
+        assert_eq!(late.unwrap_err(), CallError::NotSent("gone".into()));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_freed_by_writing() {
+        let desk = Desk::new();
+        let half = Bytes::from(vec![b' '; MAX_WAITING_BYTES as usize / 2 - 1]);
+        desk.post(half.clone()).unwrap();
+        desk.post(half.clone()).unwrap();
+        assert!(matches!(desk.post(Bytes::from_static(b"{}")), Err(CallError::NotSent(_))));
+        desk.advance(half.len());
+        desk.post(Bytes::from_static(b"{}")).unwrap();
+    }
+
+    #[test]
+    fn a_message_with_a_line_break_is_refused_before_it_becomes_two() {
+        for text in ["{\n}", "{\r}"] {
+            let refused = Desk::new().post(Bytes::from_static(text.as_bytes()));
+            assert!(matches!(refused, Err(CallError::NotSent(_))), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn ids_are_open_then_finished_and_others_foreign() {
+        let desk = Desk::new();
+        let id = desk.next_id();
+        desk.open(id, TAG, Bytes::from_static(b"{}")).unwrap();
+        assert!(matches!(desk.claim(id, false), Claim::Open(_)));
+        assert!(matches!(desk.claim(id, true), Claim::Open(_)));
+        assert!(matches!(desk.claim(id, true), Claim::Finished));
+        for foreign in [0, id + 1, u64::MAX] {
+            assert!(matches!(desk.claim(foreign, true), Claim::Foreign), "{foreign}");
+        }
+    }
+}
