@@ -203,7 +203,8 @@ mod tests {
         Message::parse(Bytes::from_static(text.as_bytes()), Limits::default()).unwrap()
     }
 
-    const LEGACY: Origin<'_> = Origin { era: Era::Legacy, client_info: Some("{\"name\":\"c\"}"), log_level: None };
+    const LEGACY: Origin<'_> =
+        Origin { era: Era::Legacy, client_info: Some("{\"name\":\"c\"}"), log_level: None };
     const MODERN: Origin<'_> = Origin { era: Era::Modern, client_info: None, log_level: None };
 
     #[test]
@@ -255,13 +256,19 @@ mod tests {
         let say = |message: &Message, from, to, method| {
             String::from_utf8(answer(message, "\"c\"", from, to, method, |_| false)).unwrap()
         };
-        assert_eq!(say(&plain, Era::Legacy, Era::Legacy, "m"), r#"{"jsonrpc":"2.0","id":"c","result":{"z":1.0}}"#);
+        assert_eq!(
+            say(&plain, Era::Legacy, Era::Legacy, "m"),
+            r#"{"jsonrpc":"2.0","id":"c","result":{"z":1.0}}"#
+        );
         assert_eq!(
             say(&plain, Era::Legacy, Era::Modern, "resources/read"),
             r#"{"jsonrpc":"2.0","id":"c","result":{"resultType":"complete","ttlMs":0,"cacheScope":"private","z":1.0}}"#
         );
         let modern = parse(r#"{"jsonrpc":"2.0","id":7,"result":{"resultType":"complete","z":1.0}}"#);
-        assert_eq!(say(&modern, Era::Modern, Era::Legacy, "m"), r#"{"jsonrpc":"2.0","id":"c","result":{"z":1.0}}"#);
+        assert_eq!(
+            say(&modern, Era::Modern, Era::Legacy, "m"),
+            r#"{"jsonrpc":"2.0","id":"c","result":{"z":1.0}}"#
+        );
         let missing = parse(r#"{"jsonrpc":"2.0","id":7,"error":{"code":-32002,"message":"x","data":1e400}}"#);
         assert_eq!(
             say(&missing, Era::Legacy, Era::Modern, "m"),

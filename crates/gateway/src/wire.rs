@@ -19,7 +19,8 @@ pub fn error(id: Option<&str>, code: i32, message: &str, data: Option<&str>) -> 
     let id = id.unwrap_or("null");
     let message = encode_string(message);
     let data = data.map(|data| format!(",\"data\":{data}")).unwrap_or_default();
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#).into_bytes()
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#)
+        .into_bytes()
 }
 
 /// A request; `params` is raw JSON.

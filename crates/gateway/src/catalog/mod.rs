@@ -62,7 +62,11 @@ impl Catalog {
             });
             tools.push(entries(&upstream.settings, upstream.index, raw_tools));
             let raw_prompts = list(ListKind::Prompts);
-            prompts.push(entries(&upstream.settings, upstream.index, raw_prompts.as_deref().unwrap_or_default().iter()));
+            prompts.push(entries(
+                &upstream.settings,
+                upstream.index,
+                raw_prompts.as_deref().unwrap_or_default().iter(),
+            ));
         }
         let snapshot = |lists: &[UpstreamTools], previous: Option<&Snapshot>| {
             let mut builder = SnapshotBuilder::new(config.clone());
@@ -176,10 +180,12 @@ fn raw_tool(definition: &Bytes) -> Option<RawTool> {
         .ok()?;
     let name = name.filter(|_| !twice)?;
     let decoded = text(name.of(definition))?;
-    let mut tool = RawTool::new(definition.clone(), name.start as usize..name.end as usize, decoded).ok()?;
-    tool.annotations = annotations;
-    tool.category = category.map(String::into_boxed_str);
-    Some(tool)
+    let place = name.start as usize..name.end as usize;
+    let tool = RawTool::new(definition.clone(), place, decoded).ok()?.with_annotations(annotations);
+    Some(match category {
+        Some(category) => tool.with_category(category),
+        None => tool,
+    })
 }
 
 /// A raw JSON string, decoded.
@@ -198,8 +204,8 @@ mod tests {
         );
         let tool = raw_tool(&definition).unwrap();
         assert_eq!(tool.name(), "ab");
-        assert_eq!(tool.annotations.read_only, Some(true));
-        assert_eq!(tool.category.as_deref(), Some("files"));
+        assert_eq!(tool.annotations().read_only, Some(true));
+        assert_eq!(tool.category(), Some("files"));
         assert_eq!(tool.definition(), &definition);
     }
 

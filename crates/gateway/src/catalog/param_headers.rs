@@ -115,7 +115,8 @@ fn walk(
         if let Some(annotation) = property.get("x-mcp-header") {
             let header = annotation.as_str().filter(|text| !text.is_empty());
             let header = header.ok_or_else(|| format!("x-mcp-header of {name} is not a name"))?;
-            if !matches!(property.get("type").and_then(Value::as_str), Some("string" | "integer" | "boolean")) {
+            if !matches!(property.get("type").and_then(Value::as_str), Some("string" | "integer" | "boolean"))
+            {
                 return Err(format!("x-mcp-header on {name}, which is no string, integer or boolean"));
             }
             let header = HeaderName::from_bytes(format!("mcp-param-{header}").as_bytes())
@@ -169,7 +170,9 @@ pub fn decode_header(value: &HeaderValue) -> Option<String> {
 }
 
 fn looks_encoded(text: &str) -> bool {
-    text.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("=?base64?")) && text.ends_with("?=") && text.len() >= 11
+    text.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("=?base64?"))
+        && text.ends_with("?=")
+        && text.len() >= 11
 }
 
 #[cfg(test)]
@@ -193,7 +196,9 @@ mod tests {
         assert!(headers["mcp-param-region"].to_str().unwrap().starts_with("=?base64?"));
         params.check(&headers, arguments).unwrap();
         assert!(params.check(&HeaderMap::new(), arguments).unwrap_err().contains("missing"));
-        assert!(params.check(&headers, br#"{"region":"Bern","deep":{"n":42}}"#).unwrap_err().contains("differs"));
+        assert!(
+            params.check(&headers, br#"{"region":"Bern","deep":{"n":42}}"#).unwrap_err().contains("differs")
+        );
         assert!(params.check(&headers, br#"{"deep":{"n":42}}"#).unwrap_err().contains("counterpart"));
         params.check(&HeaderMap::new(), br#"{"region":null}"#).unwrap();
     }

@@ -84,8 +84,12 @@ impl Resources {
                 return vec![Target { upstream: *index, uri: own }];
             }
         }
-        let by_template: Vec<usize> =
-            self.templates.iter().filter(|(template, _)| matches(template, uri)).map(|(_, index)| *index).collect();
+        let by_template: Vec<usize> = self
+            .templates
+            .iter()
+            .filter(|(template, _)| matches(template, uri))
+            .map(|(_, index)| *index)
+            .collect();
         let indexes = if by_template.is_empty() { &self.capable } else { &by_template };
         let mut seen = HashSet::new();
         let fresh = indexes.iter().filter(|index| seen.insert(**index));
@@ -103,7 +107,13 @@ impl Resources {
     }
 
     /// Puts the shown URI into `contents[].uri` of a read result where it differs from the upstream's.
-    pub fn show_contents<'a>(&self, upstream: usize, contents: Span, answer: &'a Message, edits: &mut Edits<'a>) {
+    pub fn show_contents<'a>(
+        &self,
+        upstream: usize,
+        contents: Span,
+        answer: &'a Message,
+        edits: &mut Edits<'a>,
+    ) {
         if self.shown.is_empty() {
             return;
         }

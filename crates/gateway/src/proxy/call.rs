@@ -15,7 +15,9 @@ use super::{Answer, Caller, Gateway};
 use crate::bridge::{self, Origin};
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::{Outlet, push_when_ready};
-use crate::upstream::{CallError, CallTag, Item, Live, Outgoing, PendingCall, Unavailable, Upstream, next_item};
+use crate::upstream::{
+    CallError, CallTag, Item, Live, Outgoing, PendingCall, Unavailable, Upstream, next_item,
+};
 
 /// A call that keeps reporting progress may not go on for longer.
 const MAX_CALL: Duration = Duration::from_secs(60 * 60);
@@ -128,7 +130,13 @@ impl Gateway {
                     }
                     Item::Request(request) => {
                         extend(&mut deadline, Instant::now() + INTERACTIVE, started);
-                        self.ask_client(caller.session.as_ref(), caller.era(), &live.connection, &request, &**outlet);
+                        self.ask_client(
+                            caller.session.as_ref(),
+                            caller.era(),
+                            &live.connection,
+                            &request,
+                            &**outlet,
+                        );
                     }
                     Item::Failed(error) => break error,
                 }
@@ -159,7 +167,12 @@ fn refers_to_input(answer: &Message, from: Era, to: Era) -> bool {
         && answer.raw(Field::ResultType) == Some("\"input_required\"")
 }
 
-fn send(caller: &Caller, message: &Message, live: &Arc<Live>, route: &Route<'_>) -> (Box<dyn PendingCall>, u64) {
+fn send(
+    caller: &Caller,
+    message: &Message,
+    live: &Arc<Live>,
+    route: &Route<'_>,
+) -> (Box<dyn PendingCall>, u64) {
     let handshake = caller.session.as_ref().and_then(|session| session.handshake());
     let log_level = caller.session.as_ref().and_then(|session| session.log_level());
     let client_info = handshake.and_then(|handshake| handshake.client_info.as_deref());

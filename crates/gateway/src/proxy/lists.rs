@@ -76,7 +76,8 @@ impl Gateway {
         let silent = self.upstreams.iter().filter(|upstream| {
             let announces = |manifest: &crate::upstream::Manifest| {
                 let resources = manifest.capability("resources");
-                resources.is_none_or(|declared| memchr::memmem::find(declared, b"\"listChanged\":true").is_some())
+                resources
+                    .is_none_or(|declared| memchr::memmem::find(declared, b"\"listChanged\":true").is_some())
             };
             upstream.current().is_some() && upstream.manifest().is_some_and(|manifest| !announces(&manifest))
         });

@@ -30,8 +30,9 @@ impl Gateway {
         self.first_lists().await;
         let catalog = self.catalog();
         let instructions = catalog.instructions.as_deref();
-        let instructions =
-            instructions.map(|text| format!(r#","instructions":{}"#, encode_string(text))).unwrap_or_default();
+        let instructions = instructions
+            .map(|text| format!(r#","instructions":{}"#, encode_string(text)))
+            .unwrap_or_default();
         let result = format!(
             r#"{{"protocolVersion":"{revision}","capabilities":{},"serverInfo":{}{instructions}}}"#,
             catalog.capabilities.of(Era::Legacy),
@@ -45,8 +46,9 @@ impl Gateway {
         let versions: Vec<String> =
             Revision::ALL.iter().rev().map(|revision| format!("\"{revision}\"")).collect();
         let instructions = catalog.instructions.as_deref();
-        let instructions =
-            instructions.map(|text| format!(r#","instructions":{}"#, encode_string(text))).unwrap_or_default();
+        let instructions = instructions
+            .map(|text| format!(r#","instructions":{}"#, encode_string(text)))
+            .unwrap_or_default();
         let result = format!(
             r#"{{"resultType":"complete","supportedVersions":[{}],"capabilities":{}{instructions},"ttlMs":0,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{}}}}}"#,
             versions.join(","),

@@ -24,9 +24,9 @@ use tokio::sync::Notify;
 use crate::catalog::Catalog;
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
-use crate::settings::{Endpoint, Settings, Start};
+use crate::settings::{Endpoint, Settings};
 use crate::tasks;
-use crate::upstream::{self, HttpClient, Hooks, ListKind, Live, Manifest, Upstream};
+use crate::upstream::{self, Hooks, HttpClient, ListKind, Live, Manifest, Upstream};
 use subscriptions::Subscriptions;
 
 /// Keeps manifests across restarts.
@@ -144,7 +144,14 @@ impl Gateway {
                     let kept = known.remove(&upstream.name);
                     let kept = kept.filter(|(fingerprint, _)| *fingerprint == upstream.fingerprint());
                     let manifest = kept.and_then(|(_, json)| Manifest::from_json(&json));
-                    Upstream::new(index, upstream.clone(), manifest, Arc::clone(http), settings.message, hooks.clone())
+                    Upstream::new(
+                        index,
+                        upstream.clone(),
+                        manifest,
+                        Arc::clone(http),
+                        settings.message,
+                        hooks.clone(),
+                    )
                 })
                 .collect();
             let catalog = Catalog::build(&settings.registry, &upstreams, None);

@@ -75,9 +75,8 @@ impl Gateway {
             respond(connection, wire::result(request.id().unwrap_or("null"), b"{}"));
             return;
         }
-        let Some((session, handshake)) = session
-            .filter(|_| era == Era::Legacy)
-            .and_then(|session| Some((session, session.handshake()?)))
+        let Some((session, handshake)) =
+            session.filter(|_| era == Era::Legacy).and_then(|session| Some((session, session.handshake()?)))
         else {
             refuse(connection, request, "the client's protocol revision has no requests from the server");
             return;
@@ -146,9 +145,8 @@ impl Gateway {
     }
 
     fn upstream_logs(&self, live: &Arc<Live>, message: Message) {
-        let wanted = |session: &Arc<Session>| {
-            session.wants_log(&message.string(Field::Level).unwrap_or_default())
-        };
+        let wanted =
+            |session: &Arc<Session>| session.wants_log(&message.string(Field::Level).unwrap_or_default());
         if live.connection.in_flight().is_empty() {
             for session in self.legacy_sessions().iter().filter(|session| wanted(session)) {
                 session.outlet.push(message.bytes().clone());

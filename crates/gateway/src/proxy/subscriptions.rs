@@ -196,7 +196,11 @@ impl Gateway {
         }
         self.subscriptions.changed.notify_waiters();
         let unavailable = |error: crate::upstream::Unavailable| {
-            Refusal::upstream(upstream.name(), crate::refusal::UpstreamReason::Unavailable, &error.to_string())
+            Refusal::upstream(
+                upstream.name(),
+                crate::refusal::UpstreamReason::Unavailable,
+                &error.to_string(),
+            )
         };
         let live = upstream.live().await.map_err(unavailable)?;
         if live.peer.era == Era::Legacy {
@@ -233,7 +237,8 @@ impl Gateway {
         tasks::spawn("unsubscribe", async move {
             let params = format!(r#"{{"uri":{}}}"#, encode_string(&own));
             let timeout = upstream.settings.request_timeout;
-            let _ = handshake::ask(&live.connection, "resources/unsubscribe", &params, Vec::new(), timeout).await;
+            let _ =
+                handshake::ask(&live.connection, "resources/unsubscribe", &params, Vec::new(), timeout).await;
         });
     }
 
@@ -259,9 +264,14 @@ impl Gateway {
                     for uri in uris {
                         let params = format!(r#"{{"uri":{}}}"#, encode_string(&uri));
                         let timeout = upstream.settings.request_timeout;
-                        let _ =
-                            handshake::ask(&live.connection, "resources/subscribe", &params, Vec::new(), timeout)
-                                .await;
+                        let _ = handshake::ask(
+                            &live.connection,
+                            "resources/subscribe",
+                            &params,
+                            Vec::new(),
+                            timeout,
+                        )
+                        .await;
                     }
                 });
             }

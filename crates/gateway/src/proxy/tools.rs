@@ -203,15 +203,13 @@ impl Gateway {
             let (_, value) = members.iter().find(|(key, _)| key == name)?;
             let text = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
             let start = value.as_ptr() as usize - message.bytes().as_ptr() as usize;
-            let span =
-                aqe_core::envelope::Span { start: start as u32, end: (start + value.len()) as u32 };
+            let span = aqe_core::envelope::Span { start: start as u32, end: (start + value.len()) as u32 };
             Some((span, aqe_core::envelope::decode_string(text)))
         };
         self.first_lists().await;
         let catalog = self.catalog();
         if let Some((span, name)) = member("name") {
-            let entry =
-                catalog.prompts.get(&name).ok_or_else(|| Refusal::unknown("prompt", &name, &[]))?;
+            let entry = catalog.prompts.get(&name).ok_or_else(|| Refusal::unknown("prompt", &name, &[]))?;
             let mut route = Route::to(self.upstream(entry.upstream.index as usize)?);
             if entry.shown != entry.original {
                 route.rename = Some((span, &entry.original));

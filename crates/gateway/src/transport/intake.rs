@@ -25,7 +25,9 @@ pub fn modern_revision(message: &Message) -> Result<Revision, Refusal> {
         return Err(Refusal::unsupported_version(&version));
     };
     if !message.raw(Field::MetaClientCapabilities).is_some_and(|raw| raw.starts_with('{')) {
-        return Err(Refusal::invalid_meta("_meta needs io.modelcontextprotocol/clientCapabilities, an object"));
+        return Err(Refusal::invalid_meta(
+            "_meta needs io.modelcontextprotocol/clientCapabilities, an object",
+        ));
     }
     if message.raw(Field::MetaClientInfo).is_some_and(|raw| !raw.starts_with('{')) {
         return Err(Refusal::invalid_meta("io.modelcontextprotocol/clientInfo must be an object"));

@@ -128,7 +128,9 @@ async fn discover(connection: &Arc<dyn Connection>, timeout: Duration) -> Result
         Ok(answer) => answer,
         Err(CallError::NotSent(why)) => return Err(HandshakeError::Failed(why)),
         Err(CallError::Http { status: 401 | 403, .. }) => {
-            return Err(HandshakeError::Failed("the server refuses us (HTTP 401 or 403): check `headers`".into()));
+            return Err(HandshakeError::Failed(
+                "the server refuses us (HTTP 401 or 403): check `headers`".into(),
+            ));
         }
         Err(error) => return Err(legacy(error.to_string())),
     };

@@ -23,11 +23,11 @@ use aqe_core::envelope::Message;
 use bytes::Bytes;
 
 pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError, encode_header_value};
+pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use inbox::{Inbox, Overflow};
 pub use manifest::{ListKind, Manifest};
-pub use supervisor::{Hooks, Live, Status, Unavailable, Upstream, supervise};
-pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
+pub use supervisor::{Hooks, Live, Status, Unavailable, Upstream, supervise};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

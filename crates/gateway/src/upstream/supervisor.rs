@@ -12,7 +12,9 @@ use tokio::sync::Notify;
 
 use super::handshake::{self, HandshakeError, Peer};
 use super::manifest::{self, ListKind, Manifest};
-use super::{CallError, Connection, Events, HttpClient, HttpConnection, HttpLimits, StdioConnection, StdioLimits};
+use super::{
+    CallError, Connection, Events, HttpClient, HttpConnection, HttpLimits, StdioConnection, StdioLimits,
+};
 use crate::settings::{Endpoint, Start, UpstreamSettings};
 use crate::tasks;
 
@@ -224,7 +226,7 @@ impl Upstream {
         for &era in eras {
             let (events, connection) = match open.take().filter(|(_, connection)| connection.is_open()) {
                 Some(pair) => pair,
-                None => self.connect().map_err(|error| error.to_string())?,
+                None => self.connect().await.map_err(|error| error.to_string())?,
             };
             let left = deadline.saturating_duration_since(Instant::now());
             match handshake::shake(&connection, era, left).await {
@@ -252,7 +254,7 @@ impl Upstream {
         Err(last)
     }
 
-    fn connect(self: &Arc<Self>) -> Result<(Arc<LiveEvents>, Arc<dyn Connection>), CallError> {
+    async fn connect(self: &Arc<Self>) -> Result<(Arc<LiveEvents>, Arc<dyn Connection>), CallError> {
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let early = Mutex::new(Some(Vec::new()));
         let events = Arc::new(LiveEvents { upstream: Arc::downgrade(self), generation, early });
@@ -264,7 +266,7 @@ impl Upstream {
                     message: self.message_limits,
                     ..StdioLimits::default()
                 };
-                StdioConnection::spawn(self.name(), spec, limits, sink)?
+                StdioConnection::spawn(self.name(), spec, limits, sink).await?
             }
             Endpoint::Http(spec) => {
                 let limits = HttpLimits {
