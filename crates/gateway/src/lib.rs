@@ -9,6 +9,7 @@
 //! - [`upstream`]: connections to MCP servers: child processes, HTTP servers, in-process tools.
 //! - [`settings`]: what the application configures.
 
+pub mod admin;
 pub mod bridge;
 pub mod catalog;
 pub mod proxy;

@@ -158,6 +158,11 @@ impl Session {
         self.handshake.set(handshake).is_ok()
     }
 
+    /// Whether streams begin with an event from which a client can resume: from 2025-11-25 on.
+    pub fn primes_streams(&self) -> bool {
+        self.handshake.get().is_some_and(|handshake| handshake.revision >= Revision::V20251125)
+    }
+
     /// Opens a call; `None` if this id is in flight already or too many calls are.
     pub fn begin(self: &Arc<Self>, id: &str) -> Option<OpenCall> {
         let mut calls = lock(&self.calls);

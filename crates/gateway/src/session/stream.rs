@@ -69,6 +69,12 @@ impl EventStream {
         self.lock().used
     }
 
+    /// How many messages were ever sent.
+    pub fn pushed(&self) -> u64 {
+        let state = self.lock();
+        state.first + state.events.len() as u64 - 1
+    }
+
     /// No more will come.
     pub fn finish(&self) {
         let mut state = self.lock();

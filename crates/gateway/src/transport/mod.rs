@@ -1,10 +1,10 @@
 //! How clients reach the gateway: newline-delimited streams (stdio, Unix socket) and streamable HTTP.
 
-//pub mod http;
+pub mod http;
 pub mod intake;
 pub mod lines;
 pub mod stdio;
-//pub mod unix;
+pub mod unix;
 
 use std::time::Duration;
 
