@@ -1,0 +1,7 @@
+//! The tools, called as the gateway calls them.
+
+#![cfg(test)]
+
+mod definitions;
+mod memory;
+mod support;
