@@ -41,7 +41,9 @@ fn explain(path: &str, message: &str) -> Refusal {
     let sent = words.next().unwrap_or_default();
     let nearest = words
         .map(|word| (osa::distance(sent.bytes().take(64), word.bytes()), word))
-        .filter(|(distance, word)| *distance <= word.len().div_ceil(2) || word.contains(sent))
+        .filter(|(distance, word)| {
+            *distance <= word.len().div_ceil(2) || (!sent.is_empty() && word.contains(sent))
+        })
         .min();
     Refusal(match nearest {
         Some((_, word)) => format!("bad arguments: {message}; did you mean `{word}`?"),
