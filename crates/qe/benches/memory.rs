@@ -29,6 +29,10 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     println!("{:<46} {:>9} {:>9} {:>9}", "µs", "p50", "p95", "p99");
     opening(directory.path());
+    let checked = directory.path().join("checked.db");
+    runtime.block_on(fill(&checked, 1_500));
+    let kib = std::fs::metadata(&checked).unwrap().len() / 1_024;
+    open_and_close(&format!("a store of {kib} KiB, checked whole"), (0..50).map(|_| checked.as_path()));
     runtime.block_on(async {
         // On a worker, as the gateway's calls are, and not on the thread that started the runtime.
         let path = directory.path().join("memory.db");
@@ -61,6 +65,16 @@ fn open_and_close<'a>(what: &str, paths: impl Iterator<Item = &'a Path>) {
     }
     report(&format!("open {what}"), opens);
     report(&format!("close {what}"), closes);
+}
+
+/// Of the size of a small store: what is checked whole at opening is at most 1 MiB.
+async fn fill(path: &Path, entries: usize) {
+    let tools = aqe_qe::builtin(Arc::new(open(path)), || NOW);
+    for n in 0..entries {
+        let value = "what was found ".repeat(20);
+        let arguments = format!(r#"{{"namespace":"bench","key":"key-{n}","value":"{value}"}}"#);
+        call(&tools, "qe_memory_store", &arguments).await;
+    }
 }
 
 async fn calls(path: &Path) {

@@ -4,4 +4,5 @@
 
 mod definitions;
 mod memory;
+mod properties;
 mod support;

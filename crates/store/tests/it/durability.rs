@@ -136,3 +136,27 @@ async fn writers_in_one_process_are_answered_each_with_its_own_version() {
     versions.sort_unstable();
     assert_eq!(versions, (1..=500).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+#[ignore = "the child of another test"]
+async fn child_that_writes_once() {
+    put(&*child_store(), write(&std::process::id().to_string(), "1")).await;
+}
+
+#[tokio::test]
+async fn many_processes_may_make_the_same_file_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let path = directory.path().join(format!("{round}/store.db"));
+        let children: Vec<_> = (0..6).map(|_| child("durability::child_that_writes_once", &path)).collect();
+        let mut keys = Vec::new();
+        for mut child in children {
+            keys.push(child.id().to_string());
+            assert!(child.wait().unwrap().success());
+        }
+        let store = open(&path);
+        for key in keys {
+            found(&store, question(&key)).await;
+        }
+    }
+}
