@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file.
 //!
 //! - **Writes** go through a bounded queue to one thread, which commits what has gathered in one
-//!   transaction and then answers each writer: see [`writer`].
+//!   transaction and then answers each writer (group commit).
 //! - **Reads** run on the caller's thread, on connections of their own. In WAL mode a reader waits for no
 //!   writer, and a read is a few microseconds of memory access, less than handing it to another thread
 //!   and waking up again costs; `crates/qe/benches/memory.rs` measures both. Only where the file turns

@@ -18,8 +18,7 @@ struct Head {
 }
 
 pub(super) fn get(connection: &Connection, get: &Get) -> Result<Lookup, Fault> {
-    // One snapshot for all the statements; reading only, it has nothing to commit.
-    let _snapshot = connection.unchecked_transaction()?;
+    let _snapshot = Snapshot::begin(connection)?;
     let Some(head) = head(connection, get)? else { return Ok(Lookup::Absent(Absence::NoEntry)) };
     let (id, at) = (head.id, get.at);
     let found = match at {
@@ -44,6 +43,23 @@ pub(super) fn get(connection: &Connection, get: &Get) -> Result<Lookup, Fault> {
         entry.history = history(connection, id)?;
     }
     Ok(Lookup::Found(Box::new(entry)))
+}
+
+/// One state of the file for several statements.
+struct Snapshot<'a>(&'a Connection);
+
+impl<'a> Snapshot<'a> {
+    fn begin(connection: &'a Connection) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN")?.execute(())?;
+        Ok(Self(connection))
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        // Having only read, it has nothing to lose; should it stay open, the next `BEGIN` fails and says so.
+        let _ = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute(()));
+    }
 }
 
 /// A version that is known to exist.

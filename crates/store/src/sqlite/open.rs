@@ -1,29 +1,40 @@
 //! Opening the file: created privately, checked before use, never overwritten.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::{self, Read};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{SqliteOptions, schema};
 use crate::StoreError;
 use crate::limits::{CHECK_AT_OPEN_MAX_BYTES, LOCK_WAIT, PAGE_CACHE_KIB};
 
-/// First bytes of every SQLite file (file format, section 1.3).
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// Held while a file is made and first opened: see [`ensure_file`].
+static OPENING: Mutex<()> = Mutex::new(());
+
+/// Between two attempts to get a lock that the engine does not wait for.
+const LOCK_RETRY: Duration = Duration::from_millis(10);
 
 /// Pages after which a commit moves the write-ahead log into the file: 4 MiB.
 const CHECKPOINT_PAGES: u32 = 1_024;
 
 /// Opens for writing: makes the file if there is none, brings its schema up to date.
 pub(super) fn writable(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
-    let size = create_or_probe(path)?;
+    let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    let size = ensure_file(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let engine = |error| classify(path, &error);
     connection.busy_timeout(LOCK_WAIT).map_err(engine)?;
+    // The engine opens a file that is not writable for reading, and says so only when asked.
+    if connection.is_readonly("main").map_err(engine)? {
+        return Err(StoreError::ReadOnly { path: path.to_owned() });
+    }
     // Only looks: a file that is refused stays as it was.
     let is_new = schema::recognise(&connection, path)?;
     if !is_new && size <= CHECK_AT_OPEN_MAX_BYTES {
@@ -32,8 +43,8 @@ pub(super) fn writable(path: &Path, options: &SqliteOptions) -> Result<Connectio
             return Err(StoreError::Corrupt { path: path.to_owned(), detail: fault });
         }
     }
-    connection.pragma_update(None, "journal_mode", "wal").map_err(engine)?;
     connection.pragma_update(None, "synchronous", "normal").map_err(engine)?;
+    write_ahead(&connection).map_err(engine)?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(engine)?;
     connection.pragma_update(None, "journal_size_limit", 4 * CHECKPOINT_PAGES * 4_096).map_err(engine)?;
     let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0)).map_err(engine)?;
@@ -74,6 +85,9 @@ fn common(connection: &Connection) -> rusqlite::Result<()> {
     // A damaged file must be an error and not a crash: see sqlite.org/security.html.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
+    // Plan a statement once and not for each value bound to it: planning costs three times what our
+    // look-ups do.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(48);
     Ok(())
 }
@@ -89,31 +103,38 @@ pub(super) fn check(connection: &Connection, pragma: &str) -> rusqlite::Result<V
     Ok(faults)
 }
 
-/// Makes sure that the file is there and is not something else; answers with its size in bytes.
-fn create_or_probe(path: &Path) -> Result<u64, StoreError> {
+/// Makes sure that the file is there and is a file; answers with its size in bytes.
+///
+/// Must run under [`OPENING`] and never opens a file that exists: closing it again would drop the locks
+/// that other connections of this process hold on it (sqlite.org/howtocorrupt.html, section 2.2).
+fn ensure_file(path: &Path) -> Result<u64, StoreError> {
     let fail = |error: io::Error| io(path, &error);
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(fail)?;
     }
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(fail)?;
-    let metadata = file.metadata().map_err(fail)?;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => return Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(fail(error)),
+    }
+    let metadata = fs::metadata(path).map_err(fail)?;
     if !metadata.is_file() {
         return Err(StoreError::Io { path: path.to_owned(), detail: "not a regular file".into() });
     }
-    let size = metadata.len();
-    let mut head = Vec::with_capacity(MAGIC.len());
-    Read::by_ref(&mut file).take(MAGIC.len() as u64).read_to_end(&mut head).map_err(fail)?;
-    if !head.is_empty() && head != MAGIC {
-        return Err(StoreError::Corrupt { path: path.to_owned(), detail: "it is no SQLite file".into() });
+    Ok(metadata.len())
+}
+
+/// Switches to write-ahead logging, which the file then remembers. The engine does not wait for a lock
+/// here by itself, and another process may be about the same.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    for _ in 0..LOCK_WAIT.as_millis() / LOCK_RETRY.as_millis() {
+        let switched = connection.pragma_update(None, "journal_mode", "wal");
+        match switched.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
+            Some(ErrorCode::DatabaseBusy) => thread::sleep(LOCK_RETRY),
+            _ => return switched,
+        }
     }
-    Ok(size)
+    connection.pragma_update(None, "journal_mode", "wal")
 }
 
 /// Gives an operating system's error its meaning.

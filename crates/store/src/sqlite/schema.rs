@@ -60,6 +60,12 @@ const LATEST: i64 = MIGRATIONS.len().cast_signed() as i64;
 
 /// Looks whose file it is, without changing it; answers whether it is empty.
 pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+    // One state of the file: another process may be making the tables right now.
+    let transaction = connection.unchecked_transaction().map_err(|error| classify(path, &error))?;
+    recognise_within(&transaction, path)
+}
+
+fn recognise_within(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
     let engine = |error| classify(path, &error);
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let application = number("application_id").map_err(engine)?;
@@ -89,7 +95,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(engine)?;
-    recognise(&transaction, path)?;
+    recognise_within(&transaction, path)?;
     let done = usize::try_from(version(&transaction)?).unwrap_or(0);
     for step in MIGRATIONS.iter().skip(done) {
         transaction.execute_batch(step).map_err(engine)?;

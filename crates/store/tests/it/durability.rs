@@ -7,10 +7,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
-use aqe_store::{Lookup, Put, SqliteStore, Store as _, StoreError};
+use aqe_store::{Absence, Lookup, Put, SqliteStore, Store as _, StoreError};
 
-use crate::support::{found, fresh, open, put, question, write};
+use crate::support::{absent, found, fresh, open, put, question, write};
 
 const PATH: &str = "AQE_STORE_TEST_PATH";
 
@@ -135,4 +136,44 @@ async fn writers_in_one_process_are_answered_each_with_its_own_version() {
     }
     versions.sort_unstable();
     assert_eq!(versions, (1..=500).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_write_that_is_cancelled_before_it_began_is_not_made() {
+    let (directory, store) = fresh();
+    let other = rusqlite::Connection::open(directory.path().join("store.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let cancel_one_and_unlock = async {
+        let cancelled = store.put(write("cancelled", "1"));
+        assert!(tokio::time::timeout(Duration::from_millis(20), cancelled).await.is_err());
+        other.execute_batch("COMMIT").unwrap();
+    };
+    let (waited, ()) = tokio::join!(store.put(write("waited", "1")), cancel_one_and_unlock);
+    waited.unwrap();
+    found(&store, question("waited")).await;
+    assert_eq!(absent(&store, question("cancelled")).await, Absence::NoEntry);
+}
+
+#[tokio::test]
+#[ignore = "the child of another test"]
+async fn child_that_writes_once() {
+    put(&*child_store(), write(&std::process::id().to_string(), "1")).await;
+}
+
+#[tokio::test]
+async fn many_processes_may_make_the_same_file_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let path = directory.path().join(format!("{round}/store.db"));
+        let children: Vec<_> = (0..6).map(|_| child("durability::child_that_writes_once", &path)).collect();
+        let mut keys = Vec::new();
+        for mut child in children {
+            keys.push(child.id().to_string());
+            assert!(child.wait().unwrap().success());
+        }
+        let store = open(&path);
+        for key in keys {
+            found(&store, question(&key)).await;
+        }
+    }
 }

@@ -180,3 +180,19 @@ async fn a_file_locked_by_another_process_can_be_read_all_the_while() {
     waiting.await.unwrap();
     assert_eq!(found(&store, question("k1")).await.value, "2");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn opening_a_file_again_in_one_process_disturbs_nobody() {
+    let (directory, store) = fresh();
+    let path = directory.path().join("store.db");
+    for n in 0..20 {
+        let again = open(&path);
+        let (first, second) = (format!("a{n}"), format!("b{n}"));
+        let (one, other) = tokio::join!(store.put(write(&first, "1")), again.put(write(&second, "2")));
+        one.unwrap();
+        other.unwrap();
+        drop(again);
+        found(&store, question(&second)).await;
+    }
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}

@@ -144,7 +144,7 @@ fn check_entry(model: &Model, expected: &Version, entry: &Entry) {
     assert_eq!(entry.attributes.expires, expected.info.expires);
     assert_eq!(serde_json::from_str::<Value>(&entry.value).unwrap(), expected.value);
     let history: Vec<_> =
-        entry.history.iter().cloned().map(|info| VersionInfo { value_bytes: 0, ..info }).collect();
+        entry.history.iter().map(|info| VersionInfo { value_bytes: 0, ..info.clone() }).collect();
     assert_eq!(history, model.0.iter().rev().map(|version| version.info.clone()).collect::<Vec<_>>());
 }
 
