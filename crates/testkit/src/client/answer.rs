@@ -1,6 +1,6 @@
 //! An answer and what came before it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
 /// A response as it came, and the messages received while waiting for it.
@@ -15,13 +15,20 @@ pub struct Answer {
 #[derive(Deserialize)]
 struct Parts<'a> {
     #[serde(borrow)]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
     method: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     result: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     error: Option<&'a RawValue>,
+}
+
+/// Reads a member that is there, so that null is not the same as absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 impl Answer {
@@ -33,6 +40,15 @@ impl Answer {
 
     fn parts(&self) -> Parts<'_> {
         super::must(serde_json::from_str(&self.text), &format!("expected a response, got {}", self.text))
+    }
+
+    /// Whether a strict receiver accepts the response: `jsonrpc` is "2.0", no member is there twice, and
+    /// exactly one of `result` and `error` is there.
+    pub fn is_valid(&self) -> bool {
+        serde_json::from_str::<Parts<'_>>(&self.text).is_ok_and(|parts| {
+            parts.jsonrpc.is_some_and(|version| version.get() == "\"2.0\"")
+                && parts.result.is_some() != parts.error.is_some()
+        })
     }
 
     /// The exact text of `result`.

@@ -110,7 +110,8 @@ impl Response {
         tokio::time::timeout(patience, self.event()).await.ok().flatten()
     }
 
-    /// The next message: the data of the next event that has some, or the JSON body; `None` at the end.
+    /// The next message: the data of the next `message` event that has some, or the JSON body; `None` at
+    /// the end.
     pub async fn message(&mut self) -> Option<String> {
         if !self.is_event_stream() {
             let body = self.text().await;
@@ -118,7 +119,8 @@ impl Response {
         }
         loop {
             let event = self.event().await?;
-            if !event.data.is_empty() {
+            // Events of other names are not for us (HTML standard: no listener, no effect).
+            if !event.data.is_empty() && matches!(event.name.as_str(), "" | "message") {
                 return Some(event.data);
             }
         }

@@ -21,6 +21,7 @@ pub struct Event {
 #[derive(Debug, Default)]
 pub struct EventParser {
     line: Vec<u8>,
+    begun: bool,
     after_cr: bool,
     event: Event,
     data: Vec<String>,
@@ -47,7 +48,10 @@ impl EventParser {
     }
 
     fn end_line(&mut self) {
-        let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
+        let mut line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
+        if !std::mem::replace(&mut self.begun, true) && line.starts_with('\u{feff}') {
+            line.remove(0);
+        }
         if line.is_empty() {
             self.dispatch();
             return;

@@ -1,12 +1,26 @@
 //! The raw upstream through the raw clients: each proves the other.
 
+mod bad_http;
+mod bad_stdio;
 mod http;
+mod startup;
 mod stdio;
 
 use aqe_testkit::{
-    client::{HttpClient, StdioClient},
+    client::{Answer, HttpClient, Message, StdioClient},
     process::binary,
 };
+use serde_json::json;
+
+/// Whether `text` is an answer to request 1 that a strict receiver accepts.
+fn is_valid(text: &str) -> bool {
+    Answer::is_for(text, "1") && Answer { before: Vec::new(), text: text.to_owned() }.is_valid()
+}
+
+/// A call of the tool `bad`.
+fn bad(mode: &str) -> Message {
+    Message::call(1, "bad", &json!({ "mode": mode }).to_string()).progress_token(7)
+}
 
 /// `rawmcp stdio` with further flags.
 fn stdio(flags: &[&str]) -> StdioClient {
