@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -95,12 +96,17 @@ impl HttpClient {
 
     /// A new connection to the server.
     pub async fn socket(&self) -> RawSocket {
+        must(self.try_socket().await, &format!("expected to connect to {:?}", self.target))
+    }
+
+    /// A new connection to the server; an error is a server that is not there.
+    pub async fn try_socket(&self) -> io::Result<RawSocket> {
         let mut socket = match &self.target {
-            Target::Tcp(address) => RawSocket::tcp(address).await,
-            Target::Unix(path) => RawSocket::unix(path).await,
+            Target::Tcp(address) => RawSocket::tcp(address).await?,
+            Target::Unix(path) => RawSocket::unix(path).await?,
         };
         socket.set_deadline(self.deadline);
-        socket
+        Ok(socket)
     }
 
     /// The text of a request as [`HttpClient::send`] writes it: `Host` and `Content-Length` are added
@@ -131,6 +137,16 @@ impl HttpClient {
     /// Sends a request and waits for the head of its response. An idle connection is used if there is
     /// one that the server has not closed.
     pub async fn send(&self, method: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        must(self.try_send(method, headers, body).await, "expected a response head")
+    }
+
+    /// As [`HttpClient::send`]; an error is a server that is not there or closes instead of answering.
+    pub async fn try_send(
+        &self,
+        method: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Response> {
         let mut request = self.head(method, headers, body.len()).into_bytes();
         request.extend_from_slice(body);
         let mut socket = loop {
@@ -140,18 +156,18 @@ impl HttpClient {
                         break idle;
                     }
                 }
-                None => break self.socket().await,
+                None => break self.try_socket().await?,
             }
         };
-        socket.send(&request).await;
-        let head = within(self.deadline, "a response head", http1::read_head(&mut socket.stream)).await;
-        let Some(head) = must(head, "expected a response head") else {
-            panic!("expected a response head, the server closed the connection");
-        };
+        socket.try_send(&request).await?;
+        let head = within(self.deadline, "a response head", http1::read_head(&mut socket.stream)).await?;
+        let head = head.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection instead")
+        })?;
         let status = status(&head);
         let empty = method == "HEAD" || matches!(status, 204 | 304);
         let framing = if empty { Framing::Length(0) } else { Framing::of(&head.headers, Framing::Close) };
-        Response::new(status, head.headers, framing, socket, self.idle.clone(), self.deadline)
+        Ok(Response::new(status, head.headers, framing, socket, self.idle.clone(), self.deadline))
     }
 
     /// Sends a POST with the content type and `Accept` of MCP, unless given otherwise.

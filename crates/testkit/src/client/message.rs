@@ -169,11 +169,36 @@ impl Message {
         if revision.is_modern() {
             add("mcp-method", &self.method);
             if let Some(subject) = &self.subject {
-                add("mcp-name", subject);
+                add("mcp-name", &header_value(subject));
             }
         }
         headers
     }
+}
+
+/// A value as the `Mcp-*` header fields carry it: in base64 between sentinels when it is no plain ASCII
+/// (2026-07-28, streamable HTTP, value encoding).
+fn header_value(text: &str) -> String {
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim() == text;
+    if plain && !text.starts_with("=?base64?") {
+        return text.to_owned();
+    }
+    format!("=?base64?{}?=", base64(text.as_bytes()))
+}
+
+/// Base64 with the standard alphabet and padding (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let value = bits >> (18 - 6 * digit) & 63;
+            text.push(if digit > group.len() { '=' } else { char::from(ALPHABET[value as usize]) });
+        }
+    }
+    text
 }
 
 /// `text` as a JSON string.
@@ -208,7 +233,21 @@ mod tests {
         let message = Message::call(1, "x", "{}").capabilities(r#"{"sampling":{}}"#);
         let text = message.text(Revision::V2026_07_28);
         assert!(text.contains(r#""io.modelcontextprotocol/clientCapabilities":{"sampling":{}}"#), "{text}");
-        let names: Vec<_> = message.headers(Revision::V2026_07_28).into_iter().collect();
-        assert!(names.contains(&("mcp-name".to_owned(), "x".to_owned())), "{names:?}");
+        let fields = message.headers(Revision::V2026_07_28);
+        assert!(fields.contains(&("mcp-name".to_owned(), "x".to_owned())), "{fields:?}");
+    }
+
+    #[test]
+    fn names_that_no_header_can_carry_are_encoded() {
+        for (name, expected) in [
+            ("plain name", "plain name"),
+            ("\u{e9}", "=?base64?w6k=?="),
+            (" a", "=?base64?IGE=?="),
+            ("abc\n", "=?base64?YWJjCg==?="),
+            ("a\tb", "=?base64?YQli?="),
+            ("=?base64?", "=?base64?PT9iYXNlNjQ/?="),
+        ] {
+            assert_eq!(header_value(name), expected);
+        }
     }
 }

@@ -29,18 +29,16 @@ pub struct RawSocket {
 
 impl RawSocket {
     /// Connects by TCP to `HOST:PORT`.
-    pub async fn tcp(address: &str) -> Self {
-        let stream = within(DEADLINE, "a TCP connection", TcpStream::connect(address)).await;
-        let stream = must(stream, &format!("expected to connect to {address}"));
-        must(stream.set_nodelay(true), "expected to set TCP_NODELAY");
-        Self { stream: Buffered::new(Box::new(stream)), deadline: DEADLINE }
+    pub async fn tcp(address: &str) -> io::Result<Self> {
+        let stream = within(DEADLINE, "a TCP connection", TcpStream::connect(address)).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: Buffered::new(Box::new(stream)), deadline: DEADLINE })
     }
 
     /// Connects to a Unix socket.
-    pub async fn unix(path: &Path) -> Self {
-        let stream = within(DEADLINE, "a Unix connection", UnixStream::connect(path)).await;
-        let stream = must(stream, &format!("expected to connect to {}", path.display()));
-        Self { stream: Buffered::new(Box::new(stream)), deadline: DEADLINE }
+    pub async fn unix(path: &Path) -> io::Result<Self> {
+        let stream = within(DEADLINE, "a Unix connection", UnixStream::connect(path)).await?;
+        Ok(Self { stream: Buffered::new(Box::new(stream)), deadline: DEADLINE })
     }
 
     /// Sets the deadline of every wait from now on.

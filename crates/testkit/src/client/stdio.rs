@@ -142,11 +142,18 @@ impl StdioClient {
     /// Does the handshake of `revision` (nothing in the stateless one) and speaks it from now on;
     /// returns the answer to `initialize`.
     pub async fn open(&mut self, revision: Revision) -> Option<Answer> {
+        self.open_with(revision, "{}").await
+    }
+
+    /// As [`StdioClient::open`], declaring these capabilities (JSON text). In the stateless revision give
+    /// them with each [`Message`] instead.
+    pub async fn open_with(&mut self, revision: Revision, capabilities: &str) -> Option<Answer> {
         self.revision = revision;
         if revision.is_modern() {
             return None;
         }
-        let answer = self.request(&Message::initialize("\"init\"", revision)).await;
+        let message = Message::initialize("\"init\"", revision).capabilities(capabilities);
+        let answer = self.request(&message).await;
         self.notify(&Message::initialized()).await;
         Some(answer)
     }

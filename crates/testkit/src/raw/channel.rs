@@ -50,7 +50,7 @@ impl Channel {
             Some(structured) => format!(r#"{members},"structuredContent":{structured}"#),
             None => members,
         };
-        self.result(request, &super::server::complete(request.modern, false, &members)).await
+        self.result(request, &super::results::complete(request.modern, false, &members)).await
     }
 
     /// Ends the request without an answer.

@@ -63,6 +63,7 @@ pub(super) async fn serve(server: Arc<Server>, listener: TcpListener) -> io::Res
 impl Site {
     /// Serves the requests of one connection.
     async fn connection(&self, stream: TcpStream) -> io::Result<Verdict> {
+        let peer = stream.peer_addr()?;
         let (reader, mut writer) = stream.into_split();
         let mut reader = Buffered::new(reader);
         while let Some(head) = http1::read_head(&mut reader).await? {
@@ -72,10 +73,13 @@ impl Site {
                     let framing = Framing::of(&head.headers, Framing::Length(0));
                     let body = http1::read_body(&mut reader, framing).await?;
                     match Request::parse(body, Some(head.headers), self.server.options.era) {
-                        Ok(request) => match self.post(request, exchange, &mut reader).await? {
-                            Outcome::Next(back) => exchange = back,
-                            Outcome::End(verdict) => return Ok(verdict),
-                        },
+                        Ok(mut request) => {
+                            request.peer = Some(peer);
+                            match self.post(request, exchange, &mut reader).await? {
+                                Outcome::Next(back) => exchange = back,
+                                Outcome::End(verdict) => return Ok(verdict),
+                            }
+                        }
                         Err(error) => {
                             let code = if error.is_data() { -32600 } else { -32700 };
                             let refusal =

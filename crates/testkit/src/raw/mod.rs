@@ -19,7 +19,7 @@
 //! | tool | arguments | answer |
 //! |---|---|---|
 //! | `reply` | `result` raw, or `error` raw | exactly that text as `result` or `error` |
-//! | `received` | any | a text that holds the bytes of this request (the line without its line end, or the HTTP body); over HTTP also `structuredContent`: `headers` (an object, names lower-cased, the first value of each) and `fields` (pairs, all of them in order) |
+//! | `received` | any | a text that holds the bytes of this request (the line without its line end, or the HTTP body); over HTTP also `structuredContent`: `headers` (an object, names lower-cased, the first value of each), `fields` (pairs, all of them in order), `peer` (the client's address: the same for the same connection) and `pid` |
 //! | `progress` | `count`, `interval_ms` 0, `raw` further members | `count` progress notifications numbered from 1, none without a progress token, then a text |
 //! | `log` | `count` 1, `level` info, `data` raw, `force` | `count` log messages, then a text; a stateless request gets them only if it gives a log level, or with `force` |
 //! | `sleep` | `ms` | a text, after that time; none once cancelled (journal: `sleep_cancelled`, else `sleep_done`) |
@@ -120,6 +120,7 @@ mod http;
 mod journal;
 mod options;
 mod request;
+mod results;
 mod server;
 mod stdio;
 mod tools;
@@ -149,9 +150,9 @@ pub async fn run(cli: Cli) -> io::Result<u8> {
         return Ok(0);
     }
     let options = cli.options;
-    let mut ignored = None;
     if options.ignore_eof {
-        ignored = Some(signal(SignalKind::terminate())?);
+        // Once the runtime has taken the signal, it never ends the process again.
+        let _ = signal(SignalKind::terminate())?;
     }
     if options.grandchild {
         grandchild()?;
@@ -161,21 +162,18 @@ pub async fn run(cli: Cli) -> io::Result<u8> {
     }
     tokio::time::sleep(Duration::from_millis(options.slow_start)).await;
     let server = Server::new(options)?;
-    let code = match cli.transport {
-        Transport::Stdio => stdio::serve(server).await,
+    match cli.transport {
+        Transport::Stdio => Ok(stdio::serve(server).await),
         Transport::Http { listen } => {
             let listener = TcpListener::bind(listen).await?;
             let mut out = io::stdout();
             writeln!(out, "listening http://{}/mcp", listener.local_addr()?)?;
             out.flush()?;
             http::serve(server, listener).await?;
-            1
+            Ok(1)
         }
-        Transport::Idle { .. } => 0,
-    };
-    // Registered until here: dropping it would not give SIGTERM its effect back, but keeps it plain.
-    drop(ignored);
-    Ok(code)
+        Transport::Idle { .. } => Ok(0),
+    }
 }
 
 /// Starts a process that sleeps in our process group and holds our standard output open.

@@ -1,5 +1,7 @@
 //! What the server looks at in a message; everything else stays the bytes that came.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,6 +19,8 @@ pub(super) struct Request {
     pub(super) bytes: Bytes,
     /// The HTTP request's header fields.
     pub(super) headers: Option<Headers>,
+    /// Where the HTTP request came from.
+    pub(super) peer: Option<SocketAddr>,
     /// The id's exact text; `None` for notifications (and for an id of null).
     pub(super) id: Option<String>,
     /// `None` for a response.
@@ -69,7 +73,7 @@ impl Request {
         let id = envelope.id.map(|id| id.get().to_owned());
         let method = envelope.method;
         let params = envelope.params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let mut request = Self { bytes, headers, id, method, modern: false, params };
+        let mut request = Self { bytes, headers, peer: None, id, method, modern: false, params };
         request.modern =
             era != Era::Legacy && request.method() != "initialize" && request.modern_version().is_some();
         Ok(request)

@@ -81,7 +81,13 @@ async fn received(request: &Request, channel: &mut Channel) -> io::Result<()> {
         for (name, value) in headers.iter() {
             map.entry(name).or_insert_with(|| value.into());
         }
-        format!(r#"{{"headers":{},"fields":[{}]}}"#, serde_json::Value::Object(map), fields.join(","))
+        let peer = request.peer.map_or_else(|| "null".to_owned(), |peer| quote(&peer.to_string()));
+        format!(
+            r#"{{"headers":{},"fields":[{}],"peer":{peer},"pid":{}}}"#,
+            serde_json::Value::Object(map),
+            fields.join(","),
+            std::process::id(),
+        )
     });
     let text = String::from_utf8_lossy(&request.bytes);
     channel.text(request, &text, structured.as_deref()).await

@@ -8,6 +8,7 @@ use super::http;
 #[tokio::test]
 async fn every_revision_calls_a_tool_on_a_kept_connection() {
     let (_server, client) = http(&[]).await;
+    let mut peers = Vec::new();
     for revision in Revision::ALL {
         let session = HttpSession::open(client.clone(), revision).await;
         assert_eq!(session.id.is_some(), !revision.is_modern());
@@ -17,7 +18,10 @@ async fn every_revision_calls_a_tool_on_a_kept_connection() {
         let headers = &result["structuredContent"]["headers"];
         assert_eq!(headers["content-type"], "application/json");
         assert_eq!(headers["mcp-method"].as_str(), revision.is_modern().then_some("tools/call"));
+        peers.push(result["structuredContent"]["peer"].clone());
     }
+    peers.dedup();
+    assert_eq!(peers.len(), 1, "one connection carries them all: {peers:?}");
 }
 
 #[tokio::test]
@@ -66,6 +70,30 @@ async fn notifications_beside_a_call_go_to_the_get_stream() {
         assert_eq!(message["method"], "notifications/tools/list_changed");
     }
     assert_eq!(stream.event_within(Duration::from_millis(20)).await, None);
+}
+
+#[tokio::test]
+async fn a_listener_gets_tagged_notifications_on_its_stream() {
+    let (_server, client) = http(&[]).await;
+    let session = HttpSession::open(client, Revision::V2026_07_28).await;
+    let listen = Message::request("\"sub\"", "subscriptions/listen").param("notifications", "{}");
+    let mut stream = session.start(&listen).await;
+    assert!(stream.message().await.unwrap().contains("notifications/subscriptions/acknowledged"));
+    let notify = r#"{"method":"notifications/resources/updated","params":"{\"uri\":\"x\",\"n\":1.0}"}"#;
+    assert_eq!(session.request(&Message::call(1, "notify", notify)).await.content_text(), "sent 1");
+    assert_eq!(
+        stream.message().await.unwrap(),
+        r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"x","n":1.0,"_meta":{"io.modelcontextprotocol/subscriptionId":"sub"}}}"#
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_an_error_to_who_tries() {
+    let (mut server, client) = http(&[]).await;
+    client.get("/mcp").await.bytes().await;
+    server.kill().await;
+    assert!(client.try_send("GET", &[], b"").await.is_err());
+    assert!(client.try_socket().await.is_err());
 }
 
 #[tokio::test]

@@ -16,7 +16,8 @@ use serde::Deserialize;
 use super::{
     channel::{Channel, success},
     request::Request,
-    server::{Call, complete},
+    results::complete,
+    server::Call,
     tools::Outcome,
 };
 

@@ -4,7 +4,7 @@ use super::{Arguments, good};
 use crate::raw::{
     channel::success,
     request::{Request, quote},
-    server::complete,
+    results::complete,
 };
 
 /// Size of a `long` answer unless told otherwise: more than the 16 MiB that clients commonly accept.
