@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aqe_testkit::{
     client::{EventParser, HttpClient, HttpSession, Message, RawSocket, Revision},
@@ -18,14 +18,17 @@ async fn post(session: &HttpSession, message: &Message) -> RawSocket {
     socket
 }
 
-/// What a strict receiver makes of the bytes that come until the connection is closed or quiet, or two
-/// seconds have gone by (a stream of comments is never quiet).
-async fn outcome(socket: &mut RawSocket) -> (Effect, Vec<u8>) {
+/// How long silence has to last to be believed, where it is expected.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// What a strict receiver makes of the bytes that come until the response is complete or the connection
+/// is closed; where silence is expected, of those that come for a while.
+async fn outcome(socket: &mut RawSocket, expected: Effect) -> (Effect, Vec<u8>) {
     let (mut bytes, mut closed) = (Vec::new(), false);
-    let start = Instant::now();
-    while !closed && start.elapsed() < Duration::from_secs(2) {
-        let patience = Duration::from_millis(if bytes.is_empty() { 500 } else { 100 });
-        match tokio::time::timeout(patience, socket.receive()).await {
+    let patience = if expected == Effect::Silence { SILENCE } else { Duration::from_secs(10) };
+    let end = tokio::time::Instant::now() + patience;
+    while !closed && !is_complete(&bytes) {
+        match tokio::time::timeout_at(end, socket.receive()).await {
             Ok(Some(more)) => bytes.extend_from_slice(&more),
             Ok(None) => closed = true,
             Err(_) => break,
@@ -48,44 +51,61 @@ async fn outcome(socket: &mut RawSocket) -> (Effect, Vec<u8>) {
     (effect, bytes)
 }
 
+/// Whether these bytes are a whole response, by their length or their last chunk.
+fn is_complete(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let Some((head, _)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    length.map_or(text.ends_with("\r\n0\r\n\r\n"), |length| bytes.len() >= head.len() + 4 + length)
+}
+
 #[tokio::test]
-async fn every_mode_has_the_effect_that_its_table_says() {
-    for revision in [Revision::V2025_06_18, Revision::V2026_07_28] {
-        let (mut server, client) = http(&[]).await;
-        let mut session = HttpSession::open(client, revision).await;
-        for mode in BAD_MODES.iter().filter(|mode| mode.over != Over::Stdio) {
-            let comes = matches!(mode.effect, Effect::Answer | Effect::Questionable);
-            let found = if comes && mode.name != "bom" {
-                // Unchunks and reads events in every form.
-                let answer = session.request(&bad(mode.name)).await;
-                if is_valid(&answer.text) { Effect::Answer } else { Effect::Invalid }
-            } else {
-                outcome(&mut post(&session, &bad(mode.name)).await).await.0
-            };
-            let expected = match (mode.effect, mode.name) {
-                (_, "bom") => Effect::Invalid,
-                // What comes is not even a head; the connection ends after it.
-                (_, "no-http") => Effect::Closed,
-                (Effect::Questionable, _) => Effect::Answer,
-                (effect, _) => effect,
-            };
-            assert_eq!(found, expected, "{} in {revision:?}", mode.name);
-            if ["exit-0", "exit-1", "kill-9"].contains(&mode.name) {
-                server.wait().await;
-                let (fresh, client) = http(&[]).await;
-                server = fresh;
-                session = HttpSession::open(client, revision).await;
-            }
-            let next = session.request(&Message::call(2, "bare", "{}")).await;
-            assert_eq!(next.content_text(), "bare", "the call after {}", mode.name);
+async fn every_mode_has_its_effect_in_a_session() {
+    check_all(Revision::V2025_06_18).await;
+}
+
+#[tokio::test]
+async fn every_mode_has_its_effect_without_a_session() {
+    check_all(Revision::V2026_07_28).await;
+}
+
+/// Checks the effect of every mode, and that the next call works.
+async fn check_all(revision: Revision) {
+    let (mut server, client) = http(&[]).await;
+    let mut session = HttpSession::open(client, revision).await;
+    for mode in BAD_MODES.iter().filter(|mode| mode.over != Over::Stdio) {
+        let comes = matches!(mode.effect, Effect::Answer | Effect::Questionable);
+        let found = if comes && mode.name != "bom" {
+            // Unchunks and reads events in every form.
+            let answer = session.request(&bad(mode.name)).await;
+            if is_valid(&answer.text) { Effect::Answer } else { Effect::Invalid }
+        } else {
+            outcome(&mut post(&session, &bad(mode.name)).await, mode.effect).await.0
+        };
+        let expected = match (mode.effect, mode.name) {
+            (_, "bom") => Effect::Invalid,
+            // What comes is not even a head; the connection ends after it.
+            (_, "no-http") => Effect::Closed,
+            (Effect::Questionable, _) => Effect::Answer,
+            (effect, _) => effect,
+        };
+        assert_eq!(found, expected, "{} in {revision:?}", mode.name);
+        if ["exit-0", "exit-1", "kill-9"].contains(&mode.name) {
+            server.wait().await;
+            let (fresh, client) = http(&[]).await;
+            server = fresh;
+            session = HttpSession::open(client, revision).await;
         }
+        let next = session.request(&Message::call(2, "bare", "{}")).await;
+        assert_eq!(next.content_text(), "bare", "the call after {}", mode.name);
     }
 }
 
 /// The head of the response to a call of `bad`.
 async fn head(client: &HttpClient, arguments: &str) -> String {
     let session = HttpSession::open(client.clone(), Revision::V2026_07_28).await;
-    let (_, bytes) = outcome(&mut post(&session, &Message::call(1, "bad", arguments)).await).await;
+    let (_, bytes) =
+        outcome(&mut post(&session, &Message::call(1, "bad", arguments)).await, Effect::Invalid).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
