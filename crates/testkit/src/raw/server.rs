@@ -176,6 +176,11 @@ impl Server {
         if self.options.exit_on_discover && undecided && method != "initialize" && method != "ping" {
             return Verdict::Exit;
         }
+        if undecided && (request.modern || method == "initialize") {
+            // Here and not where the request is served, so that a second one right behind it finds it.
+            let era = if request.modern { ERA_MODERN } else { ERA_LEGACY };
+            session.era.store(era, Ordering::Relaxed);
+        }
         Verdict::Go
     }
 
@@ -250,10 +255,6 @@ impl Server {
         } else if self.options.era == Era::Modern {
             let message = format!("_meta lacks {PROTOCOL_VERSION_KEY}");
             return Err(Refusal { status: 400, code: -32602, message, data: None });
-        }
-        if initialize || request.modern {
-            let era = if request.modern { ERA_MODERN } else { ERA_LEGACY };
-            session.era.store(era, Ordering::Relaxed);
         }
         Ok(())
     }
