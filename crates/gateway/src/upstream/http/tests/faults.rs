@@ -13,7 +13,7 @@ async fn failure(url: &str) -> CallError {
     let (connection, _) = connect_with(&spec(url), limits);
     let begun = Instant::now();
     let error = answer(request(&connection, "tools/call")).await.unwrap_err();
-    assert!(begun.elapsed() < Duration::from_millis(1_500), "{error} after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{error} after {:?}", begun.elapsed());
     assert!(connection.is_open(), "one bad answer ends no connection");
     error
 }
@@ -188,6 +188,6 @@ async fn an_unread_stream_delays_no_other_call() {
     for _ in 0..10 {
         let begun = Instant::now();
         answer(request(&connection, "ping")).await.unwrap();
-        assert!(begun.elapsed() < Duration::from_millis(500));
+        assert!(begun.elapsed() < Duration::from_secs(2));
     }
 }

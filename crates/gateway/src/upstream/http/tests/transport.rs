@@ -80,20 +80,13 @@ async fn upstreams_of_one_origin_share_connections() {
 
 #[tokio::test]
 async fn a_connection_that_the_server_closed_while_idle_costs_no_call() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        let handler = Arc::new(|seen: Seen| async move { json(&result(&seen.id())) });
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let serving = serve(TokioIo::new(stream), Arc::default(), Arc::clone(&handler));
-            tokio::spawn(tokio::time::timeout(std::time::Duration::from_millis(30), serving));
-        }
-    });
-    let (connection, _) = connect(&url);
+    let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"x"}}"#;
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+    // Promises to keep the connection and closes it.
+    let (connection, _) = connect(&raw(format!("{head}\r\n\r\n{body}"), Then::Close).await);
     for _ in 0..5 {
-        answer(request(&connection, "ping")).await.unwrap();
-        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+        assert_eq!(answer(request(&connection, "ping")).await.unwrap(), body);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
 
