@@ -164,7 +164,7 @@ fn kill_group(group: Pid, signal: Signal) {
         // Nobody left is what we want; zombies alone count as not permitted on some systems.
         Ok(()) | Err(rustix::io::Errno::SRCH | rustix::io::Errno::PERM) => {}
         Err(error) => {
-            tracing::warn!(group = group.as_raw_nonzero().get(), %error, "cannot signal a process group")
+            tracing::warn!(group = group.as_raw_nonzero().get(), %error, "cannot signal a process group");
         }
     }
 }
