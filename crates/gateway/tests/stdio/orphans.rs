@@ -2,7 +2,6 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use aqe_gateway::upstream::{RUN_TAG, guardian, run_id};
 use libtest_mimic::Trial;
@@ -16,6 +15,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("orphans::a_killed_gateway_leaves_no_process", || killed(false)),
         trial("orphans::a_gateway_whose_guardian_died_gets_a_new_one", || killed(true)),
+        trial("orphans::a_killed_gateway_takes_its_direct_children_along_even_without_a_guardian", unguarded),
         trial("orphans::a_gateway_that_ends_well_takes_its_guardian_with_it", ended),
     ]
 }
@@ -74,8 +74,7 @@ async fn killed(guardian_first: bool) {
     until(AT_ONCE, "all are there", || gateway.children().len() >= 5).await;
     until(AT_ONCE, "the guardian is there", || gateway.guardians().len() == 1).await;
     if guardian_first {
-        let pid = gateway.guardians()[0];
-        kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+        kill(gateway.guardians()[0]);
         until(AT_ONCE, "the guardian is gone", || gateway.guardians().is_empty()).await;
         gateway.process.stdin.as_mut().unwrap().write_all(b"more\n").unwrap();
         until(AT_ONCE, "more are there", || gateway.children().len() >= 9).await;
@@ -87,6 +86,23 @@ async fn killed(guardian_first: bool) {
     until(AT_ONCE, "the guardian is gone", || gateway.guardians().is_empty()).await;
 }
 
+async fn unguarded() {
+    let mut gateway = Gateway::start();
+    until(AT_ONCE, "all are there", || gateway.children().len() >= 5).await;
+    until(AT_ONCE, "the guardian is there", || gateway.guardians().len() == 1).await;
+    kill(gateway.guardians()[0]);
+    gateway.process.kill().unwrap();
+    gateway.process.wait().unwrap();
+    // What a child has started itself survives here; the loop of the shell ends with the shell.
+    let direct = || {
+        let children = gateway.children();
+        let is = |text| processes_with("cmdline", text).iter().any(|pid| children.contains(pid));
+        is(super::child::ARGUMENT) || is(FAMILY)
+    };
+    until(AT_ONCE, "the direct children are gone", || !direct()).await;
+    sweep(&gateway).await;
+}
+
 async fn ended() {
     let mut gateway = Gateway::start();
     until(AT_ONCE, "all are there", || gateway.children().len() >= 5).await;
@@ -94,8 +110,16 @@ async fn ended() {
     assert!(gateway.process.wait().unwrap().success());
     until(AT_ONCE, "the guardian is gone", || gateway.guardians().is_empty()).await;
     // What deliberately left its group outlives an orderly end, as it would without us.
-    for pid in gateway.children() {
-        kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
-    }
-    until(Duration::from_secs(5), "all are gone", || gateway.children().is_empty()).await;
+    sweep(&gateway).await;
+}
+
+fn kill(pid: u32) {
+    // It may have ended by itself.
+    let _ = kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL);
+}
+
+/// Cleans up what a test has left on purpose.
+async fn sweep(gateway: &Gateway) {
+    gateway.children().into_iter().for_each(kill);
+    until(AT_ONCE, "all are gone", || gateway.children().is_empty()).await;
 }
