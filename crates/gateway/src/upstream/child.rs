@@ -277,6 +277,7 @@ fn explain(spec: &ChildSpec, source: io::Error) -> StartError {
 pub(super) fn start_guardian(executable: &Path) -> io::Result<(Child, OwnedFd)> {
     let mut command = Command::new(executable);
     command
+        .arg0("aqe-v3")
         .arg(guardian::ARGUMENT)
         .arg(run_id())
         .env_clear()
