@@ -8,7 +8,7 @@
 //! - A slow fork or exec holds up nobody but the caller.
 //!
 //! `PR_SET_PDEATHSIG` exists on Linux only, is not inherited by grandchildren and is lost by a set-user-id program;
-//! the [`guardian`](super::guardian) covers the rest.
+//! the [`guardian`] covers the rest.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
