@@ -2,7 +2,11 @@
 //!
 //! # Layout
 //! - [`envelope`]: JSON-RPC messages as borrowed spans of the received bytes, line framing, SSE.
+//! - [`inprocess`]: the trait of tools that run inside this process.
+//! - [`registry`]: tool names: exact and near lookup, categories, one list of many upstreams' tools.
 //! - [`revision`]: the MCP revisions and their two eras.
 
 pub mod envelope;
+pub mod inprocess;
+pub mod registry;
 pub mod revision;

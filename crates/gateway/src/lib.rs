@@ -1,6 +1,22 @@
 //! Everything that moves and everything MCP.
 //!
 //! # Layout
+//! - [`transport`]: how clients reach us: stdio, streamable HTTP, a Unix socket.
+//! - [`session`]: one client's conversation.
+//! - [`proxy`]: what happens to a client's message.
+//! - [`catalog`]: what all upstreams offer together.
+//! - [`bridge`]: messages between clients and upstreams of either era.
 //! - [`upstream`]: connections to MCP servers: child processes, HTTP servers, in-process tools.
+//! - [`settings`]: what the application configures.
 
+pub mod admin;
+pub mod bridge;
+pub mod catalog;
+pub mod proxy;
+pub mod refusal;
+pub mod session;
+pub mod settings;
+pub mod tasks;
+pub mod transport;
 pub mod upstream;
+pub mod wire;

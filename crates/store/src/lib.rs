@@ -1,1 +1,26 @@
 //! Durable state behind one trait.
+//!
+//! # Layout
+//! - [`contract`]: the trait [`Store`] and what every implementation promises.
+//! - [`memory`]: memory entries, their versions, and the questions and answers about them.
+//! - [`error`], [`limits`]: what can go wrong, and the bounds.
+//! - [`sqlite`]: the embedded implementation, [`SqliteStore`].
+//!
+//! Nothing here reads the clock: each operation that depends on the time takes it as an argument, in
+//! milliseconds since the Unix epoch ([`UnixMillis`]).
+
+pub mod contract;
+pub mod error;
+pub mod limits;
+pub mod memory;
+pub mod sqlite;
+
+pub use contract::{Manifest, Store, StoreFuture};
+pub use error::StoreError;
+pub use memory::{
+    Absence, At, Attributes, Entry, EntryId, EntryRef, Get, Lookup, OnConflict, Put, Stored, VersionInfo,
+};
+pub use sqlite::{SqliteOptions, SqliteStore};
+
+/// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+pub type UnixMillis = i64;

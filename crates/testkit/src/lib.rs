@@ -1,1 +1,3 @@
 //! Fixture upstreams and misbehaving peers, for tests and benchmarks only.
+
+pub mod fixture;

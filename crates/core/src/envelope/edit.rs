@@ -32,6 +32,29 @@ impl<'a> Edits<'a> {
         self
     }
 
+    /// Removes the member whose value stands at `value`, with its key and one comma.
+    pub fn remove_member(&mut self, value: Span) -> &mut Self {
+        let before = self.source.get(..value.start as usize).unwrap_or_default();
+        let Some(colon) = before.iter().rposition(|byte| *byte == b':') else { return self };
+        let Some(close) = before[..colon].iter().rposition(|byte| *byte == b'"') else { return self };
+        // A quote within the key is escaped; the one that opens it is not.
+        let opens = |at: &usize| before[*at] == b'"' && (*at == 0 || before[*at - 1] != b'\\');
+        let Some(open) = (0..close).rev().find(opens) else { return self };
+        let mut start = open;
+        let mut end = value.end as usize;
+        let blank = |byte: &u8| byte.is_ascii_whitespace();
+        let left = before[..open].iter().rposition(|byte| !blank(byte));
+        if let Some(comma) = left.filter(|at| before[*at] == b',') {
+            start = comma;
+        } else {
+            let after = self.source.get(end..).unwrap_or_default();
+            if let Some(comma) = after.iter().position(|byte| !blank(byte)).filter(|at| after[*at] == b',') {
+                end += comma + 1;
+            }
+        }
+        self.replace(Span::new(start, end), Vec::new())
+    }
+
     /// The edited text.
     pub fn apply(&mut self) -> Vec<u8> {
         self.edits.sort_by_key(|(span, _)| span.start);
@@ -71,7 +94,7 @@ impl Message {
 /// # Errors
 /// If the text is not one JSON object.
 pub fn open_object(raw: &[u8]) -> Result<Vec<(String, &[u8])>, super::ScanError> {
-    let mut scanner = super::Scanner::new(raw, u16::MAX)?;
+    let mut scanner = super::Scanner::new(raw, super::MAX_FRAGMENT_DEPTH)?;
     let mut members = Vec::new();
     scanner.object(|scanner, key| {
         let key = String::from_utf8_lossy(key).into_owned();
@@ -125,6 +148,21 @@ mod tests {
         let message = parse(r#"{"jsonrpc":"2.0","id":1,"result":{ }}"#);
         let edited = message.edit().insert_members(message.body_span(), "\"a\":1").apply();
         assert_eq!(edited, br#"{"jsonrpc":"2.0","id":1,"result":{"a":1 }}"#);
+    }
+
+    #[test]
+    fn a_removed_member_takes_one_comma_with_it() {
+        for (text, expected) in [
+            (r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"x","a":1}}"#, r#"{"a":1}"#),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{"a":1 , "resultType" : "x"}}"#, r#"{"a":1 }"#),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"x"}}"#, r"{}"),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{"a":1,"resultType":"x","b":2}}"#, r#"{"a":1,"b":2}"#),
+        ] {
+            let message = parse(text);
+            let edited = message.edit().remove_member(message.span(Field::ResultType)).apply();
+            let edited = String::from_utf8(edited).unwrap();
+            assert_eq!(edited, format!(r#"{{"jsonrpc":"2.0","id":1,"result":{expected}}}"#));
+        }
     }
 
     #[test]

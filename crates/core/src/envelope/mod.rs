@@ -23,6 +23,10 @@ pub use recover::recover_id;
 pub use scan::{ScanError, Scanner, Span, decode_string, encode_string};
 pub use sse::{Event, SseDecoder, SseError, encode_event};
 
+/// Nesting that is read in a part of a message that has been scanned before. Above any limit that a message is
+/// scanned with, and small enough for the stack.
+pub const MAX_FRAGMENT_DEPTH: u16 = 1_024;
+
 /// Bounds on one message, so that no peer can make us hold or walk without end.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

@@ -5,8 +5,12 @@
 
 mod child;
 pub mod guardian;
+pub mod handshake;
+mod http;
 mod inbox;
+pub mod manifest;
 mod stdio;
+mod supervisor;
 
 use std::fmt;
 use std::future::Future;
@@ -14,13 +18,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use ::http::{HeaderName, HeaderValue};
 use aqe_core::envelope::Message;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
 
+pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError, encode_header_value};
 pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use inbox::{Inbox, Overflow};
+pub use manifest::{ListKind, Manifest};
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
+pub use supervisor::{Hooks, Live, Status, Unavailable, Upstream, supervise};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,55 @@
+//! Tools that run inside this process, as one more upstream.
+//!
+//! The gateway knows a built-in tool by this trait only. Arguments and results stay raw JSON, as for
+//! any other upstream; the gateway splices them into the reply and never looks inside.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+/// On whose behalf a tool runs, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// Id of the authenticated principal. Whatever a tool keeps belongs to it and is shown to nobody else.
+    pub principal: &'a str,
+    /// When the caller stops waiting. The gateway drops the call's future then; a tool that starts work
+    /// outside of that future (a process, a task) ends it by this time itself.
+    pub deadline: Instant,
+}
+
+/// A call under way. Dropping it cancels the call.
+pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, InProcessError>> + Send + 'a>>;
+
+/// A set of tools in this process.
+pub trait InProcess: Send + Sync + fmt::Debug {
+    /// The tools' definitions, each one the raw JSON of an MCP `Tool` (name, title, description,
+    /// inputSchema, outputSchema, annotations). The same for the life of the value.
+    fn definitions(&self) -> &[Bytes];
+
+    /// Calls the tool `name`. `arguments` is the raw text of a JSON object, or empty if the request had none.
+    ///
+    /// Answers with the raw JSON of an MCP `CallToolResult`. Bad arguments and failures of the tool's own
+    /// domain are such a result too, with `isError: true` and a text that says what to do (SEP-1303).
+    ///
+    /// # Errors
+    /// Only what the protocol answers with a JSON-RPC error: see [`InProcessError`].
+    fn call<'a>(&'a self, name: &'a str, arguments: &'a [u8], caller: Caller<'a>) -> CallFuture<'a>;
+}
+
+/// Why a request never became a tool call. Both are JSON-RPC "invalid params" (-32602).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InProcessError {
+    /// No tool of this set has that name.
+    #[error("unknown tool `{name}`")]
+    UnknownTool {
+        /// The name as it was asked for.
+        name: String,
+    },
+    /// `arguments` is present and is no JSON object.
+    #[error("`arguments` must be a JSON object")]
+    ArgumentsNotAnObject,
+}

@@ -1,0 +1,75 @@
+//! The capabilities that clients are told: our own, and what upstreams of the client's era add to them.
+
+use std::sync::Arc;
+
+use aqe_core::envelope::{encode_string, open_object};
+use aqe_core::revision::Era;
+
+use crate::upstream::{Manifest, Upstream};
+
+/// Raw JSON of `capabilities` for each era.
+#[derive(Debug, Clone)]
+pub struct Capabilities {
+    legacy: String,
+    modern: String,
+}
+
+impl Capabilities {
+    pub(super) fn merge(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)]) -> Self {
+        Self { legacy: merged(manifests, Era::Legacy), modern: merged(manifests, Era::Modern) }
+    }
+
+    /// The text for a client of this era.
+    pub fn of(&self, era: Era) -> &str {
+        match era {
+            Era::Legacy => &self.legacy,
+            Era::Modern => &self.modern,
+        }
+    }
+}
+
+fn merged(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)], era: Era) -> String {
+    let mut members = vec![("tools".to_owned(), r#"{"listChanged":true}"#.to_owned())];
+    let mut extensions: Vec<(String, String)> = Vec::new();
+    let known: Vec<&Arc<Manifest>> = manifests.iter().filter_map(|(_, manifest)| manifest.as_ref()).collect();
+    let declares = |name: &str| known.iter().any(|manifest| manifest.capability(name).is_some());
+    for (name, value) in [
+        ("resources", r#"{"subscribe":true,"listChanged":true}"#),
+        ("prompts", r#"{"listChanged":true}"#),
+        ("logging", "{}"),
+        ("completions", "{}"),
+    ] {
+        if declares(name) {
+            members.push((name.to_owned(), value.to_owned()));
+        }
+    }
+    // What we do not speak ourselves passes through where both ends are of one era.
+    for manifest in known.iter().filter(|manifest| manifest.peer.era == era) {
+        for (name, value) in open_object(&manifest.peer.capabilities).unwrap_or_default() {
+            if name == "extensions" {
+                for (name, value) in open_object(value).unwrap_or_default() {
+                    add(&mut extensions, name, value);
+                }
+            } else {
+                add(&mut members, name, value);
+            }
+        }
+    }
+    if !extensions.is_empty() {
+        members.push(("extensions".to_owned(), object(&extensions)));
+    }
+    object(&members)
+}
+
+/// Adds a member that is not there yet; the first upstream's settings win.
+fn add(members: &mut Vec<(String, String)>, name: String, value: &[u8]) {
+    if !members.iter().any(|(other, _)| *other == name) {
+        members.push((name, String::from_utf8_lossy(value).into_owned()));
+    }
+}
+
+fn object(members: &[(String, String)]) -> String {
+    let members: Vec<String> =
+        members.iter().map(|(name, value)| format!("{}:{value}", encode_string(name))).collect();
+    format!("{{{}}}", members.join(","))
+}

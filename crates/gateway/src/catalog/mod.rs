@@ -1,0 +1,218 @@
+//! What the gateway offers at one moment: the lists of all upstreams under one roof, and where each name leads.
+//!
+//! A catalog never changes. A new one is built when a manifest changes and put in the place of the old one, so that
+//! a reader takes no lock and sees one consistent state.
+
+mod capabilities;
+mod param_headers;
+mod resources;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use aqe_core::envelope::{MAX_FRAGMENT_DEPTH, Scanner, decode_string};
+use aqe_core::registry::{RawTool, RegistryConfig, Snapshot, SnapshotBuilder, UpstreamTools};
+use aqe_core::revision::Era;
+use bytes::Bytes;
+
+pub use capabilities::Capabilities;
+pub use param_headers::{MAX_SAFE_INTEGER, ParamHeaders, decode_header, encode_header};
+pub use resources::{Resources, Target};
+
+use crate::settings::{Endpoint, UpstreamSettings};
+use crate::upstream::{ListKind, Manifest, Upstream};
+
+/// The offer of all upstreams at one moment.
+#[derive(Debug)]
+pub struct Catalog {
+    /// Tools by shown name.
+    pub tools: Snapshot,
+    /// Prompts by shown name, under the same rules.
+    pub prompts: Snapshot,
+    /// Resources and templates.
+    pub resources: Resources,
+    /// What is declared to clients.
+    pub capabilities: Capabilities,
+    /// `instructions` for clients.
+    pub instructions: Option<String>,
+    /// `x-mcp-header` parameters by shown tool name; most tools have none.
+    pub param_headers: HashMap<Box<str>, ParamHeaders>,
+}
+
+impl Catalog {
+    /// Builds the catalog of these upstreams; `previous` hands over usage counts.
+    pub fn build(config: &RegistryConfig, upstreams: &[Arc<Upstream>], previous: Option<&Self>) -> Self {
+        let started = Instant::now();
+        let manifests: Vec<(&Arc<Upstream>, Option<Arc<Manifest>>)> =
+            upstreams.iter().map(|upstream| (upstream, upstream.manifest())).collect();
+        let mut tools = Vec::new();
+        let mut prompts = Vec::new();
+        for (upstream, manifest) in &manifests {
+            let list = |kind| manifest.as_ref().map(|manifest| Arc::clone(manifest.list(kind)));
+            let raw_tools = match &upstream.settings.endpoint {
+                Endpoint::InProcess(builtin) => Some(builtin.definitions().into()),
+                _ => list(ListKind::Tools),
+            };
+            let modern_http = matches!(upstream.settings.endpoint, Endpoint::Http(_))
+                && manifest.as_ref().is_some_and(|manifest| manifest.peer.era == Era::Modern);
+            let raw_tools = raw_tools.as_deref().unwrap_or_default().iter().filter(|definition| {
+                // An HTTP client must leave out tools with invalid header annotations (2026-07-28, "Custom Headers").
+                !modern_http || ParamHeaders::read(definition).is_ok()
+            });
+            tools.push(entries(&upstream.settings, upstream.index, raw_tools));
+            let raw_prompts = list(ListKind::Prompts);
+            prompts.push(entries(
+                &upstream.settings,
+                upstream.index,
+                raw_prompts.as_deref().unwrap_or_default().iter(),
+            ));
+        }
+        let snapshot = |lists: &[UpstreamTools], previous: Option<&Snapshot>| {
+            let mut builder = SnapshotBuilder::new(config.clone());
+            for list in lists {
+                builder = builder.upstream(list);
+            }
+            if let Some(previous) = previous {
+                builder = builder.previous(previous);
+            }
+            builder.build(SystemTime::now())
+        };
+        let tools = snapshot(&tools, previous.map(|catalog| &catalog.tools));
+        let prompts = snapshot(&prompts, previous.map(|catalog| &catalog.prompts));
+        let param_headers = tools
+            .tools()
+            .iter()
+            .filter_map(|tool| Some((tool.shown.clone(), ParamHeaders::read(&tool.definition).ok()??)))
+            .collect();
+        for issue in tools.issues().iter().chain(prompts.issues()) {
+            tracing::debug!(?issue, "name");
+        }
+        let tools = tools.with_build_time(started.elapsed());
+        let resources = Resources::build(&manifests);
+        let capabilities = Capabilities::merge(&manifests);
+        let instructions = instructions(&manifests);
+        Self { tools, prompts, resources, capabilities, instructions, param_headers }
+    }
+}
+
+/// Joined instructions of the upstreams are cut here: they go into every agent's context.
+const MAX_INSTRUCTIONS: usize = 16 * 1024;
+
+fn instructions(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)]) -> Option<String> {
+    let each: Vec<(&str, String)> = manifests
+        .iter()
+        .filter_map(|(upstream, manifest)| {
+            Some((upstream.name(), manifest.as_ref()?.peer.instructions.clone()?))
+        })
+        .collect();
+    match &each[..] {
+        [] => None,
+        [(_, only)] => Some(only.clone()),
+        several => {
+            let mut text = String::new();
+            for (name, instructions) in several {
+                text.push_str(&format!("# {name}\n{instructions}\n\n"));
+            }
+            let end = (0..=MAX_INSTRUCTIONS.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+            text.truncate(end.unwrap_or(0));
+            Some(text.trim_end().to_owned())
+        }
+    }
+}
+
+fn entries<'a>(
+    settings: &UpstreamSettings,
+    index: usize,
+    definitions: impl Iterator<Item = &'a Bytes>,
+) -> UpstreamTools {
+    UpstreamTools {
+        name: settings.name.as_str().into(),
+        order: index as u32,
+        trusted: settings.trusted,
+        builtin: matches!(settings.endpoint, Endpoint::InProcess(_)),
+        category: settings.category.as_deref().map(Into::into),
+        allow: settings.allow.clone(),
+        deny: settings.deny.clone(),
+        tools: definitions.filter_map(raw_tool).collect(),
+    }
+}
+
+/// Reads what the registry needs of a definition; `None` if it has no name or two.
+fn raw_tool(definition: &Bytes) -> Option<RawTool> {
+    let mut scanner = Scanner::new(definition, MAX_FRAGMENT_DEPTH).ok()?;
+    let mut name = None;
+    let mut twice = false;
+    let mut annotations = aqe_core::registry::Annotations::default();
+    let mut category = None;
+    scanner
+        .object(|scanner, key| {
+            match key {
+                b"name" => {
+                    let span = scanner.value()?;
+                    twice |= name.replace(span).is_some();
+                }
+                b"annotations" | b"_meta" if scanner.peek() == Some(b'{') => {
+                    scanner.object(|scanner, key| {
+                        let value = scanner.value()?.of(definition);
+                        let flag = match value {
+                            b"true" => Some(true),
+                            b"false" => Some(false),
+                            _ => None,
+                        };
+                        match key {
+                            b"readOnlyHint" => annotations.read_only = flag,
+                            b"idempotentHint" => annotations.idempotent = flag,
+                            b"destructiveHint" => annotations.destructive = flag,
+                            b"openWorldHint" => annotations.open_world = flag,
+                            b"category" => category = text(value),
+                            _ => {}
+                        }
+                        Ok(())
+                    })?;
+                }
+                _ => {
+                    scanner.value()?;
+                }
+            }
+            Ok(())
+        })
+        .ok()?;
+    let name = name.filter(|_| !twice)?;
+    let decoded = text(name.of(definition))?;
+    let place = name.start as usize..name.end as usize;
+    let tool = RawTool::new(definition.clone(), place, decoded).ok()?.with_annotations(annotations);
+    Some(match category {
+        Some(category) => tool.with_category(category),
+        None => tool,
+    })
+}
+
+/// A raw JSON string, decoded.
+fn text(raw: &[u8]) -> Option<String> {
+    Some(decode_string(raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_name_hints_and_category_and_keeps_the_definition() {
+        let definition = Bytes::from_static(
+            br#"{"x":1e400,"annotations":{"readOnlyHint":true,"vendor":1},"name":"a\u0062","_meta":{"category":"files"}}"#,
+        );
+        let tool = raw_tool(&definition).unwrap();
+        assert_eq!(tool.name(), "ab");
+        assert_eq!(tool.annotations().read_only, Some(true));
+        assert_eq!(tool.category(), Some("files"));
+        assert_eq!(tool.definition(), &definition);
+    }
+
+    #[test]
+    fn a_definition_without_or_with_two_names_is_left_out() {
+        for text in [r"{}", r#"{"name":1}"#, r#"{"name":"a","name":"b"}"#] {
+            assert!(raw_tool(&Bytes::from_static(text.as_bytes())).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The four list methods, answered from the catalog.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aqe_core::envelope::{Field, Message};
+use aqe_core::revision::Era;
+use bytes::Bytes;
+
+use super::{Answer, Caller, Gateway};
+use crate::bridge;
+use crate::refusal::Refusal;
+use crate::upstream::ListKind;
+use crate::upstream::handshake;
+
+/// How long a resource list waits for upstreams that do not announce changes and so must be asked.
+const FRESH_WAIT: Duration = Duration::from_secs(2);
+
+impl Gateway {
+    pub(super) async fn list(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        kind: ListKind,
+        id: &str,
+    ) -> Result<Answer, Refusal> {
+        self.first_lists().await;
+        if matches!(kind, ListKind::Resources | ListKind::Templates) {
+            self.freshen(kind).await;
+        }
+        let catalog = self.catalog();
+        let bad_cursor = || Refusal::invalid_params("unknown cursor, or the list has changed: list again");
+        let cursor = match message.raw(Field::Cursor) {
+            None | Some("null") => None,
+            Some(_) => Some(message.string(Field::Cursor).ok_or_else(bad_cursor)?),
+        };
+        let (array, next) = match kind {
+            ListKind::Tools | ListKind::Prompts => {
+                let snapshot = if kind == ListKind::Tools { &catalog.tools } else { &catalog.prompts };
+                let etag = snapshot.etag();
+                let start = start_of(cursor.as_deref(), etag).ok_or_else(bad_cursor)?;
+                let total = snapshot.total_tools();
+                if start == 0 && total <= self.settings.page_size {
+                    (snapshot.list().clone(), None)
+                } else {
+                    let entries = snapshot.tools().iter().map(|entry| &entry.definition);
+                    page(entries, total, start, self.settings.page_size, etag)
+                }
+            }
+            ListKind::Resources | ListKind::Templates => {
+                let list = if kind == ListKind::Resources {
+                    &catalog.resources.list
+                } else {
+                    &catalog.resources.template_list
+                };
+                let etag = list.len().to_string();
+                let start = start_of(cursor.as_deref(), &etag).ok_or_else(bad_cursor)?;
+                page(list.iter(), list.len(), start, self.settings.page_size, &etag)
+            }
+        };
+        let head = match caller.era() {
+            Era::Legacy => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"{}":"#, kind.member()),
+            Era::Modern => format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"result":{{{},"_meta":{{"io.modelcontextprotocol/serverInfo":{}}},"{}":"#,
+                bridge::modern_members(kind.method()),
+                handshake::implementation(),
+                kind.member()
+            ),
+        };
+        let next = next.map(|next| format!(r#","nextCursor":"{next}""#)).unwrap_or_default();
+        Ok(Answer { parts: [head.into(), array, format!("{next}}}}}").into()], status: 200 })
+    }
+
+    /// Asks upstreams that announce no changes of their resources for their list again.
+    async fn freshen(self: &Arc<Self>, kind: ListKind) {
+        let silent = self.upstreams.iter().filter(|upstream| {
+            let announces = |manifest: &crate::upstream::Manifest| {
+                let resources = manifest.capability("resources");
+                resources
+                    .is_none_or(|declared| memchr::memmem::find(declared, b"\"listChanged\":true").is_some())
+            };
+            upstream.current().is_some() && upstream.manifest().is_some_and(|manifest| !announces(&manifest))
+        });
+        let asked = silent.map(|upstream| upstream.refresh_now(kind));
+        let _ = tokio::time::timeout(FRESH_WAIT, futures_util::future::join_all(asked)).await;
+    }
+}
+
+/// The position that a cursor names: `etag.position`.
+fn start_of(cursor: Option<&str>, etag: &str) -> Option<usize> {
+    let Some(cursor) = cursor else { return Some(0) };
+    let (of, position) = cursor.rsplit_once('.')?;
+    if of != short(etag) {
+        return None;
+    }
+    position.parse().ok()
+}
+
+fn short(etag: &str) -> String {
+    etag.chars().filter(char::is_ascii_alphanumeric).take(16).collect()
+}
+
+/// One page as a JSON array, and the cursor of the next one.
+fn page<'a>(
+    entries: impl Iterator<Item = &'a Bytes>,
+    total: usize,
+    start: usize,
+    size: usize,
+    etag: &str,
+) -> (Bytes, Option<String>) {
+    let size = size.max(1);
+    let mut array = vec![b'['];
+    for entry in entries.skip(start).take(size) {
+        if array.len() > 1 {
+            array.push(b',');
+        }
+        array.extend_from_slice(entry);
+    }
+    array.push(b']');
+    let end = start.saturating_add(size);
+    let next = (end < total).then(|| format!("{}.{end}", short(etag)));
+    (array.into(), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_cover_the_list_once_and_a_foreign_cursor_is_refused() {
+        let entries: Vec<Bytes> = (0..7).map(|n| Bytes::from(n.to_string())).collect();
+        let mut seen = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let start = start_of(cursor.as_deref(), "\"abc\"").unwrap();
+            let (array, next) = page(entries.iter(), 7, start, 3, "\"abc\"");
+            seen.push(String::from_utf8(array.to_vec()).unwrap());
+            match next {
+                Some(next) => cursor = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(seen, ["[0,1,2]", "[3,4,5]", "[6]"]);
+        for foreign in ["", "x", "other.3", "abc.", "abc.-1"] {
+            assert_eq!(start_of(Some(foreign), "\"abc\""), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Requests that the gateway answers itself.
+
+use std::sync::Arc;
+
+use aqe_core::envelope::{Field, Message, encode_string};
+use aqe_core::revision::{Era, Revision};
+
+use super::{Answer, Caller, Gateway};
+use crate::refusal::Refusal;
+use crate::session::{Handshake, Session, severity};
+use crate::upstream::handshake;
+use crate::upstream::manifest::notification;
+use crate::wire;
+
+impl Gateway {
+    /// Answers `initialize` on a conversation that has not been initialised.
+    ///
+    /// # Errors
+    /// If it was, or if the request is not complete.
+    pub async fn initialize(&self, session: &Session, message: &Message) -> Result<Answer, Refusal> {
+        if message.string(Field::ProtocolVersion).is_none() {
+            return Err(Refusal::invalid_params("initialize needs protocolVersion"));
+        }
+        let handshake = Handshake::from_initialize(message);
+        let revision = handshake.revision;
+        if !session.initialize(handshake) {
+            return Err(Refusal::invalid_request("already initialized"));
+        }
+        // The capabilities of upstreams that were never seen are part of the answer.
+        self.first_lists().await;
+        let catalog = self.catalog();
+        let instructions = catalog.instructions.as_deref();
+        let instructions = instructions
+            .map(|text| format!(r#","instructions":{}"#, encode_string(text)))
+            .unwrap_or_default();
+        let result = format!(
+            r#"{{"protocolVersion":"{revision}","capabilities":{},"serverInfo":{}{instructions}}}"#,
+            catalog.capabilities.of(Era::Legacy),
+            handshake::implementation()
+        );
+        Ok(Answer::ok(wire::result(message.id().unwrap_or("null"), result.as_bytes())))
+    }
+
+    pub(super) fn discover(&self, id: &str) -> Answer {
+        let catalog = self.catalog();
+        let versions: Vec<String> =
+            Revision::ALL.iter().rev().map(|revision| format!("\"{revision}\"")).collect();
+        let instructions = catalog.instructions.as_deref();
+        let instructions = instructions
+            .map(|text| format!(r#","instructions":{}"#, encode_string(text)))
+            .unwrap_or_default();
+        let result = format!(
+            r#"{{"resultType":"complete","supportedVersions":[{}],"capabilities":{}{instructions},"ttlMs":0,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{}}}}}"#,
+            versions.join(","),
+            catalog.capabilities.of(Era::Modern),
+            handshake::implementation()
+        );
+        Answer::ok(wire::result(id, result.as_bytes()))
+    }
+
+    pub(super) async fn set_level(
+        &self,
+        caller: &Caller,
+        message: &Message,
+        id: &str,
+    ) -> Result<Answer, Refusal> {
+        let level = message.string(Field::Level).unwrap_or_default();
+        let session = caller.session.as_ref().ok_or_else(|| Refusal::invalid_request("no session"))?;
+        if !session.set_log_level(&level) {
+            return Err(Refusal::invalid_params(
+                "level must be one of debug, info, notice, warning, error, critical, alert, emergency",
+            ));
+        }
+        // An upstream that is shared sends what the most curious client wants; each client gets its own share.
+        let levels = self.legacy_sessions().into_iter().filter_map(|session| session.log_level());
+        let least = levels.min_by_key(|level| severity(level)).unwrap_or("info");
+        let params = format!(r#"{{"level":"{least}"}}"#);
+        let ask = self.upstreams.iter().filter_map(|upstream| {
+            let live = upstream.current().filter(|live| live.peer.era == Era::Legacy)?;
+            upstream.manifest()?.capability("logging")?;
+            let params = params.clone();
+            let timeout = upstream.settings.request_timeout;
+            Some(async move {
+                handshake::ask(&live.connection, "logging/setLevel", &params, Vec::new(), timeout).await
+            })
+        });
+        for result in futures_util::future::join_all(ask).await {
+            if let Err(error) = result {
+                tracing::debug!(%error, "an upstream did not take the log level");
+            }
+        }
+        Ok(Answer::ok(wire::result(id, b"{}")))
+    }
+
+    /// The client has finished its handshake: upstreams that want roots may ask for them now.
+    pub(super) fn client_is_ready(&self, session: &Arc<Session>) {
+        if session.handshake().is_some_and(|handshake| handshake.can_answer("roots/list")) {
+            self.roots_changed(session);
+        }
+    }
+
+    pub(super) fn roots_changed(&self, _session: &Arc<Session>) {
+        for upstream in &self.upstreams {
+            let Some(live) = upstream.current().filter(|live| live.peer.era == Era::Legacy) else { continue };
+            crate::tasks::spawn("roots changed", async move {
+                let _ = live.connection.send(notification("notifications/roots/list_changed")).await;
+            });
+        }
+    }
+}

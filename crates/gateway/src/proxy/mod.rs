@@ -1,0 +1,406 @@
+//! What happens to a client's message: it is answered here or sent to the upstream that it is for.
+
+mod call;
+mod lists;
+mod local;
+mod resources;
+mod server_requests;
+mod subscriptions;
+mod tools;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use aqe_core::envelope::{Field, Kind, Message};
+use aqe_core::registry::ResolvedNames;
+use aqe_core::revision::{Era, Revision};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::HeaderMap;
+use tokio::sync::Notify;
+
+use crate::catalog::Catalog;
+use crate::refusal::Refusal;
+use crate::session::{Outlet, Session, Sessions};
+use crate::settings::{Endpoint, Settings};
+use crate::tasks;
+use crate::upstream::{self, Hooks, HttpClient, ListKind, Live, Manifest, Upstream};
+use subscriptions::Subscriptions;
+
+/// Keeps manifests across restarts.
+pub trait ManifestStore: Send + Sync {
+    /// Keeps the manifest of an upstream; failures are the store's to report.
+    fn save(&self, upstream: &str, fingerprint: &str, manifest: Vec<u8>);
+}
+
+/// Who sent a message, and how.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The revision that the message is in.
+    pub revision: Revision,
+    /// The authenticated principal.
+    pub principal: Arc<str>,
+    /// The conversation that it belongs to; none for a modern HTTP request.
+    pub session: Option<Arc<Session>>,
+    /// Owner of the calls that it leads to.
+    pub owner: u64,
+    /// The HTTP headers of a modern request, for the ones that repeat the body.
+    pub headers: Option<Arc<HeaderMap>>,
+}
+
+impl Caller {
+    /// The era of the message.
+    pub fn era(&self) -> Era {
+        self.revision.era()
+    }
+}
+
+/// A complete response, in parts that are written one after the other.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The parts; all but the first may be empty.
+    pub parts: [Bytes; 3],
+    /// HTTP status for a modern client; others get 200.
+    pub status: u16,
+}
+
+impl Answer {
+    /// An answer with HTTP status 200.
+    pub fn ok(bytes: impl Into<Bytes>) -> Self {
+        Self { parts: [bytes.into(), Bytes::new(), Bytes::new()], status: 200 }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there is nothing in it, which is never so for a response.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All parts in one piece.
+    pub fn into_bytes(self) -> Bytes {
+        let [first, second, third] = self.parts;
+        if second.is_empty() && third.is_empty() { first } else { [first, second, third].concat().into() }
+    }
+
+    fn refusal(refusal: &Refusal, id: &str) -> Self {
+        Self { status: refusal.status, ..Self::ok(refusal.to_bytes(Some(id))) }
+    }
+}
+
+/// The gateway: all upstreams under one roof.
+pub struct Gateway {
+    this: Weak<Self>,
+    /// What it was started with.
+    pub settings: Settings,
+    /// In the order of the configuration.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// Legacy HTTP sessions.
+    pub sessions: Sessions,
+    /// Names that were resolved to a near one.
+    pub resolved: ResolvedNames,
+    catalog: ArcSwap<Catalog>,
+    rebuild: Mutex<()>,
+    streams: Mutex<Vec<Weak<Session>>>,
+    subscriptions: Subscriptions,
+    tasks: call::TaskOwners,
+    settled: Vec<AtomicBool>,
+    settle: Notify,
+    manifests: Arc<dyn ManifestStore>,
+    started: Instant,
+    stopping: AtomicBool,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("upstreams", &self.upstreams).finish_non_exhaustive()
+    }
+}
+
+/// How often idle sessions are looked for.
+const REAP_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Gateway {
+    /// Starts the upstreams. `known` are the manifests that earlier runs have kept, by upstream name, with their
+    /// fingerprint.
+    pub fn start(
+        settings: Settings,
+        http: &Arc<HttpClient>,
+        manifests: Arc<dyn ManifestStore>,
+        mut known: HashMap<String, (String, Bytes)>,
+    ) -> Arc<Self> {
+        let gateway = Arc::new_cyclic(|this: &Weak<Self>| {
+            let hooks: Weak<dyn Hooks> = this.clone();
+            let upstreams: Vec<Arc<Upstream>> = settings
+                .upstreams
+                .iter()
+                .enumerate()
+                .map(|(index, upstream)| {
+                    let kept = known.remove(&upstream.name);
+                    let kept = kept.filter(|(fingerprint, _)| *fingerprint == upstream.fingerprint());
+                    let manifest = kept.and_then(|(_, json)| Manifest::from_json(&json));
+                    Upstream::new(
+                        index,
+                        upstream.clone(),
+                        manifest,
+                        Arc::clone(http),
+                        settings.message,
+                        hooks.clone(),
+                    )
+                })
+                .collect();
+            let catalog = Catalog::build(&settings.registry, &upstreams, None);
+            let settled = upstreams
+                .iter()
+                .map(|upstream| {
+                    let builtin = matches!(upstream.settings.endpoint, Endpoint::InProcess(_));
+                    AtomicBool::new(builtin || upstream.manifest().is_some())
+                })
+                .collect();
+            Self {
+                this: this.clone(),
+                sessions: Sessions::new(settings.sessions),
+                resolved: ResolvedNames::new(settings.resolved_names),
+                catalog: ArcSwap::from_pointee(catalog),
+                rebuild: Mutex::default(),
+                streams: Mutex::default(),
+                subscriptions: Subscriptions::default(),
+                tasks: call::TaskOwners::default(),
+                settled,
+                settle: Notify::new(),
+                manifests,
+                started: Instant::now(),
+                stopping: AtomicBool::new(false),
+                upstreams,
+                settings,
+            }
+        });
+        for upstream in &gateway.upstreams {
+            upstream::supervise(upstream, gateway.settings.start);
+        }
+        let reaped = Arc::downgrade(&gateway);
+        tasks::spawn("session reaper", async move {
+            loop {
+                tokio::time::sleep(REAP_INTERVAL).await;
+                let Some(gateway) = reaped.upgrade() else { return };
+                for session in gateway.sessions.reap(Instant::now()) {
+                    gateway.end_session(&session);
+                }
+            }
+        });
+        gateway
+    }
+
+    /// The offer at this moment.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// Time since the start.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Makes a conversation over one stream known, so that it gets notifications.
+    pub fn register(&self, session: &Arc<Session>) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.retain(|session| session.strong_count() > 0);
+        streams.push(Arc::downgrade(session));
+    }
+
+    /// Ends a conversation: its calls are cancelled and its subscriptions given up.
+    pub fn end_session(self: &Arc<Self>, session: &Arc<Session>) {
+        session.close();
+        for uri in session.subscriptions() {
+            if session.unsubscribe(&uri) {
+                self.release_uri(&uri);
+            }
+        }
+    }
+
+    /// Every conversation of a legacy client that has finished its handshake.
+    fn legacy_sessions(&self) -> Vec<Arc<Session>> {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<Arc<Session>> = streams.iter().filter_map(Weak::upgrade).collect();
+        drop(streams);
+        all.extend(self.sessions.all());
+        all.retain(|session| session.handshake().is_some());
+        all
+    }
+
+    /// Answers a request. Notifications and requests that come before the answer go to `outlet`, in order. `None`
+    /// means that the client has cancelled the request and gets no answer.
+    pub async fn handle(
+        self: Arc<Self>,
+        caller: Caller,
+        message: Message,
+        outlet: Arc<dyn Outlet>,
+    ) -> Option<Answer> {
+        let id = message.id().unwrap_or("null").to_owned();
+        let Some(session) = caller.session.clone() else {
+            return Some(self.answer(&caller, &message, &outlet, &id).await);
+        };
+        let Some(open) = session.begin(&id) else {
+            let refusal = Refusal::invalid_request("a request with this id is in flight, or too many are");
+            return Some(Answer::refusal(&refusal, &id));
+        };
+        tokio::select! {
+            biased;
+            answer = self.answer(&caller, &message, &outlet, &id) => Some(answer),
+            () = open.cancelled() => None,
+        }
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        outlet: &Arc<dyn Outlet>,
+        id: &str,
+    ) -> Answer {
+        let method = message.method();
+        let answered = if &*method == "tools/call" {
+            self.call_tool(caller, message, outlet, id).await
+        } else {
+            Box::pin(self.answer_other(caller, message, &method, outlet, id)).await
+        };
+        answered.unwrap_or_else(|refusal| Answer::refusal(&refusal, id))
+    }
+
+    async fn answer_other(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        method: &str,
+        outlet: &Arc<dyn Outlet>,
+        id: &str,
+    ) -> Result<Answer, Refusal> {
+        let legacy = caller.era() == Era::Legacy;
+        match method {
+            "tools/list" => self.list(caller, message, ListKind::Tools, id).await,
+            "prompts/list" => self.list(caller, message, ListKind::Prompts, id).await,
+            "resources/list" => self.list(caller, message, ListKind::Resources, id).await,
+            "resources/templates/list" => self.list(caller, message, ListKind::Templates, id).await,
+            "prompts/get" => self.get_prompt(caller, message, outlet, id).await,
+            "resources/read" => self.read_resource(caller, message, outlet, id).await,
+            "completion/complete" => self.complete(caller, message, outlet, id).await,
+            "server/discover" => Ok(self.discover(id)),
+            "subscriptions/listen" if !legacy => self.listen(caller, message, outlet, id).await,
+            "ping" if legacy => Ok(Answer::ok(crate::wire::result(id, b"{}"))),
+            "logging/setLevel" if legacy => self.set_level(caller, message, id).await,
+            "resources/subscribe" if legacy => self.subscribe(caller, message, id).await,
+            "resources/unsubscribe" if legacy => Ok(self.unsubscribe(caller, message, id)),
+            "tasks/get" | "tasks/cancel" => self.task(caller, message, outlet, id).await,
+            "tasks/result" | "tasks/list" if legacy => self.task(caller, message, outlet, id).await,
+            "tasks/update" if !legacy => self.task(caller, message, outlet, id).await,
+            other => Err(Refusal::method_not_found(other)),
+        }
+    }
+
+    /// Takes a notification of a client.
+    pub fn notified(self: &Arc<Self>, caller: &Caller, message: &Message) {
+        let Some(session) = &caller.session else { return };
+        match &*message.method() {
+            "notifications/cancelled" => {
+                if let Some(id) = message.raw(Field::RequestId) {
+                    session.cancel(id);
+                }
+            }
+            "notifications/initialized" => self.client_is_ready(session),
+            "notifications/roots/list_changed" => self.roots_changed(session),
+            "notifications/progress" => self.client_progress(session, message),
+            method => tracing::debug!(method, "notification without effect"),
+        }
+    }
+
+    /// Takes a client's response to a request of an upstream.
+    pub fn answered(self: &Arc<Self>, session: &Arc<Session>, message: &Message) {
+        debug_assert!(matches!(message.kind(), Kind::Response | Kind::Error));
+        self.client_answer(session, message);
+    }
+
+    /// Waits until every upstream whose offer is not known yet has told it or failed, up to the configured time.
+    async fn first_lists(&self) {
+        let all_settled = || self.settled.iter().all(|settled| settled.load(Ordering::Acquire));
+        if all_settled() {
+            return;
+        }
+        let wait = async {
+            loop {
+                let settle = self.settle.notified();
+                if all_settled() {
+                    return;
+                }
+                settle.await;
+            }
+        };
+        let _ = tokio::time::timeout(self.settings.first_list_wait, wait).await;
+        for settled in &self.settled {
+            settled.store(true, Ordering::Release);
+        }
+    }
+
+    fn settle(&self, upstream: &Upstream) {
+        if let Some(settled) = self.settled.get(upstream.index) {
+            settled.store(true, Ordering::Release);
+        }
+        self.settle.notify_waiters();
+    }
+
+    /// Stops every upstream; calls in flight get an error. Call it after the clients were given time to finish.
+    pub async fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.subscriptions.close();
+        futures_util::future::join_all(self.upstreams.iter().map(|upstream| upstream.stop())).await;
+    }
+
+    fn upstream(&self, index: usize) -> Result<&Arc<Upstream>, Refusal> {
+        self.upstreams.get(index).ok_or_else(|| Refusal::internal("the catalog names an unknown upstream"))
+    }
+}
+
+impl Hooks for Gateway {
+    fn manifest(&self, upstream: &Arc<Upstream>, lists: &[ListKind], announced: bool) {
+        let (before, after) = {
+            let _one_at_a_time = self.rebuild.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = self.catalog.load_full();
+            let after = Arc::new(Catalog::build(&self.settings.registry, &self.upstreams, Some(&before)));
+            self.catalog.store(Arc::clone(&after));
+            (before, after)
+        };
+        self.settle(upstream);
+        if let Some(manifest) = upstream.manifest() {
+            let fingerprint = upstream.settings.fingerprint();
+            self.manifests.save(upstream.name(), &fingerprint, manifest.to_json());
+        }
+        let told = |kind| announced && lists.contains(&kind);
+        if told(ListKind::Tools) || before.tools.etag() != after.tools.etag() {
+            self.announce(ListKind::Tools);
+        }
+        if told(ListKind::Prompts) || before.prompts.etag() != after.prompts.etag() {
+            self.announce(ListKind::Prompts);
+        }
+        let changed = before.resources.list != after.resources.list
+            || before.resources.template_list != after.resources.template_list;
+        if told(ListKind::Resources) || changed {
+            self.announce(ListKind::Resources);
+        }
+    }
+
+    fn failed(&self, upstream: &Arc<Upstream>) {
+        self.settle(upstream);
+    }
+
+    fn unsolicited(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, message: Message) {
+        self.upstream_says(upstream, live, message);
+    }
+
+    fn connected(&self, upstream: &Arc<Upstream>, live: &Arc<Live>) {
+        self.resume_subscriptions(upstream, live);
+    }
+}

@@ -1,0 +1,85 @@
+//! `resources/read`, and subscriptions of legacy clients.
+
+use std::sync::Arc;
+
+use aqe_core::envelope::{Field, Kind, Message};
+
+use super::call::Route;
+use super::{Answer, Caller, Gateway};
+use crate::refusal::Refusal;
+use crate::session::Outlet;
+use crate::wire;
+
+impl Gateway {
+    pub(super) async fn read_resource(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        outlet: &Arc<dyn Outlet>,
+        id: &str,
+    ) -> Result<Answer, Refusal> {
+        let uri = message
+            .string(Field::Uri)
+            .ok_or_else(|| Refusal::invalid_params("resources/read needs params.uri, a string"))?;
+        self.first_lists().await;
+        let catalog = self.catalog();
+        let mut last = Err(Refusal::unknown("resource", &uri, &[]));
+        for target in catalog.resources.candidates(&uri) {
+            let mut route = Route::to(self.upstream(target.upstream)?);
+            route.name = Some(&target.uri);
+            if target.uri != uri {
+                route.rename = Some((message.span(Field::Uri), &target.uri));
+            }
+            let answered = match self.forward(caller, message, outlet, route).await {
+                Ok(answered) => answered,
+                Err(refusal) => {
+                    last = Err(refusal);
+                    continue;
+                }
+            };
+            // "Not found" in either era's code; somebody else may have it.
+            let missing = answered.message.kind() == Kind::Error
+                && matches!(answered.message.raw(Field::Code), Some("-32002" | "-32602"));
+            let contents = answered.message.span(Field::Contents);
+            let answer = answered.finish_with(caller, "resources/read", id, |edits| {
+                if contents.is_empty() {
+                    return false;
+                }
+                catalog.resources.show_contents(target.upstream, contents, &answered.message, edits);
+                true
+            });
+            if !missing {
+                return Ok(answer);
+            }
+            last = Ok(answer);
+        }
+        last
+    }
+
+    pub(super) async fn subscribe(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        id: &str,
+    ) -> Result<Answer, Refusal> {
+        let uri = message
+            .string(Field::Uri)
+            .ok_or_else(|| Refusal::invalid_params("resources/subscribe needs params.uri, a string"))?;
+        let session = caller.session.as_ref().ok_or_else(|| Refusal::invalid_request("no session"))?;
+        if session.subscribe(&uri) {
+            if let Err(refusal) = self.hold_uri(&uri).await {
+                session.unsubscribe(&uri);
+                return Err(refusal);
+            }
+        }
+        Ok(Answer::ok(wire::result(id, b"{}")))
+    }
+
+    pub(super) fn unsubscribe(self: &Arc<Self>, caller: &Caller, message: &Message, id: &str) -> Answer {
+        let uri = message.string(Field::Uri).unwrap_or_default();
+        if caller.session.as_ref().is_some_and(|session| session.unsubscribe(&uri)) {
+            self.release_uri(&uri);
+        }
+        Answer::ok(wire::result(id, b"{}"))
+    }
+}

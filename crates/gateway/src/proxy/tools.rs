@@ -1,0 +1,319 @@
+//! `tools/call`, and the other requests that a name or a task id leads to an upstream.
+
+use std::sync::Arc;
+
+use aqe_core::envelope::{Field, Kind, Message, encode_string, open_object};
+use aqe_core::inprocess;
+use aqe_core::registry::{Lookup, ToolEntry};
+use aqe_core::revision::Era;
+use bytes::Bytes;
+
+use super::call::{Answered, Route, TaskOwner};
+use super::{Answer, Caller, Gateway};
+use crate::bridge;
+use crate::catalog::Catalog;
+use crate::refusal::{Refusal, UpstreamReason};
+use crate::session::Outlet;
+use crate::settings::Endpoint;
+use crate::wire;
+
+/// A tool that was found under another name than the one called.
+struct Near {
+    similarity: f64,
+    variant: &'static str,
+}
+
+impl Gateway {
+    pub(super) async fn call_tool(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        outlet: &Arc<dyn Outlet>,
+        id: &str,
+    ) -> Result<Answer, Refusal> {
+        let name = message
+            .string(Field::Name)
+            .ok_or_else(|| Refusal::invalid_params("tools/call needs params.name, a string"))?;
+        let mut catalog = self.catalog.load_full();
+        if catalog.tools.get(&name).is_none() {
+            self.first_lists().await;
+            catalog = self.catalog.load_full();
+        }
+        let (entry, near) = self.find_tool(&catalog, &name)?;
+        self.check_param_headers(caller, message, &catalog, entry)?;
+        let started = std::time::Instant::now();
+        let (answer, failed) = self.run_tool(caller, message, outlet, id, &catalog, entry).await?;
+        entry.usage.record(started.elapsed(), failed);
+        Ok(match near {
+            Some(near) => note_near(answer, &name, entry, &near),
+            None => answer,
+        })
+    }
+
+    fn find_tool<'c>(
+        &self,
+        catalog: &'c Catalog,
+        name: &str,
+    ) -> Result<(&'c Arc<ToolEntry>, Option<Near>), Refusal> {
+        match catalog.tools.lookup(name, &self.resolved, |_| true) {
+            Lookup::Exact(entry) => Ok((entry, None)),
+            Lookup::Resolved { entry, similarity, variant, .. } => {
+                Ok((entry, Some(Near { similarity, variant: variant.as_str() })))
+            }
+            Lookup::Unknown { suggestions } => {
+                let names: Vec<String> =
+                    suggestions.iter().map(|suggestion| suggestion.entry.shown.to_string()).collect();
+                Err(Refusal::unknown("tool", name, &names))
+            }
+        }
+    }
+
+    /// A modern HTTP client repeats annotated arguments in headers; both must say the same.
+    fn check_param_headers(
+        &self,
+        caller: &Caller,
+        message: &Message,
+        catalog: &Catalog,
+        entry: &ToolEntry,
+    ) -> Result<(), Refusal> {
+        let Some(headers) = &caller.headers else { return Ok(()) };
+        let Some(params) = catalog.param_headers.get(&entry.shown) else { return Ok(()) };
+        let arguments = message.raw(Field::Arguments).unwrap_or("{}");
+        params.check(headers, arguments.as_bytes()).map_err(Refusal::header_mismatch)
+    }
+
+    async fn run_tool(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        outlet: &Arc<dyn Outlet>,
+        id: &str,
+        catalog: &Catalog,
+        entry: &ToolEntry,
+    ) -> Result<(Answer, bool), Refusal> {
+        let upstream = self.upstream(entry.upstream.index as usize)?;
+        if let Endpoint::InProcess(tools) = &upstream.settings.endpoint {
+            return self.run_builtin(&**tools, caller, message, id, entry).await;
+        }
+        let mut route = Route::to(upstream);
+        route.timeout = upstream.settings.timeout_for(&entry.original);
+        route.name = Some(&entry.original);
+        if entry.shown != entry.original {
+            route.rename = Some((message.span(Field::Name), &entry.original));
+        }
+        if let Some(params) = catalog.param_headers.get(&entry.shown) {
+            route.headers = params.of(message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
+        }
+        let answered = match self.forward(caller, message, outlet, route).await {
+            Ok(answered) => answered,
+            Err(refusal) => {
+                entry.usage.record(std::time::Duration::ZERO, true);
+                return Err(refusal);
+            }
+        };
+        self.remember_task(&answered, upstream.index, caller);
+        let failed = answered.message.kind() == Kind::Error;
+        Ok((answered.finish(caller, "tools/call", id), failed))
+    }
+
+    async fn run_builtin(
+        &self,
+        tools: &dyn inprocess::InProcess,
+        caller: &Caller,
+        message: &Message,
+        id: &str,
+        entry: &ToolEntry,
+    ) -> Result<(Answer, bool), Refusal> {
+        let upstream = self.upstream(entry.upstream.index as usize)?;
+        let timeout = upstream.settings.timeout_for(&entry.original);
+        let arguments = message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default();
+        let on_behalf =
+            inprocess::Caller { principal: &caller.principal, deadline: std::time::Instant::now() + timeout };
+        let call = tools.call(&entry.original, arguments.as_bytes(), on_behalf);
+        let result = match tokio::time::timeout(timeout, call).await {
+            Ok(result) => result.map_err(|error| Refusal::invalid_params(error.to_string()))?,
+            Err(_) => {
+                let detail = format!("timed out after {} ms", timeout.as_millis());
+                return Err(Refusal::upstream(upstream.name(), UpstreamReason::Timeout, &detail));
+            }
+        };
+        let bytes = match caller.era() {
+            Era::Legacy => wire::result(id, &result),
+            Era::Modern => with_members(&result, bridge::modern_members("tools/call"), id),
+        };
+        Ok((Answer::ok(bytes), false))
+    }
+
+    fn remember_task(&self, answered: &Answered, upstream: usize, caller: &Caller) {
+        let message = &answered.message;
+        if let Some(task) = message.string(Field::TaskId) {
+            self.tasks.remember(&task, upstream, &caller.principal);
+            return;
+        }
+        // 2025-11-25 answers {"task":{"taskId":…}}; looking for it costs a scan, so only where it can be.
+        if message.kind() != Kind::Response || memchr::memmem::find(message.body(), b"\"taskId\"").is_none() {
+            return;
+        }
+        for (name, value) in open_object(message.body()).unwrap_or_default() {
+            if name == "task"
+                && let Some(task) = task_id(value)
+            {
+                self.tasks.remember(&task, upstream, &caller.principal);
+            }
+        }
+    }
+
+    pub(super) async fn get_prompt(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        outlet: &Arc<dyn Outlet>,
+        id: &str,
+    ) -> Result<Answer, Refusal> {
+        let name = message
+            .string(Field::Name)
+            .ok_or_else(|| Refusal::invalid_params("prompts/get needs params.name, a string"))?;
+        self.first_lists().await;
+        let catalog = self.catalog();
+        let Some(entry) = catalog.prompts.get(&name) else {
+            let near = catalog.prompts.nearest(&name, 3, |_| true);
+            let near: Vec<String> = near.iter().map(|near| near.entry.shown.to_string()).collect();
+            return Err(Refusal::unknown("prompt", &name, &near));
+        };
+        let mut route = Route::to(self.upstream(entry.upstream.index as usize)?);
+        route.name = Some(&entry.original);
+        if entry.shown != entry.original {
+            route.rename = Some((message.span(Field::Name), &entry.original));
+        }
+        Ok(self.forward(caller, message, outlet, route).await?.finish(caller, "prompts/get", id))
+    }
+
+    /// `completion/complete`: about a prompt or a resource template.
+    pub(super) async fn complete(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        outlet: &Arc<dyn Outlet>,
+        id: &str,
+    ) -> Result<Answer, Refusal> {
+        let bad = || Refusal::invalid_params("completion/complete needs params.ref with a name or a uri");
+        let reference = message.span(Field::Ref);
+        let members = open_object(reference.of(message.bytes())).map_err(|_| bad())?;
+        let member = |name: &str| {
+            let (_, value) = members.iter().find(|(key, _)| key == name)?;
+            let text = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+            let start = value.as_ptr() as usize - message.bytes().as_ptr() as usize;
+            let span = aqe_core::envelope::Span { start: start as u32, end: (start + value.len()) as u32 };
+            Some((span, aqe_core::envelope::decode_string(text)))
+        };
+        self.first_lists().await;
+        let catalog = self.catalog();
+        if let Some((span, name)) = member("name") {
+            let entry = catalog.prompts.get(&name).ok_or_else(|| Refusal::unknown("prompt", &name, &[]))?;
+            let mut route = Route::to(self.upstream(entry.upstream.index as usize)?);
+            if entry.shown != entry.original {
+                route.rename = Some((span, &entry.original));
+            }
+            let answered = self.forward(caller, message, outlet, route).await?;
+            return Ok(answered.finish(caller, "completion/complete", id));
+        }
+        let (span, uri) = member("uri").ok_or_else(bad)?;
+        let target = catalog.resources.template_owner(&uri).map(|upstream| (upstream, uri.to_string()));
+        let target = target.or_else(|| {
+            let target = catalog.resources.candidates(&uri).into_iter().next()?;
+            Some((target.upstream, target.uri))
+        });
+        let (upstream, own) = target.ok_or_else(|| Refusal::unknown("resource", &uri, &[]))?;
+        let mut route = Route::to(self.upstream(upstream)?);
+        if own != uri {
+            route.rename = Some((span, &own));
+        }
+        Ok(self.forward(caller, message, outlet, route).await?.finish(caller, "completion/complete", id))
+    }
+
+    /// Requests about a task, within one era.
+    pub(super) async fn task(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        outlet: &Arc<dyn Outlet>,
+        id: &str,
+    ) -> Result<Answer, Refusal> {
+        let method = message.method();
+        let capable: Vec<usize> = self
+            .upstreams
+            .iter()
+            .filter(|upstream| {
+                upstream.manifest().is_some_and(|manifest| {
+                    manifest.peer.era == caller.era()
+                        && memchr::memmem::find(&manifest.peer.capabilities, b"tasks").is_some()
+                })
+            })
+            .map(|upstream| upstream.index)
+            .collect();
+        let only = || match capable[..] {
+            [] => Err(Refusal::method_not_found(&method)),
+            [only] => Ok(only),
+            _ => Err(Refusal::invalid_params("no such task, or it was not started through this gateway")),
+        };
+        let task = message.string(Field::TaskId);
+        let upstream = match &task {
+            None if method == "tasks/list" => only()?,
+            None => return Err(Refusal::invalid_params(format!("{method} needs params.taskId, a string"))),
+            Some(task) => match self.tasks.find(task, &caller.principal) {
+                TaskOwner::Upstream(upstream) => upstream,
+                TaskOwner::Foreign => return Err(Refusal::invalid_params("no such task")),
+                TaskOwner::Unknown => only()?,
+            },
+        };
+        let upstream = self.upstream(upstream)?;
+        if upstream.manifest().is_none_or(|manifest| manifest.peer.era != caller.era()) {
+            return Err(Refusal::method_not_found(&method));
+        }
+        let mut route = Route::to(upstream);
+        route.name = task.as_deref();
+        Ok(self.forward(caller, message, outlet, route).await?.finish(caller, &method, id))
+    }
+}
+
+fn task_id(task: &[u8]) -> Option<String> {
+    let members = open_object(task).ok()?;
+    let (_, value) = members.into_iter().find(|(name, _)| name == "taskId")?;
+    let text = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    Some(aqe_core::envelope::decode_string(text).into_owned())
+}
+
+/// A response with `members` in front of a raw result's own.
+fn with_members(result: &[u8], members: &str, id: &str) -> Vec<u8> {
+    let inner = result.strip_prefix(b"{").unwrap_or(result);
+    let comma = if inner.trim_ascii_start().first() == Some(&b'}') { "" } else { "," };
+    let mut out = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{{members}{comma}"#).into_bytes();
+    out.extend_from_slice(inner);
+    out.push(b'}');
+    out
+}
+
+/// Says in `_meta` which tool ran in place of the one that was named.
+fn note_near(answer: Answer, called: &str, entry: &ToolEntry, near: &Near) -> Answer {
+    let status = answer.status;
+    let bytes = answer.into_bytes();
+    let unchanged = |bytes: Bytes| Answer { status, ..Answer::ok(bytes) };
+    let limits = aqe_core::envelope::Limits { max_depth: u16::MAX / 64, ..Default::default() };
+    let Ok(message) = Message::parse(bytes.clone(), limits) else { return unchanged(bytes) };
+    if message.kind() != Kind::Response {
+        return unchanged(bytes);
+    }
+    let note = format!(
+        r#""aqe-v3/resolvedTool":{{"called":{},"ran":{},"similarity":{:.3},"match":"{}"}}"#,
+        encode_string(called),
+        encode_string(&entry.shown),
+        near.similarity,
+        near.variant
+    );
+    let mut edits = message.edit();
+    match message.raw(Field::Meta) {
+        Some(meta) if meta.starts_with('{') => edits.insert_members(message.span(Field::Meta), &note),
+        _ => edits.insert_members(message.body_span(), &format!(r#""_meta":{{{note}}}"#)),
+    };
+    unchanged(edits.apply().into())
+}

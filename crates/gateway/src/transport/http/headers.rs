@@ -1,0 +1,132 @@
+//! The headers of MCP over HTTP, and what they must say.
+
+use aqe_core::envelope::{Field, Message};
+use aqe_core::revision::Revision;
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::catalog::decode_header;
+use crate::refusal::Refusal;
+
+pub(super) const SESSION: &str = "mcp-session-id";
+pub(super) const VERSION: &str = "mcp-protocol-version";
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
+
+/// A header that may occur once, as text.
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() {
+        return None;
+    }
+    value.to_str().ok()
+}
+
+/// Whether the body is said to be JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let media = single(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case("application/json")
+}
+
+/// Whether the client takes `kind/sub`. One that does not say takes everything (RFC 9110 section 12.5.1).
+pub(super) fn accepts(headers: &HeaderMap, kind: &str, sub: &str) -> bool {
+    let mut said = false;
+    for value in headers.get_all(header::ACCEPT) {
+        said = true;
+        let ranges = value.to_str().unwrap_or_default().split(',');
+        for range in ranges {
+            let range = range.split(';').next().unwrap_or_default().trim();
+            let Some((type_, subtype)) = range.split_once('/') else { continue };
+            if (type_ == "*" && subtype == "*")
+                || (type_.eq_ignore_ascii_case(kind) && (subtype == "*" || subtype.eq_ignore_ascii_case(sub)))
+            {
+                return true;
+            }
+        }
+    }
+    !said
+}
+
+/// Checks the `Mcp-*` headers of a modern request against its body (2026-07-28, "Standard MCP Request Headers").
+///
+/// # Errors
+/// -32020 with what is missing or differs.
+pub(super) fn check(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
+    let method = message.method();
+    repeats(headers, METHOD, &method)?;
+    let name = match &*method {
+        "tools/call" | "prompts/get" => Field::Name,
+        "resources/read" => Field::Uri,
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Field::TaskId,
+        _ => return Ok(()),
+    };
+    match message.string(name) {
+        Some(name) => repeats(headers, NAME, &name),
+        // The request lacks what the header repeats; that is said when it is looked at.
+        None => Ok(()),
+    }
+}
+
+/// The version header of a modern request says what its body says.
+pub(super) fn check_version(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
+    let version = message.string(Field::MetaProtocolVersion).unwrap_or_default();
+    repeats(headers, VERSION, &version)
+}
+
+fn repeats(headers: &HeaderMap, name: &str, body: &str) -> Result<(), Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or_else(|| Refusal::header_mismatch(format!("{name} is missing")))?;
+    if values.next().is_some() {
+        return Err(Refusal::header_mismatch(format!("{name} occurs twice")));
+    }
+    match decode_header(value) {
+        Some(value) if value == body => Ok(()),
+        Some(_) => Err(Refusal::header_mismatch(format!("{name} differs from the body"))),
+        None => Err(Refusal::header_mismatch(format!("{name} is not a valid value"))),
+    }
+}
+
+/// The version that a legacy request states; it must be one that we know.
+pub(super) fn legacy_version(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut values = headers.get_all(VERSION).iter();
+    let Some(value) = values.next() else { return Ok(()) };
+    let known = value.to_str().ok().and_then(Revision::parse);
+    match (known, values.next()) {
+        (Some(_), None) => Ok(()),
+        _ => Err(Refusal::invalid_request(format!(
+            "unknown {VERSION}; this server speaks {}",
+            Revision::ALL.map(Revision::as_str).join(", ")
+        ))),
+    }
+}
+
+/// Whether the headers say that the request is of the modern era.
+pub(super) fn claim_modern(headers: &HeaderMap) -> bool {
+    let version = headers.get(VERSION).map(HeaderValue::to_str);
+    matches!(version, Some(Ok(version)) if version >= Revision::NEWEST_MODERN.as_str() && version.len() == 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_is_read_as_http_says() {
+        let accepts = |value: Option<&'static str>, sub: &str| {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = value {
+                headers.insert(header::ACCEPT, HeaderValue::from_static(value));
+            }
+            let (kind, sub) = if sub == "json" { ("application", "json") } else { ("text", "event-stream") };
+            super::accepts(&headers, kind, sub)
+        };
+        assert!(accepts(None, "json"));
+        assert!(accepts(Some("*/*"), "sse"));
+        assert!(accepts(Some("application/json, text/event-stream"), "sse"));
+        assert!(accepts(Some("text/*;q=0.5"), "sse"));
+        assert!(!accepts(Some("application/json"), "sse"));
+        assert!(!accepts(Some("text/html"), "json"));
+        assert!(!accepts(Some(""), "json"));
+    }
+}

@@ -1,0 +1,240 @@
+//! Streamable HTTP towards clients, both eras, on an accept loop of our own: every wait has a limit.
+
+mod body;
+mod get;
+mod guard;
+mod headers;
+mod post;
+mod reply;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aqe_core::revision::Era;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+pub use guard::EdgePolicy;
+pub use reply::ReplyBody;
+
+use super::EdgeLimits;
+use crate::admin;
+use crate::proxy::Gateway;
+use crate::tasks;
+
+/// Header bytes of one request; also what hyper may buffer before it has seen their end.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Header lines of one request.
+const MAX_HEADERS: usize = 100;
+
+/// Where HTTP comes in: the listeners' shared state.
+#[derive(Debug)]
+pub struct Edge {
+    /// What answers.
+    pub gateway: Arc<Gateway>,
+    /// Bounds.
+    pub limits: EdgeLimits,
+    policy: guard::Policy,
+    permits: Arc<Semaphore>,
+    stop: watch::Sender<bool>,
+    open: AtomicUsize,
+    closed: Notify,
+}
+
+/// Counts a connection for as long as it is open.
+struct Open(Arc<Edge>);
+
+impl Open {
+    fn new(edge: &Arc<Edge>) -> Self {
+        edge.open.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(edge))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+        self.0.closed.notify_waiters();
+    }
+}
+
+impl Edge {
+    /// An edge without listeners.
+    pub fn new(gateway: Arc<Gateway>, limits: EdgeLimits, policy: EdgePolicy) -> Arc<Self> {
+        Arc::new(Self {
+            gateway,
+            limits,
+            policy: guard::Policy::new(policy),
+            permits: Arc::new(Semaphore::new(limits.max_connections)),
+            stop: watch::Sender::new(false),
+            open: AtomicUsize::new(0),
+            closed: Notify::new(),
+        })
+    }
+
+    /// No new connections; open ones end after the request in hand.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Resolves once [`Edge::stop`] was called.
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stop = self.stop.subscribe();
+        async move {
+            // An error means that the edge is gone, which is a stop too.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// Resolves when no connection is open.
+    pub async fn drained(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.open.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+
+    /// A place for one more connection.
+    pub(super) async fn connections(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    /// Accepts connections until told to stop.
+    pub async fn serve_tcp(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let accepted = async { (self.connections().await, listener.accept().await) };
+            let (permit, stream) = tokio::select! {
+                () = self.stopped() => return,
+                accepted = accepted => accepted,
+            };
+            let stream = match stream {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely: those who are connected go on.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            // Without this an SSE event waits for the client's delayed acknowledgement, about 40 ms.
+            let _ = stream.set_nodelay(true);
+            let edge = Arc::clone(&self);
+            tasks::spawn("http connection", async move {
+                connection(edge, stream, false).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, local: bool) -> Response<ReplyBody> {
+        if !local && let Err(refusal) = self.policy.check_origin(request.headers(), request.uri()) {
+            return refusal;
+        }
+        let path = request.uri().path();
+        match path {
+            "/mcp" => {
+                let principal = match self.policy.principal(request.headers(), local) {
+                    Ok(principal) => principal,
+                    Err(refusal) => return refusal,
+                };
+                match *request.method() {
+                    Method::POST => post::answer(&self, request, principal).await,
+                    Method::GET => get::answer(&self, request.headers(), &principal),
+                    Method::DELETE => get::delete(&self, request.headers(), &principal),
+                    _ => reply::method_not_allowed("GET, POST, DELETE"),
+                }
+            }
+            "/healthz" => only_get(&request, || reply::text(StatusCode::OK, "ok\n")),
+            "/readyz" => only_get(&request, || {
+                if *self.stop.borrow() {
+                    reply::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+                } else {
+                    reply::text(StatusCode::OK, "ready\n")
+                }
+            }),
+            // The admin API needs no token, because only the user can open the socket; so it is there alone.
+            path if local && path.starts_with("/admin/") => self.admin(request).await,
+            _ => reply::text(StatusCode::NOT_FOUND, "not found\n"),
+        }
+    }
+
+    async fn admin(&self, request: Request<Incoming>) -> Response<ReplyBody> {
+        let (parts, body) = request.into_parts();
+        let body = match body::collect(body, &self.limits).await {
+            Ok(body) => body,
+            Err(refusal) => return refusal,
+        };
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        admin::answer(&self.gateway, &parts.method, path, body).await.map(ReplyBody::whole)
+    }
+}
+
+fn only_get(
+    request: &Request<Incoming>,
+    answer: impl FnOnce() -> Response<ReplyBody>,
+) -> Response<ReplyBody> {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        answer()
+    } else {
+        reply::method_not_allowed("GET, HEAD")
+    }
+}
+
+/// Serves one connection; `local` means a Unix socket, which only the user can open.
+pub(super) async fn connection(
+    edge: Arc<Edge>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    local: bool,
+) {
+    let _open = Open::new(&edge);
+    let service_edge = Arc::clone(&edge);
+    let service = service_fn(move |request| {
+        let edge = Arc::clone(&service_edge);
+        async move { Ok::<_, Infallible>(edge.answer(request, local).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(edge.limits.header_timeout)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = edge.stopped() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "http connection");
+    }
+}
+
+/// Body bytes of an error reply, for peers that cannot read JSON-RPC.
+pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::whole(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The HTTP status for a client of this era: a legacy client reads errors from the body alone.
+pub(crate) fn status_for(era: Era, status: u16) -> StatusCode {
+    match era {
+        Era::Legacy => StatusCode::OK,
+        Era::Modern => StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
+    }
+}

@@ -1,0 +1,351 @@
+//! POST: one message, or in 2025-03-26 a batch.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use aqe_core::envelope::{Fault, Kind, Message, is_batch, split_batch};
+use aqe_core::revision::{Era, Revision};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::get::unknown_session;
+use super::reply::{self, Events, ReplyBody};
+use super::{Edge, body, headers, json};
+use crate::proxy::{Answer, Caller};
+use crate::refusal::Refusal;
+use crate::session::{CreateError, EventStream, Outlet, Session, next_owner};
+use crate::transport::intake;
+use crate::{tasks, wire};
+
+/// A call that is silent for so long is answered with a stream: its keep-alives tell proxies and the client that we
+/// are there, and a legacy client can resume it.
+const STREAM_AFTER: Duration = Duration::from_secs(2);
+
+pub(super) async fn answer(
+    edge: &Arc<Edge>,
+    request: Request<Incoming>,
+    principal: Arc<str>,
+) -> Response<ReplyBody> {
+    let (parts, incoming) = request.into_parts();
+    if !headers::is_json(&parts.headers) {
+        return reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n");
+    }
+    if !headers::accepts(&parts.headers, "application", "json")
+        || !headers::accepts(&parts.headers, "text", "event-stream")
+    {
+        let text = "Accept must include application/json and text/event-stream\n";
+        return reply::text(StatusCode::NOT_ACCEPTABLE, text);
+    }
+    let bytes = match body::collect(incoming, &edge.limits).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refusal,
+    };
+    let post = Post { edge, headers: parts.headers, principal };
+    if is_batch(&bytes) {
+        return post.batch(&bytes).await;
+    }
+    let message = match Message::parse(bytes, edge.gateway.settings.message) {
+        Ok(message) => message,
+        Err(fault) => return fault_reply(&fault),
+    };
+    if intake::claims_modern(&message) {
+        return post.modern(message).await;
+    }
+    // A header of the modern era over a body without its `_meta`: the body lacks what it must carry.
+    if headers::claim_modern(&post.headers) && message.method() != "initialize" {
+        return match intake::modern_revision(&message) {
+            Ok(_) => post.modern(message).await,
+            Err(refusal) => refused(&refusal, message.id()),
+        };
+    }
+    post.legacy(message).await
+}
+
+fn fault_reply(fault: &Fault) -> Response<ReplyBody> {
+    json(StatusCode::BAD_REQUEST, Refusal::from(fault).to_bytes(fault.id.as_deref()))
+}
+
+fn refused(refusal: &Refusal, id: Option<&str>) -> Response<ReplyBody> {
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+    json(status, refusal.to_bytes(id))
+}
+
+/// The methods of 2026-07-28 and its tasks extension.
+const MODERN_METHODS: [&str; 13] = [
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "prompts/list",
+    "prompts/get",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "completion/complete",
+    "subscriptions/listen",
+    "tasks/get",
+    "tasks/update",
+    "tasks/cancel",
+];
+
+struct Post<'a> {
+    edge: &'a Arc<Edge>,
+    headers: HeaderMap,
+    principal: Arc<str>,
+}
+
+impl Post<'_> {
+    async fn modern(self, message: Message) -> Response<ReplyBody> {
+        let checked = headers::check_version(&self.headers, &message)
+            .and_then(|()| intake::modern_revision(&message))
+            .and_then(|revision| match &*message.method() {
+                method if message.kind() == Kind::Request && !MODERN_METHODS.contains(&method) => {
+                    Err(Refusal::method_not_found(method))
+                }
+                _ => Ok(revision),
+            });
+        let revision = match checked {
+            Ok(revision) => revision,
+            Err(refusal) => return refused(&refusal, message.id()),
+        };
+        match message.kind() {
+            Kind::Notification => return reply::empty(StatusCode::ACCEPTED),
+            Kind::Response | Kind::Error => {
+                return refused(
+                    &Refusal::invalid_request("a server sends no requests in this revision"),
+                    None,
+                );
+            }
+            Kind::Request => {}
+        }
+        if let Err(refusal) = headers::check(&self.headers, &message) {
+            return refused(&refusal, message.id());
+        }
+        let caller = Caller {
+            revision,
+            principal: self.principal,
+            session: None,
+            owner: next_owner(),
+            headers: Some(Arc::new(self.headers)),
+        };
+        let stream = EventStream::ephemeral();
+        let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
+        let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
+        respond(Work { call: Some(Box::pin(call)), stream, session: None }, Era::Modern, false).await
+    }
+
+    /// The session that a legacy request names.
+    fn session(&self, id: Option<&str>) -> Result<Arc<Session>, Response<ReplyBody>> {
+        if let Err(refusal) = headers::legacy_version(&self.headers) {
+            return Err(refused(&refusal, id));
+        }
+        if !self.headers.contains_key(headers::SESSION) {
+            let refusal = Refusal::invalid_request("Mcp-Session-Id is missing: initialize first");
+            return Err(refused(&refusal, id));
+        }
+        let key = headers::single(&self.headers, headers::SESSION);
+        let session = key.and_then(|key| self.edge.gateway.sessions.get(key, &self.principal));
+        session.ok_or_else(|| unknown_session(id))
+    }
+
+    async fn legacy(self, message: Message) -> Response<ReplyBody> {
+        let id = message.id().map(str::to_owned);
+        if message.kind() == Kind::Request && message.method() == "initialize" {
+            return self.initialize(&message).await;
+        }
+        let session = match self.session(id.as_deref()) {
+            Ok(session) => session,
+            Err(refusal) => return refusal,
+        };
+        session.touch();
+        let revision = session.handshake().map_or(Revision::NEWEST_LEGACY, |handshake| handshake.revision);
+        let caller = self.caller(&session, revision);
+        match message.kind() {
+            Kind::Notification => self.edge.gateway.notified(&caller, &message),
+            Kind::Response | Kind::Error => self.edge.gateway.answered(&session, &message),
+            Kind::Request => {
+                let stream = session.streams.open();
+                let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
+                let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
+                let primed = session.primes_streams();
+                let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
+                return respond(work, Era::Legacy, primed).await;
+            }
+        }
+        reply::empty(StatusCode::ACCEPTED)
+    }
+
+    fn caller(&self, session: &Arc<Session>, revision: Revision) -> Caller {
+        Caller {
+            revision,
+            principal: Arc::clone(&self.principal),
+            session: Some(Arc::clone(session)),
+            owner: session.owner,
+            headers: None,
+        }
+    }
+
+    async fn initialize(self, message: &Message) -> Response<ReplyBody> {
+        let session = match self.edge.gateway.sessions.create(&self.principal) {
+            Ok(session) => session,
+            Err(error) => {
+                let refusal = Refusal::internal(error.to_string());
+                let mut response = json(StatusCode::SERVICE_UNAVAILABLE, refusal.to_bytes(message.id()));
+                if error == CreateError::Full {
+                    response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("5"));
+                }
+                return response;
+            }
+        };
+        let key = session.key.clone().unwrap_or_default();
+        match self.edge.gateway.initialize(&session, message).await {
+            Ok(answer) => {
+                let mut response = reply::answer(answer, Era::Legacy);
+                if let Ok(key) = HeaderValue::from_str(&key) {
+                    response.headers_mut().insert(headers::SESSION, key);
+                }
+                response
+            }
+            Err(refusal) => {
+                self.edge.gateway.sessions.remove(&key, &self.principal);
+                json(StatusCode::OK, refusal.to_bytes(message.id()))
+            }
+        }
+    }
+
+    /// A batch of 2025-03-26: run at the same time, answered with one array.
+    async fn batch(self, bytes: &Bytes) -> Response<ReplyBody> {
+        let session = match self.session(None) {
+            Ok(session) => session,
+            Err(refusal) => return refusal,
+        };
+        let revision = session.handshake().map(|handshake| handshake.revision);
+        if revision != Some(Revision::V20250326) {
+            let refusal = Refusal::invalid_request("batches exist in revision 2025-03-26 only");
+            return refused(&refusal, None);
+        }
+        let items = match split_batch(bytes, self.edge.gateway.settings.message) {
+            Ok(items) => items,
+            Err(fault) => return fault_reply(&fault),
+        };
+        session.touch();
+        let stream = session.streams.open();
+        let mut calls: Vec<Pin<Box<dyn Future<Output = Option<Answer>> + Send>>> = Vec::new();
+        for item in items {
+            let message = match Message::parse(item, self.edge.gateway.settings.message) {
+                Ok(message) => message,
+                Err(fault) => {
+                    let answer = Answer::ok(Refusal::from(&fault).to_bytes(fault.id.as_deref()));
+                    calls.push(Box::pin(std::future::ready(Some(answer))));
+                    continue;
+                }
+            };
+            let caller = self.caller(&session, Revision::V20250326);
+            match message.kind() {
+                Kind::Notification => self.edge.gateway.notified(&caller, &message),
+                Kind::Response | Kind::Error => self.edge.gateway.answered(&session, &message),
+                Kind::Request if message.method() == "initialize" => {
+                    let refusal = Refusal::invalid_request("initialize must not be part of a batch");
+                    let answer = Answer::ok(refusal.to_bytes(message.id()));
+                    calls.push(Box::pin(std::future::ready(Some(answer))));
+                }
+                Kind::Request => {
+                    let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
+                    calls.push(Box::pin(Arc::clone(&self.edge.gateway).handle(caller, message, outlet)));
+                }
+            }
+        }
+        if calls.is_empty() {
+            return reply::empty(StatusCode::ACCEPTED);
+        }
+        let call = async move {
+            let answers: Vec<Bytes> =
+                join_all(calls).await.into_iter().flatten().map(Answer::into_bytes).collect();
+            (!answers.is_empty()).then(|| Answer::ok(wire::batch(&answers)))
+        };
+        let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
+        respond(work, Era::Legacy, false).await
+    }
+}
+
+type Call = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
+
+/// A call under way and the stream that its messages go to. When the client leaves, a modern call ends with it; a
+/// legacy one goes on, and its answer waits in the stream (2025-11-25: "Disconnection SHOULD NOT be interpreted as
+/// the client cancelling its request").
+pub(super) struct Work {
+    call: Option<Call>,
+    stream: Arc<EventStream>,
+    session: Option<Arc<Session>>,
+}
+
+impl Work {
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        let Some(call) = &mut self.call else { return Poll::Ready(None) };
+        let answer = std::task::ready!(call.as_mut().poll(cx));
+        self.call = None;
+        Poll::Ready(answer)
+    }
+
+    /// Lets the call go on; its answer becomes the last event of the stream.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let answer = std::task::ready!(self.poll_answer(cx));
+        if let Some(answer) = answer {
+            self.stream.push(answer.into_bytes());
+        }
+        self.stream.finish();
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let (Some(call), Some(session)) = (self.call.take(), self.session.take()) else { return };
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        session.streams.keep(&self.stream);
+        let stream = Arc::clone(&self.stream);
+        tasks::spawn("detached call", async move {
+            if let Some(answer) = call.await {
+                stream.push(answer.into_bytes());
+            }
+            stream.finish();
+        });
+    }
+}
+
+/// JSON if the answer comes before anything else, soon enough; else a stream.
+async fn respond(mut work: Work, era: Era, primed: bool) -> Response<ReplyBody> {
+    let first = std::future::poll_fn(|cx| match work.poll_answer(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending if work.stream.is_used() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    let answered = tokio::time::timeout(STREAM_AFTER, first).await.unwrap_or(None);
+    match answered {
+        Some(answer) if work.stream.is_used() => {
+            if let Some(answer) = answer {
+                work.stream.push(answer.into_bytes());
+            }
+            work.stream.finish();
+            start_stream(work, primed)
+        }
+        Some(Some(answer)) => reply::answer(answer, era),
+        // Cancelled: there is no answer, and nobody waits for one.
+        Some(None) => reply::empty(StatusCode::ACCEPTED),
+        None => start_stream(work, primed),
+    }
+}
+
+fn start_stream(work: Work, primed: bool) -> Response<ReplyBody> {
+    if let Some(session) = &work.session {
+        session.streams.keep(&work.stream);
+    }
+    let stream = Arc::clone(&work.stream);
+    reply::events(Events::new(stream, Some(work), None, primed))
+}

@@ -1,0 +1,122 @@
+//! The Unix socket: the same HTTP as on TCP and the admin API, or newline-delimited JSON-RPC. The first byte tells:
+//! no HTTP method begins with a brace or bracket.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::http::{Edge, connection};
+use super::lines;
+use crate::tasks;
+
+/// A listening socket; its file is removed when this is dropped.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    /// Listens at `path`, with access for the user alone. A file that nobody listens at any more is replaced.
+    ///
+    /// # Errors
+    /// If somebody listens there already, or the socket cannot be made.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        if path.exists() {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process listens there"));
+            }
+            std::fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+
+    /// Where it listens.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Serves until `edge` is told to stop.
+    pub async fn serve(self, edge: Arc<Edge>) {
+        loop {
+            let permit = edge.connections();
+            let accepted = tokio::select! {
+                () = edge.stopped() => return,
+                permit = permit => (permit, self.listener.accept().await),
+            };
+            let (permit, Ok((stream, _))) = accepted else { continue };
+            let edge = Arc::clone(&edge);
+            tasks::spawn("unix connection", async move {
+                converse(&edge, stream).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn converse(edge: &Arc<Edge>, mut stream: UnixStream) {
+    let mut first = BytesMut::with_capacity(4 * 1024);
+    let read = tokio::time::timeout(edge.limits.header_timeout, stream.read_buf(&mut first)).await;
+    if !matches!(read, Ok(Ok(count)) if count > 0) {
+        return;
+    }
+    let is_json = matches!(first.trim_ascii_start().first(), Some(b'{' | b'['));
+    let stream = Rewound { first: first.freeze(), stream };
+    if is_json {
+        let (reader, writer) = tokio::io::split(stream);
+        lines::serve(Arc::clone(&edge.gateway), reader, writer, Arc::from("local"), edge.stopped()).await;
+    } else {
+        connection(Arc::clone(edge), stream, true).await;
+    }
+}
+
+/// A stream of which the first bytes have been read already.
+struct Rewound {
+    first: Bytes,
+    stream: UnixStream,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.first.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+        }
+        let count = self.first.len().min(buffer.remaining());
+        buffer.put_slice(&self.first[..count]);
+        self.first.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

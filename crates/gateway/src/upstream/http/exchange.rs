@@ -1,0 +1,121 @@
+//! One HTTP exchange with an upstream, redirects included.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use std::sync::Arc;
+
+use super::super::CallError;
+use super::client::{HttpClient, Pool, transport_error};
+use super::spec::{Origin, Secrets};
+
+/// Redirects of one exchange.
+const MAX_REDIRECTS: usize = 5;
+
+/// Where requests go.
+pub(super) struct Endpoint {
+    pub(super) url: Uri,
+    pub(super) origin: Origin,
+    pub(super) pool: Pool,
+    pub(super) client: Arc<HttpClient>,
+    pub(super) secrets: Secrets,
+}
+
+impl Endpoint {
+    /// Sends a request and awaits the head of its response. Follows what keeps method, body and origin (307 and 308);
+    /// `headers` is asked again for each hop.
+    pub(super) async fn exchange(
+        &self,
+        method: Method,
+        headers: impl Fn() -> HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, CallError> {
+        let mut url = self.url.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let mut request = Request::new(Full::new(body.clone()));
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = url.clone();
+            *request.headers_mut() = headers();
+            let response = self.pool.request(request).await.map_err(|error| transport_error(&error))?;
+            if !response.status().is_redirection() {
+                return Ok(response);
+            }
+            url = self.redirected(&url, &response)?;
+            self.client.background().drain(response.into_body());
+        }
+        Err(refused(StatusCode::LOOP_DETECTED, format!("more than {MAX_REDIRECTS} redirects")))
+    }
+
+    /// Where a redirect leads, if it may be followed.
+    fn redirected(&self, from: &Uri, response: &Response<Incoming>) -> Result<Uri, CallError> {
+        let status = response.status();
+        let target = response.headers().get(header::LOCATION).and_then(|location| resolve(from, location));
+        let Some(target) = target else {
+            return Err(refused(status, "redirect without a usable Location".into()));
+        };
+        let Some(origin) = Origin::of(&target) else {
+            return Err(refused(status, "redirect to something that is not http".into()));
+        };
+        if origin != self.origin {
+            return Err(refused(status, format!("redirect to another origin refused: {origin}")));
+        }
+        if !matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT) {
+            // 301, 302 and 303 turn a POST into a GET; 304 and 305 are no redirects.
+            return Err(refused(status, format!("redirect that drops the request refused: {origin}")));
+        }
+        Ok(target)
+    }
+}
+
+fn refused(status: StatusCode, detail: String) -> CallError {
+    CallError::Http { status: status.as_u16(), retry_after_s: None, detail: Some(detail) }
+}
+
+/// Resolves a `Location` against the URL that sent it (RFC 3986 section 5.2, without dot segments: the server
+/// resolves those).
+fn resolve(base: &Uri, location: &HeaderValue) -> Option<Uri> {
+    let location = location.to_str().ok()?.split('#').next()?;
+    let mut parts = base.clone().into_parts();
+    if let Some(rest) = location.strip_prefix("//") {
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        parts.authority = Some(authority.parse().ok()?);
+        parts.path_and_query = Some(if path.is_empty() { "/" } else { path }.parse().ok()?);
+    } else if location.contains("://") {
+        return location.parse().ok();
+    } else if location.starts_with('/') {
+        parts.path_and_query = Some(location.parse().ok()?);
+    } else if location.is_empty() {
+        return None;
+    } else {
+        let path = base.path();
+        let directory = if location.starts_with('?') { path } else { &path[..=path.rfind('/')?] };
+        parts.path_and_query = Some(format!("{directory}{location}").parse().ok()?);
+    }
+    uri::Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locations_resolve_against_the_url_that_sent_them() {
+        let base: Uri = "http://a.example:8080/x/mcp?k=v".parse().unwrap();
+        for (location, target) in [
+            ("http://b.example/y", Some("http://b.example/y")),
+            ("//b.example/y", Some("http://b.example/y")),
+            ("//b.example", Some("http://b.example/")),
+            ("/mcp/", Some("http://a.example:8080/mcp/")),
+            ("mcp/", Some("http://a.example:8080/x/mcp/")),
+            ("?q", Some("http://a.example:8080/x/mcp?q")),
+            ("/y#fragment", Some("http://a.example:8080/y")),
+            ("", None),
+            ("http://", None),
+        ] {
+            let resolved = resolve(&base, &HeaderValue::from_static(location));
+            assert_eq!(resolved.map(|uri| uri.to_string()).as_deref(), target, "{location}");
+        }
+    }
+}

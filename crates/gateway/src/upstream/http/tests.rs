@@ -1,0 +1,10 @@
+//! Against small servers on loopback: what goes over the wire, and what comes of it.
+
+mod answers;
+mod cancel;
+mod faults;
+mod listening;
+mod resuming;
+mod sessions;
+mod support;
+mod transport;

@@ -1,0 +1,219 @@
+//! TCP, TLS, redirects, headers and secrets.
+
+use std::io::Write;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::support::*;
+use crate::upstream::{CallError, Connection, HttpLimits, HttpSpec, encode_header_value};
+
+#[tokio::test]
+async fn a_thousand_calls_in_turn_share_one_tcp_connection() {
+    let server = Server::start(|seen| async move {
+        match () {
+            () if seen.is("events") => events(&data(&result(&seen.id()))),
+            () if seen.is("refused") => reply(500, "text/plain", "no"),
+            () if seen.is("notifications/") => reply(202, "text/plain", ""),
+            () => json(&result(&seen.id())),
+        }
+    })
+    .await;
+    let (connection, _) = connect(&server.url());
+    for n in 0..250 {
+        answer(request(&connection, "json")).await.unwrap();
+        answer(request(&connection, "events")).await.unwrap();
+        answer(request(&connection, "refused")).await.unwrap_err();
+        connection.send(notification("notifications/x")).await.unwrap();
+        assert_eq!(server.connections.load(Ordering::Relaxed), 1, "round {n}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_a_little_after_its_answer_is_read_to_its_end() {
+    let server = Server::start(|seen| async move {
+        let (sender, reply) = open(200, "text/event-stream");
+        tokio::spawn(async move {
+            write(&sender, &data(&result(&seen.id()))).await;
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        });
+        reply
+    })
+    .await;
+    let (connection, _) = connect(&server.url());
+    for _ in 0..3 {
+        answer(request(&connection, "x")).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    }
+    assert_eq!(server.connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn modern_requests_carry_version_method_name_and_the_callers_headers() {
+    let server = Server::start(|seen| async move { json(&result(&seen.id())) }).await;
+    let (connection, _) = connect(&server.url());
+    negotiate(&connection, "2026-07-28");
+    for (id, name) in [(1, "files__read"), (2, "résumé"), (3, " padded ")] {
+        let mut out =
+            outgoing("tools/call", format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call"}}"#));
+        out.name = Some(name.into());
+        out.headers = vec![header("mcp-param-region", "eu")];
+        answer(request_with(&connection, id, out)).await.unwrap();
+        let seen = server.seen().pop().unwrap();
+        assert_eq!(seen.header("mcp-protocol-version"), Some("2026-07-28"));
+        assert_eq!(seen.header("mcp-method"), Some("tools/call"));
+        assert_eq!(seen.header("mcp-name"), encode_header_value(name).to_str().ok());
+        assert_eq!(seen.header("mcp-param-region"), Some("eu"));
+    }
+}
+
+fn redirect(status: u16, location: &str) -> Reply {
+    let mut reply = reply(status, "text/plain", "moved");
+    reply.headers_mut().insert("location", location.parse().unwrap());
+    reply
+}
+
+#[tokio::test]
+async fn redirects_within_the_origin_keep_method_body_and_headers() {
+    let server = Server::start(|seen| async move {
+        match seen.path.as_str() {
+            "/mcp" => redirect(307, "/mcp/"),
+            "/mcp/" => redirect(308, "final?x=1"),
+            _ => json(&result(&seen.id())),
+        }
+    })
+    .await;
+    let spec = HttpSpec { headers: vec![header("authorization", "Bearer SECRET")], ..spec(&server.url()) };
+    let (connection, _) = connect_with(&spec, HttpLimits::default());
+    assert_eq!(answer(request(&connection, "ping")).await.unwrap(), result("1"));
+    let last = server.seen().pop().unwrap();
+    assert_eq!((last.method.as_str(), last.path.as_str()), ("POST", "/mcp/final?x=1"));
+    assert_eq!(last.header("authorization"), Some("Bearer SECRET"));
+    assert_eq!(server.connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn other_redirects_are_refused_and_name_the_origin_they_lead_to() {
+    let other = Server::start(|seen| async move { json(&result(&seen.id())) }).await;
+    let elsewhere = format!("http://user:SECRET@{}/steal?SECRET", other.address);
+    for (status, location, says) in [
+        (307, elsewhere.as_str(), format!("redirect to another origin refused: http://{}", other.address)),
+        (308, "https://127.0.0.1/", "redirect to another origin refused: https://127.0.0.1".into()),
+        (307, "file:///etc/passwd", "redirect to something that is not http".into()),
+        (307, "", "redirect without a usable Location".into()),
+    ] {
+        let location = location.to_owned();
+        let server = Server::start(move |_| {
+            let reply = redirect(status, &location);
+            async move { reply }
+        })
+        .await;
+        let (connection, _) = connect(&server.url());
+        let error = answer(request(&connection, "ping")).await.unwrap_err();
+        assert_eq!(error, CallError::Http { status, retry_after_s: None, detail: Some(says) });
+    }
+    assert!(other.seen().is_empty());
+
+    let turning = Server::start(|_| async { redirect(303, "/elsewhere") }).await;
+    let (connection, _) = connect(&turning.url());
+    let error = answer(request(&connection, "ping")).await.unwrap_err().to_string();
+    assert!(error.contains("drops the request") && error.contains(&turning.address.to_string()), "{error}");
+
+    let endless = Server::start(|_| async { redirect(307, "/mcp") }).await;
+    let (connection, _) = connect(&endless.url());
+    let error = answer(request(&connection, "ping")).await.unwrap_err().to_string();
+    assert!(error.contains("more than 5 redirects"), "{error}");
+    assert_eq!(endless.seen().len(), 6);
+}
+
+/// Collects log lines.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_in_no_error_no_debug_output_and_no_log() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // One thread runs the test and its servers, so its default subscriber sees everything.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = Server::start(|seen| async move {
+        let said: Vec<&str> = seen.headers.values().filter_map(|value| value.to_str().ok()).collect();
+        let mut reply = reply(403, "text/plain", &format!("you said {} at {}", said.join(","), seen.path));
+        reply.headers_mut().insert("mcp-session-id", "SECRET-SESSION".parse().unwrap());
+        reply
+    })
+    .await;
+    let url = format!("http://{}/SECRET-PATH?key=SECRET-KEY", server.address);
+    let headers = vec![header("authorization", "Bearer SECRET-TOKEN"), header("x-api-key", "SECRET-API")];
+    let spec = HttpSpec { headers, ..spec(&url) };
+    let (connection, _) = connect_with(&spec, HttpLimits::default());
+    let refused = answer(request(&connection, "ping")).await.unwrap_err();
+    let not_posted = connection.send(notification("x")).await.unwrap_err();
+    assert_eq!(server.seen()[0].header("x-api-key"), Some("SECRET-API"));
+    negotiate(&connection, "2025-11-25");
+    server.saw(|seen| seen.method == "GET").await;
+    connection.close("done").await;
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for text in [
+        format!("{refused:?} {refused}"),
+        format!("{not_posted:?}"),
+        format!("{spec:?} {connection:?}"),
+        logged,
+    ] {
+        assert!(!text.contains("SECRET"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn https_needs_a_trusted_root_and_a_private_one_can_be_added() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/mcp", listener.local_addr().unwrap().port());
+    tokio::spawn(async move {
+        let handler = Arc::new(|seen: Seen| async move { json(&result(&seen.id())) });
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            if let Ok(stream) = acceptor.accept(stream).await {
+                tokio::spawn(serve(TokioIo::new(stream), Arc::default(), Arc::clone(&handler)));
+            }
+        }
+    });
+
+    let (stranger, _) = connect(&url);
+    let error = answer(request(&stranger, "ping")).await.unwrap_err();
+    assert!(matches!(&error, CallError::NotSent(reason) if reason.contains("certificate")), "{error:?}");
+
+    let mut ca_file = tempfile::NamedTempFile::new().unwrap();
+    ca_file.write_all(made.cert.pem().as_bytes()).unwrap();
+    let spec = HttpSpec { ca_file: Some(ca_file.path().into()), ..spec(&url) };
+    let (friend, _) = connect_with(&spec, HttpLimits::default());
+    assert_eq!(answer(request(&friend, "ping")).await.unwrap(), result("1"));
+}

@@ -1,0 +1,502 @@
+//! One upstream: its connection, opened when needed and opened again when lost, and its manifest.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use aqe_core::envelope::Message;
+use aqe_core::revision::Era;
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+
+use super::handshake::{self, HandshakeError, Peer};
+use super::manifest::{self, ListKind, Manifest};
+use super::{
+    CallError, Connection, Events, HttpClient, HttpConnection, HttpLimits, StdioConnection, StdioLimits,
+};
+use crate::settings::{Endpoint, Start, UpstreamSettings};
+use crate::tasks;
+
+/// First pause after a failed start; doubles up to [`MAX_BACKOFF`].
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+/// Pause between two refreshes of a manifest, so that a storm of `list_changed` is coalesced.
+const REFRESH_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the gateway above is told.
+pub trait Hooks: Send + Sync {
+    /// The manifest was fetched, in whole or these lists of it; the server announced a change if `announced`.
+    fn manifest(&self, upstream: &Arc<Upstream>, lists: &[ListKind], announced: bool);
+    /// A connection could not be opened.
+    fn failed(&self, upstream: &Arc<Upstream>);
+    /// A message that belongs to no call.
+    fn unsolicited(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, message: Message);
+    /// A new connection is open; subscriptions must be made again.
+    fn connected(&self, upstream: &Arc<Upstream>, live: &Arc<Live>);
+}
+
+/// An open connection and what was agreed on it.
+#[derive(Debug)]
+pub struct Live {
+    /// The connection.
+    pub connection: Arc<dyn Connection>,
+    /// The other end.
+    pub peer: Peer,
+    /// Distinguishes this connection from earlier and later ones of the same upstream.
+    pub generation: u64,
+    events: Arc<LiveEvents>,
+}
+
+/// Why a call cannot be sent to an upstream now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}{}", .retry_in.map(|pause| format!("; next attempt in {:.1} s", pause.as_secs_f64())).unwrap_or_default())]
+pub struct Unavailable {
+    /// What failed.
+    pub reason: String,
+    /// When it is tried again, if that is not at the next call.
+    pub retry_in: Option<Duration>,
+}
+
+/// One upstream.
+pub struct Upstream {
+    /// Position in the configuration.
+    pub index: usize,
+    /// What the configuration says of it.
+    pub settings: UpstreamSettings,
+    live: ArcSwapOption<Live>,
+    manifest: ArcSwapOption<Manifest>,
+    generation: AtomicU64,
+    connecting: tokio::sync::Mutex<()>,
+    attempts: Mutex<Attempts>,
+    stale: Mutex<Vec<ListKind>>,
+    refresh: Notify,
+    lost: Notify,
+    hooks: Weak<dyn Hooks>,
+    http: Arc<HttpClient>,
+    message_limits: aqe_core::envelope::Limits,
+}
+
+#[derive(Debug, Default)]
+struct Attempts {
+    failures: u32,
+    last_error: Option<String>,
+    not_before: Option<Instant>,
+    stopped: bool,
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("name", &self.settings.name).finish_non_exhaustive()
+    }
+}
+
+/// The state of an upstream for people.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// `connected`, `idle` (not started yet), `failing` or `stopped`.
+    pub state: &'static str,
+    /// The last failure, while there is no connection.
+    pub error: Option<String>,
+    /// Era and revision once known.
+    pub revision: Option<String>,
+    /// Calls in flight.
+    pub in_flight: usize,
+}
+
+impl Upstream {
+    /// An upstream that is not connected yet. `manifest` is what an earlier run has kept.
+    pub fn new(
+        index: usize,
+        settings: UpstreamSettings,
+        manifest: Option<Manifest>,
+        http: Arc<HttpClient>,
+        message_limits: aqe_core::envelope::Limits,
+        hooks: Weak<dyn Hooks>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            index,
+            settings,
+            live: ArcSwapOption::empty(),
+            manifest: ArcSwapOption::from(manifest.map(Arc::new)),
+            generation: AtomicU64::new(0),
+            connecting: tokio::sync::Mutex::new(()),
+            attempts: Mutex::default(),
+            stale: Mutex::default(),
+            refresh: Notify::new(),
+            lost: Notify::new(),
+            hooks,
+            http,
+            message_limits,
+        })
+    }
+
+    /// The name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// What is known of its lists.
+    pub fn manifest(&self) -> Option<Arc<Manifest>> {
+        self.manifest.load_full()
+    }
+
+    /// The open connection, if there is one.
+    pub fn current(&self) -> Option<Arc<Live>> {
+        self.live.load_full().filter(|live| live.connection.is_open())
+    }
+
+    /// The open connection; opens one if there is none. Callers that come meanwhile wait for the same attempt.
+    ///
+    /// # Errors
+    /// If it cannot be opened, at once while the pause after a failure lasts.
+    pub async fn live(self: &Arc<Self>) -> Result<Arc<Live>, Unavailable> {
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        // In a task of its own: a caller that gives up must not take the start of a server with it.
+        let (report, outcome) = tokio::sync::oneshot::channel();
+        let this = Arc::clone(self);
+        tasks::spawn("connect", async move {
+            let _ = report.send(this.connect_once().await);
+        });
+        let gone = || Unavailable { reason: "the attempt to connect was abandoned".into(), retry_in: None };
+        outcome.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    async fn connect_once(self: &Arc<Self>) -> Result<Arc<Live>, Unavailable> {
+        let _one_at_a_time = self.connecting.lock().await;
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        self.may_try()?;
+        match self.open().await {
+            Ok(live) => {
+                *self.attempts() = Attempts::default();
+                self.live.store(Some(Arc::clone(&live)));
+                live.events.release(self, &live);
+                tracing::info!(upstream = self.name(), revision = live.peer.revision, "connected");
+                self.adopt(&live);
+                Ok(live)
+            }
+            Err(reason) => {
+                tracing::warn!(upstream = self.name(), %reason, "cannot connect");
+                let mut attempts = self.attempts();
+                attempts.failures += 1;
+                let doubled = MIN_BACKOFF.saturating_mul(1 << attempts.failures.min(16));
+                let pause = doubled.min(MAX_BACKOFF).mul_f64(0.5 + fastrand::f64() / 2.0);
+                attempts.not_before = Some(Instant::now() + pause);
+                attempts.last_error = Some(reason.clone());
+                drop(attempts);
+                if let Some(hooks) = self.hooks.upgrade() {
+                    hooks.failed(self);
+                }
+                Err(Unavailable { reason, retry_in: Some(pause) })
+            }
+        }
+    }
+
+    fn may_try(&self) -> Result<(), Unavailable> {
+        let attempts = self.attempts();
+        if attempts.stopped {
+            return Err(Unavailable { reason: "the gateway is shutting down".into(), retry_in: None });
+        }
+        let pause = attempts.not_before.map(|at| at.saturating_duration_since(Instant::now()));
+        match pause.filter(|pause| !pause.is_zero()) {
+            Some(pause) => {
+                let reason = attempts.last_error.clone().unwrap_or_default();
+                Err(Unavailable { reason, retry_in: Some(pause) })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Opens a connection and agrees on an era, the remembered one first.
+    async fn open(self: &Arc<Self>) -> Result<Arc<Live>, String> {
+        let deadline = Instant::now() + self.settings.connect_timeout;
+        let remembered = self.manifest().map(|manifest| manifest.peer.era);
+        let eras: &[Era] = match (self.settings.era, remembered) {
+            (Some(Era::Modern), _) => &[Era::Modern],
+            (Some(Era::Legacy), _) => &[Era::Legacy],
+            (None, Some(Era::Legacy)) => &[Era::Legacy, Era::Modern],
+            (None, _) => &[Era::Modern, Era::Legacy],
+        };
+        let mut open: Option<(Arc<LiveEvents>, Arc<dyn Connection>)> = None;
+        let mut last = String::new();
+        for &era in eras {
+            let (events, connection) = match open.take().filter(|(_, connection)| connection.is_open()) {
+                Some(pair) => pair,
+                None => self.connect().await.map_err(|error| error.to_string())?,
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            match handshake::shake(&connection, era, left).await {
+                Ok(peer) => {
+                    return Ok(Arc::new(Live { connection, peer, generation: events.generation, events }));
+                }
+                Err(HandshakeError::OtherEra(_, why)) => {
+                    last = why;
+                    // A server that kept silent may still be busy with the question: it gets a fresh start.
+                    if last.contains("no answer to") {
+                        connection.close("no answer to the handshake").await;
+                    } else {
+                        open = Some((events, connection));
+                    }
+                }
+                Err(HandshakeError::Failed(why)) => {
+                    connection.close("handshake failed").await;
+                    return Err(why);
+                }
+            }
+        }
+        if let Some((_, connection)) = open {
+            connection.close("handshake failed").await;
+        }
+        Err(last)
+    }
+
+    async fn connect(self: &Arc<Self>) -> Result<(Arc<LiveEvents>, Arc<dyn Connection>), CallError> {
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
+        let early = Mutex::new(Some(Vec::new()));
+        let events = Arc::new(LiveEvents { upstream: Arc::downgrade(self), generation, early });
+        let sink = Arc::clone(&events);
+        let connection: Arc<dyn Connection> = match &self.settings.endpoint {
+            Endpoint::Child(spec) => {
+                let limits = StdioLimits {
+                    max_line_bytes: self.settings.max_message_bytes,
+                    message: self.message_limits,
+                    ..StdioLimits::default()
+                };
+                StdioConnection::spawn(self.name(), spec, limits, sink).await?
+            }
+            Endpoint::Http(spec) => {
+                let limits = HttpLimits {
+                    max_body_bytes: self.settings.max_message_bytes,
+                    message: self.message_limits,
+                    ..HttpLimits::default()
+                };
+                HttpConnection::new(self.name(), &self.http, spec, limits, sink)
+                    .map_err(|error| CallError::NotSent(error.to_string()))?
+            }
+            Endpoint::InProcess(_) => {
+                return Err(CallError::NotSent("built-in tools have no connection".into()));
+            }
+        };
+        Ok((events, connection))
+    }
+
+    /// Takes a new connection into use: its manifest is fetched in the background.
+    fn adopt(self: &Arc<Self>, live: &Arc<Live>) {
+        self.mark_stale(&ListKind::ALL);
+        if let Some(hooks) = self.hooks.upgrade() {
+            hooks.connected(self, live);
+        }
+    }
+
+    fn mark_stale(&self, kinds: &[ListKind]) {
+        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        for kind in kinds {
+            if !stale.contains(kind) {
+                stale.push(*kind);
+            }
+        }
+        drop(stale);
+        self.refresh.notify_one();
+    }
+
+    /// Fetches one list and waits for it.
+    pub async fn refresh_now(self: &Arc<Self>, kind: ListKind) {
+        let (Some(live), Some(known)) = (self.current(), self.manifest()) else { return };
+        let Ok(entries) = manifest::fetch_list(&live.connection, &known, kind).await else { return };
+        if **known.list(kind) == entries[..] {
+            return;
+        }
+        let mut manifest = Manifest::clone(&known);
+        manifest.lists[kind as usize] = entries.into();
+        self.manifest.store(Some(Arc::new(manifest)));
+        if let Some(hooks) = self.hooks.upgrade() {
+            hooks.manifest(self, &[kind], false);
+        }
+    }
+
+    /// The server says that lists have changed.
+    pub fn list_changed(&self, kinds: &[ListKind]) {
+        self.mark_stale(kinds);
+    }
+
+    /// Keeps the manifest fresh, and the connection open where `start` says so. Runs until [`Upstream::stop`].
+    pub async fn supervise(self: Arc<Self>, start: Start) {
+        let eager = start == Start::Eager;
+        if eager || self.manifest().is_none() {
+            let _ = self.live().await;
+        }
+        loop {
+            if self.attempts().stopped {
+                return;
+            }
+            let pause = self.attempts().not_before.map(|at| at.saturating_duration_since(Instant::now()));
+            let reconnect = async {
+                match pause {
+                    // Without a manifest nobody can call the upstream, so nobody else would bring it up.
+                    Some(pause) if eager || self.manifest().is_none() => tokio::time::sleep(pause).await,
+                    _ => {
+                        self.lost.notified().await;
+                        if !eager && self.manifest().is_some() {
+                            std::future::pending::<()>().await;
+                        }
+                    }
+                }
+            };
+            tokio::select! {
+                () = self.refresh.notified() => self.refresh_lists().await,
+                () = reconnect => { let _ = self.live().await; }
+            }
+        }
+    }
+
+    async fn refresh_lists(self: &Arc<Self>) {
+        let kinds = std::mem::take(&mut *self.stale.lock().unwrap_or_else(PoisonError::into_inner));
+        let Some(live) = self.current() else { return };
+        if kinds.is_empty() {
+            return;
+        }
+        let known = self.manifest();
+        let whole = kinds.len() == ListKind::ALL.len();
+        let mut manifest = match known.as_deref() {
+            Some(known) if !whole => known.clone(),
+            _ => Manifest::new(live.peer.clone()),
+        };
+        let fetched = futures_util::future::join_all(
+            kinds.iter().map(|kind| manifest::fetch_list(&live.connection, &manifest, *kind)),
+        );
+        let mut complete = true;
+        for (kind, entries) in kinds.iter().zip(fetched.await) {
+            match entries {
+                Ok(entries) => manifest.lists[*kind as usize] = entries.into(),
+                Err(error) => {
+                    complete = false;
+                    tracing::warn!(upstream = self.name(), %error, "cannot list");
+                    if let Some(known) = known.as_deref() {
+                        manifest.lists[*kind as usize] = Arc::clone(known.list(*kind));
+                    }
+                }
+            }
+        }
+        if complete || live.connection.is_open() {
+            self.manifest.store(Some(Arc::new(manifest)));
+            if let Some(hooks) = self.hooks.upgrade() {
+                hooks.manifest(self, &kinds, !whole);
+            }
+        }
+        tokio::time::sleep(REFRESH_PAUSE).await;
+    }
+
+    /// The connection `live` has lost its session at the server: the next call opens a new one.
+    pub async fn forget(&self, live: &Arc<Live>) {
+        self.clear(live.generation);
+        live.connection.close("session lost").await;
+    }
+
+    fn clear(&self, generation: u64) {
+        let current = self.live.load();
+        if current.as_ref().is_some_and(|live| live.generation == generation) {
+            self.live.compare_and_swap(&current, None);
+        }
+    }
+
+    /// Ends the connection and opens no more.
+    pub async fn stop(&self) {
+        self.attempts().stopped = true;
+        self.refresh.notify_one();
+        self.lost.notify_one();
+        if let Some(live) = self.live.swap(None) {
+            live.connection.close("the gateway is shutting down").await;
+        }
+    }
+
+    /// The state for people.
+    pub fn status(&self) -> Status {
+        let attempts = self.attempts();
+        let live = self.current();
+        let state = match (&live, attempts.stopped, attempts.failures) {
+            _ if matches!(self.settings.endpoint, Endpoint::InProcess(_)) => "built-in",
+            (Some(_), _, _) => "connected",
+            (None, true, _) => "stopped",
+            (None, false, 0) => "idle",
+            (None, false, _) => "failing",
+        };
+        let revision = live.as_ref().map(|live| live.peer.revision.clone());
+        let revision = revision.or_else(|| self.manifest().map(|manifest| manifest.peer.revision.clone()));
+        Status {
+            state,
+            error: attempts.last_error.clone(),
+            revision,
+            in_flight: live.map_or(0, |live| live.connection.in_flight().len()),
+        }
+    }
+
+    fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Brings a connection's events to its upstream, and nothing of an earlier connection after it was replaced.
+struct LiveEvents {
+    upstream: Weak<Upstream>,
+    generation: u64,
+    /// What came before the handshake was over; `None` from then on.
+    early: Mutex<Option<Vec<Message>>>,
+}
+
+/// Messages kept during the handshake. A server has little to say then.
+const MAX_EARLY: usize = 64;
+
+impl fmt::Debug for LiveEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveEvents").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
+impl LiveEvents {
+    /// The handshake is over: passes on what came during it, in order.
+    fn release(&self, upstream: &Arc<Upstream>, live: &Arc<Live>) {
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(hooks) = upstream.hooks.upgrade() else { return };
+        for message in early.take().into_iter().flatten() {
+            hooks.unsolicited(upstream, live, message);
+        }
+    }
+}
+
+impl Events for LiveEvents {
+    fn unsolicited(&self, message: Message) {
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(early) = early.as_mut() {
+            if early.len() < MAX_EARLY {
+                early.push(message);
+            }
+            return;
+        }
+        drop(early);
+        let Some(upstream) = self.upstream.upgrade() else { return };
+        let Some(live) = upstream.live.load_full().filter(|live| live.generation == self.generation) else {
+            return;
+        };
+        let Some(hooks) = upstream.hooks.upgrade() else { return };
+        hooks.unsolicited(&upstream, &live, message);
+    }
+
+    fn closed(&self, reason: &str) {
+        let Some(upstream) = self.upstream.upgrade() else { return };
+        tracing::warn!(upstream = upstream.name(), reason, "connection lost");
+        upstream.attempts().last_error = Some(reason.to_owned());
+        upstream.clear(self.generation);
+        upstream.lost.notify_one();
+    }
+}
+
+/// Starts the supervision of an upstream in the background.
+pub fn supervise(upstream: &Arc<Upstream>, start: Start) {
+    if !matches!(upstream.settings.endpoint, Endpoint::InProcess(_)) {
+        tasks::spawn("upstream", Arc::clone(upstream).supervise(start));
+    }
+}

@@ -1,0 +1,216 @@
+//! `qe_memory_store`: one version of one entry.
+
+use aqe_core::inprocess::Caller;
+use aqe_store::{Attributes, OnConflict, Put, StoreError, UnixMillis};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use super::{Memory, secrets, shown};
+use crate::arguments::{Moment, rfc3339};
+use crate::reply::{Refusal, structured};
+
+/// The tool as it is listed.
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_memory_store","title":"Store memory","description":"Keep a value under namespace and key, across sessions. Times are RFC 3339.","inputSchema":{"type":"object","properties":{"namespace":{"type":"string"},"key":{"type":"string","description":"default: hash of value"},"value":{},"tags":{"type":"array","items":{"type":"string"}},"kind":{"enum":["fact","decision","failure","snippet","metric"]},"source":{"type":"object","description":"{file,range:[first,last],commit,tool}"},"ttl_s":{"type":"integer"},"valid_from":{"type":"string"},"if_version":{"type":"integer","description":"0: must be absent"},"on_conflict":{"enum":["version","replace","fail","merge"],"default":"version"},"importance":{"type":"number","maximum":1}},"required":["namespace","value"]},"outputSchema":{"type":"object","required":["id","key","version"]},"annotations":{"openWorldHint":false}}"#;
+
+/// Seconds that an entry may live at most, if it does not live for ever: ten years.
+const TTL_MAX_S: u64 = 10 * 366 * 24 * 3600;
+
+/// Hexadecimal digits of a key that was made from the value: 128 bits of SHA-256, beyond any accident.
+const HASH_DIGITS: usize = 32;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Arguments<'a> {
+    namespace: String,
+    key: Option<String>,
+    #[serde(borrow)]
+    value: &'a RawValue,
+    tags: Option<Vec<String>>,
+    kind: Option<Kind>,
+    source: Option<Source>,
+    ttl_s: Option<u64>,
+    valid_from: Option<Moment>,
+    if_version: Option<u64>,
+    on_conflict: Option<Conflict>,
+    importance: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Fact,
+    Decision,
+    Failure,
+    Snippet,
+    Metric,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Fact => "fact",
+            Self::Decision => "decision",
+            Self::Failure => "failure",
+            Self::Snippet => "snippet",
+            Self::Metric => "metric",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Conflict {
+    #[default]
+    Version,
+    Replace,
+    Fail,
+    Merge,
+}
+
+/// Where a value comes from, in the caller's words.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    /// First and last line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<[u32; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Reply<'a> {
+    id: String,
+    namespace: &'a str,
+    key: &'a str,
+    version: u64,
+    created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+}
+
+impl Memory {
+    pub(crate) async fn store(
+        &self,
+        arguments: Arguments<'_>,
+        caller: Caller<'_>,
+        now: UnixMillis,
+    ) -> Result<Bytes, Refusal> {
+        let put = arguments.into_put(caller.principal, now)?;
+        let (namespace, key) = (put.namespace.clone(), put.key.clone());
+        let stored = self.store.put(put).await.map_err(|error| refusal(&error, &key))?;
+        structured(&Reply {
+            id: shown(stored.id),
+            namespace: &namespace,
+            key: &key,
+            version: stored.version,
+            created: rfc3339(stored.created),
+            expires: stored.expires.map(rfc3339),
+        })
+    }
+}
+
+impl Arguments<'_> {
+    fn into_put(self, principal: &str, now: UnixMillis) -> Result<Put, Refusal> {
+        let value = self.value.get();
+        if let Some(what) = secrets::find(value) {
+            return Err(Refusal(format!(
+                "not stored: the value contains {what}; take it out (name where it is kept instead)"
+            )));
+        }
+        let on_conflict = match self.on_conflict.unwrap_or_default() {
+            Conflict::Version => OnConflict::Version,
+            Conflict::Replace => OnConflict::Replace,
+            Conflict::Fail => OnConflict::Fail,
+            Conflict::Merge => OnConflict::Merge,
+        };
+        let valid_from = self.valid_from.map(|moment| moment.0);
+        let is_scheduled = valid_from.is_some_and(|from| from > now);
+        check(
+            !(is_scheduled && on_conflict == OnConflict::Replace),
+            || "`replace` drops what holds until `valid_from`: use on_conflict `version` for a value of the future",
+        )?;
+        check(
+            self.ttl_s.is_none_or(|ttl| (1..=TTL_MAX_S).contains(&ttl)),
+            || "`ttl_s` must be from 1 second to ten years (316224000); leave it out for ever",
+        )?;
+        check(
+            self.importance.is_none_or(|importance| (0.0..=1.0).contains(&importance)),
+            || "`importance` must be from 0 to 1",
+        )?;
+        let range = self.source.as_ref().and_then(|source| source.range);
+        check(
+            range.is_none_or(|[first, last]| 1 <= first && first <= last),
+            || "`source.range` must be [first, last] line, counted from 1",
+        )?;
+        // What is not valid yet does not age yet.
+        let from = valid_from.map_or(now, |from| from.max(now));
+        let expires = self.ttl_s.map(|ttl| from.saturating_add_unsigned(ttl * 1_000));
+        let source = self.source.as_ref().map(serde_json::to_string).transpose();
+        Ok(Put {
+            principal: principal.to_owned(),
+            namespace: self.namespace,
+            key: self.key.unwrap_or_else(|| key_of(value)),
+            value: value.to_owned(),
+            attributes: Attributes {
+                tags: self.tags,
+                kind: self.kind.map(|kind| kind.as_str().to_owned()),
+                source: source.map_err(|error| Refusal(format!("bad arguments in `source`: {error}")))?,
+                importance: self.importance,
+                expires,
+            },
+            valid_from,
+            if_version: self.if_version,
+            on_conflict,
+            now,
+        })
+    }
+}
+
+fn check(holds: bool, otherwise: impl FnOnce() -> &'static str) -> Result<(), Refusal> {
+    if holds { Ok(()) } else { Err(Refusal(format!("bad arguments: {}", otherwise()))) }
+}
+
+/// The key of a value that was given none: the same for the same text, so that storing it twice makes
+/// one entry.
+fn key_of(value: &str) -> String {
+    use std::fmt::Write as _;
+
+    let mut key = String::from("sha256-");
+    for byte in &Sha256::digest(value.as_bytes())[..HASH_DIGITS / 2] {
+        // Writing to a string cannot fail.
+        let _ = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+/// Says what to do next.
+fn refusal(error: &StoreError, key: &str) -> Refusal {
+    Refusal(match error {
+        StoreError::VersionConflict { expected, actual: 0 } => {
+            format!(
+                "not stored: `{key}` does not exist, so it is not at version {expected}; if_version 0 makes it"
+            )
+        }
+        StoreError::VersionConflict { expected, actual } => format!(
+            "not stored: `{key}` is at version {actual}, not {expected}; retrieve it, apply the change to \
+             that value, and store with if_version {actual}"
+        ),
+        StoreError::Exists { version } => format!(
+            "not stored: `{key}` exists, at version {version}; choose another key, or on_conflict `version`, \
+             `replace` or `merge`"
+        ),
+        StoreError::NotMergeable { which } => {
+            format!(
+                "not stored: only objects merge, and the {which} value is none; use on_conflict `version`"
+            )
+        }
+        other => format!("not stored: {other}"),
+    })
+}

@@ -1,0 +1,54 @@
+//! Results in the form of MCP's `CallToolResult`.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+/// Why a tool did not do what it was asked; says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal(pub(crate) String);
+
+/// Characters of a refusal: it may quote what was sent, which may be long.
+const REFUSAL_MAX_CHARS: usize = 400;
+
+/// A result with `structuredContent`, and the same as text for clients that read only that.
+pub(crate) fn structured(result: &impl Serialize) -> Result<Bytes, Refusal> {
+    let unwritable = |error| Refusal(format!("the result cannot be written: {error}"));
+    let json = serde_json::to_string(result).map_err(unwritable)?;
+    let mut reply = Vec::with_capacity(json.len() * 5 / 2 + 80);
+    reply.extend_from_slice(br#"{"content":[{"type":"text","text":"#);
+    serde_json::to_writer(&mut reply, &json).map_err(unwritable)?;
+    reply.extend_from_slice(br#"}],"structuredContent":"#);
+    reply.extend_from_slice(json.as_bytes());
+    reply.push(b'}');
+    Ok(reply.into())
+}
+
+/// A result with `isError: true`, for the model to read and do better (SEP-1303).
+pub(crate) fn refused(refusal: &Refusal) -> Bytes {
+    let text: String = match refusal.0.char_indices().nth(REFUSAL_MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &refusal.0[..end]),
+        None => refusal.0.clone(),
+    };
+    serde_json::json!({ "content": [{ "type": "text", "text": text }], "isError": true }).to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_says_what_the_structure_says() {
+        let reply = structured(&serde_json::json!({ "a": "\"\n\u{1}é" })).unwrap();
+        let reply: serde_json::Value = serde_json::from_slice(&reply).unwrap();
+        let text: serde_json::Value =
+            serde_json::from_str(reply["content"][0]["text"].as_str().unwrap()).unwrap();
+        assert_eq!(text, reply["structuredContent"]);
+    }
+
+    #[test]
+    fn a_refusal_is_bounded() {
+        let reply = refused(&Refusal("é".repeat(10_000)));
+        assert!(reply.len() < 1_000, "{}", reply.len());
+        assert!(serde_json::from_slice::<serde_json::Value>(&reply).unwrap()["isError"].as_bool().unwrap());
+    }
+}

@@ -1,0 +1,8 @@
+//! The tools, called as the gateway calls them.
+
+#![cfg(test)]
+
+mod definitions;
+mod memory;
+mod properties;
+mod support;

@@ -1,0 +1,54 @@
+//! What any store promises.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::memory::{Get, Lookup, Put, Stored};
+use crate::{StoreError, UnixMillis};
+
+/// An operation under way. A write whose future is dropped before it began is not made.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Durable state. Every method may be called from async code: none blocks the runtime on a write.
+///
+/// A write is answered when it is durable: a crash of this process, at any moment, loses no answered
+/// write and leaves no half of one.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// Writes one version of one memory entry.
+    ///
+    /// # Errors
+    /// [`StoreError::VersionConflict`], [`StoreError::Exists`] and [`StoreError::NotMergeable`] by the
+    /// rules of [`Put`], [`StoreError::Limit`], or what the medium does.
+    fn put(&self, put: Put) -> StoreFuture<'_, Stored>;
+
+    /// Reads one memory entry as of a moment or a version. What is not there is an answer
+    /// ([`Lookup::Absent`]), not an error.
+    fn get(&self, get: Get) -> StoreFuture<'_, Lookup>;
+
+    /// All saved manifests, in the order of their keys.
+    fn load_manifests(&self) -> StoreFuture<'_, Vec<Manifest>>;
+
+    /// Saves a manifest in the place of one with the same key.
+    fn save_manifest(&self, manifest: Manifest) -> StoreFuture<'_, ()>;
+
+    /// Removes a manifest; answers whether there was one.
+    fn delete_manifest(&self, key: String) -> StoreFuture<'_, bool>;
+
+    /// Reads everything and answers with the faults found, none if it is sound. Takes time in proportion
+    /// to the size of the store; for `doctor` and the like.
+    fn check(&self) -> StoreFuture<'_, Vec<String>>;
+}
+
+/// What an upstream offered when it was last asked: lets a list be answered before the upstream runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Identifies the upstream and its configuration.
+    pub key: String,
+    /// Fingerprint of the offer, for the comparison with a later one.
+    pub fingerprint: String,
+    /// The offer, in a form that the gateway chooses.
+    pub body: Vec<u8>,
+    /// When it was saved.
+    pub saved_at: UnixMillis,
+}

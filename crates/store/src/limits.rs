@@ -1,0 +1,62 @@
+//! Bounds, each with its unit and its reason.
+
+use std::time::Duration;
+
+/// Bytes of one value. A result of twice this size (structured and as text) stays far below the 16 MiB
+/// that a message may have, and one write never holds the others up for long.
+pub const VALUE_MAX_BYTES: usize = 1 << 20;
+/// Bytes of a key: room for any path or qualified name, small enough to live in an index page.
+pub const KEY_MAX_BYTES: usize = 512;
+/// Bytes of a namespace's name.
+pub const NAMESPACE_MAX_BYTES: usize = 128;
+/// Bytes of a principal's id: longest `iss` + `sub` seen in practice, with room.
+pub const PRINCIPAL_MAX_BYTES: usize = 512;
+/// Tags of one version: they are filters, not text.
+pub const TAGS_MAX: usize = 16;
+/// Bytes of one tag.
+pub const TAG_MAX_BYTES: usize = 64;
+/// Bytes of the JSON text that says where a value comes from.
+pub const SOURCE_MAX_BYTES: usize = 4 << 10;
+/// Versions kept of one entry; older ones are dropped. A counter that is written all day must not
+/// grow the file for ever.
+pub const HISTORY_MAX: u64 = 100;
+/// Entries of one namespace: what search is designed for.
+pub const ENTRIES_PER_NAMESPACE: u64 = 100_000;
+/// Bytes of one namespace, history included: one runaway agent must not fill the disk.
+pub const BYTES_PER_NAMESPACE: u64 = 256 << 20;
+/// Namespaces of one principal: a program that makes a namespace of every key is stopped here.
+pub const NAMESPACES_PER_PRINCIPAL: u64 = 1_000;
+/// How long an expired entry stays in the file, unreadable as current: long enough that a writer with an
+/// old `if_version` meets a conflict and not a new version 1, and that a reader is told "expired".
+pub const EXPIRED_KEPT_MS: i64 = 24 * 3600 * 1000;
+/// Expired entries removed with one write: keeps the cost of each write bounded and still removes
+/// faster than entries can come in.
+pub const PURGE_PER_WRITE: u32 = 8;
+
+/// Manifests in all: more upstreams than one gateway serves.
+pub const MANIFESTS_MAX: u64 = 1_000;
+/// Bytes of one manifest: the largest message that we accept from an upstream.
+pub const MANIFEST_MAX_BYTES: usize = 16 << 20;
+/// Bytes of a manifest's fingerprint.
+pub const FINGERPRINT_MAX_BYTES: usize = 256;
+
+/// Writes waiting for the writer thread; the next is refused. At some 20,000 writes a second this is
+/// 50 ms of work.
+pub const WRITE_QUEUE: usize = 1_024;
+/// Writes in one transaction: bounds how long the first of them waits for the last.
+pub const WRITES_PER_COMMIT: usize = 128;
+/// How long a write waits for another process that holds the file.
+pub const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// Connections for reading. Two short reads at once suffice where a read takes microseconds.
+pub const READERS: usize = 2;
+/// KiB of page cache per connection; the operating system caches the file anyway.
+pub const PAGE_CACHE_KIB: i64 = 1_024;
+/// Bytes of the file at most, unless configured otherwise.
+pub const FILE_MAX_BYTES: u64 = 4 << 30;
+/// A file up to this size is checked whole when it is opened (a few milliseconds); above it opening
+/// checks header and schema only, and `check` the rest.
+pub const CHECK_AT_OPEN_MAX_BYTES: u64 = 1 << 20;
+/// Entries whose retrievals are counted in memory before they are written.
+pub const HITS_PENDING_MAX: usize = 1_024;
+/// How long counted retrievals wait for the writer to be idle.
+pub const HITS_FLUSH_AFTER: Duration = Duration::from_secs(1);

@@ -1,0 +1,190 @@
+//! The embedded store: one SQLite file.
+//!
+//! - **Writes** go through a bounded queue to one thread, which commits what has gathered in one
+//!   transaction and then answers each writer (group commit).
+//! - **Reads** run on the caller's thread, on connections of their own. In WAL mode a reader waits for no
+//!   writer, and a read is a few microseconds of memory access, less than handing it to another thread
+//!   and waking up again costs; `crates/qe/benches/memory.rs` measures both. Only where the file turns
+//!   out to be locked by another process (rare: recovery after a crash) the read moves to the writer's
+//!   thread, which may wait.
+//! - **Durability** is `synchronous=NORMAL` in WAL mode: an answered write survives the death of this
+//!   process at any moment; the last ones before a power failure can be lost, but the file stays sound.
+//! - **Several processes** may share the file, on one machine and a local file system.
+
+mod get;
+mod hits;
+mod manifest;
+mod merge;
+mod open;
+mod put;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::thread;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::StoreError;
+use crate::contract::{Manifest, Store, StoreFuture};
+use crate::limits::{FILE_MAX_BYTES, READERS};
+use crate::memory::{Get, Lookup, Put, Stored};
+use hits::Hits;
+use writer::Writer;
+
+/// What may be chosen about the file.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// Bytes that the file may grow to (its write-ahead log of a few MiB not counted).
+    pub max_file_bytes: u64,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { max_file_bytes: FILE_MAX_BYTES }
+    }
+}
+
+/// What the threads of a store share.
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    /// Set once the file was found damaged: nothing is written to it any more.
+    damaged: AtomicBool,
+    hits: Hits,
+}
+
+impl Shared {
+    /// Gives an engine's error its meaning, and remembers damage.
+    fn fault(&self, fault: Fault) -> StoreError {
+        let error = match fault {
+            Fault::Store(error) => error,
+            Fault::Engine(error) => open::classify(&self.path, &error),
+        };
+        if matches!(error, StoreError::Corrupt { .. }) {
+            self.damaged.store(true, Ordering::Relaxed);
+        }
+        error
+    }
+}
+
+/// A failure inside an operation, before it is known to which file it belongs.
+#[derive(Debug)]
+enum Fault {
+    Store(StoreError),
+    Engine(rusqlite::Error),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// The embedded [`Store`]. Dropping it waits for the queued writes, a few milliseconds: do that where
+/// blocking is allowed.
+#[derive(Debug)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    writer: Writer,
+    readers: Vec<Mutex<Connection>>,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it (mode 0600, missing directories 0700). Blocks for a few milliseconds.
+    ///
+    /// # Errors
+    /// A file that is damaged, of another program or of a newer release is refused and left as it is.
+    pub fn open(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
+        let write = open::writable(path, options)?;
+        let readers =
+            (0..READERS).map(|_| open::reader(path).map(Mutex::new)).collect::<Result<Vec<_>, _>>()?;
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            damaged: AtomicBool::new(false),
+            hits: Hits::default(),
+        });
+        let writer = Writer::start(write, Arc::clone(&shared))?;
+        Ok(Self { shared, writer, readers })
+    }
+
+    /// Reads on this thread, on whichever connection is free.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+        let free = self.readers.iter().find_map(|reader| match reader.try_lock() {
+            Ok(connection) => Some(connection),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        let connection =
+            free.unwrap_or_else(|| self.readers[0].lock().unwrap_or_else(PoisonError::into_inner));
+        read(&connection).map_err(|fault| self.shared.fault(fault))
+    }
+
+    async fn find(&self, get: Get) -> Result<Lookup, StoreError> {
+        let mut found = match self.read(|connection| get::get(connection, &get)) {
+            Err(StoreError::Locked { .. }) => {
+                self.writer.read(move |connection| get::get(connection, &get)).await?
+            }
+            other => other?,
+        };
+        if let Lookup::Found(entry) = &mut found {
+            let counted = self.shared.hits.count(entry.id);
+            entry.hits += counted.pending;
+            if counted.flush_wanted {
+                self.writer.flush_hits_soon();
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Store for SqliteStore {
+    fn put(&self, put: Put) -> StoreFuture<'_, Stored> {
+        Box::pin(async move {
+            put.validate()?;
+            self.writer.write(move |connection| put::put(connection, &put)).await
+        })
+    }
+
+    fn get(&self, get: Get) -> StoreFuture<'_, Lookup> {
+        Box::pin(self.find(get))
+    }
+
+    fn load_manifests(&self) -> StoreFuture<'_, Vec<Manifest>> {
+        Box::pin(self.writer.read(manifest::load))
+    }
+
+    fn save_manifest(&self, manifest: Manifest) -> StoreFuture<'_, ()> {
+        Box::pin(self.writer.write(move |connection| manifest::save(connection, &manifest)))
+    }
+
+    fn delete_manifest(&self, key: String) -> StoreFuture<'_, bool> {
+        Box::pin(self.writer.write(move |connection| manifest::delete(connection, &key)))
+    }
+
+    /// On a thread and a connection of its own: it may take seconds and must delay nobody.
+    fn check(&self) -> StoreFuture<'_, Vec<String>> {
+        let (reply, faults) = oneshot::channel();
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name("store-check".into()).spawn(move || {
+            let faults = open::reader(&shared.path).and_then(|connection| {
+                open::check(&connection, "integrity_check").map_err(|error| shared.fault(error.into()))
+            });
+            // Nobody waits any more: the answer is nobody's.
+            let _ = reply.send(faults);
+        });
+        Box::pin(async move {
+            thread.map_err(|error| open::io(&self.shared.path, &error))?;
+            faults.await.map_err(|_| StoreError::Closed)?
+        })
+    }
+}

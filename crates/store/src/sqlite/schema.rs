@@ -1,0 +1,106 @@
+//! The tables, and the way from one version of them to the next.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::open::classify;
+use crate::StoreError;
+
+/// Marks the file as ours (`PRAGMA application_id`): "AQE3".
+const APPLICATION_ID: i64 = 0x4151_4533;
+
+/// One step each; the file's `user_version` counts those done. Never change a step that was released:
+/// add one.
+const MIGRATIONS: &[&str] = &[
+    // 1: memory and manifests. `version.value` stands last, so that a row is judged without reading it.
+    "CREATE TABLE namespace (
+        id        INTEGER PRIMARY KEY,
+        principal TEXT NOT NULL,
+        name      TEXT NOT NULL,
+        entries   INTEGER NOT NULL DEFAULT 0,
+        bytes     INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (principal, name)
+    ) STRICT;
+    CREATE TABLE entry (
+        id        INTEGER PRIMARY KEY AUTOINCREMENT,
+        namespace INTEGER NOT NULL REFERENCES namespace (id),
+        key       TEXT NOT NULL,
+        created   INTEGER NOT NULL,
+        version   INTEGER NOT NULL,
+        expires   INTEGER,
+        hits      INTEGER NOT NULL DEFAULT 0,
+        UNIQUE (namespace, key)
+    ) STRICT;
+    CREATE INDEX entry_expires ON entry (expires) WHERE expires IS NOT NULL;
+    CREATE TABLE version (
+        entry      INTEGER NOT NULL REFERENCES entry (id) ON DELETE CASCADE,
+        version    INTEGER NOT NULL,
+        created    INTEGER NOT NULL,
+        valid_from INTEGER NOT NULL,
+        expires    INTEGER,
+        bytes      INTEGER NOT NULL,
+        kind       TEXT,
+        importance REAL,
+        tags       TEXT,
+        source     TEXT,
+        value      TEXT NOT NULL,
+        PRIMARY KEY (entry, version)
+    ) STRICT;
+    CREATE TABLE manifest (
+        key         TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        saved_at    INTEGER NOT NULL,
+        body        BLOB NOT NULL
+    ) STRICT;",
+];
+
+/// The schema version that this release writes.
+const LATEST: i64 = MIGRATIONS.len().cast_signed() as i64;
+
+/// Looks whose file it is, without changing it; answers whether it is empty.
+pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+    // One state of the file: another process may be making the tables right now.
+    let transaction = connection.unchecked_transaction().map_err(|error| classify(path, &error))?;
+    recognise_within(&transaction, path)
+}
+
+fn recognise_within(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+    let engine = |error| classify(path, &error);
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let application = number("application_id").map_err(engine)?;
+    let found = number("user_version").map_err(engine)?;
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(engine)?;
+    if objects == 0 && application == 0 {
+        return Ok(true);
+    }
+    if application != APPLICATION_ID {
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    if found > LATEST {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known: LATEST });
+    }
+    Ok(false)
+}
+
+/// Does the steps that are missing, all or none. Two processes may come here at once: the one that
+/// gets the lock second finds the work done.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let engine = |error| classify(path, &error);
+    let version = |connection: &Connection| {
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).map_err(engine)
+    };
+    if version(connection)? == LATEST {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(engine)?;
+    recognise_within(&transaction, path)?;
+    let done = usize::try_from(version(&transaction)?).unwrap_or(0);
+    for step in MIGRATIONS.iter().skip(done) {
+        transaction.execute_batch(step).map_err(engine)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(engine)?;
+    transaction.pragma_update(None, "user_version", LATEST).map_err(engine)?;
+    transaction.commit().map_err(engine)
+}

@@ -1,0 +1,276 @@
+//! The writer's thread: group commit.
+//!
+//! Writes that gather while a commit is under way go into the next one together. Each runs in a savepoint
+//! of its own, so that one that fails leaves the others alone, and each is answered after the commit:
+//! what was answered is durable.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::hits;
+use super::{Fault, Shared, open};
+use crate::StoreError;
+use crate::limits::{HITS_FLUSH_AFTER, WRITE_QUEUE, WRITES_PER_COMMIT};
+
+/// The sending side of the queue. Dropping it ends the thread after the queued work.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// `None` only while dropping.
+    queue: Option<SyncSender<Command>>,
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+enum Command {
+    Write(Box<dyn Job>),
+    /// Something that may wait for a lock and therefore not run on a thread of the runtime.
+    Read(Box<dyn FnOnce(&Connection) + Send>),
+    /// Retrievals were counted: write them at the next quiet moment.
+    HitsWaiting,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
+        let (queue, commands) = sync_channel(WRITE_QUEUE);
+        let worker =
+            Worker { connection, shared: Arc::clone(&shared), commands, next: None, hits_waiting: false };
+        let thread = thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || worker.run())
+            .map_err(|error| open::io(&shared.path, &error))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), shared })
+    }
+
+    /// Runs `operation` in a transaction; answers when it is committed.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Write(Box::new(Write { operation: Some(operation), result: None, reply })))?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs `operation` between two transactions.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Read(Box::new(move |connection| {
+            // Nobody waits any more: the answer is nobody's.
+            let _ = reply.send(operation(connection));
+        })))?;
+        answer.await.map_err(|_| StoreError::Closed)?.map_err(|fault| self.shared.fault(fault))
+    }
+
+    /// Asks for the counted retrievals to be written. If the queue is full the thread is busy writing,
+    /// and writes them with that.
+    pub(super) fn flush_hits_soon(&self) {
+        let _ = self.send(Command::HitsWaiting);
+    }
+
+    fn send(&self, command: Command) -> Result<(), StoreError> {
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Overloaded,
+            TrySendError::Disconnected(_) => StoreError::Closed,
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was reported when it happened, and every later write by `Closed`.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A write with its type forgotten.
+trait Job: Send {
+    /// Whether nobody waits for the answer.
+    fn is_cancelled(&self) -> bool;
+    /// Does the work, inside a transaction.
+    fn apply(&mut self, connection: &Connection, shared: &Shared) -> Result<(), StoreError>;
+    /// Answers, with the transaction's fate.
+    fn answer(self: Box<Self>, commit: Result<(), StoreError>);
+}
+
+struct Write<T, F> {
+    operation: Option<F>,
+    result: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: FnOnce(&Connection) -> Result<T, Fault> + Send> Job for Write<T, F> {
+    fn is_cancelled(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn apply(&mut self, connection: &Connection, shared: &Shared) -> Result<(), StoreError> {
+        let Some(operation) = self.operation.take() else { return Ok(()) };
+        let result = operation(connection).map_err(|fault| shared.fault(fault));
+        let outcome = result.as_ref().map(|_| ()).map_err(StoreError::clone);
+        self.result = Some(result);
+        outcome
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
+        let result = match (self.result, commit) {
+            // Its own failure explains more than the transaction's.
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(StoreError::Closed),
+        };
+        // Nobody waits any more: the answer is nobody's.
+        let _ = self.reply.send(result);
+    }
+}
+
+struct Worker {
+    connection: Connection,
+    shared: Arc<Shared>,
+    commands: Receiver<Command>,
+    /// Taken from the queue while gathering a batch that it does not belong to.
+    next: Option<Command>,
+    hits_waiting: bool,
+}
+
+impl Worker {
+    fn run(mut self) {
+        loop {
+            match self.wait() {
+                Ok(Command::Write(job)) => self.commit(job),
+                Ok(Command::Read(read)) => read(&self.connection),
+                Ok(Command::HitsWaiting) => self.hits_waiting = true,
+                Err(RecvTimeoutError::Timeout) => self.flush_hits(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.shared.hits.is_crowded() {
+                self.flush_hits();
+            }
+        }
+        self.flush_hits();
+    }
+
+    /// Waits for work; with counted retrievals to write, only for a while.
+    fn wait(&mut self) -> Result<Command, RecvTimeoutError> {
+        if let Some(command) = self.next.take() {
+            return Ok(command);
+        }
+        if self.hits_waiting {
+            return self.commands.recv_timeout(HITS_FLUSH_AFTER);
+        }
+        self.commands.recv().map_err(|_| RecvTimeoutError::Disconnected)
+    }
+
+    /// Commits `first` and what else is waiting, then answers all.
+    fn commit(&mut self, first: Box<dyn Job>) {
+        let mut jobs = Vec::new();
+        let outcome = self.transaction(first, &mut jobs);
+        for job in jobs {
+            job.answer(outcome.clone());
+        }
+    }
+
+    fn transaction(&mut self, first: Box<dyn Job>, jobs: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+        let mut next = Some(first);
+        if let Err(error) = self.begin() {
+            jobs.extend(next);
+            return Err(error);
+        }
+        while let Some(mut job) = next {
+            let applied = self.apply(job.as_mut());
+            jobs.push(job);
+            if applied.is_err() {
+                self.roll_back();
+                return applied;
+            }
+            next = if jobs.len() < WRITES_PER_COMMIT { self.gather() } else { None };
+        }
+        self.execute("COMMIT").inspect_err(|_| self.roll_back())
+    }
+
+    /// Ends a failed transaction, unless the engine has done so. If even that fails, so does the next
+    /// `BEGIN`, and the next write is answered with it.
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit() {
+            let _ = self.execute("ROLLBACK");
+        }
+    }
+
+    fn begin(&self) -> Result<(), StoreError> {
+        if self.shared.damaged.load(Ordering::Relaxed) {
+            return Err(StoreError::Corrupt {
+                path: self.shared.path.clone(),
+                detail: "found while it was in use".into(),
+            });
+        }
+        self.execute("BEGIN IMMEDIATE")
+    }
+
+    /// One write in its savepoint. Its own failure stays with the job; an error here is the
+    /// transaction's.
+    fn apply(&self, job: &mut dyn Job) -> Result<(), StoreError> {
+        if job.is_cancelled() {
+            return Ok(());
+        }
+        self.execute("SAVEPOINT job")?;
+        if let Err(error) = job.apply(&self.connection, &self.shared) {
+            if self.connection.is_autocommit() {
+                // Disk full, I/O error: the engine has undone the whole transaction.
+                return Err(error);
+            }
+            self.execute("ROLLBACK TO job")?;
+        }
+        self.execute("RELEASE job")
+    }
+
+    /// The next write, if one is waiting already.
+    fn gather(&mut self) -> Option<Box<dyn Job>> {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Write(job)) => return Some(job),
+                Ok(Command::HitsWaiting) => self.hits_waiting = true,
+                Ok(read @ Command::Read(_)) => {
+                    self.next = Some(read);
+                    return None;
+                }
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Writes the counted retrievals; keeps the count if that fails.
+    fn flush_hits(&mut self) {
+        self.hits_waiting = false;
+        let counts = self.shared.hits.take();
+        if counts.is_empty() {
+            return;
+        }
+        let written = self.begin().and_then(|()| {
+            hits::write(&self.connection, &counts).map_err(|error| self.shared.fault(error.into()))?;
+            self.execute("COMMIT")
+        });
+        if written.is_err() {
+            self.roll_back();
+            self.shared.hits.put_back(counts);
+        }
+    }
+
+    fn execute(&self, statement: &str) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(statement)
+            .and_then(|mut prepared| prepared.execute(()))
+            .map(|_| ())
+            .map_err(|error| self.shared.fault(error.into()))
+    }
+}

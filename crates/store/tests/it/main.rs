@@ -1,0 +1,9 @@
+//! The promises of the store, kept by its SQLite implementation.
+
+#![cfg(test)]
+
+mod durability;
+mod files;
+mod memory;
+mod model;
+mod support;

@@ -1,0 +1,105 @@
+//! Puts the files and the command line together: defaults, then our file, then the agents' files, which
+//! only add upstreams, then flags.
+
+use super::env::{Dialect, clip};
+use super::file::{File, SourceKind};
+use super::keys::{Group, SectionKeys};
+use super::place::{Place, Sink};
+use super::registry::Registry;
+use super::section::{Context, Section};
+use super::server::Server;
+use super::store::Store;
+use super::tree::{Node, Value, from_json, from_toml};
+use super::upstream::{self, Upstream};
+use super::validate::{listen_flag, validate};
+use super::{Config, Faults, Loaded, Request, mcp_json, registry, server, store};
+
+static SERVER: Group = Group { name: "server", meaning: "What clients meet." };
+static REGISTRY: Group = Group { name: "registry", meaning: "How tools are named and found." };
+static STORE: Group = Group { name: "store", meaning: "Durable state." };
+static UPSTREAM: Group = Group { name: "upstream", meaning: "The servers behind the gateway." };
+
+/// The top of the file. A new section is one more line here, one in `read_toml`, one in
+/// [`super::reference::SECTIONS`].
+static ROOT: SectionKeys = SectionKeys {
+    path: "",
+    repeated: false,
+    meaning: "The sections.",
+    keys: &[&SERVER, &REGISTRY, &STORE, &UPSTREAM],
+};
+
+/// Reads the files in their order.
+pub(super) fn merge(files: &[File], request: &Request, sink: Sink) -> Result<Loaded, Faults> {
+    let (own, foreign): (Vec<&File>, Vec<&File>) =
+        files.iter().partition(|f| f.source.kind == SourceKind::Toml);
+    let (mut config, mut listen) = read_toml(own.first().copied(), request, &sink);
+    if request.flags.listen.is_some() {
+        listen = Some(listen_flag());
+    }
+    for file in foreign {
+        add_json(&mut config, file, request, &sink);
+    }
+    validate(&config, listen, &sink);
+    let sources = files.iter().map(|f| f.source.clone()).collect();
+    let (faults, unreported, notes) = sink.finish();
+    if faults.is_empty() {
+        Ok(Loaded { config, sources, notes })
+    } else {
+        Err(Faults { faults, unreported, sources, notes })
+    }
+}
+
+/// Reads our own file, or the defaults where there is none; says where the listening address stands.
+fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Option<Place>) {
+    let unnamed = "the defaults".into();
+    let (source, text) = file.map_or((&unnamed, ""), |f| (&f.source.name, f.text.as_str()));
+    let folder = file.and_then(|f| f.source.path.parent()).unwrap_or(&request.folder);
+    let cx = Context { source, text, folder, env: &request.env, dialect: Dialect::Toml, sink };
+    let (mut root, syntax) = from_toml(text);
+    if !syntax.is_empty() {
+        for (at, message) in syntax {
+            let at = at.unwrap_or(0..0);
+            let is_duplicate = message == "duplicate key";
+            let key = text.get(at.clone()).filter(|_| is_duplicate).map(|k| format!(" \"{}\"", clip(k)));
+            cx.fault(&at, message + &key.unwrap_or_default());
+        }
+        // What a parser makes of a broken file would only raise more faults, and false ones.
+        root = Node { value: Value::Table(Vec::new()), at: 0..0 };
+    }
+    let root = Section::open(cx, &ROOT, Some(&root));
+    let server_section = root.group(&SERVER, &server::KEYS);
+    let mut server = Server::read(&server_section);
+    request.flags.apply(&mut server);
+    let registry = Registry::read(&root.group(&REGISTRY, &registry::KEYS));
+    let store = Store::read(&root.group(&STORE, &store::KEYS));
+    let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
+        let section = Section::open(cx, &upstream::KEYS, Some(node));
+        Upstream::read(&section, &server)
+    });
+    let upstreams = upstreams.collect();
+    let listen = server_section.key_at("listen").map(|at| cx.place(&at));
+    (Config { server, registry, store, upstreams }, listen)
+}
+
+/// Adds the servers of an agent's file; a name that our file has stays ours.
+fn add_json(config: &mut Config, file: &File, request: &Request, sink: &Sink) {
+    let folder = mcp_json::base_folder(&file.source.path);
+    let cx = Context {
+        source: &file.source.name,
+        text: &file.text,
+        folder: &folder,
+        env: &request.env,
+        dialect: Dialect::Foreign(&folder),
+        sink,
+    };
+    let root = match from_json(&file.text) {
+        Ok(root) => root,
+        Err((at, message)) => return cx.fault(&at.unwrap_or(0..0), message),
+    };
+    let mut names = mcp_json::Names::default();
+    for upstream in &config.upstreams {
+        names.add(&upstream.name);
+    }
+    let added = mcp_json::read(cx, &root, &config.server, &config.registry.separator, &mut names);
+    config.upstreams.extend(added);
+}

@@ -1,0 +1,204 @@
+//! What sound configurations mean.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::endpoint::{Child, Endpoint, HttpServer};
+use crate::config::registry::{Fuzzy, Index, Prefix, Start};
+use crate::config::report::Report;
+use crate::config::secret::Expanded;
+use crate::config::upstream::{Era, Upstream};
+use crate::config::{Environment, Request, Transport, load_toml};
+
+use super::{notes, request, toml};
+
+fn child(upstream: &Upstream) -> &Child {
+    match &upstream.endpoint {
+        Endpoint::Child(child) => child,
+        Endpoint::Http(_) => panic!("a child was expected"),
+    }
+}
+
+fn http(upstream: &Upstream) -> &HttpServer {
+    match &upstream.endpoint {
+        Endpoint::Http(http) => http,
+        Endpoint::Child(_) => panic!("a URL was expected"),
+    }
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    let config = toml("").unwrap().config;
+    let server = &config.server;
+    assert_eq!(server.transport, Transport::Auto);
+    assert_eq!(server.listen.to_string(), "127.0.0.1:8765");
+    assert_eq!((server.max_body, server.max_line), (16 << 20, 16 << 20));
+    assert_eq!(server.request_timeout, Duration::from_secs(60));
+    assert_eq!((server.idle_timeout, server.page_size, server.worker_threads), (None, None, None));
+    assert!(server.builtin && server.bearer_token.is_none());
+    let registry = &config.registry;
+    assert_eq!(
+        (registry.index, registry.fuzzy, registry.prefix),
+        (Index::Hash, Fuzzy::Resolve, Prefix::Auto)
+    );
+    assert_eq!((registry.cache_size, registry.separator.as_str(), registry.start), (1000, "__", Start::Lazy));
+    assert!((registry.fuzzy_threshold - 0.8).abs() < f64::EPSILON);
+    assert_eq!(config.store.path, Path::new("/home/ann/.local/share/aqe-v3/aqe.db"));
+    assert!(config.upstreams.is_empty());
+}
+
+#[test]
+fn every_key_of_a_full_file_arrives() {
+    let config = toml(include_str!("full.toml")).unwrap().config;
+    let server = &config.server;
+    assert_eq!((server.transport, server.listen.to_string().as_str()), (Transport::Both, "0.0.0.0:9000"));
+    assert_eq!(server.unix_socket.as_deref(), Some(Path::new("/project/run/mcp.sock")));
+    assert_eq!(server.bearer_token.as_ref().unwrap().expose(), "0123456789abcdef");
+    assert_eq!(server.allowed_hosts, ["mcp.example.org:9000", "[::1]"]);
+    assert_eq!(server.allowed_origins, ["https://app.example.org"]);
+    assert_eq!((server.max_connections, server.max_body, server.max_line), (7, 2048, 4096));
+    assert_eq!((server.max_json_depth, server.max_sessions), (64, 9));
+    let ms = Duration::from_millis;
+    assert_eq!((server.header_timeout, server.body_timeout), (ms(1), ms(2)));
+    assert_eq!((server.request_timeout, server.idle_timeout), (ms(2000), Some(ms(1000))));
+    assert_eq!((server.drain_timeout, server.session_idle_timeout), (ms(0), ms(60_000)));
+    assert_eq!((server.worker_threads, server.builtin, server.page_size), (Some(2), false, Some(50)));
+    let registry = &config.registry;
+    assert_eq!((registry.index, registry.fuzzy, registry.prefix), (Index::Trie, Fuzzy::Off, Prefix::Never));
+    assert_eq!((registry.cache_size, registry.separator.as_str(), registry.start), (0, ".", Start::Eager));
+    let (name, globs) = &registry.categories[0];
+    assert_eq!((name.as_str(), globs[0].as_str(), registry.categories.len()), ("zebra", "z*", 2));
+    assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
+
+    let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:40:8"));
+    assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
+    assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
+    assert_eq!((files.idle_timeout, files.max_line), (Some(ms(500)), 8192));
+    assert_eq!(files.tool_timeouts, BTreeMap::from([("crawl".to_owned(), ms(300_000))]));
+    assert!(
+        files.tools.admits("read_file") && !files.tools.admits("read_secret") && !files.tools.admits("x")
+    );
+    let command = child(files);
+    assert_eq!(command.program, Path::new("/project/bin/server"));
+    assert_eq!(
+        command.args.iter().map(Expanded::value).collect::<Vec<_>>(),
+        ["--root", "/home/ann/x", "${raw}"]
+    );
+    assert_eq!(command.cwd.as_deref(), Some(Path::new("/project/sub")));
+    assert_eq!(command.env["KEY"].expose(), "0123456789abcdef");
+    assert_eq!(command.inherit_env, ["SPACED", "EMPTY"]);
+
+    assert_eq!((web.request_timeout, web.idle_timeout, web.max_line), (ms(2000), Some(ms(1000)), 4096));
+    assert!(web.enabled && !web.trusted && web.tools.admits("anything"));
+    let server = http(web);
+    assert_eq!(server.url.value(), "https://example.org/mcp?key=fallback");
+    assert_eq!(server.headers[0].0, "authorization");
+    assert_eq!(server.headers[0].1.expose(), "Bearer 0123456789abcdef");
+}
+
+#[test]
+fn a_child_gets_a_short_list_of_our_environment_and_its_own() {
+    let text = "[server]\ninherit_env = [\"SPACED\"]\n[[upstream]]\nname = \"a\"\ncommand = \"x\"\n\
+                env = { PATH = \"/opt\" }\n";
+    let loaded = toml(text).unwrap();
+    let variables = child(&loaded.config.upstreams[0]).environment(&request().env);
+    let expected = [("HOME", "/home/ann"), ("PATH", "/opt"), ("SPACED", "a b")];
+    assert_eq!(variables, expected.into_iter().map(|(k, v)| (k.into(), v.into())).collect());
+}
+
+#[test]
+fn no_secret_shows_in_debug_output_or_in_a_report() {
+    let loaded = toml(include_str!("full.toml")).unwrap();
+    let report = Report::from(&loaded);
+    let shown = [
+        format!("{loaded:?}"),
+        report.to_string(),
+        serde_json::to_string(&report).unwrap(),
+        format!("{:?}", request()),
+    ];
+    for text in shown {
+        assert!(!text.contains("0123456789abcdef"), "{text}");
+        assert!(!text.contains("fallback"), "{text}");
+    }
+}
+
+#[test]
+fn a_report_says_what_runs_and_from_where() {
+    let text = "[[upstream]]\nname = \"files\"\ncommand = \"npx\"\nargs = [\"-y\", \"it's\", \"${TOKEN}\"]\n\
+                env = { KEY = \"v\" }\n[[upstream]]\nname = \"web\"\nurl = \"https://example.org/?a=b&c\"\n\
+                headers = { X-Key = \"v\" }\nenabled = false\n";
+    let report = Report::from(&toml(text).unwrap()).to_string();
+    let lines: Vec<&str> = report.lines().collect();
+    assert!(lines[1].starts_with("  aqe.toml  (in memory; 201 bytes, sha256 "), "{}", lines[1]);
+    let expected = [
+        "upstreams:",
+        r"  files  npx -y 'it'\''s' '${TOKEN}'  [aqe.toml:2:8]",
+        "    with KEY=***",
+        "  web  (off)  https://example.org/?a=***&***  [aqe.toml:7:8]",
+        "    with x-key: ***",
+        "the configuration is sound",
+    ];
+    assert_eq!(lines[2..], expected);
+}
+
+#[test]
+fn flags_go_before_the_file_and_are_checked_like_it() {
+    let mut request = request();
+    request.flags.transport = Some("http".parse().unwrap());
+    request.flags.listen = Some("192.0.2.1:80".parse().unwrap());
+    let faults = load_toml("[server]\nlisten = \"127.0.0.1:1\"\n", &request).unwrap_err();
+    assert!(
+        faults.to_string().starts_with("--listen: listening on 192.0.2.1, beyond loopback, needs"),
+        "{faults}"
+    );
+    request.flags.transport = Some(Transport::Stdio);
+    let config = load_toml("[server]\ntransport = \"both\"\n", &request).unwrap().config;
+    assert_eq!(config.server.transport, Transport::Stdio);
+    assert_eq!(
+        "htp".parse::<Transport>(),
+        Err("must be \"auto\", \"stdio\", \"http\" or \"both\"".to_owned())
+    );
+}
+
+#[test]
+fn what_is_lawful_but_doubtful_is_noted() {
+    let text = "[server]\nlisten = \"0.0.0.0:1\"\nbearer_token = \"literal-literal-literal\"\nbuiltin = false\n\
+                inherit_env = [\"NOT_SET\"]\n[[upstream]]\nname = \"a\"\nurl = \"http://example.org/mcp\"\n\
+                headers = { Authorization = \"x\" }\nenabled = false\n";
+    let expected = [
+        "aqe.toml:3:16: note: the token is written in the file; \"${NAME}\" would keep it in the environment",
+        "aqe.toml:5:1: note: \"inherit_env\": NOT_SET is not set",
+        "aqe.toml:8:7: warning: the credentials in \"headers\" travel unencrypted; use https",
+        "aqe.toml:2:1: warning: listening on 0.0.0.0 with no \"allowed_hosts\": requests to any other name than a \
+         loopback one will be refused",
+        "warning: nothing to serve: no upstream is enabled and the built-in tools are off",
+    ];
+    assert_eq!(notes(&toml(text).unwrap()), expected);
+}
+
+#[test]
+fn without_a_home_the_store_must_be_named() {
+    let request = Request { env: Environment::default(), ..request() };
+    let faults = load_toml("", &request).unwrap_err().to_string();
+    assert!(
+        faults.starts_with("aqe.toml: cannot tell where the user's data lives: set \"path\""),
+        "{faults}"
+    );
+    assert!(load_toml("[store]\npath = \"/x\"\n", &request).is_ok());
+    let faults = load_toml("[store]\npath = \"~/x\"\n", &request).unwrap_err().to_string();
+    assert!(faults.contains("\"~\" needs the environment variable HOME"), "{faults}");
+}
+
+#[test]
+fn a_socket_path_that_the_system_cannot_bind_is_a_fault() {
+    let text = format!("[server]\nunix_socket = \"/{}\"\n", "s".repeat(120));
+    assert!(toml(&text).unwrap_err().to_string().contains("\"unix_socket\" is 121 bytes long"));
+}
+
+#[test]
+fn localhost_is_a_loopback_address() {
+    let config = toml("[server]\nlisten = \"localhost:0\"\n").unwrap().config;
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:0");
+}

@@ -1,0 +1,70 @@
+//! The rules that no single key can keep: those between keys, and between files.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Config;
+use super::place::{Place, Severity, Sink};
+use super::server::Transport;
+
+/// Checks a configuration as a whole; `listen` is where the listening address was given, if anywhere.
+pub(super) fn validate(config: &Config, listen: Option<Place>, sink: &Sink) {
+    check_listener(config, listen, sink);
+    check_names(config, sink);
+    if !config.server.builtin && config.upstreams.iter().all(|u| !u.enabled) {
+        let message = "nothing to serve: no upstream is enabled and the built-in tools are off";
+        sink.note(Severity::Warning, None, message.to_owned());
+    }
+}
+
+/// Beyond loopback, whoever can reach the port can run every tool: it takes a token.
+fn check_listener(config: &Config, listen: Option<Place>, sink: &Sink) {
+    let server = &config.server;
+    let ip = server.listen.ip();
+    // The default address is a loopback one: any other was given somewhere.
+    let Some(place) = listen else { return };
+    if ip.is_loopback() || server.transport == Transport::Stdio {
+        return;
+    }
+    if server.bearer_token.is_none() {
+        let message = format!(
+            "listening on {ip}, beyond loopback, needs authentication: set \"bearer_token\" in [server], or \
+             listen on 127.0.0.1"
+        );
+        sink.fault(place.clone(), message);
+    }
+    if ip.is_unspecified() && server.allowed_hosts.is_empty() {
+        let message = format!(
+            "listening on {ip} with no \"allowed_hosts\": requests to any other name than a loopback one \
+             will be refused"
+        );
+        sink.note(Severity::Warning, Some(place), message);
+    }
+}
+
+fn check_names(config: &Config, sink: &Sink) {
+    let separator = &config.registry.separator;
+    let mut seen: HashMap<String, (&str, &Place)> = HashMap::new();
+    for upstream in &config.upstreams {
+        if upstream.name.contains(separator.as_str()) {
+            let message = format!(
+                "the name \"{}\" holds the separator \"{separator}\", which stands between names",
+                upstream.name
+            );
+            sink.fault(upstream.place.clone(), message);
+        }
+        let key = upstream.name.to_ascii_lowercase();
+        if let Some((name, place)) = seen.get(&key) {
+            let how = if *name == upstream.name { "" } else { ", but for case" };
+            let message = format!("the upstream \"{}\" is already defined at {place}{how}", upstream.name);
+            sink.fault(upstream.place.clone(), message);
+        } else {
+            seen.insert(key, (&upstream.name, &upstream.place));
+        }
+    }
+}
+
+/// Where the listening address was given on the command line.
+pub(super) fn listen_flag() -> Place {
+    Place::whole(Arc::from("--listen"))
+}
