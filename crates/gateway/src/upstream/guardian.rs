@@ -67,9 +67,7 @@ pub(super) fn watch(group: Pid) {
     let group = group.as_raw_nonzero().get();
     let mut guardian = lock();
     guardian.groups.insert(group);
-    if guardian.pipe.is_none() {
-        guardian.start();
-    } else if !guardian.tell(&addition(group)) {
+    if !guardian.tell(&addition(group)) {
         guardian.start();
     }
 }
