@@ -91,10 +91,10 @@ impl Gateway {
             let unavailable = |error: Unavailable| {
                 Refusal::upstream(name, UpstreamReason::Unavailable, &format!("not available: {error}"))
             };
-            let live = match route.upstream.current() {
+            let live = match route.upstream.current_for(caller.era()) {
                 Some(live) => live,
                 None => tokio::select! {
-                    live = route.upstream.live() => live.map_err(unavailable)?,
+                    live = route.upstream.live_for(caller.era()) => live.map_err(unavailable)?,
                     () = &mut deadline => return Err(timed_out(name, started, "while it was being connected")),
                 },
             };

@@ -26,6 +26,7 @@ use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
 use crate::settings::{Endpoint, Settings};
 use crate::tasks;
+use crate::upstream::handshake;
 use crate::upstream::{self, Hooks, HttpClient, ListKind, Live, Manifest, Upstream};
 use subscriptions::Subscriptions;
 
@@ -400,7 +401,20 @@ impl Hooks for Gateway {
         self.upstream_says(upstream, live, message);
     }
 
-    fn connected(&self, upstream: &Arc<Upstream>, live: &Arc<Live>) {
-        self.resume_subscriptions(upstream, live);
+    fn connected(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, first: bool) {
+        if first {
+            self.resume_subscriptions(upstream, live);
+        }
+        let level = self.least_log_level().filter(|_| live.peer.era == Era::Legacy);
+        if let Some(level) =
+            level.filter(|_| memchr::memmem::find(&live.peer.capabilities, b"\"logging\"").is_some())
+        {
+            let (live, timeout) = (Arc::clone(live), upstream.settings.request_timeout);
+            tasks::spawn("log level", async move {
+                let params = format!(r#"{{"level":"{level}"}}"#);
+                let _ =
+                    handshake::ask(&live.connection, "logging/setLevel", &params, Vec::new(), timeout).await;
+            });
+        }
     }
 }
