@@ -314,15 +314,15 @@ impl Gateway {
             }
             "notifications/initialized" => self.client_is_ready(session),
             "notifications/roots/list_changed" => self.roots_changed(session),
-            "notifications/progress" => self.client_progress(session, message),
+            "notifications/progress" => Self::client_progress(session, message),
             method => tracing::debug!(method, "notification without effect"),
         }
     }
 
     /// Takes a client's response to a request of an upstream.
-    pub fn answered(self: &Arc<Self>, session: &Arc<Session>, message: &Message) {
+    pub fn answered(session: &Arc<Session>, message: &Message) {
         debug_assert!(matches!(message.kind(), Kind::Response | Kind::Error));
-        self.client_answer(session, message);
+        Self::client_answer(session, message);
     }
 
     /// Waits until every upstream whose offer is not known yet has told it or failed, up to the configured time.

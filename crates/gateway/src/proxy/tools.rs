@@ -40,7 +40,7 @@ impl Gateway {
             catalog = self.catalog.load_full();
         }
         let (entry, near) = self.find_tool(&catalog, &name)?;
-        self.check_param_headers(caller, message, &catalog, entry)?;
+        Self::check_param_headers(caller, message, &catalog, entry)?;
         let started = std::time::Instant::now();
         let (answer, failed) = self.run_tool(caller, message, outlet, id, &catalog, entry).await?;
         entry.usage.record(started.elapsed(), failed);
@@ -70,7 +70,6 @@ impl Gateway {
 
     /// A modern HTTP client repeats annotated arguments in headers; both must say the same.
     fn check_param_headers(
-        &self,
         caller: &Caller,
         message: &Message,
         catalog: &Catalog,
@@ -130,13 +129,11 @@ impl Gateway {
         let on_behalf =
             inprocess::Caller { principal: &caller.principal, deadline: std::time::Instant::now() + timeout };
         let call = tools.call(&entry.original, arguments.as_bytes(), on_behalf);
-        let result = match tokio::time::timeout(timeout, call).await {
-            Ok(result) => result.map_err(|error| Refusal::invalid_params(error.to_string()))?,
-            Err(_) => {
-                let detail = format!("timed out after {} ms", timeout.as_millis());
-                return Err(Refusal::upstream(upstream.name(), UpstreamReason::Timeout, &detail));
-            }
+        let Ok(result) = tokio::time::timeout(timeout, call).await else {
+            let detail = format!("timed out after {} ms", timeout.as_millis());
+            return Err(Refusal::upstream(upstream.name(), UpstreamReason::Timeout, &detail));
         };
+        let result = result.map_err(|error| Refusal::invalid_params(error.to_string()))?;
         let bytes = match caller.era() {
             Era::Legacy => wire::result(id, &result),
             Era::Modern => with_members(&result, bridge::modern_members("tools/call"), id),

@@ -38,7 +38,7 @@ impl Sessions {
     pub fn create(&self, principal: &Arc<str>) -> Result<Arc<Session>, CreateError> {
         let mut random = [0u8; 16];
         getrandom::fill(&mut random).map_err(|_| CreateError::NoRandom)?;
-        let key: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = format!("{:032x}", u128::from_ne_bytes(random));
         let mut open = self.lock();
         if open.len() >= self.settings.max_sessions {
             return Err(CreateError::Full);

@@ -277,14 +277,14 @@ impl Connection for HttpConnection {
         self.lock().calls.iter().map(|(id, call)| (*id, call.tag)).collect()
     }
 
-    fn deliver(&self, id: u64, item: Item) -> Result<(), Item> {
+    fn deliver(&self, id: u64, item: Item) -> Option<Item> {
         let call = self.lock().calls.get(&id).map(Arc::clone);
         match call {
             Some(call) if !call.inbox.has_ended() => {
                 call.inbox.push(item);
-                Ok(())
+                None
             }
-            _ => Err(item),
+            _ => Some(item),
         }
     }
 

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use super::get::unknown_session;
 use super::reply::{self, Events, ReplyBody};
 use super::{Edge, body, headers, json};
-use crate::proxy::{Answer, Caller};
+use crate::proxy::{Answer, Caller, Gateway};
 use crate::refusal::Refusal;
 use crate::session::{CreateError, EventStream, Outlet, Session, next_owner};
 use crate::transport::intake;
@@ -166,7 +166,7 @@ impl Post<'_> {
         let caller = self.caller(&session, revision);
         match message.kind() {
             Kind::Notification => self.edge.gateway.notified(&caller, &message),
-            Kind::Response | Kind::Error => self.edge.gateway.answered(&session, &message),
+            Kind::Response | Kind::Error => Gateway::answered(&session, &message),
             Kind::Request => {
                 let stream = session.streams.open();
                 let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
@@ -247,7 +247,7 @@ impl Post<'_> {
             let caller = self.caller(&session, Revision::V20250326);
             match message.kind() {
                 Kind::Notification => self.edge.gateway.notified(&caller, &message),
-                Kind::Response | Kind::Error => self.edge.gateway.answered(&session, &message),
+                Kind::Response | Kind::Error => Gateway::answered(&session, &message),
                 Kind::Request if message.method() == "initialize" => {
                     let refusal = Refusal::invalid_request("initialize must not be part of a batch");
                     let answer = Answer::ok(refusal.to_bytes(message.id()));

@@ -138,7 +138,7 @@ impl Listener {
             }
         };
         let undelivered = match call {
-            Some(call) => connection.deliver(call, item).err(),
+            Some(call) => connection.deliver(call, item),
             None => Some(item),
         };
         match undelivered {
