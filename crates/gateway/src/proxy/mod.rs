@@ -230,7 +230,7 @@ impl Gateway {
         let mut all: Vec<Arc<Session>> = streams.iter().filter_map(Weak::upgrade).collect();
         drop(streams);
         all.extend(self.sessions.all());
-        all.retain(|session| session.handshake().is_some());
+        all.retain(|session| session.is_ready());
         all
     }
 
@@ -246,7 +246,7 @@ impl Gateway {
         let Some(session) = caller.session.clone() else {
             return Some(self.answer(&caller, &message, &outlet, &id).await);
         };
-        let Some(open) = session.begin(&id) else {
+        let Some(open) = session.begin(&id, message.method() == "subscriptions/listen") else {
             let refusal = Refusal::invalid_request("a request with this id is in flight, or too many are");
             return Some(Answer::refusal(&refusal, &id));
         };
@@ -312,7 +312,10 @@ impl Gateway {
                     session.cancel(id);
                 }
             }
-            "notifications/initialized" => self.client_is_ready(session),
+            "notifications/initialized" => {
+                session.set_ready();
+                self.client_is_ready(session);
+            }
             "notifications/roots/list_changed" => self.roots_changed(session),
             "notifications/progress" => Self::client_progress(session, message),
             method => tracing::debug!(method, "notification without effect"),
@@ -353,10 +356,19 @@ impl Gateway {
         self.settle.notify_waiters();
     }
 
+    /// Ends what would go on for ever: listen streams and the stand-alone streams of sessions. New calls are still
+    /// answered.
+    pub fn drain(&self) {
+        self.subscriptions.close();
+        for session in self.sessions.all() {
+            session.streams.standalone().finish();
+        }
+    }
+
     /// Stops every upstream; calls in flight get an error. Call it after the clients were given time to finish.
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.subscriptions.close();
+        self.drain();
         futures_util::future::join_all(self.upstreams.iter().map(|upstream| upstream.stop())).await;
     }
 

@@ -1,5 +1,6 @@
 //! `tools/call`, and the other requests that a name or a task id leads to an upstream.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aqe_core::envelope::{Field, Kind, Message, encode_string, open_object};
@@ -42,8 +43,9 @@ impl Gateway {
         let (entry, near) = self.find_tool(&catalog, &name)?;
         Self::check_param_headers(caller, message, &catalog, entry)?;
         let started = std::time::Instant::now();
-        let (answer, failed) = self.run_tool(caller, message, outlet, id, &catalog, entry).await?;
-        entry.usage.record(started.elapsed(), failed);
+        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry).await;
+        entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |(_, failed)| *failed));
+        let (answer, _) = ran?;
         Ok(match near {
             Some(near) => note_near(answer, &name, entry, &near),
             None => answer,
@@ -63,9 +65,19 @@ impl Gateway {
             Lookup::Unknown { suggestions } => {
                 let names: Vec<String> =
                     suggestions.iter().map(|suggestion| suggestion.entry.shown.to_string()).collect();
-                Err(Refusal::unknown("tool", name, &names))
+                Err(self.with_absent(Refusal::unknown("tool", name, &names)))
             }
         }
+    }
+
+    /// Adds the upstreams whose offer was never seen: what is unknown may be theirs.
+    fn with_absent(&self, mut refusal: Refusal) -> Refusal {
+        for upstream in self.upstreams.iter().filter(|upstream| upstream.manifest().is_none()) {
+            if let Some(error) = upstream.status().error {
+                let _ = write!(refusal.message, " (upstream {} is not available: {error})", upstream.name());
+            }
+        }
+        refusal
     }
 
     /// A modern HTTP client repeats annotated arguments in headers; both must say the same.
@@ -103,13 +115,7 @@ impl Gateway {
         if let Some(params) = catalog.param_headers.get(&entry.shown) {
             route.headers = params.of(message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
         }
-        let answered = match self.forward(caller, message, outlet, route).await {
-            Ok(answered) => answered,
-            Err(refusal) => {
-                entry.usage.record(std::time::Duration::ZERO, true);
-                return Err(refusal);
-            }
-        };
+        let answered = self.forward(caller, message, outlet, route).await?;
         self.remember_task(&answered, upstream.index, caller);
         let failed = answered.message.kind() == Kind::Error;
         Ok((answered.finish(caller, "tools/call", id), failed))
