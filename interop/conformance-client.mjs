@@ -63,7 +63,10 @@ if (process.env.AQE_GATEWAY) {
     const config = join(folder, 'aqe.toml');
     writeFileSync(config, `[[upstream]]\nname = "scenario"\nurl = ${JSON.stringify(url)}\n`);
     const [command, ...args] = JSON.parse(process.env.AQE_GATEWAY);
-    transport = new StdioClientTransport({ command, args: [...args, '--config', config], env: process.env, cwd: folder });
+    // Its own folders, so that it knows nothing of the tools of the scenario before.
+    const folders = ['CONFIG_HOME', 'DATA_HOME', 'STATE_HOME', 'CACHE_HOME', 'RUNTIME_DIR'].map(name => [`XDG_${name}`, folder]);
+    const env = { ...process.env, ...Object.fromEntries(folders) };
+    transport = new StdioClientTransport({ command, args: [...args, '--config', config], env, cwd: folder });
 } else {
     transport = new StreamableHTTPClientTransport(new URL(url));
 }

@@ -16,8 +16,13 @@ const run = promisify(execFile);
 async function inspect(method, ...more) {
     const request = ['--method', method, ...more, '--protocol-era', era, '--format', 'json', '-q'];
     const line = [inspector, '--cli', ...(url ? [...target, ...request] : [...request, ...target])];
-    const { stdout } = await run(process.execPath, line, { maxBuffer: 64 << 20, timeout: 50_000 });
-    return JSON.parse(stdout).result;
+    try {
+        const { stdout } = await run(process.execPath, line, { maxBuffer: 64 << 20, timeout: 50_000 });
+        return JSON.parse(stdout).result;
+    } catch (error) {
+        // What it printed says more than the command line, with which the message begins.
+        throw Object.assign(new Error(error.stderr?.trim() || error.message), { code: error.code });
+    }
 }
 
 // Over stdio each request starts the whole gateway, so two calls have to do.
