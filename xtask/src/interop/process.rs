@@ -213,6 +213,11 @@ impl Server {
         Ok(server)
     }
 
+    /// How the server ended, if it did so unasked.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Asks the server to end; an error when it has to be killed.
     pub(super) fn stop(mut self) -> Result<()> {
         signal(self.child.id(), Signal::TERM)?;
