@@ -28,8 +28,8 @@ impl Outlet for Nowhere {
 /// `POST /admin/call`: the JSON-RPC response, error or not. Arguments and result stay raw.
 pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, Refused> {
     let request = request(body)?;
-    let message = Message::parse(request, gateway.settings.message)
-        .map_err(|fault| Refused::bad(fault.reason.to_string()))?;
+    let message =
+        Message::parse(request, gateway.settings.message).map_err(|fault| Refused::bad(fault.reason))?;
     let caller = Caller {
         revision: Revision::NEWEST_LEGACY,
         principal: "local".into(),
@@ -50,8 +50,7 @@ fn request(body: &Bytes) -> Result<Bytes, Refused> {
     if let Some(other) = members.keys().find(|key| !matches!(key.as_str(), "name" | "arguments")) {
         return Err(Refused::bad(format!("{SHAPE}; found {other:?}")));
     }
-    let name: Option<String> =
-        members.get("name").and_then(|name| serde_json::from_str(name.get()).ok());
+    let name: Option<String> = members.get("name").and_then(|name| serde_json::from_str(name.get()).ok());
     let name = encode_string(&name.ok_or_else(|| Refused::bad(SHAPE))?);
     let arguments = members.get("arguments").map_or("{}", |arguments| arguments.get());
     if !arguments.starts_with('{') {
@@ -81,7 +80,9 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_and_says_what_is_wanted() {
-        for bad in ["", "[]", "{}", r#"{"name":1}"#, r#"{"name":"x","arguments":[]}"#, r#"{"name":"x","more":1}"#] {
+        for bad in
+            ["", "[]", "{}", r#"{"name":1}"#, r#"{"name":"x","arguments":[]}"#, r#"{"name":"x","more":1}"#]
+        {
             assert!(of(bad).unwrap_err().contains("the body must be"), "{bad}");
         }
     }

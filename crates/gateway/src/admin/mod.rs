@@ -26,6 +26,7 @@ use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use self::query::Query;
+pub use self::status::status;
 use crate::proxy::Gateway;
 
 /// What a process says about itself, so that its user's other programs can tell servers apart.
@@ -68,9 +69,7 @@ pub async fn answer(
 ) -> Response<Bytes> {
     match route(gateway, method, path_and_query, &body).await {
         Ok(bytes) => response(StatusCode::OK, bytes),
-        Err(Refused { status, message }) => {
-            response(status, json!({ "error": message }).to_string().into())
-        }
+        Err(Refused { status, message }) => response(status, json!({ "error": message }).to_string().into()),
     }
 }
 

@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         let long = format!("name={}", "x".repeat(MAX_BYTES));
-        for bad in ["nam=x", "name=a&name=b", "name=%", "name=%4", "name=%zz", "name=%+1", "name=%ff", &long] {
+        for bad in ["nam=x", "name=a&name=b", "name=%", "name=%4", "name=%zz", "name=%+1", "name=%ff", &long]
+        {
             assert!(Query::parse(bad, &["name"]).is_err(), "{bad}");
         }
     }

@@ -23,8 +23,8 @@ pub(super) fn info(gateway: &Gateway) -> Value {
     })
 }
 
-/// `GET /admin/status`.
-pub(super) fn status(gateway: &Gateway) -> Value {
+/// How the server and its upstreams are: the value that `GET /admin/status` answers with.
+pub fn status(gateway: &Gateway) -> Value {
     let tools = tools_by_upstream(gateway);
     let upstreams: Vec<Value> =
         gateway.upstreams.iter().map(|upstream| one(upstream, tools[upstream.index])).collect();

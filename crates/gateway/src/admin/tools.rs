@@ -22,9 +22,13 @@ pub(super) fn list(gateway: &Gateway, query: &Query) -> Value {
             && upstream.is_none_or(|upstream| &*tool.upstream.name == upstream)
     };
     let tools: Vec<Value> = match query.get("prefix") {
-        Some(prefix) => {
-            catalog.tools.with_prefix(prefix).into_iter().filter(|tool| fits(tool)).map(|tool| one(tool)).collect()
-        }
+        Some(prefix) => catalog
+            .tools
+            .with_prefix(prefix)
+            .into_iter()
+            .filter(|tool| fits(tool))
+            .map(|tool| one(tool))
+            .collect(),
         None => catalog.tools.tools().iter().filter(|tool| fits(tool)).map(|tool| one(tool)).collect(),
     };
     json!({ "total": tools.len(), "tools": tools, "not_listed": not_listed(gateway) })
@@ -71,8 +75,10 @@ pub(super) fn stats(gateway: &Gateway) -> Value {
     let searches = stats.fuzzy.hits + stats.fuzzy.misses;
     let categories: Vec<Value> =
         stats.categories.iter().map(|(name, tools)| json!({ "name": **name, "tools": tools })).collect();
-    let most_used: Vec<Value> = catalog.tools.most_used(MOST_USED).into_iter().map(|tool| one(tool)).collect();
-    let issues: Vec<String> = catalog.tools.issues().iter().take(MAX_ISSUES).map(ToString::to_string).collect();
+    let most_used: Vec<Value> =
+        catalog.tools.most_used(MOST_USED).into_iter().map(|tool| one(tool)).collect();
+    let issues: Vec<String> =
+        catalog.tools.issues().iter().take(MAX_ISSUES).map(ToString::to_string).collect();
     json!({
         "total_tools": stats.total_tools,
         "denied_tools": stats.denied_tools,
