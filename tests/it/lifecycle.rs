@@ -20,8 +20,10 @@ fn a_call_in_flight_is_answered_before_the_server_stops() {
     });
     server.signal();
     let ran = Ran(call.wait_with_output().unwrap());
-    assert_eq!((ran.code(), ran.out().as_str()), (Some(0), "at last\n"), "{}", ran.err());
-    assert!(server.ended().success());
+    let ended = server.ended();
+    let told = format!("client: {}\nserver: {ended}, {}", ran.err(), server.stderr());
+    assert_eq!((ran.code(), ran.out().as_str()), (Some(0), "at last\n"), "{told}");
+    assert!(ended.success(), "{told}");
     assert!(!server.socket().exists());
     assert!(is_dead(&home));
 }
@@ -40,7 +42,8 @@ fn a_second_signal_ends_the_server_at_once_and_its_children_with_it() {
     until("the call", || home.path("project/called").exists().then_some(()));
     server.signal();
     std::thread::sleep(Duration::from_millis(300));
-    assert!(server.child.try_wait().unwrap().is_none(), "a call is in flight");
+    let ended = server.child.try_wait().unwrap();
+    assert!(ended.is_none(), "a call is in flight, but: {ended:?}, {}", server.stderr());
     let started = Instant::now();
     server.signal();
     assert_eq!(server.ended().code(), Some(130));
