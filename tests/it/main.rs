@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failing test is what a panic is for")]
 
+mod architecture;
 mod check;
 mod cli;
 mod http;

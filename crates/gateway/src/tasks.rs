@@ -5,7 +5,6 @@ use std::future::Future;
 use tokio::task::JoinHandle;
 
 /// Runs `future` in the background under `name`.
-#[allow(clippy::disallowed_methods, reason = "this is the wrapper that the lint asks for")]
 pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<()>
 where
     F: Future<Output = ()> + Send + 'static,

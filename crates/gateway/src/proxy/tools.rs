@@ -144,7 +144,9 @@ impl Gateway {
             Era::Legacy => wire::result(id, &result),
             Era::Modern => with_members(&result, bridge::modern_members("tools/call"), id),
         };
-        Ok((Answer::ok(bytes), false))
+        // The result is our own, so it has no other spelling of this.
+        let failed = memchr::memmem::find(&result, b"\"isError\":true").is_some();
+        Ok((Answer::ok(bytes), failed))
     }
 
     fn remember_task(&self, answered: &Answered, upstream: usize, caller: &Caller) {

@@ -8,7 +8,9 @@ pub mod guardian;
 pub mod handshake;
 mod http;
 mod inbox;
+mod live;
 pub mod manifest;
+mod refresh;
 mod stdio;
 mod supervisor;
 
@@ -25,9 +27,10 @@ use bytes::Bytes;
 pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError, encode_header_value};
 pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use inbox::{Inbox, Overflow};
+pub use live::{Hooks, Live};
 pub use manifest::{ListKind, Manifest};
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
-pub use supervisor::{Hooks, Live, Status, Unavailable, Upstream, supervise};
+pub use supervisor::{Status, Unavailable, Upstream, supervise};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -8,48 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use aqe_core::envelope::Message;
 use aqe_core::revision::Era;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
-use super::handshake::{self, HandshakeError, Peer};
-use super::manifest::{self, ListKind, Manifest};
-use super::{
-    CallError, Connection, Events, HttpClient, HttpConnection, HttpLimits, StdioConnection, StdioLimits,
-};
+use super::handshake::{self, HandshakeError};
+use super::live::{Hooks, Live, LiveEvents};
+use super::manifest::{ListKind, Manifest};
+use super::{CallError, Connection, HttpClient, HttpConnection, HttpLimits, StdioConnection, StdioLimits};
 use crate::settings::{Endpoint, Start, UpstreamSettings};
 use crate::tasks;
 
 /// First pause after a failed start; doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
-/// Pause between two refreshes of a manifest, so that a storm of `list_changed` is coalesced.
-const REFRESH_PAUSE: Duration = Duration::from_millis(100);
-
-/// What the gateway above is told.
-pub trait Hooks: Send + Sync {
-    /// The manifest was fetched, in whole or these lists of it; the server announced a change if `announced`.
-    fn manifest(&self, upstream: &Arc<Upstream>, lists: &[ListKind], announced: bool);
-    /// A connection could not be opened.
-    fn failed(&self, upstream: &Arc<Upstream>);
-    /// A message that belongs to no call.
-    fn unsolicited(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, message: Message);
-    /// A new connection is open. On the first one of an upstream subscriptions must be made again.
-    fn connected(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, first: bool);
-}
-
-/// An open connection and what was agreed on it.
-#[derive(Debug)]
-pub struct Live {
-    /// The connection.
-    pub connection: Arc<dyn Connection>,
-    /// The other end.
-    pub peer: Peer,
-    /// Distinguishes this connection from earlier and later ones of the same upstream.
-    pub generation: u64,
-    events: Arc<LiveEvents>,
-}
 
 /// Why a call cannot be sent to an upstream now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,12 +41,12 @@ pub struct Upstream {
     pub settings: UpstreamSettings,
     /// The open connections by era.
     lives: [ArcSwapOption<Live>; 2],
-    manifest: ArcSwapOption<Manifest>,
+    pub(super) manifest: ArcSwapOption<Manifest>,
     generation: AtomicU64,
     connecting: tokio::sync::Mutex<()>,
     attempts: Mutex<Attempts>,
-    stale: Mutex<Vec<ListKind>>,
-    refresh: Notify,
+    pub(super) stale: Mutex<Vec<ListKind>>,
+    pub(super) refresh: Notify,
     lost: Notify,
     hooks: Weak<dyn Hooks>,
     http: Arc<HttpClient>,
@@ -248,7 +220,7 @@ impl Upstream {
         attempts.not_before = Some(Instant::now() + pause);
         attempts.last_error = Some(reason.clone());
         drop(attempts);
-        if let Some(hooks) = self.hooks.upgrade() {
+        if let Some(hooks) = self.hooks() {
             hooks.failed(self);
         }
         Unavailable { reason, retry_in: Some(pause) }
@@ -318,8 +290,7 @@ impl Upstream {
 
     async fn connect(self: &Arc<Self>) -> Result<(Arc<LiveEvents>, Arc<dyn Connection>), CallError> {
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let early = Mutex::new(Some(Vec::new()));
-        let events = Arc::new(LiveEvents { upstream: Arc::downgrade(self), generation, early });
+        let events = LiveEvents::new(self, generation);
         let sink = Arc::clone(&events);
         let connection: Arc<dyn Connection> = match &self.settings.endpoint {
             Endpoint::Child(spec) => {
@@ -351,40 +322,9 @@ impl Upstream {
         if first {
             self.mark_stale(&ListKind::ALL);
         }
-        if let Some(hooks) = self.hooks.upgrade() {
+        if let Some(hooks) = self.hooks() {
             hooks.connected(self, live, first);
         }
-    }
-
-    fn mark_stale(&self, kinds: &[ListKind]) {
-        let mut stale = self.stale.lock().unwrap_or_else(PoisonError::into_inner);
-        for kind in kinds {
-            if !stale.contains(kind) {
-                stale.push(*kind);
-            }
-        }
-        drop(stale);
-        self.refresh.notify_one();
-    }
-
-    /// Fetches one list and waits for it.
-    pub async fn refresh_now(self: &Arc<Self>, kind: ListKind) {
-        let (Some(live), Some(known)) = (self.current(), self.manifest()) else { return };
-        let Ok(entries) = manifest::fetch_list(&live.connection, &known, kind).await else { return };
-        if **known.list(kind) == entries[..] {
-            return;
-        }
-        let mut manifest = Manifest::clone(&known);
-        manifest.lists[kind as usize] = entries.into();
-        self.manifest.store(Some(Arc::new(manifest)));
-        if let Some(hooks) = self.hooks.upgrade() {
-            hooks.manifest(self, &[kind], false);
-        }
-    }
-
-    /// The server says that lists have changed.
-    pub fn list_changed(&self, kinds: &[ListKind]) {
-        self.mark_stale(kinds);
     }
 
     /// Keeps the manifest fresh, and the connection open where `start` says so. Runs until [`Upstream::stop`].
@@ -417,47 +357,22 @@ impl Upstream {
         }
     }
 
-    async fn refresh_lists(self: &Arc<Self>) {
-        let kinds = std::mem::take(&mut *self.stale.lock().unwrap_or_else(PoisonError::into_inner));
-        let Some(live) = self.current() else { return };
-        if kinds.is_empty() {
-            return;
-        }
-        let known = self.manifest();
-        let whole = kinds.len() == ListKind::ALL.len();
-        let mut manifest = match known.as_deref() {
-            Some(known) if !whole => known.clone(),
-            _ => Manifest::new(live.peer.clone()),
-        };
-        let fetched = futures_util::future::join_all(
-            kinds.iter().map(|kind| manifest::fetch_list(&live.connection, &manifest, *kind)),
-        );
-        let mut complete = true;
-        for (kind, entries) in kinds.iter().zip(fetched.await) {
-            match entries {
-                Ok(entries) => manifest.lists[*kind as usize] = entries.into(),
-                Err(error) => {
-                    complete = false;
-                    tracing::warn!(upstream = self.name(), %error, "cannot list");
-                    if let Some(known) = known.as_deref() {
-                        manifest.lists[*kind as usize] = Arc::clone(known.list(*kind));
-                    }
-                }
-            }
-        }
-        if complete || live.connection.is_open() {
-            self.manifest.store(Some(Arc::new(manifest)));
-            if let Some(hooks) = self.hooks.upgrade() {
-                hooks.manifest(self, &kinds, !whole);
-            }
-        }
-        tokio::time::sleep(REFRESH_PAUSE).await;
-    }
-
     /// The connection `live` has lost its session at the server: the next call opens a new one.
     pub async fn forget(&self, live: &Arc<Live>) {
         self.clear(live.generation);
         live.connection.close("session lost").await;
+    }
+
+    pub(super) fn hooks(&self) -> Option<Arc<dyn Hooks>> {
+        self.hooks.upgrade()
+    }
+
+    /// A connection has ended without our doing.
+    pub(super) fn lost(&self, generation: u64, reason: &str) {
+        tracing::warn!(upstream = self.name(), reason, "connection lost");
+        self.attempts().last_error = Some(reason.to_owned());
+        self.clear(generation);
+        self.lost.notify_one();
     }
 
     fn clear(&self, generation: u64) {
@@ -469,7 +384,7 @@ impl Upstream {
         }
     }
 
-    fn of_generation(&self, generation: u64) -> Option<Arc<Live>> {
+    pub(super) fn of_generation(&self, generation: u64) -> Option<Arc<Live>> {
         self.lives.iter().filter_map(ArcSwapOption::load_full).find(|live| live.generation == generation)
     }
 
@@ -524,59 +439,6 @@ fn other(era: Era) -> Era {
     match era {
         Era::Legacy => Era::Modern,
         Era::Modern => Era::Legacy,
-    }
-}
-
-/// Brings a connection's events to its upstream, and nothing of an earlier connection after it was replaced.
-struct LiveEvents {
-    upstream: Weak<Upstream>,
-    generation: u64,
-    /// What came before the handshake was over; `None` from then on.
-    early: Mutex<Option<Vec<Message>>>,
-}
-
-/// Messages kept during the handshake. A server has little to say then.
-const MAX_EARLY: usize = 64;
-
-impl fmt::Debug for LiveEvents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LiveEvents").field("generation", &self.generation).finish_non_exhaustive()
-    }
-}
-
-impl LiveEvents {
-    /// The handshake is over: passes on what came during it, in order.
-    fn release(&self, upstream: &Arc<Upstream>, live: &Arc<Live>) {
-        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(hooks) = upstream.hooks.upgrade() else { return };
-        for message in early.take().into_iter().flatten() {
-            hooks.unsolicited(upstream, live, message);
-        }
-    }
-}
-
-impl Events for LiveEvents {
-    fn unsolicited(&self, message: Message) {
-        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(early) = early.as_mut() {
-            if early.len() < MAX_EARLY {
-                early.push(message);
-            }
-            return;
-        }
-        drop(early);
-        let Some(upstream) = self.upstream.upgrade() else { return };
-        let Some(live) = upstream.of_generation(self.generation) else { return };
-        let Some(hooks) = upstream.hooks.upgrade() else { return };
-        hooks.unsolicited(&upstream, &live, message);
-    }
-
-    fn closed(&self, reason: &str) {
-        let Some(upstream) = self.upstream.upgrade() else { return };
-        tracing::warn!(upstream = upstream.name(), reason, "connection lost");
-        upstream.attempts().last_error = Some(reason.to_owned());
-        upstream.clear(self.generation);
-        upstream.lost.notify_one();
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::body::Body;
+use crate::tasks;
 
 /// Errands at one time, over all upstreams. Beyond it an errand is skipped: each is a courtesy to the server, and
 /// a flood of cancelled calls must not become a flood of tasks.
@@ -60,5 +61,5 @@ impl Background {
 
 /// Starts a task on the current runtime; `None` outside one, where nothing can run any more.
 pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
-    Handle::try_current().ok().map(|runtime| runtime.spawn(task).abort_handle())
+    Handle::try_current().ok().map(|_| tasks::spawn("upstream http", task).abort_handle())
 }

@@ -152,7 +152,7 @@ impl StdioConnection {
             stderr: one_task(stderr::drain(stderr, label.to_owned(), Arc::clone(&words))),
             close: close_asked,
         };
-        tokio::spawn(life.run(finishing));
+        crate::tasks::spawn("child", life.run(finishing));
         Ok(Arc::new(Self { label: label.to_owned(), pid, desk, words, counts, close, finished }))
     }
 
