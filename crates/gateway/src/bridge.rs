@@ -3,6 +3,8 @@
 //!
 //! Sources: 2026-07-28 "Versioning", "Lifecycle" (`_meta` of requests, `resultType`), "Errors".
 
+use std::fmt::Write as _;
+
 use aqe_core::envelope::{Edits, Field, Kind, Message, Span, encode_string, line_safe, open_object};
 use aqe_core::revision::Era;
 
@@ -64,7 +66,7 @@ fn add_meta<'a>(message: &'a Message, edits: &mut Edits<'a>, from: Origin<'_>) {
     // Requests to the client cannot cross eras yet, so no capability is promised for it.
     let mut members = modern_meta(from.client_info, "{}");
     if let Some(level) = from.log_level {
-        members.push_str(&format!(r#","io.modelcontextprotocol/logLevel":"{level}""#));
+        let _ = write!(members, r#","io.modelcontextprotocol/logLevel":"{level}""#);
     }
     let meta = message.span(Field::Meta);
     if meta.of(message.bytes()).first() == Some(&b'{') {

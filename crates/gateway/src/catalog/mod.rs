@@ -8,6 +8,7 @@ mod param_headers;
 mod resources;
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -17,7 +18,7 @@ use aqe_core::revision::Era;
 use bytes::Bytes;
 
 pub use capabilities::Capabilities;
-pub use param_headers::{MAX_SAFE_INTEGER, ParamHeaders, decode_header, encode_header};
+pub use param_headers::{MAX_SAFE_INTEGER, ParamHeaders, decode_header};
 pub use resources::{Resources, Target};
 
 use crate::settings::{Endpoint, UpstreamSettings};
@@ -112,7 +113,7 @@ fn instructions(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)]) -> Option
         several => {
             let mut text = String::new();
             for (name, instructions) in several {
-                text.push_str(&format!("# {name}\n{instructions}\n\n"));
+                let _ = write!(text, "# {name}\n{instructions}\n\n");
             }
             let end = (0..=MAX_INSTRUCTIONS.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
             text.truncate(end.unwrap_or(0));
@@ -202,11 +203,14 @@ mod tests {
         let definition = Bytes::from_static(
             br#"{"x":1e400,"annotations":{"readOnlyHint":true,"vendor":1},"name":"a\u0062","_meta":{"category":"files"}}"#,
         );
-        let tool = raw_tool(&definition).unwrap();
-        assert_eq!(tool.name(), "ab");
-        assert_eq!(tool.annotations().read_only, Some(true));
-        assert_eq!(tool.category(), Some("files"));
-        assert_eq!(tool.definition(), &definition);
+        let tools = vec![raw_tool(&definition).unwrap()];
+        let upstream = UpstreamTools { name: "up".into(), tools, ..UpstreamTools::default() };
+        let builder = SnapshotBuilder::new(RegistryConfig::default()).upstream(&upstream);
+        let snapshot = builder.build(SystemTime::UNIX_EPOCH);
+        let tool = snapshot.get("ab").unwrap();
+        assert_eq!(tool.annotations.read_only, Some(true));
+        assert_eq!(&*tool.category, "files");
+        assert_eq!(tool.definition, String::from_utf8_lossy(&definition).replace(r"a\u0062", "ab"));
     }
 
     #[test]

@@ -91,14 +91,15 @@ impl Gateway {
             let unavailable = |error: Unavailable| {
                 Refusal::upstream(name, UpstreamReason::Unavailable, &format!("not available: {error}"))
             };
-            let live = match route.upstream.current() {
-                Some(live) => live,
-                None => tokio::select! {
-                    live = route.upstream.live() => live.map_err(unavailable)?,
+            let live = if let Some(live) = route.upstream.current_for(caller.era()) {
+                live
+            } else {
+                tokio::select! {
+                    live = route.upstream.live_for(caller.era()) => live.map_err(unavailable)?,
                     () = &mut deadline => return Err(timed_out(name, started, "while it was being connected")),
-                },
+                }
             };
-            let (mut call, id) = send(caller, message, &live, &route);
+            let mut call = send(caller, message, &live, &route);
             let failed = loop {
                 let item = tokio::select! {
                     biased;
@@ -130,7 +131,7 @@ impl Gateway {
                     }
                     Item::Request(request) => {
                         extend(&mut deadline, Instant::now() + INTERACTIVE, started);
-                        self.ask_client(
+                        Self::ask_client(
                             caller.session.as_ref(),
                             caller.era(),
                             &live.connection,
@@ -142,7 +143,6 @@ impl Gateway {
                 }
             };
             drop(call);
-            let _ = id;
             let again = match &failed {
                 CallError::SessionLost => {
                     route.upstream.forget(&live).await;
@@ -167,12 +167,7 @@ fn refers_to_input(answer: &Message, from: Era, to: Era) -> bool {
         && answer.raw(Field::ResultType) == Some("\"input_required\"")
 }
 
-fn send(
-    caller: &Caller,
-    message: &Message,
-    live: &Arc<Live>,
-    route: &Route<'_>,
-) -> (Box<dyn PendingCall>, u64) {
+fn send(caller: &Caller, message: &Message, live: &Arc<Live>, route: &Route<'_>) -> Box<dyn PendingCall> {
     let handshake = caller.session.as_ref().and_then(|session| session.handshake());
     let log_level = caller.session.as_ref().and_then(|session| session.log_level());
     let client_info = handshake.and_then(|handshake| handshake.client_info.as_deref());
@@ -194,7 +189,7 @@ fn send(
         Era::Legacy => true,
     };
     let tag = CallTag { owner: caller.owner, wants_log };
-    (Arc::clone(&live.connection).call(id, out, tag), id)
+    Arc::clone(&live.connection).call(id, out, tag)
 }
 
 fn pin_sleep(deadline: Instant) -> Pin<Box<Sleep>> {

@@ -41,7 +41,8 @@ impl Gateway {
         Ok(Answer::ok(wire::result(message.id().unwrap_or("null"), result.as_bytes())))
     }
 
-    pub(super) fn discover(&self, id: &str) -> Answer {
+    pub(super) async fn discover(&self, id: &str) -> Answer {
+        self.first_lists().await;
         let catalog = self.catalog();
         let versions: Vec<String> =
             Revision::ALL.iter().rev().map(|revision| format!("\"{revision}\"")).collect();
@@ -72,11 +73,10 @@ impl Gateway {
             ));
         }
         // An upstream that is shared sends what the most curious client wants; each client gets its own share.
-        let levels = self.legacy_sessions().into_iter().filter_map(|session| session.log_level());
-        let least = levels.min_by_key(|level| severity(level)).unwrap_or("info");
+        let least = self.least_log_level().unwrap_or("info");
         let params = format!(r#"{{"level":"{least}"}}"#);
         let ask = self.upstreams.iter().filter_map(|upstream| {
-            let live = upstream.current().filter(|live| live.peer.era == Era::Legacy)?;
+            let live = upstream.current_in(Era::Legacy)?;
             upstream.manifest()?.capability("logging")?;
             let params = params.clone();
             let timeout = upstream.settings.request_timeout;
@@ -92,6 +92,12 @@ impl Gateway {
         Ok(Answer::ok(wire::result(id, b"{}")))
     }
 
+    /// The level of the most curious legacy client that has set one.
+    pub(super) fn least_log_level(&self) -> Option<&'static str> {
+        let levels = self.legacy_sessions().into_iter().filter_map(|session| session.log_level());
+        levels.min_by_key(|level| severity(level))
+    }
+
     /// The client has finished its handshake: upstreams that want roots may ask for them now.
     pub(super) fn client_is_ready(&self, session: &Arc<Session>) {
         if session.handshake().is_some_and(|handshake| handshake.can_answer("roots/list")) {
@@ -101,7 +107,7 @@ impl Gateway {
 
     pub(super) fn roots_changed(&self, _session: &Arc<Session>) {
         for upstream in &self.upstreams {
-            let Some(live) = upstream.current().filter(|live| live.peer.era == Era::Legacy) else { continue };
+            let Some(live) = upstream.current_in(Era::Legacy) else { continue };
             crate::tasks::spawn("roots changed", async move {
                 let _ = live.connection.send(notification("notifications/roots/list_changed")).await;
             });

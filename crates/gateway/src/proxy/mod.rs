@@ -26,6 +26,7 @@ use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
 use crate::settings::{Endpoint, Settings};
 use crate::tasks;
+use crate::upstream::handshake;
 use crate::upstream::{self, Hooks, HttpClient, ListKind, Live, Manifest, Upstream};
 use subscriptions::Subscriptions;
 
@@ -229,7 +230,7 @@ impl Gateway {
         let mut all: Vec<Arc<Session>> = streams.iter().filter_map(Weak::upgrade).collect();
         drop(streams);
         all.extend(self.sessions.all());
-        all.retain(|session| session.handshake().is_some());
+        all.retain(|session| session.is_ready());
         all
     }
 
@@ -245,7 +246,7 @@ impl Gateway {
         let Some(session) = caller.session.clone() else {
             return Some(self.answer(&caller, &message, &outlet, &id).await);
         };
-        let Some(open) = session.begin(&id) else {
+        let Some(open) = session.begin(&id, message.method() == "subscriptions/listen") else {
             let refusal = Refusal::invalid_request("a request with this id is in flight, or too many are");
             return Some(Answer::refusal(&refusal, &id));
         };
@@ -289,7 +290,7 @@ impl Gateway {
             "prompts/get" => self.get_prompt(caller, message, outlet, id).await,
             "resources/read" => self.read_resource(caller, message, outlet, id).await,
             "completion/complete" => self.complete(caller, message, outlet, id).await,
-            "server/discover" => Ok(self.discover(id)),
+            "server/discover" => Ok(self.discover(id).await),
             "subscriptions/listen" if !legacy => self.listen(caller, message, outlet, id).await,
             "ping" if legacy => Ok(Answer::ok(crate::wire::result(id, b"{}"))),
             "logging/setLevel" if legacy => self.set_level(caller, message, id).await,
@@ -311,17 +312,20 @@ impl Gateway {
                     session.cancel(id);
                 }
             }
-            "notifications/initialized" => self.client_is_ready(session),
+            "notifications/initialized" => {
+                session.set_ready();
+                self.client_is_ready(session);
+            }
             "notifications/roots/list_changed" => self.roots_changed(session),
-            "notifications/progress" => self.client_progress(session, message),
+            "notifications/progress" => Self::client_progress(session, message),
             method => tracing::debug!(method, "notification without effect"),
         }
     }
 
     /// Takes a client's response to a request of an upstream.
-    pub fn answered(self: &Arc<Self>, session: &Arc<Session>, message: &Message) {
+    pub fn answered(session: &Arc<Session>, message: &Message) {
         debug_assert!(matches!(message.kind(), Kind::Response | Kind::Error));
-        self.client_answer(session, message);
+        Self::client_answer(session, message);
     }
 
     /// Waits until every upstream whose offer is not known yet has told it or failed, up to the configured time.
@@ -352,19 +356,19 @@ impl Gateway {
         self.settle.notify_waiters();
     }
 
-    /// Ends what stays open without a call: listen streams, and the streams of sessions in which no call runs. For a
-    /// gateway that is about to stop and lets the calls in flight finish.
-    pub fn close_idle(self: &Arc<Self>) {
+    /// Ends what would go on for ever: listen streams and the stand-alone streams of sessions. New calls are still
+    /// answered.
+    pub fn close_idle(&self) {
         self.subscriptions.close();
-        for session in self.sessions.all().iter().filter(|session| session.open_calls() == 0) {
-            self.end_session(session);
+        for session in self.sessions.all() {
+            session.streams.standalone().finish();
         }
     }
 
     /// Stops every upstream; calls in flight get an error. Call it after the clients were given time to finish.
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.subscriptions.close();
+        self.close_idle();
         futures_util::future::join_all(self.upstreams.iter().map(|upstream| upstream.stop())).await;
     }
 
@@ -409,7 +413,20 @@ impl Hooks for Gateway {
         self.upstream_says(upstream, live, message);
     }
 
-    fn connected(&self, upstream: &Arc<Upstream>, live: &Arc<Live>) {
-        self.resume_subscriptions(upstream, live);
+    fn connected(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, first: bool) {
+        if first {
+            self.resume_subscriptions(upstream, live);
+        }
+        let level = self.least_log_level().filter(|_| live.peer.era == Era::Legacy);
+        if let Some(level) =
+            level.filter(|_| memchr::memmem::find(&live.peer.capabilities, b"\"logging\"").is_some())
+        {
+            let (live, timeout) = (Arc::clone(live), upstream.settings.request_timeout);
+            tasks::spawn("log level", async move {
+                let params = format!(r#"{{"level":"{level}"}}"#);
+                let _ =
+                    handshake::ask(&live.connection, "logging/setLevel", &params, Vec::new(), timeout).await;
+            });
+        }
     }
 }

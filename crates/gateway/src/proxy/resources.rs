@@ -66,11 +66,11 @@ impl Gateway {
             .string(Field::Uri)
             .ok_or_else(|| Refusal::invalid_params("resources/subscribe needs params.uri, a string"))?;
         let session = caller.session.as_ref().ok_or_else(|| Refusal::invalid_request("no session"))?;
-        if session.subscribe(&uri) {
-            if let Err(refusal) = self.hold_uri(&uri).await {
-                session.unsubscribe(&uri);
-                return Err(refusal);
-            }
+        if session.subscribe(&uri)
+            && let Err(refusal) = self.hold_uri(&uri).await
+        {
+            session.unsubscribe(&uri);
+            return Err(refusal);
         }
         Ok(Answer::ok(wire::result(id, b"{}")))
     }

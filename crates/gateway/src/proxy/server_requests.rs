@@ -36,9 +36,8 @@ impl Gateway {
         // During a call of one client the request travels on that call's stream.
         let message = match sole_owner(live) {
             Some(call) => match live.connection.deliver(call, Item::Request(message)) {
-                Ok(()) => return,
-                Err(Item::Request(message)) => message,
-                Err(_) => return,
+                Some(Item::Request(message)) => message,
+                _ => return,
             },
             None => message,
         };
@@ -46,7 +45,7 @@ impl Gateway {
         let outlet = session.as_ref().map(|session| Arc::clone(&session.outlet));
         match (&session, outlet) {
             (Some(session), Some(outlet)) => {
-                self.ask_client(Some(session), Era::Legacy, &live.connection, &message, &*outlet);
+                Self::ask_client(Some(session), Era::Legacy, &live.connection, &message, &*outlet);
             }
             _ => refuse(&live.connection, &message, "no single client that this request could be for"),
         }
@@ -63,7 +62,6 @@ impl Gateway {
 
     /// Sends an upstream's request on to the client, or refuses it.
     pub(super) fn ask_client(
-        &self,
         session: Option<&Arc<Session>>,
         era: Era,
         connection: &Arc<dyn Connection>,
@@ -97,14 +95,14 @@ impl Gateway {
     }
 
     /// Takes a client's answer to a request of an upstream back to it.
-    pub(super) fn client_answer(&self, session: &Arc<Session>, message: &Message) {
+    pub(super) fn client_answer(session: &Arc<Session>, message: &Message) {
         let Some(asked) = message.id().and_then(|id| session.answered(id)) else { return };
         let Some(connection) = asked.connection.upgrade() else { return };
         respond(&connection, aqe_core::envelope::line_safe(message.with_id(&asked.id)));
     }
 
     /// Progress that a client reports on a request of an upstream.
-    pub(super) fn client_progress(&self, session: &Arc<Session>, message: &Message) {
+    pub(super) fn client_progress(session: &Arc<Session>, message: &Message) {
         let Some((connection, token)) =
             message.integer(Field::ProgressToken).and_then(|id| session.asked_by(id))
         else {
@@ -161,13 +159,14 @@ impl Gateway {
         }
         let session = self.legacy_sessions().into_iter().find(|session| session.owner == tag.owner);
         if session.as_ref().is_none_or(wanted) {
-            let _ = live.connection.deliver(call, Item::Notification(message));
+            live.connection.deliver(call, Item::Notification(message));
         }
     }
 
     fn attribute(&self, live: &Arc<Live>, message: Message) {
         if let Some(call) = sole_owner(live) {
-            let _ = live.connection.deliver(call, Item::Notification(message));
+            // A call that has ended since needs nothing more.
+            live.connection.deliver(call, Item::Notification(message));
             return;
         }
         if let [session] = &self.legacy_sessions()[..] {

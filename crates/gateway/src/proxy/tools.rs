@@ -1,5 +1,6 @@
 //! `tools/call`, and the other requests that a name or a task id leads to an upstream.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use aqe_core::envelope::{Field, Kind, Message, encode_string, open_object};
@@ -40,10 +41,11 @@ impl Gateway {
             catalog = self.catalog.load_full();
         }
         let (entry, near) = self.find_tool(&catalog, &name)?;
-        self.check_param_headers(caller, message, &catalog, entry)?;
+        Self::check_param_headers(caller, message, &catalog, entry)?;
         let started = std::time::Instant::now();
-        let (answer, failed) = self.run_tool(caller, message, outlet, id, &catalog, entry).await?;
-        entry.usage.record(started.elapsed(), failed);
+        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry).await;
+        entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |(_, failed)| *failed));
+        let (answer, _) = ran?;
         Ok(match near {
             Some(near) => note_near(answer, &name, entry, &near),
             None => answer,
@@ -63,14 +65,23 @@ impl Gateway {
             Lookup::Unknown { suggestions } => {
                 let names: Vec<String> =
                     suggestions.iter().map(|suggestion| suggestion.entry.shown.to_string()).collect();
-                Err(Refusal::unknown("tool", name, &names))
+                Err(self.with_absent(Refusal::unknown("tool", name, &names)))
             }
         }
     }
 
+    /// Adds the upstreams whose offer was never seen: what is unknown may be theirs.
+    fn with_absent(&self, mut refusal: Refusal) -> Refusal {
+        for upstream in self.upstreams.iter().filter(|upstream| upstream.manifest().is_none()) {
+            if let Some(error) = upstream.status().error {
+                let _ = write!(refusal.message, " (upstream {} is not available: {error})", upstream.name());
+            }
+        }
+        refusal
+    }
+
     /// A modern HTTP client repeats annotated arguments in headers; both must say the same.
     fn check_param_headers(
-        &self,
         caller: &Caller,
         message: &Message,
         catalog: &Catalog,
@@ -104,13 +115,7 @@ impl Gateway {
         if let Some(params) = catalog.param_headers.get(&entry.shown) {
             route.headers = params.of(message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
         }
-        let answered = match self.forward(caller, message, outlet, route).await {
-            Ok(answered) => answered,
-            Err(refusal) => {
-                entry.usage.record(std::time::Duration::ZERO, true);
-                return Err(refusal);
-            }
-        };
+        let answered = self.forward(caller, message, outlet, route).await?;
         self.remember_task(&answered, upstream.index, caller);
         let failed = answered.message.kind() == Kind::Error;
         Ok((answered.finish(caller, "tools/call", id), failed))
@@ -130,13 +135,11 @@ impl Gateway {
         let on_behalf =
             inprocess::Caller { principal: &caller.principal, deadline: std::time::Instant::now() + timeout };
         let call = tools.call(&entry.original, arguments.as_bytes(), on_behalf);
-        let result = match tokio::time::timeout(timeout, call).await {
-            Ok(result) => result.map_err(|error| Refusal::invalid_params(error.to_string()))?,
-            Err(_) => {
-                let detail = format!("timed out after {} ms", timeout.as_millis());
-                return Err(Refusal::upstream(upstream.name(), UpstreamReason::Timeout, &detail));
-            }
+        let Ok(result) = tokio::time::timeout(timeout, call).await else {
+            let detail = format!("timed out after {} ms", timeout.as_millis());
+            return Err(Refusal::upstream(upstream.name(), UpstreamReason::Timeout, &detail));
         };
+        let result = result.map_err(|error| Refusal::invalid_params(error.to_string()))?;
         let bytes = match caller.era() {
             Era::Legacy => wire::result(id, &result),
             Era::Modern => with_members(&result, bridge::modern_members("tools/call"), id),

@@ -4,7 +4,7 @@ mod store;
 mod stream;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -77,6 +77,13 @@ pub struct Asked {
     pub progress_token: Option<String>,
 }
 
+#[derive(Debug)]
+struct InFlight {
+    cancelled: Arc<Notify>,
+    /// It is not expected to end by itself.
+    endless: bool,
+}
+
 /// Requests to one client that may be open at a time.
 const MAX_ASKED: usize = 256;
 /// Calls of one client that may be open at a time.
@@ -95,8 +102,9 @@ pub struct Session {
     pub outlet: Arc<dyn Outlet>,
     /// The HTTP streams of this session; unused for stdio.
     pub streams: stream::Streams,
+    ready: AtomicBool,
     log_level: AtomicU8,
-    calls: Mutex<HashMap<String, Arc<Notify>>>,
+    calls: Mutex<HashMap<String, InFlight>>,
     asked: Mutex<HashMap<u64, Asked>>,
     next_ask: AtomicU64,
     subscriptions: Mutex<HashSet<String>>,
@@ -139,6 +147,7 @@ impl Session {
             handshake: OnceLock::new(),
             outlet,
             streams,
+            ready: AtomicBool::new(false),
             log_level: AtomicU8::new(LEVELS.len() as u8),
             calls: Mutex::default(),
             asked: Mutex::default(),
@@ -163,27 +172,38 @@ impl Session {
         self.handshake.get().is_some_and(|handshake| handshake.revision >= Revision::V20251125)
     }
 
-    /// Opens a call; `None` if this id is in flight already or too many calls are.
-    pub fn begin(self: &Arc<Self>, id: &str) -> Option<OpenCall> {
+    /// The client has said that it is ready for messages of its own.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether the client may be sent messages that it has not asked for: after `notifications/initialized`.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Opens a call; `None` if this id is in flight already or too many calls are. An `endless` one, such as a
+    /// listen stream, is not waited for.
+    pub fn begin(self: &Arc<Self>, id: &str, endless: bool) -> Option<OpenCall> {
         let mut calls = lock(&self.calls);
         if calls.len() >= MAX_CALLS || calls.contains_key(id) {
             return None;
         }
         let cancelled = Arc::new(Notify::new());
-        calls.insert(id.to_owned(), Arc::clone(&cancelled));
+        calls.insert(id.to_owned(), InFlight { cancelled: Arc::clone(&cancelled), endless });
         Some(OpenCall { session: Arc::clone(self), id: id.to_owned(), cancelled })
     }
 
     /// Cancels the call with this id (raw JSON); an unknown id is ignored, as the specification asks.
     pub fn cancel(&self, id: &str) {
-        if let Some(cancelled) = lock(&self.calls).get(id) {
-            cancelled.notify_one();
+        if let Some(call) = lock(&self.calls).get(id) {
+            call.cancelled.notify_one();
         }
     }
 
-    /// Calls in flight.
+    /// Calls in flight that will end.
     pub fn open_calls(&self) -> usize {
-        lock(&self.calls).len()
+        lock(&self.calls).values().filter(|call| !call.endless).count()
     }
 
     /// Registers a request to the client and returns the id to send it under; `None` if too many are open.
@@ -277,8 +297,8 @@ impl Session {
 
     /// Ends every call.
     pub fn close(&self) {
-        for cancelled in lock(&self.calls).values() {
-            cancelled.notify_one();
+        for call in lock(&self.calls).values() {
+            call.cancelled.notify_one();
         }
         self.streams.close();
     }

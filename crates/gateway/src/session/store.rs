@@ -38,7 +38,7 @@ impl Sessions {
     pub fn create(&self, principal: &Arc<str>) -> Result<Arc<Session>, CreateError> {
         let mut random = [0u8; 16];
         getrandom::fill(&mut random).map_err(|_| CreateError::NoRandom)?;
-        let key: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = format!("{:032x}", u128::from_ne_bytes(random));
         let mut open = self.lock();
         if open.len() >= self.settings.max_sessions {
             return Err(CreateError::Full);
@@ -109,7 +109,7 @@ mod tests {
         let busy = sessions.create(&"a".into()).unwrap();
         sessions.create(&"a".into()).unwrap();
         assert_eq!(sessions.create(&"a".into()).unwrap_err(), CreateError::Full);
-        let call = busy.begin("1").unwrap();
+        let call = busy.begin("1", false).unwrap();
         let later = Instant::now() + Duration::from_secs(11);
         assert_eq!(sessions.reap(later).len(), 1);
         drop(call);
@@ -119,10 +119,10 @@ mod tests {
     #[test]
     fn an_id_in_flight_cannot_be_used_again() {
         let session = sessions(1).create(&"a".into()).unwrap();
-        let call = session.begin("1").unwrap();
-        assert!(session.begin("1").is_none());
-        assert!(session.begin("\"1\"").is_some());
+        let call = session.begin("1", false).unwrap();
+        assert!(session.begin("1", false).is_none());
+        assert!(session.begin("\"1\"", false).is_some());
         drop(call);
-        assert!(session.begin("1").is_some());
+        assert!(session.begin("1", false).is_some());
     }
 }

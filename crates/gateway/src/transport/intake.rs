@@ -6,10 +6,14 @@ use aqe_core::revision::{Era, Revision};
 use crate::refusal::Refusal;
 use crate::session::Session;
 
-/// Whether a message claims to be of the modern era. `initialize` is legacy whatever it carries (2026-07-28,
-/// "Versioning").
+/// Whether a message claims to be of the modern era. An `initialize` that can open a legacy conversation is
+/// legacy whatever else it carries (2026-07-28, "Versioning").
 pub fn claims_modern(message: &Message) -> bool {
-    !message.span(Field::MetaProtocolVersion).is_empty() && message.method() != "initialize"
+    !message.span(Field::MetaProtocolVersion).is_empty() && !opens_legacy(message)
+}
+
+fn opens_legacy(message: &Message) -> bool {
+    message.method() == "initialize" && !message.span(Field::ProtocolVersion).is_empty()
 }
 
 /// The revision that a modern message claims, if we speak it and the message has the `_meta` that it requires.

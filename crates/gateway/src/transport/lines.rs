@@ -212,7 +212,7 @@ impl Conversation {
                 .await;
             }
             Kind::Notification => self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY), &message),
-            Kind::Response | Kind::Error => self.gateway.answered(&self.session, &message),
+            Kind::Response | Kind::Error => Gateway::answered(&self.session, &message),
         }
     }
 

@@ -8,7 +8,7 @@
 //! - A slow fork or exec holds up nobody but the caller.
 //!
 //! `PR_SET_PDEATHSIG` exists on Linux only, is not inherited by grandchildren and is lost by a set-user-id program;
-//! the [`guardian`](super::guardian) covers the rest.
+//! the [`guardian`] covers the rest.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
@@ -164,7 +164,7 @@ fn kill_group(group: Pid, signal: Signal) {
         // Nobody left is what we want; zombies alone count as not permitted on some systems.
         Ok(()) | Err(rustix::io::Errno::SRCH | rustix::io::Errno::PERM) => {}
         Err(error) => {
-            tracing::warn!(group = group.as_raw_nonzero().get(), %error, "cannot signal a process group")
+            tracing::warn!(group = group.as_raw_nonzero().get(), %error, "cannot signal a process group");
         }
     }
 }
@@ -277,6 +277,7 @@ fn explain(spec: &ChildSpec, source: io::Error) -> StartError {
 pub(super) fn start_guardian(executable: &Path) -> io::Result<(Child, OwnedFd)> {
     let mut command = Command::new(executable);
     command
+        .arg0("aqe-v3")
         .arg(guardian::ARGUMENT)
         .arg(run_id())
         .env_clear()

@@ -20,6 +20,8 @@ use crate::wire;
 pub struct Peer {
     /// The era the conversation is in.
     pub era: Era,
+    /// Whether the server says that it speaks the other era too.
+    pub dual: bool,
     /// The revision agreed on, as the server wrote it.
     pub revision: String,
     /// Raw JSON of `capabilities`.
@@ -146,8 +148,12 @@ async fn discover(connection: &Arc<dyn Connection>, timeout: Duration) -> Result
         return Err(legacy(format!("it supports {versions}")));
     }
     Arc::clone(connection).negotiated(Negotiated { protocol_version: revision.into(), modern: true });
+    let dual = Revision::ALL
+        .iter()
+        .any(|revision| revision.era() == Era::Legacy && versions.contains(revision.as_str()));
     Ok(Peer {
         era: Era::Modern,
+        dual,
         revision: revision.into(),
         capabilities: answer.raw_bytes(Field::Capabilities).unwrap_or_else(|| Bytes::from_static(b"{}")),
         instructions: answer.string(Field::Instructions).map(Into::into),
@@ -193,6 +199,7 @@ async fn initialize(connection: &Arc<dyn Connection>, timeout: Duration) -> Resu
     Arc::clone(connection).negotiated(negotiated);
     Ok(Peer {
         era: Era::Legacy,
+        dual: false,
         revision,
         capabilities: answer.raw_bytes(Field::Capabilities).unwrap_or_else(|| Bytes::from_static(b"{}")),
         instructions: answer.string(Field::Instructions).map(Into::into),

@@ -1,14 +1,13 @@
 //! Streamable HTTP upstreams, of both eras (MCP specification, "Streamable HTTP", 2025-03-26 to 2026-07-28).
 //!
 //! # Layout
-//! - [`spec`]: address, headers, limits; [`client`]: the shared TCP and TLS connections
+//! - [`spec`]: address, headers, limits; [`client`], [`pool`]: the shared TCP and TLS connections
 //! - [`frame`]: the headers around a message; [`exchange`]: one request and its response, over redirects
 //! - [`call`]: a request and all that comes back; [`answer`]: what a response means; [`body`]: reading it
 //! - [`listener`]: the legacy GET stream; [`resume`]: taking up a broken stream; [`background`]: short errands
 //!
 //! # What is sent twice
-//! The HTTP client repeats a request by itself only where it had been queued for a reused TCP connection that ended
-//! before the first byte of the request was written. Nothing else is repeated here: [`CallError::NotSent`] and
+//! A request is repeated here only where a reused TCP connection gave it back unwritten. Nothing else is: [`CallError::NotSent`] and
 //! [`CallError::SessionLost`] tell the layer above that repeating is safe.
 
 mod answer;
@@ -19,6 +18,7 @@ mod client;
 mod exchange;
 mod frame;
 mod listener;
+mod pool;
 mod resume;
 mod spec;
 #[cfg(test)]
@@ -204,7 +204,7 @@ impl HttpConnection {
         let response = self.endpoint.exchange(Method::POST, || frame.post(&out), out.bytes.clone()).await?;
         let (head, body) = response.into_parts();
         if head.status.is_success() {
-            self.endpoint.client.background().drain(body);
+            body.finish().await;
             return Ok(());
         }
         let refusal = Refusal::read(head, body, &self.limits).await;
@@ -277,14 +277,14 @@ impl Connection for HttpConnection {
         self.lock().calls.iter().map(|(id, call)| (*id, call.tag)).collect()
     }
 
-    fn deliver(&self, id: u64, item: Item) -> Result<(), Item> {
+    fn deliver(&self, id: u64, item: Item) -> Option<Item> {
         let call = self.lock().calls.get(&id).map(Arc::clone);
         match call {
             Some(call) if !call.inbox.has_ended() => {
                 call.inbox.push(item);
-                Ok(())
+                None
             }
-            _ => Err(item),
+            _ => Some(item),
         }
     }
 

@@ -106,7 +106,8 @@ impl Manifest {
     pub fn to_json(&self) -> Vec<u8> {
         let era = if self.peer.era == Era::Modern { "modern" } else { "legacy" };
         let mut out = format!(
-            r#"{{"version":{VERSION},"era":"{era}","revision":{},"capabilities":"#,
+            r#"{{"version":{VERSION},"era":"{era}","dual":{},"revision":{},"capabilities":"#,
+            self.peer.dual,
             encode_string(&self.peer.revision)
         );
         out.push_str(&String::from_utf8_lossy(&self.peer.capabilities));
@@ -139,6 +140,7 @@ impl Manifest {
         }
         let peer = Peer {
             era: if text("era")? == "modern" { Era::Modern } else { Era::Legacy },
+            dual: raw("dual")? == b"true",
             revision: text("revision")?,
             capabilities: json.slice_ref(raw("capabilities")?),
             instructions: text("instructions"),
@@ -238,6 +240,7 @@ mod tests {
     fn a_manifest_survives_being_kept() {
         let mut manifest = Manifest::new(Peer {
             era: Era::Legacy,
+            dual: false,
             revision: "2025-11-25".into(),
             capabilities: Bytes::from_static(br#"{"tools":{},"x":1e400}"#),
             instructions: Some("say \"hi\"\n".into()),

@@ -144,7 +144,7 @@ pub trait Connection: Send + Sync + fmt::Debug {
     fn in_flight(&self) -> Vec<(u64, CallTag)>;
 
     /// Hands an item to the call `id`; gives it back if no such call is open.
-    fn deliver(&self, id: u64, item: Item) -> Result<(), Item>;
+    fn deliver(&self, id: u64, item: Item) -> Option<Item>;
 
     /// Whether it still takes calls.
     fn is_open(&self) -> bool;

@@ -1,4 +1,7 @@
-//! One upstream: its connection, opened when needed and opened again when lost, and its manifest.
+//! One upstream: its connections, opened when needed and opened again when lost, and its manifest.
+//!
+//! The first connection settles the era and brings the manifest. A server that speaks both eras gets a second
+//! connection when a client of the other era calls: then nothing has to be translated.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,8 +35,8 @@ pub trait Hooks: Send + Sync {
     fn failed(&self, upstream: &Arc<Upstream>);
     /// A message that belongs to no call.
     fn unsolicited(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, message: Message);
-    /// A new connection is open; subscriptions must be made again.
-    fn connected(&self, upstream: &Arc<Upstream>, live: &Arc<Live>);
+    /// A new connection is open. On the first one of an upstream subscriptions must be made again.
+    fn connected(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, first: bool);
 }
 
 /// An open connection and what was agreed on it.
@@ -64,7 +67,8 @@ pub struct Upstream {
     pub index: usize,
     /// What the configuration says of it.
     pub settings: UpstreamSettings,
-    live: ArcSwapOption<Live>,
+    /// The open connections by era.
+    lives: [ArcSwapOption<Live>; 2],
     manifest: ArcSwapOption<Manifest>,
     generation: AtomicU64,
     connecting: tokio::sync::Mutex<()>,
@@ -117,7 +121,7 @@ impl Upstream {
         Arc::new(Self {
             index,
             settings,
-            live: ArcSwapOption::empty(),
+            lives: [ArcSwapOption::empty(), ArcSwapOption::empty()],
             manifest: ArcSwapOption::from(manifest.map(Arc::new)),
             generation: AtomicU64::new(0),
             connecting: tokio::sync::Mutex::new(()),
@@ -141,58 +145,123 @@ impl Upstream {
         self.manifest.load_full()
     }
 
-    /// The open connection, if there is one.
-    pub fn current(&self) -> Option<Arc<Live>> {
-        self.live.load_full().filter(|live| live.connection.is_open())
+    /// The open connection in this era, if there is one.
+    pub fn current_in(&self, era: Era) -> Option<Arc<Live>> {
+        self.lives[slot(era)].load_full().filter(|live| live.connection.is_open())
     }
 
-    /// The open connection; opens one if there is none. Callers that come meanwhile wait for the same attempt.
+    /// Any open connection, the one that settled the era first.
+    pub fn current(&self) -> Option<Arc<Live>> {
+        let first = self.manifest.load().as_ref().map_or(Era::Modern, |manifest| manifest.peer.era);
+        self.current_in(first).or_else(|| self.current_in(other(first)))
+    }
+
+    /// The era to talk in to serve a client of era `caller`; `None` until the server was asked.
+    fn era_for(&self, caller: Era) -> Option<Era> {
+        if self.settings.era.is_some() {
+            return self.settings.era;
+        }
+        let manifest = self.manifest.load();
+        let peer = &manifest.as_ref()?.peer;
+        Some(if peer.dual { caller } else { peer.era })
+    }
+
+    /// The open connection for calls of a client of this era, if there is one.
+    pub fn current_for(&self, caller: Era) -> Option<Arc<Live>> {
+        match self.era_for(caller) {
+            Some(era) => self.current_in(era),
+            None => self.current(),
+        }
+    }
+
+    /// The connection for calls of a client of this era; opens one if there is none. Callers that come meanwhile
+    /// wait for the same attempt.
     ///
     /// # Errors
     /// If it cannot be opened, at once while the pause after a failure lasts.
-    pub async fn live(self: &Arc<Self>) -> Result<Arc<Live>, Unavailable> {
-        if let Some(live) = self.current() {
+    pub async fn live_for(self: &Arc<Self>, caller: Era) -> Result<Arc<Live>, Unavailable> {
+        if let Some(live) = self.current_for(caller) {
             return Ok(live);
         }
         // In a task of its own: a caller that gives up must not take the start of a server with it.
         let (report, outcome) = tokio::sync::oneshot::channel();
         let this = Arc::clone(self);
         tasks::spawn("connect", async move {
-            let _ = report.send(this.connect_once().await);
+            let _ = report.send(this.connect_once(Some(caller)).await);
         });
         let gone = || Unavailable { reason: "the attempt to connect was abandoned".into(), retry_in: None };
         outcome.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    async fn connect_once(self: &Arc<Self>) -> Result<Arc<Live>, Unavailable> {
+    /// Any connection; opens one if there is none.
+    ///
+    /// # Errors
+    /// As [`Upstream::live_for`].
+    pub async fn live(self: &Arc<Self>) -> Result<Arc<Live>, Unavailable> {
+        match self.current() {
+            Some(live) => Ok(live),
+            None => self.connect_once(None).await,
+        }
+    }
+
+    async fn connect_once(self: &Arc<Self>, caller: Option<Era>) -> Result<Arc<Live>, Unavailable> {
         let _one_at_a_time = self.connecting.lock().await;
-        if let Some(live) = self.current() {
+        let current = match caller {
+            Some(caller) => self.current_for(caller),
+            None => self.current(),
+        };
+        if let Some(live) = current {
             return Ok(live);
         }
         self.may_try()?;
-        match self.open().await {
+        let first = self.current();
+        let opened = match (&first, caller.and_then(|caller| self.era_for(caller))) {
+            // The second connection of a server that speaks both eras; translating is better than failing.
+            (Some(first), Some(era)) => match self.open(&[era]).await {
+                Ok(live) => Ok(live),
+                Err(error) => {
+                    tracing::warn!(upstream = self.name(), %error, ?era, "no second connection");
+                    return Ok(Arc::clone(first));
+                }
+            },
+            _ => self.open(self.eras_to_try()).await,
+        };
+        match opened {
             Ok(live) => {
                 *self.attempts() = Attempts::default();
-                self.live.store(Some(Arc::clone(&live)));
+                self.lives[slot(live.peer.era)].store(Some(Arc::clone(&live)));
                 live.events.release(self, &live);
                 tracing::info!(upstream = self.name(), revision = live.peer.revision, "connected");
-                self.adopt(&live);
+                self.adopt(&live, first.is_none());
                 Ok(live)
             }
-            Err(reason) => {
-                tracing::warn!(upstream = self.name(), %reason, "cannot connect");
-                let mut attempts = self.attempts();
-                attempts.failures += 1;
-                let doubled = MIN_BACKOFF.saturating_mul(1 << attempts.failures.min(16));
-                let pause = doubled.min(MAX_BACKOFF).mul_f64(0.5 + fastrand::f64() / 2.0);
-                attempts.not_before = Some(Instant::now() + pause);
-                attempts.last_error = Some(reason.clone());
-                drop(attempts);
-                if let Some(hooks) = self.hooks.upgrade() {
-                    hooks.failed(self);
-                }
-                Err(Unavailable { reason, retry_in: Some(pause) })
-            }
+            Err(reason) => Err(self.failed(reason)),
+        }
+    }
+
+    fn failed(self: &Arc<Self>, reason: String) -> Unavailable {
+        tracing::warn!(upstream = self.name(), %reason, "cannot connect");
+        let mut attempts = self.attempts();
+        attempts.failures += 1;
+        let doubled = MIN_BACKOFF.saturating_mul(1 << attempts.failures.min(16));
+        let pause = doubled.min(MAX_BACKOFF).mul_f64(0.5 + fastrand::f64() / 2.0);
+        attempts.not_before = Some(Instant::now() + pause);
+        attempts.last_error = Some(reason.clone());
+        drop(attempts);
+        if let Some(hooks) = self.hooks.upgrade() {
+            hooks.failed(self);
+        }
+        Unavailable { reason, retry_in: Some(pause) }
+    }
+
+    /// The configured era, or the remembered one first.
+    fn eras_to_try(&self) -> &'static [Era] {
+        let remembered = self.manifest().map(|manifest| manifest.peer.era);
+        match (self.settings.era, remembered) {
+            (Some(Era::Modern), _) => &[Era::Modern],
+            (Some(Era::Legacy), _) => &[Era::Legacy],
+            (None, Some(Era::Legacy)) => &[Era::Legacy, Era::Modern],
+            (None, _) => &[Era::Modern, Era::Legacy],
         }
     }
 
@@ -211,16 +280,9 @@ impl Upstream {
         }
     }
 
-    /// Opens a connection and agrees on an era, the remembered one first.
-    async fn open(self: &Arc<Self>) -> Result<Arc<Live>, String> {
+    /// Opens a connection and agrees on one of the eras, in this order.
+    async fn open(self: &Arc<Self>, eras: &[Era]) -> Result<Arc<Live>, String> {
         let deadline = Instant::now() + self.settings.connect_timeout;
-        let remembered = self.manifest().map(|manifest| manifest.peer.era);
-        let eras: &[Era] = match (self.settings.era, remembered) {
-            (Some(Era::Modern), _) => &[Era::Modern],
-            (Some(Era::Legacy), _) => &[Era::Legacy],
-            (None, Some(Era::Legacy)) => &[Era::Legacy, Era::Modern],
-            (None, _) => &[Era::Modern, Era::Legacy],
-        };
         let mut open: Option<(Arc<LiveEvents>, Arc<dyn Connection>)> = None;
         let mut last = String::new();
         for &era in eras {
@@ -284,11 +346,13 @@ impl Upstream {
         Ok((events, connection))
     }
 
-    /// Takes a new connection into use: its manifest is fetched in the background.
-    fn adopt(self: &Arc<Self>, live: &Arc<Live>) {
-        self.mark_stale(&ListKind::ALL);
+    /// Takes a new connection into use; the first one's manifest is fetched in the background.
+    fn adopt(self: &Arc<Self>, live: &Arc<Live>, first: bool) {
+        if first {
+            self.mark_stale(&ListKind::ALL);
+        }
         if let Some(hooks) = self.hooks.upgrade() {
-            hooks.connected(self, live);
+            hooks.connected(self, live, first);
         }
     }
 
@@ -397,10 +461,16 @@ impl Upstream {
     }
 
     fn clear(&self, generation: u64) {
-        let current = self.live.load();
-        if current.as_ref().is_some_and(|live| live.generation == generation) {
-            self.live.compare_and_swap(&current, None);
+        for slot in &self.lives {
+            let current = slot.load();
+            if current.as_ref().is_some_and(|live| live.generation == generation) {
+                slot.compare_and_swap(&current, None);
+            }
         }
+    }
+
+    fn of_generation(&self, generation: u64) -> Option<Arc<Live>> {
+        self.lives.iter().filter_map(ArcSwapOption::load_full).find(|live| live.generation == generation)
     }
 
     /// Ends the connection and opens no more.
@@ -408,8 +478,10 @@ impl Upstream {
         self.attempts().stopped = true;
         self.refresh.notify_one();
         self.lost.notify_one();
-        if let Some(live) = self.live.swap(None) {
-            live.connection.close("the gateway is shutting down").await;
+        for slot in &self.lives {
+            if let Some(live) = slot.swap(None) {
+                live.connection.close("the gateway is shutting down").await;
+            }
         }
     }
 
@@ -430,12 +502,28 @@ impl Upstream {
             state,
             error: attempts.last_error.clone(),
             revision,
-            in_flight: live.map_or(0, |live| live.connection.in_flight().len()),
+            in_flight: self
+                .lives
+                .iter()
+                .filter_map(ArcSwapOption::load_full)
+                .map(|live| live.connection.in_flight().len())
+                .sum(),
         }
     }
 
     fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn slot(era: Era) -> usize {
+    usize::from(era == Era::Modern)
+}
+
+fn other(era: Era) -> Era {
+    match era {
+        Era::Legacy => Era::Modern,
+        Era::Modern => Era::Legacy,
     }
 }
 
@@ -478,9 +566,7 @@ impl Events for LiveEvents {
         }
         drop(early);
         let Some(upstream) = self.upstream.upgrade() else { return };
-        let Some(live) = upstream.live.load_full().filter(|live| live.generation == self.generation) else {
-            return;
-        };
+        let Some(live) = upstream.of_generation(self.generation) else { return };
         let Some(hooks) = upstream.hooks.upgrade() else { return };
         hooks.unsolicited(&upstream, &live, message);
     }

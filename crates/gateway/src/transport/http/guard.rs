@@ -31,7 +31,7 @@ impl std::fmt::Debug for EdgePolicy {
 /// The same, ready for checking.
 #[derive(Debug)]
 pub(super) struct Policy {
-    policy: EdgePolicy,
+    configured: EdgePolicy,
     local: Arc<str>,
     bearer: Arc<str>,
 }
@@ -42,7 +42,7 @@ type Refused = Response<ReplyBody>;
 
 impl Policy {
     pub(super) fn new(policy: EdgePolicy) -> Self {
-        Self { policy, local: Arc::from("local"), bearer: Arc::from("bearer") }
+        Self { configured: policy, local: Arc::from("local"), bearer: Arc::from("bearer") }
     }
 
     /// Checks `Host` and `Origin`, so that a page in the user's browser cannot reach us through a name that
@@ -80,14 +80,14 @@ impl Policy {
         let Some(name) = without_port(host) else { return false };
         LOOPBACK.iter().any(|loopback| loopback.eq_ignore_ascii_case(name))
             || self
-                .policy
+                .configured
                 .allowed_hosts
                 .iter()
                 .any(|allowed| allowed.eq_ignore_ascii_case(name) || allowed.eq_ignore_ascii_case(host))
     }
 
     fn is_our_origin(&self, origin: &str) -> bool {
-        if self.policy.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+        if self.configured.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
             return true;
         }
         let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
@@ -97,7 +97,7 @@ impl Policy {
 
     /// The principal of a request to `/mcp`.
     pub(super) fn principal(&self, headers: &HeaderMap, local: bool) -> Result<Arc<str>, Refused> {
-        let Some(expected) = self.policy.bearer.as_deref().filter(|_| !local) else {
+        let Some(expected) = self.configured.bearer.as_deref().filter(|_| !local) else {
             return Ok(Arc::clone(&self.local));
         };
         let mut given = headers.get_all(header::AUTHORIZATION).iter();

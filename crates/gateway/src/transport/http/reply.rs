@@ -19,6 +19,8 @@ use crate::session::EventStream;
 
 /// A comment keeps proxies from closing a stream that has nothing to say.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// When a client that lost the stream should come back, in milliseconds; sent with the priming event.
+const RETRY: &[u8] = b"retry: 1000\n";
 /// Events are written together up to this size.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -111,6 +113,7 @@ impl Events {
         let reader = stream.attach(after);
         let mut head = Vec::new();
         if primed && let Some(id) = stream.event_id(after.unwrap_or(0)) {
+            head.extend_from_slice(RETRY);
             encode_event(&mut head, Some(&id), b"");
         }
         let quiet = Box::pin(tokio::time::sleep(KEEP_ALIVE));

@@ -5,12 +5,12 @@ use std::time::Duration;
 use aqe_core::envelope::{Field, Kind, Limits, Message, is_batch, split_batch};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, response};
-use hyper::body::Incoming;
 use tokio::time::timeout;
 
 use super::super::{CallError, Item};
+use super::HttpLimits;
+use super::body::Body;
 use super::spec::Secrets;
-use super::{HttpLimits, body};
 
 /// How much of an error page is read at most; only its first words are shown.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -92,13 +92,13 @@ pub(super) struct Refusal {
     status: StatusCode,
     headers: HeaderMap,
     text: Bytes,
-    message: Option<Message>,
+    message: Option<Box<Message>>,
 }
 
 /// What a refusal comes to.
 pub(super) enum Verdict {
     /// The JSON-RPC message in the body is the answer.
-    Answer(Message),
+    Answer(Box<Message>),
     /// The session is gone.
     SessionLost,
     /// HTTP's own refusal.
@@ -107,17 +107,18 @@ pub(super) enum Verdict {
 
 impl Refusal {
     /// Reads the body of a refused request.
-    pub(super) async fn read(head: response::Parts, mut incoming: Incoming, limits: &HttpLimits) -> Self {
+    pub(super) async fn read(head: response::Parts, mut body: Body, limits: &HttpLimits) -> Self {
         let is_json = Content::of(&head.headers) == Content::Json;
         let max = if is_json { limits.max_body_bytes } else { MAX_ERROR_BYTES };
         // The status has arrived; a body that cannot be had takes nothing from it.
-        let text = match timeout(ERROR_BODY_TIMEOUT, body::read(&mut incoming, max)).await {
+        let text = match timeout(ERROR_BODY_TIMEOUT, body.read(max)).await {
             Ok(Ok(text)) => text,
             _ => Bytes::new(),
         };
         let message = Message::parse(text.clone(), limits.message)
             .ok()
-            .filter(|message| matches!(message.kind(), Kind::Response | Kind::Error));
+            .filter(|message| matches!(message.kind(), Kind::Response | Kind::Error))
+            .map(Box::new);
         Self { status: head.status, headers: head.headers, text, message }
     }
 

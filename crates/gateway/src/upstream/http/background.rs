@@ -4,21 +4,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::body;
+use super::body::Body;
 
 /// Errands at one time, over all upstreams. Beyond it an errand is skipped: each is a courtesy to the server, and
 /// a flood of cancelled calls must not become a flood of tasks.
 const MAX_ERRANDS: usize = 256;
-/// How long the rest of a stream may take that has already delivered its answer.
+/// More than [`Body::finish`] takes.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
-/// How much of it is worth reading to save a TCP connection.
-const DRAIN_BYTES: usize = 64 * 1024;
 
 /// A bounded number of short-lived tasks.
 pub(super) struct Background {
@@ -52,11 +49,10 @@ impl Background {
     }
 
     /// Reads a body to its end so that its TCP connection can be used again. What already ended needs no task.
-    pub(super) fn drain(&self, mut body: Incoming) {
-        if !body::has_ended(&mut body) {
+    pub(super) fn drain(&self, mut body: Body) {
+        if !body.has_ended() {
             self.run("upstream/drain", DRAIN_TIMEOUT, async move {
-                // Too long or broken: dropping it closes the connection, which is the other way to end it.
-                let _ = body::read(&mut body, DRAIN_BYTES).await;
+                body.finish().await;
             });
         }
     }

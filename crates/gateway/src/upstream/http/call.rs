@@ -11,11 +11,10 @@ use std::task::{Context, Poll};
 
 use aqe_core::envelope::Event;
 use http::{Method, StatusCode};
-use hyper::body::Incoming;
 
 use super::super::{CallError, Item, Outgoing, PendingCall};
 use super::answer::{Content, Refusal, Verdict, messages, sort};
-use super::body::{self, BodyError, EventStream};
+use super::body::{Body, BodyError, EventStream};
 use super::resume::Place;
 use super::{HttpConnection, OpenCall, frame};
 
@@ -27,7 +26,7 @@ const MAX_FAILED_ATTEMPTS: u32 = 5;
 /// The last item of a call, and what is left of the stream that brought it.
 struct Last {
     item: Item,
-    rest: Option<Incoming>,
+    rest: Option<Body>,
 }
 
 type Driver = Pin<Box<dyn Future<Output = Last> + Send>>;
@@ -43,7 +42,7 @@ pub(super) struct HttpCall {
     driver: Option<Driver>,
     /// The last item, while older ones are still in the inbox.
     held: Option<Last>,
-    rest: Option<Incoming>,
+    rest: Option<Body>,
     ended: bool,
 }
 
@@ -68,7 +67,7 @@ impl HttpCall {
 
     /// Hands out an item of the inbox, which may be the last one: the GET stream can bring the answer, closing the
     /// connection or an overflow can end the call.
-    fn from_inbox(&mut self, item: Item) -> Poll<Item> {
+    fn hand_out(&mut self, item: Item) -> Poll<Item> {
         match &item {
             Item::Answer(_) => self.end(false),
             Item::Failed(_) => self.end(true),
@@ -92,7 +91,7 @@ impl PendingCall for HttpCall {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Item> {
         self.started = true;
         if let Poll::Ready(item) = self.open.inbox.poll_next(cx) {
-            return self.from_inbox(item);
+            return self.hand_out(item);
         }
         if let Some(driver) = &mut self.driver {
             if let Poll::Ready(last) = driver.as_mut().poll(cx) {
@@ -101,7 +100,7 @@ impl PendingCall for HttpCall {
             }
             // What the driver has read, and what the GET stream brought before it read the answer.
             if let Poll::Ready(item) = self.open.inbox.poll_next(cx) {
-                return self.from_inbox(item);
+                return self.hand_out(item);
             }
         }
         let Some(last) = self.held.take() else { return Poll::Pending };
@@ -149,7 +148,7 @@ impl Request {
             let in_session = frame.has_session() && !is_initialize;
             let refusal = Refusal::read(head, body, &connection.limits).await;
             return match refusal.judge(Some(self.id), in_session, &connection.endpoint.secrets) {
-                Verdict::Answer(message) => Ok(Last { item: Item::Answer(message), rest: None }),
+                Verdict::Answer(message) => Ok(Last { item: Item::Answer(*message), rest: None }),
                 Verdict::SessionLost => {
                     connection.session_lost();
                     Err(CallError::SessionLost)
@@ -162,7 +161,7 @@ impl Request {
         }
         match Content::of(&head.headers) {
             Content::Json => {
-                let text = body::read(&mut body, connection.limits.max_body_bytes).await?;
+                let text = body.read(connection.limits.max_body_bytes).await?;
                 let answer = self.take(text).await?;
                 answer.ok_or_else(|| CallError::Malformed("no answer in the body".into()))
             }

@@ -1,14 +1,15 @@
 //! One HTTP exchange with an upstream, redirects included.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
-
-use std::sync::Arc;
 
 use super::super::CallError;
-use super::client::{HttpClient, Pool, transport_error};
+use super::body::Body;
+use super::client::HttpClient;
+use super::pool::Pool;
 use super::spec::{Origin, Secrets};
 
 /// Redirects of one exchange.
@@ -18,7 +19,7 @@ const MAX_REDIRECTS: usize = 5;
 pub(super) struct Endpoint {
     pub(super) url: Uri,
     pub(super) origin: Origin,
-    pub(super) pool: Pool,
+    pub(super) pool: Arc<Pool>,
     pub(super) client: Arc<HttpClient>,
     pub(super) secrets: Secrets,
 }
@@ -31,25 +32,26 @@ impl Endpoint {
         method: Method,
         headers: impl Fn() -> HeaderMap,
         body: Bytes,
-    ) -> Result<Response<Incoming>, CallError> {
+    ) -> Result<Response<Body>, CallError> {
         let mut url = self.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let mut request = Request::new(Full::new(body.clone()));
             *request.method_mut() = method.clone();
-            *request.uri_mut() = url.clone();
+            *request.uri_mut() = origin_form(&url);
             *request.headers_mut() = headers();
-            let response = self.pool.request(request).await.map_err(|error| transport_error(&error))?;
+            let response = self.pool.request(request).await?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }
             url = self.redirected(&url, &response)?;
-            self.client.background().drain(response.into_body());
+            // The text of a redirect is of no use; reading it keeps the connection for the next hop.
+            response.into_body().finish().await;
         }
         Err(refused(StatusCode::LOOP_DETECTED, format!("more than {MAX_REDIRECTS} redirects")))
     }
 
     /// Where a redirect leads, if it may be followed.
-    fn redirected(&self, from: &Uri, response: &Response<Incoming>) -> Result<Uri, CallError> {
+    fn redirected(&self, from: &Uri, response: &Response<Body>) -> Result<Uri, CallError> {
         let status = response.status();
         let target = response.headers().get(header::LOCATION).and_then(|location| resolve(from, location));
         let Some(target) = target else {
@@ -67,6 +69,11 @@ impl Endpoint {
         }
         Ok(target)
     }
+}
+
+/// Path and query alone, as a request line has them (RFC 9112 section 3.2.1).
+fn origin_form(url: &Uri) -> Uri {
+    url.path_and_query().cloned().map(Uri::from).unwrap_or_default()
 }
 
 fn refused(status: StatusCode, detail: String) -> CallError {

@@ -23,7 +23,7 @@ pub(super) struct Listener {
 
 /// What came of one attempt to open the stream.
 enum Opened {
-    Stream(EventStream),
+    Stream(Box<EventStream>),
     /// The server has no GET stream.
     Unsupported,
     /// It has forgotten the session.
@@ -48,7 +48,7 @@ impl Listener {
                 }
                 Some(Opened::Stream(stream)) => {
                     was_open = true;
-                    if self.listen(stream, &mut place).await {
+                    if self.listen(*stream, &mut place).await {
                         failures = 0;
                     }
                 }
@@ -77,7 +77,8 @@ impl Listener {
         };
         let status = response.status();
         if status.is_success() && Content::of(response.headers()) == Content::Events {
-            return Some(Opened::Stream(EventStream::new(response.into_body(), self.limits.max_body_bytes)));
+            let stream = EventStream::new(response.into_body(), self.limits.max_body_bytes);
+            return Some(Opened::Stream(Box::new(stream)));
         }
         self.endpoint.client.background().drain(response.into_body());
         Some(match status {
@@ -112,7 +113,9 @@ impl Listener {
             match messages(event.data, self.limits.message) {
                 Ok(messages) => {
                     let Some(connection) = self.connection.upgrade() else { return brought };
-                    messages.into_iter().for_each(|message| self.dispatch(&connection, message));
+                    for message in messages {
+                        self.dispatch(&connection, message);
+                    }
                 }
                 Err(error) => tracing::warn!(%error, "message on the GET stream ignored"),
             }
@@ -135,7 +138,7 @@ impl Listener {
             }
         };
         let undelivered = match call {
-            Some(call) => connection.deliver(call, item).err(),
+            Some(call) => connection.deliver(call, item),
             None => Some(item),
         };
         match undelivered {

@@ -212,14 +212,14 @@ impl Connection for StdioConnection {
         self.desk.in_flight()
     }
 
-    fn deliver(&self, id: u64, item: Item) -> Result<(), Item> {
+    fn deliver(&self, id: u64, item: Item) -> Option<Item> {
         let last = matches!(item, Item::Answer(_) | Item::Failed(_));
         match self.desk.claim(id, last) {
             Claim::Open(inbox) => {
                 inbox.push(item);
-                Ok(())
+                None
             }
-            Claim::Finished | Claim::Foreign => Err(item),
+            Claim::Finished | Claim::Foreign => Some(item),
         }
     }
 

@@ -87,10 +87,10 @@ impl Router {
         let bytes = if bytes.len() <= COPIED_BYTES { Bytes::copy_from_slice(&bytes) } else { bytes };
         let mut rest = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
         match (rest.next(), rest.next()) {
-            (Some(b'{'), _) => self.message(bytes),
+            (Some(b'{'), _) => self.message(&bytes),
             // Older servers may batch. `[info] …` is a log line.
             (Some(b'['), Some(b'{')) => match split_batch(&bytes, self.limits) {
-                Ok(messages) => messages.into_iter().for_each(|message| self.message(message)),
+                Ok(messages) => messages.iter().for_each(|message| self.message(message)),
                 Err(fault) => {
                     self.broken(Broken { head: &bytes, tail: &bytes, id: fault.id, reason: fault.reason });
                 }
@@ -99,7 +99,7 @@ impl Router {
         }
     }
 
-    fn message(&mut self, bytes: Bytes) {
+    fn message(&mut self, bytes: &Bytes) {
         match Message::parse(bytes.clone(), self.limits) {
             Ok(message) => match message.kind() {
                 Kind::Response | Kind::Error => self.answer(message),
@@ -107,7 +107,7 @@ impl Router {
                 Kind::Request => self.events.unsolicited(message),
             },
             Err(fault) => {
-                self.broken(Broken { head: &bytes, tail: &bytes, id: fault.id, reason: fault.reason })
+                self.broken(Broken { head: bytes, tail: bytes, id: fault.id, reason: fault.reason });
             }
         }
     }
@@ -124,18 +124,16 @@ impl Router {
     /// A well-formed answer to something that we have not asked.
     fn foreign_answer(&mut self, message: &Message) {
         count(&self.counts.malformed);
-        let reason = match message.id().filter(|id| *id != "null") {
-            Some(id) => format!("an answer to the id {}, which was never sent", shown(id.as_bytes())),
-            None => {
-                let (code, text) =
-                    (message.raw(Field::Code).unwrap_or("?"), message.string(Field::ErrorMessage));
-                format!("an error without an id: {code} {}", shown(text.unwrap_or_default().as_bytes()))
-            }
+        let (id, code) = (message.id().filter(|id| *id != "null"), message.raw(Field::Code));
+        let reason = if let Some(id) = id {
+            format!("an answer to the id {}, which was never sent", shown(id.as_bytes()))
+        } else {
+            let text = message.string(Field::ErrorMessage).unwrap_or_default();
+            format!("an error without an id: {} {}", code.unwrap_or("?"), shown(text.as_bytes()))
         };
         // A server that knows the method or the parameters has read the message, and its id if it had one: this is
         // a mistaken answer to one of our notifications.
-        let to_notification = message.id().is_none_or(|id| id == "null")
-            && matches!(message.raw(Field::Code), Some("-32601" | "-32602"));
+        let to_notification = id.is_none() && matches!(code, Some("-32601" | "-32602"));
         let inbox = if to_notification { None } else { self.desk.claim_only() };
         self.fail(inbox, reason);
     }
@@ -162,7 +160,8 @@ impl Router {
         let Broken { head, tail, id, reason } = broken;
         let has = |key: &[u8]| memmem::find(head, key).or_else(|| memmem::find(tail, key)).is_some();
         let has_body = has(b"\"result\"") || has(b"\"error\"");
-        if !has(b"\"jsonrpc\"") && !(has_body && has(b"\"id\"")) {
+        let is_json_rpc = has(b"\"jsonrpc\"") || has_body && has(b"\"id\"");
+        if !is_json_rpc {
             // `{not a message}`, or a log line in JSON.
             return self.noise(head);
         }

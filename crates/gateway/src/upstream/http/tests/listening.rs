@@ -158,9 +158,9 @@ async fn a_call_is_not_starved_by_what_the_get_stream_brings() {
     let limits = aqe_core::envelope::Limits::default();
     let big = format!(r#"{{"jsonrpc":"2.0","method":"x","params":{{"pad":"{}"}}}}"#, "x".repeat(20 << 20));
     let message = aqe_core::envelope::Message::parse(big.into(), limits).unwrap();
-    assert!(connection.deliver(1, Item::Notification(message.clone())).is_ok());
-    assert!(connection.deliver(1, Item::Notification(message.clone())).is_ok());
-    assert!(connection.deliver(1, Item::Notification(message)).is_err(), "the call has overflowed");
+    assert!(connection.deliver(1, Item::Notification(message.clone())).is_none());
+    assert!(connection.deliver(1, Item::Notification(message.clone())).is_none());
+    assert!(connection.deliver(1, Item::Notification(message)).is_some(), "the call has overflowed");
     let (before, answer) = all(call).await;
     assert_eq!(before.len(), 1);
     assert!(matches!(answer, Err(crate::upstream::CallError::Overflow(_))));

@@ -23,7 +23,7 @@ async fn a_polled_stream_continues_after_its_last_event_and_no_earlier_than_aske
     let begun = Instant::now();
     let (before, answer) = all(request(&connection, "tools/call")).await;
     assert_eq!((before, answer.unwrap()), (vec![progress("1", 1), progress("1", 2)], result("1")));
-    assert!((600..1_500).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

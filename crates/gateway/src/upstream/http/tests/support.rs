@@ -14,7 +14,7 @@ use aqe_core::envelope::Message;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -167,7 +167,7 @@ where
         let (log, handler) = (Arc::clone(&log), Arc::clone(&handler));
         async move {
             let (head, body) = request.into_parts();
-            let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
             let seen = Seen {
                 method: head.method,
                 path: head.uri.to_string(),
@@ -254,10 +254,18 @@ pub(super) fn spec(url: &str) -> HttpSpec {
     HttpSpec { url: url.parse().unwrap(), headers: Vec::new(), ca_file: None }
 }
 
-pub(super) fn connect_with(spec: &HttpSpec, limits: HttpLimits) -> (Arc<HttpConnection>, Arc<Recorder>) {
+pub(super) fn connect_through(
+    client: &Arc<HttpClient>,
+    spec: &HttpSpec,
+    limits: HttpLimits,
+) -> (Arc<HttpConnection>, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
     let events: Arc<dyn Events> = Arc::clone(&recorder) as Arc<dyn Events>;
-    (HttpConnection::new("test", &HttpClient::new(), spec, limits, events).unwrap(), recorder)
+    (HttpConnection::new("test", client, spec, limits, events).unwrap(), recorder)
+}
+
+pub(super) fn connect_with(spec: &HttpSpec, limits: HttpLimits) -> (Arc<HttpConnection>, Arc<Recorder>) {
+    connect_through(&HttpClient::new(), spec, limits)
 }
 
 pub(super) fn connect(url: &str) -> (Arc<HttpConnection>, Arc<Recorder>) {

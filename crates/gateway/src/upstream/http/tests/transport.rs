@@ -12,11 +12,11 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::support::*;
-use crate::upstream::{CallError, Connection, HttpLimits, HttpSpec, encode_header_value};
+use crate::upstream::{CallError, Connection, HttpClient, HttpLimits, HttpSpec, encode_header_value};
 
-#[tokio::test]
-async fn a_thousand_calls_in_turn_share_one_tcp_connection() {
-    let server = Server::start(|seen| async move {
+/// A server of every kind of answer that ends at once.
+async fn of_every_kind() -> Server {
+    Server::start(|seen| async move {
         match () {
             () if seen.is("events") => events(&data(&result(&seen.id()))),
             () if seen.is("refused") => reply(500, "text/plain", "no"),
@@ -24,14 +24,69 @@ async fn a_thousand_calls_in_turn_share_one_tcp_connection() {
             () => json(&result(&seen.id())),
         }
     })
-    .await;
+    .await
+}
+
+async fn a_thousand_in_turn() {
+    let server = of_every_kind().await;
     let (connection, _) = connect(&server.url());
-    for n in 0..250 {
+    for _ in 0..1_000 {
         answer(request(&connection, "json")).await.unwrap();
-        answer(request(&connection, "events")).await.unwrap();
         answer(request(&connection, "refused")).await.unwrap_err();
         connection.send(notification("notifications/x")).await.unwrap();
-        assert_eq!(server.connections.load(Ordering::Relaxed), 1, "round {n}");
+    }
+    assert_eq!(server.connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_thousand_calls_in_turn_share_one_tcp_connection() {
+    a_thousand_in_turn().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_calls_in_turn_share_one_tcp_connection_on_two_threads() {
+    a_thousand_in_turn().await;
+}
+
+#[tokio::test]
+async fn event_streams_in_turn_alternate_between_two_connections_at_most() {
+    let server = of_every_kind().await;
+    let (connection, _) = connect(&server.url());
+    for _ in 0..1_000 {
+        // The answer is handed out before the end of its stream has been seen, so the next call may find that
+        // connection still busy.
+        answer(request(&connection, "events")).await.unwrap();
+    }
+    assert!(server.connections.load(Ordering::Relaxed) <= 2);
+}
+
+#[tokio::test]
+async fn upstreams_of_one_origin_share_connections() {
+    let server = of_every_kind().await;
+    let client = HttpClient::new();
+    for _ in 0..10 {
+        let (connection, _) = connect_through(&client, &spec(&server.url()), HttpLimits::default());
+        answer(request(&connection, "json")).await.unwrap();
+    }
+    // A pool lives as long as a connection that uses it.
+    let (_kept, _) = connect_through(&client, &spec(&server.url()), HttpLimits::default());
+    let before = server.connections.load(Ordering::Relaxed);
+    for _ in 0..10 {
+        let (connection, _) = connect_through(&client, &spec(&server.url()), HttpLimits::default());
+        answer(request(&connection, "json")).await.unwrap();
+    }
+    assert_eq!(server.connections.load(Ordering::Relaxed), before + 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_while_idle_costs_no_call() {
+    let body = r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"x"}}"#;
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
+    // Promises to keep the connection and closes it.
+    let (connection, _) = connect(&raw(format!("{head}\r\n\r\n{body}"), Then::Close).await);
+    for _ in 0..5 {
+        assert_eq!(answer(request(&connection, "ping")).await.unwrap(), body);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
 }
 
@@ -105,7 +160,7 @@ async fn other_redirects_are_refused_and_name_the_origin_they_lead_to() {
     for (status, location, says) in [
         (307, elsewhere.as_str(), format!("redirect to another origin refused: http://{}", other.address)),
         (308, "https://127.0.0.1/", "redirect to another origin refused: https://127.0.0.1".into()),
-        (307, "file:///etc/passwd", "redirect to something that is not http".into()),
+        (307, "ftp://127.0.0.1/x", "redirect to something that is not http".into()),
         (307, "", "redirect without a usable Location".into()),
     ] {
         let location = location.to_owned();
