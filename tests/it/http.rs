@@ -126,8 +126,8 @@ fn streams_that_wait_for_news_do_not_delay_the_end() {
         &format!("POST /mcp HTTP/1.1\r\nHost: {address}\r\n{accept}"),
         hello,
     );
-    let lines = answer.lines().map(str::to_ascii_lowercase);
-    let session = lines.filter_map(|line| line.strip_prefix("mcp-session-id: ").map(str::to_owned)).next();
+    let mut lines = answer.lines().map(str::to_ascii_lowercase);
+    let session = lines.find_map(|line| line.strip_prefix("mcp-session-id: ").map(str::to_owned));
     let get =
         format!("GET /mcp HTTP/1.1\r\nAccept: text/event-stream\r\nMcp-Session-Id: {}", session.unwrap());
     let _legacy = stream(&address, &get, "");
