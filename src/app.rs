@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use aqe_gateway::admin::{self, About};
-use aqe_gateway::proxy::Gateway;
+use aqe_gateway::proxy::{Gateway, ManifestStore};
 use aqe_gateway::tasks;
 use aqe_gateway::transport::http::Edge;
 use aqe_gateway::transport::unix::Socket;
@@ -225,7 +225,8 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let listeners = Listeners::open(plan, serves).await?;
     let about = listeners.about(plan, serves);
-    let gateway = start_gateway(plan, store, about.clone()).await?;
+    let manifests = Arc::new(Manifests::new(store.clone()));
+    let gateway = start_gateway(plan, store, &manifests, about.clone()).await?;
     let edge =
         Edge::new(Arc::clone(&gateway), settings::limits(&config.server), settings::policy(&config.server));
     listeners.serve(&edge);
@@ -242,8 +243,12 @@ async fn serve(
         }
         () = agent_left(&mut talk) => config.server.drain_timeout.min(ORPHAN_DRAIN),
     };
+    let stopped = async {
+        stop(&gateway, &edge, talk, limit).await;
+        manifests.saved().await;
+    };
     tokio::select! {
-        () = Box::pin(stop(&gateway, &edge, talk, limit)) => Ok(Ended::InOrder),
+        () = Box::pin(stopped) => Ok(Ended::InOrder),
         signal = signals.next() => {
             tracing::warn!(signal, "stopping at once");
             Ok(Ended::AtOnce)
@@ -293,13 +298,14 @@ async fn stop(gateway: &Arc<Gateway>, edge: &Edge, talk: Option<JoinHandle<()>>,
 async fn start_gateway(
     plan: &Plan,
     store: Option<Arc<dyn Store>>,
+    manifests: &Arc<Manifests>,
     about: About,
 ) -> Result<Arc<Gateway>, StartError> {
     let config = &plan.loaded.config;
-    let builtin = store.clone().filter(|_| config.server.builtin);
+    let builtin = store.filter(|_| config.server.builtin);
     let builtin = builtin.map(|store| aqe_qe::builtin(store, state::now));
     let settings = settings::gateway(config, builtin, &plan.env, about)?;
-    let manifests = Manifests(store);
     let known = manifests.known(&settings.upstreams).await;
-    Ok(Gateway::start(settings, &HttpClient::new(), Arc::new(manifests), known))
+    let manifests: Arc<dyn ManifestStore> = manifests.clone();
+    Ok(Gateway::start(settings, &HttpClient::new(), manifests, known))
 }

@@ -125,7 +125,16 @@ fn registry(registry: &config::Registry) -> Result<RegistryConfig, RegistryConfi
             registry::Fuzzy::Off => FuzzyPolicy::Off,
         },
         rule: FuzzyRule::with_threshold(registry.fuzzy_threshold)?,
+        categories: registry
+            .categories
+            .iter()
+            .map(|(category, names)| (category.as_str().into(), globs(names)))
+            .collect(),
     })
+}
+
+fn globs(globs: &[config::glob::Glob]) -> Vec<Glob> {
+    globs.iter().map(|glob| Glob::new(glob.as_str())).collect()
 }
 
 fn built_in(tools: Arc<dyn InProcess>, server: &config::Server) -> UpstreamSettings {
@@ -146,7 +155,6 @@ fn built_in(tools: Arc<dyn InProcess>, server: &config::Server) -> UpstreamSetti
 }
 
 fn configured(upstream: &config::Upstream, env: &Environment) -> Result<UpstreamSettings, SettingsError> {
-    let globs = |globs: &[config::glob::Glob]| globs.iter().map(|glob| Glob::new(glob.as_str())).collect();
     let endpoint = match &upstream.endpoint {
         endpoint::Endpoint::Child(child) => Endpoint::Child(self::child(&upstream.name, child, env)),
         endpoint::Endpoint::Http(server) => Endpoint::Http(self::http(&upstream.name, server)?),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aqe_gateway::proxy::ManifestStore;
@@ -11,6 +11,7 @@ use aqe_gateway::tasks;
 use aqe_store::{Manifest, SqliteOptions, SqliteStore, Store, StoreError, UnixMillis};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
 
 use crate::config;
 
@@ -45,12 +46,35 @@ pub(super) fn now() -> UnixMillis {
 
 /// Keeps manifests in a store, or nowhere.
 #[derive(Debug)]
-pub(super) struct Manifests(pub(super) Option<Arc<dyn Store>>);
+pub(super) struct Manifests {
+    store: Option<Arc<dyn Store>>,
+    /// Under way; those that are done are dropped when the next one comes.
+    saving: Mutex<Vec<JoinHandle<()>>>,
+}
 
 impl Manifests {
+    /// Manifests in this store.
+    pub(super) fn new(store: Option<Arc<dyn Store>>) -> Self {
+        Self { store, saving: Mutex::default() }
+    }
+
+    /// Waits until what is being saved is saved: a write that nobody waits for may be dropped.
+    pub(super) async fn saved(&self) {
+        let saving = std::mem::take(&mut *self.saving());
+        for save in saving {
+            // A panic in it has been logged.
+            let _ = save.await;
+        }
+    }
+
+    fn saving(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        // Nothing that runs under the lock leaves the list half changed.
+        self.saving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The manifests of these upstreams as the last runs left them: by name, with the fingerprint.
     pub(super) async fn known(&self, upstreams: &[UpstreamSettings]) -> HashMap<String, (String, Bytes)> {
-        let Some(store) = &self.0 else { return HashMap::new() };
+        let Some(store) = &self.store else { return HashMap::new() };
         let mut kept = match store.load_manifests().await {
             Ok(kept) => kept,
             Err(error) => {
@@ -76,15 +100,18 @@ impl Manifests {
 impl ManifestStore for Manifests {
     /// Hands over to the store's thread; nobody waits for the disk.
     fn save(&self, upstream: &str, fingerprint: &str, manifest: Vec<u8>) {
-        let Some(store) = self.0.clone() else { return };
+        let Some(store) = self.store.clone() else { return };
         let key = key(upstream, fingerprint);
         let upstream = upstream.to_owned();
-        tasks::spawn("save manifest", async move {
+        let save = tasks::spawn("save manifest", async move {
             let manifest = Manifest { key, fingerprint: hex(&manifest), body: manifest, saved_at: now() };
             if let Err(error) = store.save_manifest(manifest).await {
                 tracing::warn!(upstream, %error, "the tool list will not be remembered");
             }
         });
+        let mut saving = self.saving();
+        saving.retain(|save| !save.is_finished());
+        saving.push(save);
     }
 }
 

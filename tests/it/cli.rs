@@ -148,3 +148,13 @@ fn what_a_dead_server_has_left_is_removed() {
     assert_eq!(home.run(&["mcp", "status"]).code(), Some(3));
     assert!(!left.exists());
 }
+
+#[test]
+fn tools_are_listed_under_the_configured_category() {
+    let home = Home::new();
+    home.write("aqe.toml", "[registry.categories]\nreading = [\"qe_*_retrieve\"]\n");
+    let _server = home.start(&[]);
+    let listed = home.run(&["mcp", "tools", "list", "--json", "--category", "reading"]).json();
+    assert_eq!(listed["total"], 1);
+    assert_eq!(listed["tools"][0]["name"], "qe_memory_retrieve");
+}

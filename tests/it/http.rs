@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use crate::support::Home;
 
@@ -101,4 +102,51 @@ fn a_port_in_use_is_said_to_be_whose_it_is() {
     let address = foreign.local_addr().unwrap().to_string();
     let other = home.run(&["mcp", "start", "--transport", "http", "--listen", &address]);
     assert!(other.err().contains("another program"), "{}", other.err());
+}
+
+/// Opens a stream and waits until it has begun.
+fn stream(address: &str, head: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "{head}\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let mut begun = [0; 15];
+    stream.read_exact(&mut begun).unwrap();
+    assert_eq!(&begun, b"HTTP/1.1 200 OK");
+    stream
+}
+
+#[test]
+fn streams_that_wait_for_news_do_not_delay_the_end() {
+    let home = Home::new();
+    let mut server = home.start(&[]);
+    let address = server.address().to_owned();
+    let accept = "Content-Type: application/json\r\nAccept: application/json, text/event-stream";
+    let hello = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+    let answer = exchange(
+        TcpStream::connect(&address).unwrap(),
+        &format!("POST /mcp HTTP/1.1\r\nHost: {address}\r\n{accept}"),
+        hello,
+    );
+    let mut lines = answer.lines().map(str::to_ascii_lowercase);
+    let session = lines.find_map(|line| line.strip_prefix("mcp-session-id: ").map(str::to_owned));
+    let get =
+        format!("GET /mcp HTTP/1.1\r\nAccept: text/event-stream\r\nMcp-Session-Id: {}", session.unwrap());
+    let _legacy = stream(&address, &get, "");
+    let listen = PING
+        .replace("server/discover", "subscriptions/listen")
+        .replace(r#""params":{"#, r#""params":{"notifications":{"toolsListChanged":true},"#);
+    let post = format!(
+        "POST /mcp HTTP/1.1\r\n{accept}\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen"
+    );
+    let mut modern = stream(&address, &post, &listen);
+    let started = Instant::now();
+    server.signal();
+    assert!(server.ended().success());
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "the limit for calls is 30 s: {:?}",
+        started.elapsed()
+    );
+    let mut rest = String::new();
+    modern.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains(r#""resultType":"complete""#), "the stream has its result: {rest}");
 }

@@ -74,7 +74,7 @@ impl<'a> SnapshotBuilder<'a> {
         let (list, spans) = write_list(&chosen, &shown);
         let (etag, fingerprint) = digests(&list, &self.config);
         let definitions = spans.into_iter().map(|span| list.slice(span));
-        let (entries, categories) = entries(&chosen, named, definitions, self.previous);
+        let (entries, categories) = entries(&self.config, &chosen, named, definitions, self.previous);
         Snapshot {
             config: self.config,
             entries,
@@ -173,6 +173,7 @@ type Entries = (Vec<Arc<ToolEntry>>, BTreeMap<Arc<str>, Vec<u32>>);
 
 /// Makes the entries and sorts them into categories.
 fn entries(
+    config: &RegistryConfig,
     chosen: &[(&UpstreamTools, &RawTool)],
     named: Vec<Named>,
     definitions: impl Iterator<Item = Bytes>,
@@ -197,7 +198,8 @@ fn entries(
             })
         });
         last = Some(Arc::clone(&upstream));
-        let category = from.category.as_deref().or(tool.category.as_deref()).unwrap_or(&from.name);
+        let stated = from.category.as_deref().or(tool.category.as_deref()).unwrap_or(&from.name);
+        let category = config.category_of(&named.shown).unwrap_or(stated);
         let category = categories
             .get_key_value(category)
             .map_or_else(|| category.into(), |(known, _)| Arc::clone(known));

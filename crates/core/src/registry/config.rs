@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::glob::Glob;
 use super::naming::NamingRule;
 
 /// All settings that decide what a [`Snapshot`](super::Snapshot) looks like and how it answers.
@@ -15,6 +16,17 @@ pub struct RegistryConfig {
     pub fuzzy: FuzzyPolicy,
     /// When two names are near enough.
     pub rule: FuzzyRule,
+    /// Categories and the shown names that belong to each; the first that fits counts, before what the upstream and
+    /// the tool say.
+    pub categories: Vec<(Box<str>, Vec<Glob>)>,
+}
+
+impl RegistryConfig {
+    /// The configured category of the tool that is shown as `shown`.
+    pub(super) fn category_of(&self, shown: &str) -> Option<&str> {
+        let fits = |globs: &[Glob]| globs.iter().any(|glob| glob.matches(shown));
+        self.categories.iter().find(|(_, globs)| fits(globs)).map(|(category, _)| &**category)
+    }
 }
 
 /// The structure behind exact lookup.

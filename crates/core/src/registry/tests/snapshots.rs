@@ -147,3 +147,19 @@ proptest! {
         prop_assert_eq!(list(&hash), list(&trie));
     }
 }
+
+#[test]
+fn a_configured_category_stands_before_the_upstreams_and_the_first_that_fits_counts() {
+    let categories =
+        vec![("reading".into(), vec![Glob::new("a__read*")]), ("all".into(), vec![Glob::new("a__*")])];
+    let config = RegistryConfig { categories, ..config(PrefixPolicy::Always) };
+    let set = |name, order| UpstreamTools {
+        category: Some("stated".into()),
+        ..upstream(name, order, &["read_file", "write_file"])
+    };
+    let snapshot = build(config, &[set("a", 1), set("b", 2)]);
+    let of = |name: &str| &*snapshot.get(name).unwrap().category;
+    assert_eq!(of("a__read_file"), "reading");
+    assert_eq!(of("a__write_file"), "all");
+    assert_eq!(of("b__read_file"), "stated");
+}
