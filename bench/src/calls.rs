@@ -1,0 +1,231 @@
+//! What a call costs: over HTTP beside a baseline, over stdio with many in flight.
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::callgrind;
+use crate::cases::{Case, Contender, all, forwarded, refused, retrieve};
+use crate::echo::TOOLS;
+use crate::load::{self, Done, Until};
+use crate::message::{Call, Era};
+use crate::pipe::Talk;
+use crate::process::{Place, cpu_time};
+use crate::report::{Cell, Goal, Section};
+use crate::serve::Serve;
+use crate::stats::Spread;
+use crate::subject::{Home, Subject, Upstream};
+
+/// Requests before a round that do not count.
+const WARM_UP: Duration = Duration::from_millis(200);
+/// Requests in flight over stdio.
+const IN_FLIGHT: usize = 64;
+/// Requests per second over stdio (design.md 8).
+const STDIO_RATE: f64 = 300_000.0;
+
+/// How to measure.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// One round of one side.
+    pub(crate) round: Duration,
+    /// Rounds of each side.
+    pub(crate) rounds: usize,
+    /// Connections over HTTP.
+    pub(crate) connections: usize,
+    /// Only cases whose name holds this.
+    pub(crate) only: String,
+}
+
+/// The rounds of one side.
+#[derive(Debug, Default)]
+struct Rounds {
+    /// CPU microseconds per call.
+    cpu: Vec<f64>,
+    /// Calls per second.
+    rate: Vec<f64>,
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+}
+
+impl Rounds {
+    fn add(&mut self, done: &Done, cpu: Duration) {
+        self.cpu.push(cpu.as_secs_f64() * 1e6 / done.requests as f64);
+        self.rate.push(done.rate());
+        self.p50.push(done.latency_us(0.50));
+        self.p99.push(done.latency_us(0.99));
+    }
+}
+
+/// The middle of some rounds as a cell.
+fn cell(rounds: &[f64], digits: usize) -> Result<Cell> {
+    Ok(Cell::Figure(Spread::of(rounds.iter().copied()).ok_or("no rounds")?, digits))
+}
+
+/// A middle alone, where the range would only widen the table.
+fn middle(rounds: &[f64], digits: usize) -> Result<Cell> {
+    let spread = Spread::of(rounds.iter().copied()).ok_or("no rounds")?;
+    Ok(Cell::Figure(Spread::exactly(spread.median), digits))
+}
+
+/// CPU time, rate and latency of calls over HTTP.
+pub(crate) fn times(subject: &Subject, plan: &Plan) -> Result<Section> {
+    let mut rows = Vec::new();
+    for case in selected(plan) {
+        progress(&case.name);
+        rows.push(time(&case, subject, plan).map_err(|error| format!("{}: {error}", case.name))?);
+    }
+    Ok(Section {
+        title: format!(
+            "Calls over HTTP, {} connections, {} rounds of {:?}: CPU µs of the process per call",
+            plan.connections, plan.rounds, plan.round
+        ),
+        columns: vec![
+            "case",
+            "cpu_us",
+            "baseline",
+            "baseline_cpu_us",
+            "ratio",
+            "goal",
+            "calls_per_s",
+            "baseline_calls_per_s",
+            "p50_us",
+            "baseline_p50_us",
+            "p99_us",
+            "baseline_p99_us",
+        ],
+        rows,
+    })
+}
+
+fn selected(plan: &Plan) -> impl Iterator<Item = Case> {
+    let only = plan.only.clone();
+    all().into_iter().filter(move |case| case.name.contains(&only))
+}
+
+fn progress(name: &str) {
+    eprintln!("  {name} …");
+}
+
+fn time(case: &Case, subject: &Subject, plan: &Plan) -> Result<Vec<Cell>> {
+    let contest = case.start(subject, &|_, command| command)?;
+    let (mut ours, mut theirs) = (Rounds::default(), Rounds::default());
+    for _ in 0..plan.rounds {
+        round(&contest.baseline, plan, &mut theirs)?;
+        round(&contest.subject, plan, &mut ours)?;
+    }
+    let ratio = Spread::ratio(&ours.cpu, &theirs.cpu).ok_or("no rounds")?;
+    Ok(vec![
+        Cell::text(&case.name),
+        cell(&ours.cpu, 1)?,
+        Cell::text(case.baseline.name()),
+        cell(&theirs.cpu, 1)?,
+        Cell::Figure(ratio, 2),
+        Cell::Goal(case.cpu.map(|limit| Goal::AtMost(ratio.median, limit))),
+        middle(&ours.rate, 0)?,
+        middle(&theirs.rate, 0)?,
+        middle(&ours.p50, 0)?,
+        middle(&theirs.p50, 0)?,
+        middle(&ours.p99, 0)?,
+        middle(&theirs.p99, 0)?,
+    ])
+}
+
+fn round(contender: &Contender, plan: &Plan, rounds: &mut Rounds) -> Result<()> {
+    let address = contender.running.server.address;
+    let pid = contender.running.process.id();
+    load::run(address, &contender.request, plan.connections, Until::Elapsed(WARM_UP))?;
+    let before = cpu_time(pid)?;
+    let done = load::run(address, &contender.request, plan.connections, Until::Elapsed(plan.round))?;
+    rounds.add(&done, cpu_time(pid)?.saturating_sub(before));
+    Ok(())
+}
+
+/// Instructions of calls over HTTP. Profiles are kept in `keep`, if it is given.
+pub(crate) fn instructions(
+    subject: &Subject,
+    plan: &Plan,
+    keep: Option<&std::path::Path>,
+) -> Result<Section> {
+    if !callgrind::is_installed() {
+        return Err("--instructions needs valgrind".into());
+    }
+    let folder = tempfile::tempdir()?;
+    let folder = keep.unwrap_or(folder.path());
+    std::fs::create_dir_all(folder)?;
+    let mut rows = Vec::new();
+    for case in selected(plan) {
+        progress(&case.name);
+        let counted =
+            callgrind::count(&case, subject, folder).map_err(|error| format!("{}: {error}", case.name))?;
+        let ratio = counted.subject / counted.baseline;
+        rows.push(vec![
+            Cell::text(&case.name),
+            Cell::Figure(Spread::exactly(counted.subject), 0),
+            Cell::text(case.baseline.name()),
+            Cell::Figure(Spread::exactly(counted.baseline), 0),
+            Cell::Figure(Spread::exactly(ratio), 2),
+            Cell::Goal(case.instructions.map(|limit| Goal::AtMost(ratio, limit))),
+        ]);
+    }
+    Ok(Section {
+        title: "Calls over HTTP, one connection: user instructions of the process per call (callgrind)"
+            .into(),
+        columns: vec!["case", "instructions", "baseline", "baseline_instructions", "ratio", "goal"],
+        rows,
+    })
+}
+
+/// Calls over stdio, many in flight.
+pub(crate) fn stdio(subject: &Subject, plan: &Plan) -> Result<Section> {
+    let era = Era::Legacy;
+    let (tool, size) = TOOLS[0];
+    let cases = [
+        (
+            "echo itself, call",
+            Upstream::None,
+            Call::tool(era, tool, forwarded(era, tool, size).arguments),
+            false,
+        ),
+        ("ping", Upstream::None, Call::method(era, "ping"), true),
+        ("call, refused by the tool", Upstream::None, refused(era), true),
+        ("retrieve, absent", Upstream::None, retrieve(era), false),
+        ("stdio→stdio 0.2 KB", Upstream::Child { tools: 0 }, forwarded(era, tool, size), false),
+    ];
+    let mut rows = Vec::new();
+    for (name, upstream, call, has_goal) in cases {
+        let name = format!("stdio: {name}");
+        if !name.contains(&plan.only) {
+            continue;
+        }
+        progress(&name);
+        let home = Home::new(&upstream)?;
+        let command = if call.tool.as_deref() == Some(tool) {
+            Serve::EchoStdio { tools: 0, aside: false }.command()?
+        } else {
+            subject.stdio(&home)
+        };
+        let mut talk = Talk::start(command, Place::Measured)?;
+        talk.initialize()?;
+        let request = call.line();
+        let mut rounds = Rounds::default();
+        talk.run(&request, IN_FLIGHT, Until::Elapsed(WARM_UP))?;
+        for _ in 0..plan.rounds {
+            let before = cpu_time(talk.id())?;
+            let done = talk.run(&request, IN_FLIGHT, Until::Elapsed(plan.round))?;
+            rounds.add(&done, cpu_time(talk.id())?.saturating_sub(before));
+        }
+        let rate = Spread::of(rounds.rate.iter().copied()).ok_or("no rounds")?;
+        rows.push(vec![
+            Cell::text(name),
+            Cell::Figure(rate, 0),
+            Cell::Goal(has_goal.then_some(Goal::AtLeast(rate.median, STDIO_RATE))),
+            cell(&rounds.cpu, 2)?,
+            middle(&rounds.p50, 0)?,
+            middle(&rounds.p99, 0)?,
+        ]);
+    }
+    Ok(Section {
+        title: format!("Calls over stdio, {IN_FLIGHT} in flight, {} rounds of {:?}", plan.rounds, plan.round),
+        columns: vec!["case", "calls_per_s", "goal", "cpu_us", "p50_us", "p99_us"],
+        rows,
+    })
+}

@@ -1,0 +1,143 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::json;
+
+use crate::calls::{self, Plan};
+use crate::process::processors;
+use crate::report::Section;
+use crate::serve::Serve;
+use crate::subject::Subject;
+use crate::{Result, memory, start};
+
+/// What a call, a start and idling cost the gateway, beside baselines of the same run.
+#[derive(Debug, Parser)]
+#[command(
+    name = "aqe-bench",
+    after_help = "\
+Examples:
+  cargo run --release -p aqe-bench -- all
+  cargo run --release -p aqe-bench -- calls --only HTTP→HTTP --rounds 5
+  cargo run --release -p aqe-bench -- calls --instructions --json"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What a call costs: CPU time, rate, latency; or instructions.
+    Calls(Options),
+    /// Process start to the first answered tools/list.
+    Start(Options),
+    /// Memory when idle and after calls.
+    Memory(Options),
+    /// All of these; instructions where valgrind is installed.
+    All(Options),
+    /// The baselines and the upstream.
+    #[command(hide = true)]
+    Serve {
+        #[command(subcommand)]
+        what: Serve,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Options {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Length of one round of one side.
+    #[arg(long, value_name = "N", default_value_t = 2.0, value_parser = seconds)]
+    seconds: f64,
+    /// Rounds of each side; they take turns.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Connections over HTTP, one request at a time on each.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    connections: u16,
+    /// Starts of the process.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    starts: u16,
+    /// Only calls whose name holds this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Count user instructions per call under valgrind, instead of time.
+    #[arg(long)]
+    instructions: bool,
+    /// Keep valgrind's profiles in this folder.
+    #[arg(long, value_name = "FOLDER", requires = "instructions")]
+    profiles: Option<PathBuf>,
+    /// The gateway to measure, instead of a release build of this workspace.
+    #[arg(long, value_name = "FILE")]
+    subject: Option<PathBuf>,
+}
+
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.1..=600.0).contains(number));
+    number.ok_or_else(|| "must be a number from 0.1 to 600".into())
+}
+
+impl Options {
+    fn plan(&self) -> Plan {
+        Plan {
+            round: Duration::from_secs_f64(self.seconds),
+            rounds: self.rounds.into(),
+            connections: self.connections.into(),
+            only: self.only.clone(),
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub(crate) fn run() -> Result<()> {
+    match Cli::parse().command {
+        Command::Serve { what } => what.run(),
+        Command::Calls(options) => measure(&options, |subject| {
+            if options.instructions {
+                return Ok(vec![calls::instructions(subject, &options.plan(), options.profiles.as_deref())?]);
+            }
+            Ok(vec![calls::times(subject, &options.plan())?, calls::stdio(subject, &options.plan())?])
+        }),
+        Command::Start(options) => {
+            measure(&options, |subject| Ok(vec![start::measure(subject, options.starts.into())?]))
+        }
+        Command::Memory(options) => measure(&options, |subject| Ok(vec![memory::measure(subject)?])),
+        Command::All(options) => measure(&options, |subject| {
+            let plan = options.plan();
+            let mut sections = vec![calls::times(subject, &plan)?, calls::stdio(subject, &plan)?];
+            if crate::callgrind::is_installed() {
+                sections.push(calls::instructions(subject, &plan, options.profiles.as_deref())?);
+            } else {
+                eprintln!("  valgrind is not installed: no instructions are counted");
+            }
+            sections.push(start::measure(subject, options.starts.into())?);
+            sections.push(memory::measure(subject)?);
+            Ok(sections)
+        }),
+    }
+}
+
+fn measure(options: &Options, work: impl FnOnce(&Subject) -> Result<Vec<Section>>) -> Result<()> {
+    if cfg!(debug_assertions) {
+        return Err("a debug build's figures mean nothing: cargo run --release -p aqe-bench".into());
+    }
+    let cpus = processors().len();
+    if cpus < 2 {
+        eprintln!("  one processor: load and gateway share it, so rates and latencies say little");
+    }
+    let subject = Subject::new(options.subject.clone())?;
+    let sections: Vec<Section> =
+        work(&subject)?.into_iter().filter(|section| !section.rows.is_empty()).collect();
+    if options.json {
+        let sections: Vec<_> = sections.iter().map(Section::json).collect();
+        println!("{}", json!({ "processors": cpus, "sections": sections }));
+    } else {
+        println!("{}", sections.iter().map(Section::text).collect::<Vec<_>>().join("\n"));
+    }
+    Ok(())
+}

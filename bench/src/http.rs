@@ -1,0 +1,166 @@
+//! Just enough HTTP/1.1: the head of a reply, and one exchange at a time.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use memchr::memmem;
+use serde_json::Value;
+
+use crate::Result;
+use crate::message::{Call, Era, LEGACY};
+
+/// How long one reply may take.
+const REPLY: Duration = Duration::from_secs(60);
+
+/// The head of a reply.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    /// Where the body starts.
+    pub(crate) body_at: usize,
+    /// Bytes of the body.
+    pub(crate) length: usize,
+}
+
+impl Head {
+    /// Reads a head; `None` if it is not complete yet.
+    ///
+    /// # Errors
+    /// If its body has no stated length: none of the servers here sends one.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>> {
+        let Some(end) = memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
+        let status = std::str::from_utf8(bytes.get(9..12).unwrap_or_default()).unwrap_or_default();
+        let length = header(&bytes[..end], "content-length").and_then(|value| value.parse().ok());
+        let length = length
+            .ok_or_else(|| format!("reply without length: {}", String::from_utf8_lossy(&bytes[..end])))?;
+        Ok(Some(Self { status: status.parse().unwrap_or(0), body_at: end + 4, length }))
+    }
+}
+
+/// The value of a header in a head.
+pub(crate) fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
+    head.split(|byte| *byte == b'\n').find_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (key, value) = line.split_at(colon);
+        key.eq_ignore_ascii_case(name.as_bytes())
+            .then(|| std::str::from_utf8(&value[1..]).ok().map(str::trim))?
+    })
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// The session of legacy requests, if the server wants one.
+    session: Option<String>,
+}
+
+impl Server {
+    /// The server at `http://ADDRESS:PORT/mcp`.
+    pub(crate) fn at(url: &str) -> Result<Self> {
+        let authority = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
+        let address = authority.and_then(|authority| authority.parse().ok());
+        Ok(Self { address: address.ok_or_else(|| format!("no address in {url:?}"))?, session: None })
+    }
+
+    /// Shakes hands with a legacy server.
+    pub(crate) fn initialize(&mut self) -> Result<()> {
+        let (head, _) = self.exchange(self.opening("", &initialize()).as_bytes())?;
+        self.session = header(&head, "mcp-session-id").map(str::to_owned);
+        let session = self.session.as_ref().map(|key| format!("Mcp-Session-Id: {key}\r\n"));
+        let headers = format!("MCP-Protocol-Version: {LEGACY}\r\n{}", session.unwrap_or_default());
+        self.exchange(self.opening(&headers, INITIALIZED).as_bytes())?;
+        Ok(())
+    }
+
+    /// A message of the handshake, with further headers.
+    fn opening(&self, headers: &str, text: &str) -> String {
+        format!(
+            "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAccept: application/json, \
+             text/event-stream\r\n{headers}Content-Length: {}\r\n\r\n{text}",
+            self.address,
+            text.len()
+        )
+    }
+
+    /// Names another server's session in requests, so that they have the same bytes.
+    pub(crate) fn take_session(&mut self, other: &Self) {
+        self.session.clone_from(&other.session);
+    }
+
+    /// The request that this server gets for a call.
+    pub(crate) fn request(&self, call: &Call) -> crate::message::Request {
+        let session = self.session.as_deref().filter(|_| call.era == Era::Legacy);
+        call.post(&self.address.to_string(), session)
+    }
+
+    /// Sends one call and returns its reply.
+    pub(crate) fn ask(&self, call: &Call) -> Result<Value> {
+        Ok(serde_json::from_slice(&self.ask_raw(call)?)?)
+    }
+
+    /// The same, as bytes.
+    pub(crate) fn ask_raw(&self, call: &Call) -> Result<Vec<u8>> {
+        self.exchange(self.request(call).fresh()).map(|(_, body)| body)
+    }
+
+    fn exchange(&self, request: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(REPLY))?;
+        stream.set_nodelay(true)?;
+        stream.write_all(request)?;
+        let mut reply = Vec::new();
+        let mut chunk = vec![0; 64 * 1024];
+        loop {
+            let read = stream.read(&mut chunk)?;
+            reply.extend_from_slice(&chunk[..read]);
+            if memmem::find(&reply, b"\r\n\r\n").is_some_and(|end| is_accepted(&reply[..end])) {
+                return Ok((reply, Vec::new()));
+            }
+            if let Some(head) = Head::parse(&reply)?
+                && reply.len() >= head.body_at + head.length
+            {
+                let body = reply.split_off(head.body_at);
+                if head.status != 200 {
+                    return Err(format!("status {}: {}", head.status, String::from_utf8_lossy(&body)).into());
+                }
+                return Ok((reply, body));
+            }
+            if read == 0 {
+                return Err(format!("broke off: {}", String::from_utf8_lossy(&reply)).into());
+            }
+        }
+    }
+}
+
+/// 202 need not say that it has no body.
+fn is_accepted(head: &[u8]) -> bool {
+    head.get(9..12) == Some(b"202")
+}
+
+/// `initialize`, as a client of the newest legacy revision sends it.
+pub(crate) fn initialize() -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{LEGACY}","capabilities":{{}},"clientInfo":{{"name":"aqe-bench","version":"1"}}}}}}"#
+    )
+}
+
+/// What follows its answer.
+pub(crate) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_once_it_is_complete() {
+        let reply = b"HTTP/1.1 200 OK\r\nX: 1\r\nCONTENT-length:  5 \r\n\r\nhello";
+        assert_eq!(Head::parse(&reply[..40]).unwrap(), None);
+        assert_eq!(
+            Head::parse(reply).unwrap(),
+            Some(Head { status: 200, body_at: reply.len() - 5, length: 5 })
+        );
+        assert!(Head::parse(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! What a call, a start and idling cost the gateway, beside baselines of the same run.
+//!
+//! `cargo run --release -p aqe-bench -- all` builds the gateway, measures, and prints tables; `--help` lists the
+//! parts. `README.md` in this folder says what is measured, and how to read it.
+//!
+//! - [`serve`]: the baselines and the upstream, run as processes of their own.
+//! - [`subject`]: the gateway as a process: a command line and where it then listens.
+//! - [`process`]: starting, placing and weighing processes.
+//! - [`message`]: the requests that are sent. [`http`], [`load`], [`pipe`]: sending them.
+//! - [`calls`], [`start`], [`memory`]: the measurements. [`report`]: their tables.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool; only the hidden servers speak a protocol"
+)]
+
+mod callgrind;
+mod calls;
+mod cases;
+mod cli;
+mod echo;
+mod http;
+mod load;
+mod memory;
+mod message;
+mod pipe;
+mod process;
+mod report;
+mod serve;
+mod start;
+mod stats;
+mod subject;
+
+use std::process::ExitCode;
+
+/// What went wrong, for a person to read: nothing here is handled by its kind.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The baselines and the upstream, each a process of its own: this program, started with `serve`.
+
+mod echo_http;
+mod echo_stdio;
+mod floor;
+mod proxy;
+
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::Subcommand;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::Result;
+use crate::echo::Echo;
+use crate::process::{Place, go_to};
+
+/// What to serve.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Serve {
+    /// A bare hyper server that answers every request with the same bytes.
+    Floor {
+        /// Holds the bytes.
+        reply: PathBuf,
+    },
+    /// An HTTP proxy on hyper that copies requests and replies without a look at them.
+    Proxy {
+        /// Where requests go.
+        upstream: String,
+    },
+    /// The upstream over HTTP.
+    EchoHttp {
+        /// Tools to list.
+        #[arg(long, default_value_t = 0)]
+        tools: usize,
+    },
+    /// The upstream over standard input and output.
+    EchoStdio {
+        /// Tools to list.
+        #[arg(long, default_value_t = 0)]
+        tools: usize,
+        /// Move away from the processor that is measured, where whoever starts us runs.
+        #[arg(long)]
+        aside: bool,
+    },
+}
+
+impl Serve {
+    /// The command that does it.
+    pub(crate) fn command(&self) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(self.args());
+        Ok(command)
+    }
+
+    /// The arguments for this program.
+    pub(crate) fn args(&self) -> Vec<String> {
+        let mut args = vec!["serve".to_owned()];
+        match self {
+            Self::Floor { reply } => args.extend(["floor".into(), reply.to_string_lossy().into_owned()]),
+            Self::Proxy { upstream } => args.extend(["proxy".into(), upstream.clone()]),
+            Self::EchoHttp { tools } => args.extend(["echo-http".into(), format!("--tools={tools}")]),
+            Self::EchoStdio { tools, aside } => {
+                args.extend(["echo-stdio".into(), format!("--tools={tools}")]);
+                args.extend(aside.then(|| "--aside".to_owned()));
+            }
+        }
+        args
+    }
+
+    /// Serves until the process is ended.
+    pub(crate) fn run(self) -> Result<()> {
+        // One thread: what is compared has one too.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match self {
+                Self::Floor { reply } => floor::serve(std::fs::read(reply)?).await,
+                Self::Proxy { upstream } => proxy::serve(&upstream).await,
+                Self::EchoHttp { tools } => echo_http::serve(Echo::new(tools)).await,
+                Self::EchoStdio { tools, aside } => {
+                    if aside {
+                        go_to(Place::Other)?;
+                    }
+                    echo_stdio::serve(&Echo::new(tools)).await
+                }
+            }
+        })
+    }
+}
+
+/// Listens on a free port of loopback, and says so on standard output as the gateway does.
+async fn listen() -> Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}/mcp", listener.local_addr()?);
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", serde_json::json!({ "url": url }))?;
+    out.flush()?;
+    Ok(listener)
+}
+
+async fn accept(listener: &TcpListener) -> Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

@@ -1,0 +1,57 @@
+//! An HTTP proxy that copies: hyper's server in front, hyper-util's pooled client behind, bodies streamed.
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, Response, Uri, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use crate::Result;
+
+type Pool = Client<HttpConnector, Incoming>;
+
+#[derive(Clone)]
+struct Proxy {
+    pool: Pool,
+    scheme: Scheme,
+    authority: Authority,
+    host: HeaderValue,
+}
+
+pub(super) async fn serve(upstream: &str) -> Result<()> {
+    let uri: Uri = upstream.parse()?;
+    let authority = uri.authority().cloned().ok_or("the upstream's URL has no host")?;
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let pool = Client::builder(TokioExecutor::new()).build(connector);
+    let host = HeaderValue::from_str(authority.as_str())?;
+    let proxy = Proxy { pool, scheme: Scheme::HTTP, authority, host };
+    let listener = super::listen().await?;
+    loop {
+        let stream = super::accept(&listener).await?;
+        let proxy = proxy.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let proxy = proxy.clone();
+                async move { proxy.pass(request).await }
+            });
+            // An error here is the client's leaving.
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+impl Proxy {
+    async fn pass(&self, mut request: Request<Incoming>) -> std::result::Result<Response<Incoming>, Error> {
+        let mut uri = std::mem::take(request.uri_mut()).into_parts();
+        uri.scheme = Some(self.scheme.clone());
+        uri.authority = Some(self.authority.clone());
+        // All parts are there; without them the client would refuse the request.
+        *request.uri_mut() = Uri::from_parts(uri).unwrap_or_default();
+        request.headers_mut().insert(header::HOST, self.host.clone());
+        self.pool.request(request).await
+    }
+}

@@ -1,0 +1,133 @@
+//! The gateway as a process: its command line, its configuration, where it listens.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::Result;
+use crate::http::Server;
+use crate::process::Process;
+use crate::serve::Serve;
+
+/// The gateway under test.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    program: PathBuf,
+}
+
+/// What is behind the gateway beside its own tools.
+#[derive(Debug, Clone)]
+pub(crate) enum Upstream {
+    /// Nothing.
+    None,
+    /// A server at this URL.
+    Http(String),
+    /// A child that lists this many tools.
+    Child {
+        /// Tools to list.
+        tools: usize,
+    },
+}
+
+/// A folder with a configuration and whatever the gateway keeps, gone with this value.
+#[derive(Debug)]
+pub(crate) struct Home {
+    folder: TempDir,
+}
+
+impl Subject {
+    /// The program that was named, or else the release build of this workspace, made now.
+    pub(crate) fn new(program: Option<PathBuf>) -> Result<Self> {
+        if let Some(program) = program {
+            return Ok(Self { program: program.canonicalize()? });
+        }
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--release", "--quiet", "-p", "aqe-v3"]);
+        // Beside this program: where cargo puts both.
+        let own = std::env::current_exe()?;
+        let folder = own.parent().and_then(Path::parent).ok_or("no target folder above this program")?;
+        build.arg("--target-dir").arg(folder);
+        if !build.stdout(Stdio::null()).status()?.success() {
+            return Err(format!("{build:?} failed").into());
+        }
+        Ok(Self { program: folder.join("release").join("aqe-v3") })
+    }
+
+    /// `mcp start` over HTTP on a free port, with one thread.
+    pub(crate) fn http(&self, home: &Home) -> Command {
+        let mut command = self.command(home);
+        command.args(["--transport", "http", "--listen", "127.0.0.1:0", "--worker-threads", "1", "--json"]);
+        command
+    }
+
+    /// `mcp start` over standard input and output.
+    pub(crate) fn stdio(&self, home: &Home) -> Command {
+        let mut command = self.command(home);
+        command.args(["--transport", "stdio"]);
+        command
+    }
+
+    fn command(&self, home: &Home) -> Command {
+        let folder = home.folder.path();
+        let mut command = Command::new(&self.program);
+        command.args(["mcp", "start", "--config"]).arg(home.config()).args(["--log", "error"]);
+        // Nothing of the user's own configuration or store takes part.
+        command.current_dir(folder).env("HOME", folder).env("XDG_RUNTIME_DIR", folder);
+        for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+            command.env(variable, folder.join("data"));
+        }
+        // What it says is shown only if it fails to start; then the first line on standard output is missing.
+        command.stderr(Stdio::null());
+        command
+    }
+}
+
+impl Home {
+    /// A configuration with this upstream, whose tools are renamed: `up__NAME`.
+    pub(crate) fn new(upstream: &Upstream) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut text = String::from("[registry]\nprefix = \"always\"\n\n[store]\npath = \"aqe.db\"\n");
+        match upstream {
+            Upstream::None => {}
+            Upstream::Http(url) => write!(text, "\n[[upstream]]\nname = \"up\"\nurl = {url:?}\n")?,
+            Upstream::Child { tools } => {
+                let args = Serve::EchoStdio { tools: *tools, aside: true }.args();
+                let program = std::env::current_exe()?;
+                write!(text, "\n[[upstream]]\nname = \"up\"\ncommand = {program:?}\nargs = {args:?}\n")?;
+            }
+        }
+        let home = Self { folder };
+        std::fs::write(home.config(), text)?;
+        Ok(home)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("aqe.toml")
+    }
+}
+
+/// A server that runs: the gateway, or a baseline.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Where it listens.
+    pub(crate) server: Server,
+    /// The process.
+    pub(crate) process: Process,
+    /// What it needs on disk.
+    _home: Option<Home>,
+}
+
+impl Running {
+    /// Starts a gateway or a baseline that says where it listens.
+    pub(crate) fn start(command: Command, home: Option<Home>) -> Result<Self> {
+        let (process, url) = Process::server(command)?;
+        Ok(Self { server: Server::at(&url)?, process, _home: home })
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/mcp", self.server.address)
+    }
+}
