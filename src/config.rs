@@ -87,10 +87,16 @@ pub struct Flags {
     pub transport: Option<Transport>,
     /// `--listen`.
     pub listen: Option<SocketAddr>,
+    /// `--no-builtin`: the built-in tools are not served.
+    pub no_builtin: bool,
+    /// `--worker-threads`.
+    pub worker_threads: Option<usize>,
 }
 
 impl Flags {
     fn apply(&self, server: &mut Server) {
+        server.builtin &= !self.no_builtin;
+        server.worker_threads = self.worker_threads.or(server.worker_threads);
         server.transport = self.transport.unwrap_or(server.transport);
         server.listen = self.listen.unwrap_or(server.listen);
     }

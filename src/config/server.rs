@@ -82,7 +82,7 @@ pub struct Server {
     pub max_sessions: usize,
     /// When a session without a call is forgotten.
     pub session_idle_timeout: Duration,
-    /// Threads that serve; `None`: one per processor.
+    /// Threads that serve; `None`: one for stdio alone, else one per processor, at most 4.
     pub worker_threads: Option<usize>,
     /// Whether the built-in tools are served.
     pub builtin: bool,
@@ -208,7 +208,7 @@ static SESSION_IDLE_TIMEOUT_S: Int = Int {
 };
 static WORKER_THREADS: OptInt = OptInt {
     name: "worker_threads",
-    absent: "one per processor",
+    absent: "1 for stdio alone, else one per processor, at most 4",
     min: 1,
     max: 512,
     meaning: "Threads that serve.",

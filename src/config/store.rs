@@ -11,6 +11,8 @@ use super::section::Section;
 pub struct Store {
     /// The SQLite file; its folder may have to be created.
     pub path: PathBuf,
+    /// Whether the user chose the path; the default one is a convenience that the gateway can do without.
+    pub is_chosen: bool,
 }
 
 static PATH: Text = Text {
@@ -41,6 +43,6 @@ impl Store {
                 }
             },
         };
-        Self { path: path.unwrap_or_default() }
+        Self { path: path.unwrap_or_default(), is_chosen: section.key_at(PATH.name).is_some() }
     }
 }

@@ -7,6 +7,7 @@
 //! - [`catalog`]: what all upstreams offer together.
 //! - [`bridge`]: messages between clients and upstreams of either era.
 //! - [`upstream`]: connections to MCP servers: child processes, HTTP servers, in-process tools.
+//! - [`admin`]: what the user's own programs ask a running gateway.
 //! - [`settings`]: what the application configures.
 
 pub mod admin;

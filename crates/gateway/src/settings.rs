@@ -9,6 +9,7 @@ use aqe_core::inprocess::InProcess;
 use aqe_core::registry::{Glob, RegistryConfig};
 use aqe_core::revision::Era;
 
+use crate::admin::About;
 use crate::upstream::{ChildSpec, HttpSpec};
 
 /// Settings of the whole gateway.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub upstreams: Vec<UpstreamSettings>,
     /// Bounds on legacy sessions.
     pub sessions: SessionSettings,
+    /// What the admin API says of this process.
+    pub about: About,
 }
 
 /// When an upstream is connected.

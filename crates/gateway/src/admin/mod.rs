@@ -1,7 +1,130 @@
-//! Stand-in.
-use crate::proxy::Gateway;
-use bytes::Bytes;
+//! The admin API: what a user's own programs ask a running gateway. HTTP and JSON, on the Unix socket only.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /admin/info` | which server this is: folder, configuration files, where it listens |
+//! | `GET /admin/status` | the upstreams: state, error, revision, calls in flight, tools |
+//! | `GET /admin/tools[?category=&upstream=&prefix=]` | the tools that are shown, with their usage |
+//! | `GET /admin/tools/lookup?name=` | what a name means: a tool, the tool it must have meant, or none |
+//! | `GET /admin/tools/stats` | figures of the registry |
+//! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
+//!
+//! An error is `{"error": "…"}` under a status of 400, 404 or 405. Times are milliseconds; what is not known is
+//! `null`.
+
+mod call;
+mod query;
+mod status;
+mod tools;
+
+use std::path::PathBuf;
 use std::sync::Arc;
-pub async fn answer(_: &Arc<Gateway>, _: &http::Method, _: &str, _: Bytes) -> http::Response<Bytes> {
-    http::Response::new(Bytes::new())
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use self::query::Query;
+pub use self::status::status;
+use crate::proxy::Gateway;
+
+/// What a process says about itself, so that its user's other programs can tell servers apart.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The folder it was started in.
+    pub folder: PathBuf,
+    /// The configuration files that it has read, in order.
+    pub config: Vec<PathBuf>,
+    /// The MCP endpoint, if it serves HTTP.
+    pub url: Option<String>,
+    /// Its Unix sockets.
+    pub sockets: Vec<PathBuf>,
+    /// Whether it serves standard input and output.
+    pub stdio: bool,
+    /// When it was started.
+    pub started_at: Option<SystemTime>,
+}
+
+/// A refused request: its status, and the text of `error`.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Refused {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refused {
+    fn bad(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, message: message.into() }
+    }
+}
+
+/// Answers a request to `/admin/…`.
+pub async fn answer(
+    gateway: &Arc<Gateway>,
+    method: &Method,
+    path_and_query: &str,
+    body: Bytes,
+) -> Response<Bytes> {
+    match route(gateway, method, path_and_query, &body).await {
+        Ok(bytes) => response(StatusCode::OK, bytes),
+        Err(Refused { status, message }) => response(status, json!({ "error": message }).to_string().into()),
+    }
+}
+
+async fn route(
+    gateway: &Arc<Gateway>,
+    method: &Method,
+    path_and_query: &str,
+    body: &Bytes,
+) -> Result<Bytes, Refused> {
+    let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    let wanted = match path {
+        "/admin/info" | "/admin/status" | "/admin/tools" | "/admin/tools/lookup" | "/admin/tools/stats" => {
+            Method::GET
+        }
+        "/admin/call" => Method::POST,
+        _ => return Err(Refused { status: StatusCode::NOT_FOUND, message: format!("no such path: {path}") }),
+    };
+    if *method != wanted {
+        let message = format!("{path} takes {wanted} only");
+        return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, message });
+    }
+    let value = match path {
+        "/admin/info" => {
+            Query::parse(query, &[])?;
+            status::info(gateway)
+        }
+        "/admin/status" => {
+            Query::parse(query, &[])?;
+            status::status(gateway)
+        }
+        "/admin/tools" => tools::list(gateway, &Query::parse(query, &["category", "upstream", "prefix"])?),
+        "/admin/tools/lookup" => tools::lookup(gateway, &Query::parse(query, &["name"])?)?,
+        "/admin/tools/stats" => {
+            Query::parse(query, &[])?;
+            tools::stats(gateway)
+        }
+        _ => return call::call(gateway, body).await,
+    };
+    Ok(value.to_string().into())
+}
+
+fn response(status: StatusCode, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
+}
+
+/// A moment as RFC 3339 in UTC; `null` for one that no calendar has.
+fn moment(time: SystemTime) -> Value {
+    jiff::Timestamp::try_from(time).map_or(Value::Null, |time| json!(format!("{time:.3}")))
+}
+
+/// A duration in milliseconds.
+fn millis(duration: std::time::Duration) -> Value {
+    json!(duration.as_nanos() as f64 / 1e6)
 }

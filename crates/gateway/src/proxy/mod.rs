@@ -365,6 +365,15 @@ impl Gateway {
         }
     }
 
+    /// Ends what stays open without a call: listen streams, and the streams of sessions in which no call runs. For a
+    /// gateway that is about to stop and lets the calls in flight finish.
+    pub fn close_idle(self: &Arc<Self>) {
+        self.subscriptions.close();
+        for session in self.sessions.all().iter().filter(|session| session.open_calls() == 0) {
+            self.end_session(session);
+        }
+    }
+
     /// Stops every upstream; calls in flight get an error. Call it after the clients were given time to finish.
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);

@@ -1,0 +1,89 @@
+//! Running a tool on behalf of the user.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use aqe_core::envelope::{Message, encode_string};
+use aqe_core::revision::Revision;
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::value::RawValue;
+
+use super::Refused;
+use crate::proxy::{Caller, Gateway};
+use crate::session::{Outlet, next_owner};
+
+/// Takes what comes before the answer: nobody is there to see it.
+struct Nowhere;
+
+impl Outlet for Nowhere {
+    fn push(&self, _: Bytes) {}
+
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+/// `POST /admin/call`: the JSON-RPC response, error or not. Arguments and result stay raw.
+pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, Refused> {
+    let request = request(body)?;
+    let message =
+        Message::parse(request, gateway.settings.message).map_err(|fault| Refused::bad(fault.reason))?;
+    let caller = Caller {
+        revision: Revision::NEWEST_LEGACY,
+        principal: "local".into(),
+        session: None,
+        owner: next_owner(),
+        headers: None,
+    };
+    let answer = Arc::clone(gateway).handle(caller, message, Arc::new(Nowhere)).await;
+    let cancelled =
+        || Refused { status: StatusCode::SERVICE_UNAVAILABLE, message: "the call was cancelled".into() };
+    answer.map(crate::proxy::Answer::into_bytes).ok_or_else(cancelled)
+}
+
+fn request(body: &Bytes) -> Result<Bytes, Refused> {
+    const SHAPE: &str = r#"the body must be {"name": "a tool", "arguments": {…}}"#;
+    let members: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_slice(body).map_err(|error| Refused::bad(format!("{SHAPE}: {error}")))?;
+    if let Some(other) = members.keys().find(|key| !matches!(key.as_str(), "name" | "arguments")) {
+        return Err(Refused::bad(format!("{SHAPE}; found {other:?}")));
+    }
+    let name: Option<String> = members.get("name").and_then(|name| serde_json::from_str(name.get()).ok());
+    let name = encode_string(&name.ok_or_else(|| Refused::bad(SHAPE))?);
+    let arguments = members.get("arguments").map_or("{}", |arguments| arguments.get());
+    if !arguments.starts_with('{') {
+        return Err(Refused::bad(SHAPE));
+    }
+    let params = format!(r#"{{"name":{name},"arguments":{arguments}}}"#);
+    Ok(crate::wire::request(1, "tools/call", &params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(body: &'static str) -> Result<String, String> {
+        let request = request(&Bytes::from_static(body.as_bytes()));
+        request.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()).map_err(|refused| refused.message)
+    }
+
+    #[test]
+    fn arguments_go_on_byte_for_byte() {
+        assert_eq!(
+            of(r#"{"arguments": {"n":1e400, "n":1.0},"name":"a\u0062"}"#).unwrap(),
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ab","arguments":{"n":1e400, "n":1.0}}}"#
+        );
+        assert!(of(r#"{"name":"x"}"#).unwrap().ends_with(r#""arguments":{}}}"#));
+    }
+
+    #[test]
+    fn anything_else_is_refused_and_says_what_is_wanted() {
+        for bad in
+            ["", "[]", "{}", r#"{"name":1}"#, r#"{"name":"x","arguments":[]}"#, r#"{"name":"x","more":1}"#]
+        {
+            assert!(of(bad).unwrap_err().contains("the body must be"), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What this server is, and how its upstreams are.
+
+use serde_json::{Value, json};
+
+use super::{About, millis, moment};
+use crate::proxy::Gateway;
+use crate::settings::Endpoint;
+use crate::upstream::Upstream;
+
+/// `GET /admin/info`.
+pub(super) fn info(gateway: &Gateway) -> Value {
+    let About { folder, config, url, sockets, stdio, started_at } = &gateway.settings.about;
+    json!({
+        "name": "aqe-v3",
+        "version": env!("CARGO_PKG_VERSION"),
+        "pid": std::process::id(),
+        "folder": folder,
+        "config": config,
+        "url": url,
+        "sockets": sockets,
+        "stdio": stdio,
+        "started_at": started_at.map(moment),
+    })
+}
+
+/// How the server and its upstreams are: the value that `GET /admin/status` answers with.
+pub fn status(gateway: &Gateway) -> Value {
+    let tools = tools_by_upstream(gateway);
+    let upstreams: Vec<Value> =
+        gateway.upstreams.iter().map(|upstream| one(upstream, tools[upstream.index])).collect();
+    json!({
+        "pid": std::process::id(),
+        "folder": gateway.settings.about.folder,
+        "url": gateway.settings.about.url,
+        "uptime_ms": millis(gateway.uptime()),
+        "http_sessions": gateway.sessions.all().len(),
+        "total_tools": gateway.catalog().tools.total_tools(),
+        "upstreams": upstreams,
+    })
+}
+
+/// How an upstream is reached, in a word.
+pub(super) fn transport(upstream: &Upstream) -> &'static str {
+    match upstream.settings.endpoint {
+        Endpoint::Child(_) => "stdio",
+        Endpoint::Http(_) => "http",
+        Endpoint::InProcess(_) => "built-in",
+    }
+}
+
+/// Whether it is known what the upstream offers.
+pub(super) fn is_listed(upstream: &Upstream) -> bool {
+    matches!(upstream.settings.endpoint, Endpoint::InProcess(_)) || upstream.manifest().is_some()
+}
+
+fn one(upstream: &Upstream, tools: usize) -> Value {
+    let status = upstream.status();
+    let builtin = matches!(upstream.settings.endpoint, Endpoint::InProcess(_));
+    json!({
+        "name": upstream.name(),
+        "transport": transport(upstream),
+        "state": status.state,
+        "error": status.error,
+        "revision": status.revision,
+        // Calls of built-in tools have no connection on which they could be counted.
+        "calls_in_flight": (!builtin).then_some(status.in_flight),
+        "tools": is_listed(upstream).then_some(tools),
+    })
+}
+
+/// The number of tools that are shown of each upstream, by its position.
+fn tools_by_upstream(gateway: &Gateway) -> Vec<usize> {
+    let mut counts = vec![0; gateway.upstreams.len()];
+    for tool in gateway.catalog().tools.tools() {
+        if let Some(count) = counts.get_mut(tool.upstream.index as usize) {
+            *count += 1;
+        }
+    }
+    counts
+}

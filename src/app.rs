@@ -1,0 +1,305 @@
+//! The server: its parts put together, run, and stopped in order.
+//!
+//! # Stopping
+//! Whoever called before the stop gets an answer, if it comes within the limit: first nothing new is accepted and
+//! the calls in flight end, then the upstreams are stopped, then the store writes what is waiting. A second signal
+//! skips the rest; the children die with us all the same (`upstream::child`, `upstream::guardian`).
+
+pub mod logging;
+pub mod runtime_dir;
+mod settings;
+mod signals;
+mod state;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aqe_gateway::admin::{self, About};
+use aqe_gateway::proxy::Gateway;
+use aqe_gateway::tasks;
+use aqe_gateway::transport::http::Edge;
+use aqe_gateway::transport::unix::Socket;
+use aqe_gateway::transport::{lines, stdio};
+use aqe_gateway::upstream::{HttpClient, guardian};
+use aqe_store::{Store, StoreError};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::runtime::{self, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, Environment, Loaded, Transport};
+use signals::Signals;
+use state::Manifests;
+
+pub use settings::{BUILTIN, SettingsError};
+
+/// Most worker threads by default: a call is a few microseconds of work, and each further thread costs more in
+/// wake-ups than it gives.
+const MAX_DEFAULT_WORKERS: usize = 4;
+/// How long other clients' calls may go on once the agent that started us has gone.
+const ORPHAN_DRAIN: Duration = Duration::from_secs(2);
+/// How often, while draining, sessions are looked at that have become idle.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// How long background work may take to notice that the runtime ends.
+const RUNTIME_STOP: Duration = Duration::from_millis(200);
+
+/// What to run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The configuration, and the files that it came from.
+    pub loaded: Loaded,
+    /// The folder that the server was started in.
+    pub folder: PathBuf,
+    /// The environment that children and sockets are chosen from.
+    pub env: Environment,
+}
+
+/// How the server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// In order.
+    InOrder,
+    /// By a second signal, before it was done.
+    AtOnce,
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nobody can listen there now.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The Unix socket of the configuration.
+    #[error("cannot listen on {}: {source}", path.display())]
+    Socket {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The store that the user chose.
+    #[error("[store] path: {0}")]
+    Store(#[from] StoreError),
+    /// A setting that no check has found.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Threads, signals.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[from] io::Error),
+}
+
+/// Whether standard input and output, and HTTP, are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Serves {
+    /// Standard input and output.
+    pub stdio: bool,
+    /// Streamable HTTP.
+    pub http: bool,
+}
+
+impl Serves {
+    /// What the configured transport means for this process.
+    pub fn of(transport: Transport) -> Self {
+        let piped = || stdio::is_piped();
+        match transport {
+            Transport::Auto => Self { stdio: piped(), http: !piped() },
+            Transport::Stdio => Self { stdio: true, http: false },
+            Transport::Http => Self { stdio: false, http: true },
+            Transport::Both => Self { stdio: true, http: true },
+        }
+    }
+}
+
+/// Runs the server until a signal, or until standard input ends where that is served. `announce` is told what the
+/// process serves and how its upstreams are ([`admin::status`]) as soon as clients can connect.
+pub fn run(plan: &Plan, announce: impl FnOnce(&About, &Value)) -> Result<Ended, StartError> {
+    let config = &plan.loaded.config;
+    let store = state::open(&config.store)?;
+    let serves = Serves::of(config.server.transport);
+    let runtime = runtime(config, serves)?;
+    let ended = runtime.block_on(Box::pin(serve(plan, serves, store.clone(), announce)));
+    runtime.shutdown_timeout(RUNTIME_STOP);
+    // The last to hold it, so that what it still writes holds up no task.
+    drop(store);
+    if ended.as_ref().is_ok_and(|ended| *ended == Ended::InOrder) {
+        guardian::dismiss();
+    }
+    ended
+}
+
+fn runtime(config: &Config, serves: Serves) -> io::Result<Runtime> {
+    let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = config.server.worker_threads.unwrap_or_else(|| match serves {
+        Serves { http: false, .. } => 1,
+        Serves { http: true, .. } => processors().min(MAX_DEFAULT_WORKERS),
+    });
+    let mut builder = match workers {
+        // One thread less to wake.
+        1 => runtime::Builder::new_current_thread(),
+        _ => runtime::Builder::new_multi_thread(),
+    };
+    builder.worker_threads(workers).thread_name("aqe-v3-worker").enable_all().build()
+}
+
+/// What clients connect to, open but not served yet.
+struct Listeners {
+    tcp: Option<TcpListener>,
+    sockets: Vec<Socket>,
+}
+
+impl Listeners {
+    async fn open(plan: &Plan, serves: Serves) -> Result<Self, StartError> {
+        let server = &plan.loaded.config.server;
+        let tcp = if serves.http {
+            let address = server.listen;
+            let bound = TcpListener::bind(address).await;
+            Some(bound.map_err(|source| StartError::Listen { address, source })?)
+        } else {
+            None
+        };
+        let mut sockets = Vec::new();
+        if let Some(path) = &server.unix_socket {
+            let bound = Socket::bind(path);
+            sockets.push(bound.map_err(|source| StartError::Socket { path: path.clone(), source })?);
+        }
+        sockets.extend(control_socket(&plan.env));
+        Ok(Self { tcp, sockets })
+    }
+
+    fn about(&self, plan: &Plan, serves: Serves) -> About {
+        About {
+            folder: plan.folder.clone(),
+            config: plan.loaded.sources.iter().map(|source| source.path.clone()).collect(),
+            url: self.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()).map(url),
+            sockets: self.sockets.iter().map(|socket| socket.path().to_owned()).collect(),
+            stdio: serves.stdio,
+            started_at: Some(SystemTime::now()),
+        }
+    }
+
+    fn serve(self, edge: &Arc<Edge>) {
+        if let Some(tcp) = self.tcp {
+            tasks::spawn("http listener", Arc::clone(edge).serve_tcp(tcp));
+        }
+        for socket in self.sockets {
+            tasks::spawn("unix listener", socket.serve(Arc::clone(edge)));
+        }
+    }
+}
+
+/// The socket by which the command line finds this process; the server works without it.
+fn control_socket(env: &Environment) -> Option<Socket> {
+    let warn = |error: &dyn std::fmt::Display| {
+        tracing::warn!(%error, "no control socket: the command line cannot reach this server");
+    };
+    let path = runtime_dir::own_socket(env).map_err(|error| warn(&error)).ok()?;
+    Socket::bind(&path).map_err(|error| warn(&error)).ok()
+}
+
+fn url(address: SocketAddr) -> String {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}/mcp")
+}
+
+async fn serve(
+    plan: &Plan,
+    serves: Serves,
+    store: Option<Arc<dyn Store>>,
+    announce: impl FnOnce(&About, &Value),
+) -> Result<Ended, StartError> {
+    let config = &plan.loaded.config;
+    let mut signals = Signals::listen()?;
+    let listeners = Listeners::open(plan, serves).await?;
+    let about = listeners.about(plan, serves);
+    let gateway = start_gateway(plan, store, about.clone()).await?;
+    let edge =
+        Edge::new(Arc::clone(&gateway), settings::limits(&config.server), settings::policy(&config.server));
+    listeners.serve(&edge);
+    let mut talk = serves.stdio.then(|| {
+        let (reader, writer) = stdio::open();
+        let talk = lines::serve(Arc::clone(&gateway), reader, writer, "local".into(), edge.stopped());
+        tasks::spawn("stdio", talk)
+    });
+    announce(&about, &admin::status(&gateway));
+    let limit = tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping");
+            config.server.drain_timeout
+        }
+        () = agent_left(&mut talk) => config.server.drain_timeout.min(ORPHAN_DRAIN),
+    };
+    tokio::select! {
+        () = Box::pin(stop(&gateway, &edge, talk, limit)) => Ok(Ended::InOrder),
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopping at once");
+            Ok(Ended::AtOnce)
+        }
+    }
+}
+
+/// Resolves when the conversation over standard input is over; never if there is none.
+async fn agent_left(talk: &mut Option<JoinHandle<()>>) {
+    match talk {
+        Some(running) => {
+            // A panic in it has been logged, and is an end too.
+            let _ = running.await;
+            *talk = None;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn stop(gateway: &Arc<Gateway>, edge: &Edge, talk: Option<JoinHandle<()>>, limit: Duration) {
+    edge.stop();
+    let quiet = async {
+        let conversations = async {
+            if let Some(talk) = talk {
+                let _ = talk.await;
+            }
+            edge.drained().await;
+        };
+        let mut conversations = std::pin::pin!(conversations);
+        loop {
+            gateway.close_idle();
+            tokio::select! {
+                () = &mut conversations => return,
+                () = tokio::time::sleep(DRAIN_STEP) => {}
+            }
+        }
+    };
+    if tokio::time::timeout(limit, quiet).await.is_err() {
+        tracing::warn!(
+            limit_ms = limit.as_millis(),
+            "calls were still running when the time to drain was over"
+        );
+    }
+    gateway.stop().await;
+}
+
+async fn start_gateway(
+    plan: &Plan,
+    store: Option<Arc<dyn Store>>,
+    about: About,
+) -> Result<Arc<Gateway>, StartError> {
+    let config = &plan.loaded.config;
+    let builtin = store.clone().filter(|_| config.server.builtin);
+    let builtin = builtin.map(|store| aqe_qe::builtin(store, state::now));
+    let settings = settings::gateway(config, builtin, &plan.env, about)?;
+    let manifests = Manifests(store);
+    let known = manifests.known(&settings.upstreams).await;
+    Ok(Gateway::start(settings, &HttpClient::new(), Arc::new(manifests), known))
+}
