@@ -73,7 +73,8 @@ impl Start {
         report(&loaded);
         let plan = Plan { loaded, folder: request.folder, env: request.env };
         let json = self.json;
-        let ended = app::run(&plan, |about, status| announce(about, status, json));
+        let token = plan.loaded.config.server.bearer_token.is_some();
+        let ended = app::run(&plan, |about, status| announce(about, status, json, token));
         match ended {
             Ok(Ended::InOrder) => Ok(ExitCode::SUCCESS),
             // As a shell has it for a process that a signal has ended.
@@ -100,7 +101,7 @@ fn report(loaded: &Loaded) {
 }
 
 /// Says where the server listens and what it serves.
-fn announce(about: &About, status: &Value, json: bool) {
+fn announce(about: &About, status: &Value, json: bool, token: bool) {
     if json {
         let line = json!({
             "url": about.url,
@@ -118,18 +119,24 @@ fn announce(about: &About, status: &Value, json: bool) {
         };
     }
     if let Some(url) = &about.url {
-        output::complain(&welcome(about, status, url));
+        output::complain(&welcome(about, status, url, token));
     }
 }
 
-fn welcome(about: &About, status: &Value, url: &str) -> String {
-    let snippet = json!({ "mcpServers": { "aqe": { "type": "http", "url": url } } });
+fn welcome(about: &About, status: &Value, url: &str, token: bool) -> String {
+    let mut entry = json!({ "type": "http", "url": url });
+    let mut header = "";
+    if token {
+        entry["headers"] = json!({ "Authorization": "Bearer YOUR_TOKEN" });
+        header = " --header \"Authorization: Bearer YOUR_TOKEN\"";
+    }
+    let snippet = json!({ "mcpServers": { "aqe": entry } });
     let tools = ask::text(&status["total_tools"]);
     let mut lines = vec![format!("aqe-v3 {} serves MCP at {url}", env!("CARGO_PKG_VERSION"))];
     lines.extend(about.sockets.iter().map(|socket| format!("  and at {}", socket.display())));
     lines.push(format!("\n{}\n{tools} tools so far", status::upstreams(status)));
     lines.push(format!(
-        "\nTo add it to an agent:\n  claude mcp add --transport http aqe {url}\nor\n  {snippet}\n"
+        "\nTo add it to an agent:\n  claude mcp add --transport http aqe {url}{header}\nor\n  {snippet}\n"
     ));
     lines.join("\n")
 }

@@ -54,6 +54,6 @@ mod tests {
         let mut table = Table::new(&["name", "calls"]);
         table.row(["é".into(), "12".into()]);
         table.row(["longer\u{1b}[2J".into(), String::new()]);
-        assert_eq!(table.to_string(), "name         calls\né            12\nlonger\u{fffd}[2J");
+        assert_eq!(table.to_string(), "name        calls\né           12\nlonger\u{fffd}[2J");
     }
 }

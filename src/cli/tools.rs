@@ -44,7 +44,9 @@ pub(super) enum Tools {
         server: Server,
     },
     /// Run a tool. Exit code 1 if it answers with an error.
-    #[command(after_help = "Example:\n  aqe-v3 mcp tools call qe_memory_retrieve '{\"key\": \"plan\"}'")]
+    #[command(
+        after_help = "Example:\n  aqe-v3 mcp tools call qe_memory_retrieve '{\"namespace\": \"notes\", \"key\": \"plan\"}'"
+    )]
     Call {
         /// The tool.
         name: String,

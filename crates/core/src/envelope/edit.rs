@@ -4,11 +4,20 @@ use std::borrow::Cow;
 
 use super::{Message, Span};
 
-/// Replacements in one message. They must not overlap; two insertions at one place keep their order.
+/// Replacements in one message. They must not overlap; two insertions at one place keep their order. Any number of
+/// members of one object may be inserted and removed: the commas between what stays are put right.
 #[derive(Debug)]
 pub struct Edits<'a> {
     source: &'a [u8],
-    edits: Vec<(Span, Cow<'a, [u8]>)>,
+    edits: Vec<Edit<'a>>,
+}
+
+#[derive(Debug)]
+struct Edit<'a> {
+    span: Span,
+    bytes: Cow<'a, [u8]>,
+    /// Inserts or removes a whole member, so that the comma before it may have lost what it separates.
+    is_member: bool,
 }
 
 impl<'a> Edits<'a> {
@@ -18,61 +27,76 @@ impl<'a> Edits<'a> {
 
     /// Puts `bytes` in the place of `span`. An empty span is an insertion.
     pub fn replace(&mut self, span: Span, bytes: impl Into<Cow<'a, [u8]>>) -> &mut Self {
-        self.edits.push((span, bytes.into()));
+        self.edits.push(Edit { span, bytes: bytes.into(), is_member: false });
         self
     }
 
     /// Inserts members (`"a":1,"b":2`, without outer commas) at the front of the object at `object`.
     pub fn insert_members(&mut self, object: Span, members: &str) -> &mut Self {
-        let at = object.start + 1;
-        let rest = self.source.get(at as usize..object.end as usize).unwrap_or_default();
-        let is_empty = rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
-        let comma = if is_empty { "" } else { "," };
-        self.edits.push((Span { start: at, end: at }, format!("{members}{comma}").into_bytes().into()));
+        if !members.is_empty() {
+            let at = object.start + 1;
+            let bytes = format!("{members},").into_bytes().into();
+            self.edits.push(Edit { span: Span { start: at, end: at }, bytes, is_member: true });
+        }
         self
     }
 
-    /// Removes the member whose value stands at `value`, with its key and one comma.
+    /// Removes the member whose value stands at `value`, with its key and one comma. Nothing happens where no
+    /// member's value stands there.
     pub fn remove_member(&mut self, value: Span) -> &mut Self {
-        let before = self.source.get(..value.start as usize).unwrap_or_default();
-        let Some(colon) = before.iter().rposition(|byte| *byte == b':') else { return self };
-        let Some(close) = before[..colon].iter().rposition(|byte| *byte == b'"') else { return self };
-        // A quote within the key is escaped; the one that opens it is not.
-        let opens = |at: &usize| before[*at] == b'"' && (*at == 0 || before[*at - 1] != b'\\');
-        let Some(open) = (0..close).rev().find(opens) else { return self };
-        let mut start = open;
-        let mut end = value.end as usize;
-        let blank = |byte: &u8| byte.is_ascii_whitespace();
-        let left = before[..open].iter().rposition(|byte| !blank(byte));
-        if let Some(comma) = left.filter(|at| before[*at] == b',') {
-            start = comma;
-        } else {
-            let after = self.source.get(end..).unwrap_or_default();
-            if let Some(comma) = after.iter().position(|byte| !blank(byte)).filter(|at| after[*at] == b',') {
-                end += comma + 1;
-            }
+        if let Some(span) = self.member(value) {
+            self.edits.push(Edit { span, bytes: Cow::default(), is_member: true });
         }
-        self.replace(Span::new(start, end), Vec::new())
+        self
+    }
+
+    /// A member from its key to the comma after it or, in the last one, to the value's end.
+    fn member(&self, value: Span) -> Option<Span> {
+        let before = self.source.get(..value.start as usize)?.trim_ascii_end().strip_suffix(b":")?;
+        let key = before.trim_ascii_end().strip_suffix(b"\"")?;
+        // A quote within the key is escaped; the one that opens it is not.
+        let opens = |at: &usize| key[*at] == b'"' && (*at == 0 || key[*at - 1] != b'\\');
+        let start = (0..key.len()).rev().find(opens)?;
+        let rest = self.source.get(value.end as usize..)?.trim_ascii_start();
+        let end = rest.strip_prefix(b",").map_or(value.end as usize, |after| self.source.len() - after.len());
+        Some(Span::new(start, end))
     }
 
     /// The edited text.
     pub fn apply(&mut self) -> Vec<u8> {
-        self.edits.sort_by_key(|(span, _)| span.start);
-        let added: usize = self.edits.iter().map(|(_, bytes)| bytes.len()).sum();
+        // At one place, an insertion comes before what is taken away there.
+        self.edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        let added: usize = self.edits.iter().map(|edit| edit.bytes.len()).sum();
         let mut out = Vec::with_capacity(self.source.len() + added);
         let mut at = 0;
-        for (span, bytes) in &self.edits {
+        let mut may_dangle = false;
+        for Edit { span, bytes, is_member } in &self.edits {
             debug_assert!(at <= span.start, "edits overlap");
-            out.extend_from_slice(Span { start: at, end: span.start }.of(self.source));
+            keep(&mut out, Span { start: at, end: span.start }.of(self.source), &mut may_dangle);
             out.extend_from_slice(bytes);
+            may_dangle |= is_member;
             at = span.end;
         }
-        out.extend_from_slice(self.source.get(at as usize..).unwrap_or_default());
+        keep(&mut out, self.source.get(at as usize..).unwrap_or_default(), &mut may_dangle);
         out
     }
 }
 
-/// Appends `message` with another id: the commonest edit, without the general machinery.
+/// Appends text that stays. Where it closes an object whose last member was removed or never was, the comma that
+/// `out` ends with goes.
+fn keep(out: &mut Vec<u8>, text: &[u8], may_dangle: &mut bool) {
+    if *may_dangle && let Some(first) = text.trim_ascii_start().first() {
+        *may_dangle = false;
+        if *first == b'}'
+            && let Some(rest) = out.trim_ascii_end().strip_suffix(b",")
+        {
+            out.truncate(rest.len());
+        }
+    }
+    out.extend_from_slice(text);
+}
+
+// The commonest edit, without the general machinery.
 impl Message {
     /// The message with its id replaced by `id` (raw JSON text).
     pub fn with_id(&self, id: &str) -> Vec<u8> {
@@ -163,6 +187,46 @@ mod tests {
             let edited = String::from_utf8(edited).unwrap();
             assert_eq!(edited, format!(r#"{{"jsonrpc":"2.0","id":1,"result":{expected}}}"#));
         }
+    }
+
+    #[test]
+    fn members_of_one_object_are_inserted_and_removed_together() {
+        let text =
+            r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"x", "ttlMs":1 ,"cacheScope":"private"}}"#;
+        let message = parse(text);
+        let members = [Field::ResultType, Field::TtlMs, Field::CacheScope];
+        for (removed, inserted, expected) in [
+            (&[0, 1][..], "", r#"{ "cacheScope":"private"}"#),
+            (&[1, 2], "", r#"{"resultType":"x"}"#),
+            (&[2, 0], "", r#"{ "ttlMs":1 }"#),
+            (&[2, 1, 0], "", r"{ }"),
+            (&[0, 1, 2], r#""a":1"#, r#"{"a":1}"#),
+            (&[2], r#""a":1"#, r#"{"a":1,"resultType":"x", "ttlMs":1 }"#),
+        ] {
+            let mut edits = message.edit();
+            for at in removed {
+                edits.remove_member(message.span(members[*at]));
+            }
+            let edited =
+                String::from_utf8(edits.insert_members(message.body_span(), inserted).apply()).unwrap();
+            assert_eq!(edited, format!(r#"{{"jsonrpc":"2.0","id":1,"result":{expected}}}"#));
+        }
+    }
+
+    #[test]
+    fn an_empty_object_takes_several_insertions() {
+        let message = parse(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+        let mut edits = message.edit();
+        edits.insert_members(message.body_span(), "\"a\":1").insert_members(message.body_span(), "\"b\":2");
+        assert_eq!(edits.apply(), br#"{"jsonrpc":"2.0","id":1,"result":{"a":1,"b":2}}"#);
+    }
+
+    #[test]
+    fn removing_what_is_no_member_changes_nothing() {
+        let message = parse(r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"}]}}"#);
+        let absent = message.span(Field::TtlMs);
+        assert_eq!(message.edit().remove_member(absent).apply(), message.bytes()[..]);
+        assert_eq!(message.edit().remove_member(message.whole_span()).apply(), message.bytes()[..]);
     }
 
     #[test]

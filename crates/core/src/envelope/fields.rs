@@ -19,7 +19,7 @@ pub enum Field {
     Capabilities,
     ClientInfo,
     Notifications,
-    /// `_meta` of params, result or error data's container, whichever the message has.
+    /// `_meta` of params or result, whichever the message has.
     Meta,
     // params._meta and result._meta
     MetaProgressToken,

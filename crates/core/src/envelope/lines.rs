@@ -2,8 +2,15 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::cut::cut;
+
 /// Bytes kept of each end of a line that is too long: enough to find the id in either place.
 const KEPT: usize = 4 * 1024;
+
+/// What may surround a line and is no part of its length: a byte order mark and a carriage return.
+const MARKS: usize = BOM.len() + 1;
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// One line without its line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,17 +19,17 @@ pub enum Line {
     Whole(Bytes),
     /// A line beyond the limit. Its middle was dropped while it came in.
     TooLong {
-        /// Its first bytes.
+        /// Its first 4 KiB.
         head: Bytes,
-        /// Its last bytes.
+        /// Its last 4 KiB.
         tail: Bytes,
         /// Its length in bytes.
         length: u64,
     },
 }
 
-/// Splits a stream into lines with bounded memory. Feed it with [`Lines::buffer`], take lines with
-/// [`Lines::next_line`].
+/// Splits a stream into lines with bounded memory, the same lines however the stream is cut into chunks. Feed it
+/// with [`Lines::buffer`], take lines with [`Lines::next_line`] until there is none, and feed it again.
 #[derive(Debug)]
 pub struct Lines {
     buffer: BytesMut,
@@ -31,26 +38,42 @@ pub struct Lines {
     dropping: Option<Dropped>,
 }
 
-#[derive(Debug)]
+/// The ends of a line whose middle is dropped.
+#[derive(Debug, Default)]
 struct Dropped {
-    head: Bytes,
-    tail: BytesMut,
+    head: Vec<u8>,
+    tail: Vec<u8>,
     length: u64,
 }
 
 impl Dropped {
+    /// Starts with the line's first bytes, of which there are enough to tell a byte order mark.
+    fn new(bytes: &[u8]) -> Self {
+        let mut dropped = Self::default();
+        dropped.push(bytes.strip_prefix(BOM).unwrap_or(bytes));
+        dropped
+    }
+
     fn push(&mut self, bytes: &[u8]) {
         self.length += bytes.len() as u64;
-        if bytes.len() >= KEPT {
-            self.tail.clear();
-            self.tail.extend_from_slice(&bytes[bytes.len() - KEPT..]);
-            return;
+        let room = KEPT - self.head.len();
+        self.head.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        // One byte more than is kept, for a carriage return.
+        self.tail.extend_from_slice(&bytes[bytes.len().saturating_sub(KEPT + 1)..]);
+        // Trimmed now and then, so that single bytes do not cost a copy of the whole.
+        if self.tail.len() > 4 * KEPT {
+            self.tail.drain(..self.tail.len() - (KEPT + 1));
         }
-        let excess = (self.tail.len() + bytes.len()).saturating_sub(KEPT);
-        if excess > 0 {
-            self.tail = BytesMut::from(&self.tail[excess..]);
+    }
+
+    fn finish(mut self) -> Line {
+        if self.tail.last() == Some(&b'\r') {
+            self.tail.pop();
+            self.length -= 1;
+            self.head.truncate(usize::try_from(self.length).unwrap_or(KEPT));
         }
-        self.tail.extend_from_slice(bytes);
+        let tail = Bytes::copy_from_slice(&self.tail[self.tail.len().saturating_sub(KEPT)..]);
+        Line::TooLong { head: self.head.into(), tail, length: self.length }
     }
 }
 
@@ -65,18 +88,18 @@ impl Lines {
         &mut self.buffer
     }
 
-    /// The next complete line, or `None` until more bytes are in the buffer. Empty lines and a leading byte order
+    /// The next complete line, or `None` until more bytes are in the buffer. Blank lines and a leading byte order
     /// mark are skipped.
     pub fn next_line(&mut self) -> Option<Line> {
         loop {
             let Some(end) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) else {
                 self.scanned = self.buffer.len();
-                if self.scanned > self.max || self.dropping.is_some() {
+                if self.dropping.is_some() || self.scanned > self.max.saturating_add(MARKS) {
                     self.drop_buffer();
                 }
                 return None;
             };
-            let line = self.buffer.split_to(self.scanned + end + 1);
+            let line = cut(&mut self.buffer, self.scanned + end);
             self.scanned = 0;
             if let Some(line) = self.finish(line) {
                 return Some(line);
@@ -84,52 +107,35 @@ impl Lines {
         }
     }
 
-    /// What is left when the stream has ended: an unfinished line, if any.
+    /// What is left when the stream has ended and [`Lines::next_line`] has no more: an unfinished line, if any.
     pub fn finish_stream(&mut self) -> Option<Line> {
-        if self.buffer.is_empty() && self.dropping.is_none() {
-            return None;
-        }
-        let mut line = std::mem::take(&mut self.buffer);
+        let line = std::mem::take(&mut self.buffer);
         self.scanned = 0;
-        line.extend_from_slice(b"\n");
-        self.finish(line)
+        self.finish(line.freeze())
     }
 
-    fn finish(&mut self, line: BytesMut) -> Option<Line> {
-        let mut content = line.freeze();
-        content.truncate(content.len() - 1);
+    fn finish(&mut self, line: Bytes) -> Option<Line> {
         if let Some(mut dropped) = self.dropping.take() {
-            dropped.push(&content);
-            return Some(Line::TooLong {
-                head: dropped.head,
-                tail: dropped.tail.freeze(),
-                length: dropped.length,
-            });
+            dropped.push(&line);
+            return Some(dropped.finish());
         }
-        if content.last() == Some(&b'\r') {
-            content.truncate(content.len() - 1);
+        let start = if line.starts_with(BOM) { BOM.len() } else { 0 };
+        let end = line.len() - usize::from(line[start..].ends_with(b"\r"));
+        if end - start > self.max {
+            return Some(Dropped::new(&line).finish());
         }
-        if content.starts_with(b"\xef\xbb\xbf") {
-            content = content.slice(3..);
-        }
-        if content.len() > self.max {
-            let head = content.slice(..KEPT.min(content.len()));
-            let tail = content.slice(content.len().saturating_sub(KEPT)..);
-            return Some(Line::TooLong { head, tail, length: content.len() as u64 });
-        }
+        let content = line.slice(start..end);
         (!content.iter().all(u8::is_ascii_whitespace)).then_some(Line::Whole(content))
     }
 
     fn drop_buffer(&mut self) {
+        // The allocation of the long line goes with it.
         let buffer = std::mem::take(&mut self.buffer);
         self.scanned = 0;
-        let dropped = self.dropping.get_or_insert_with(|| Dropped {
-            head: Bytes::copy_from_slice(&buffer[..KEPT.min(buffer.len())]),
-            tail: BytesMut::new(),
-            length: 0,
-        });
-        dropped.push(&buffer);
-        // The allocation of the long line goes with it.
+        match &mut self.dropping {
+            Some(dropped) => dropped.push(&buffer),
+            None => self.dropping = Some(Dropped::new(&buffer)),
+        }
     }
 }
 
@@ -164,6 +170,23 @@ mod tests {
         let lines = split(&[b"123456\nok\n"], 5);
         assert!(matches!(&lines[0], Line::TooLong { length: 6, .. }));
         assert_eq!(lines[1], whole("ok"));
+    }
+
+    #[test]
+    fn a_line_at_the_limit_passes_however_it_is_cut() {
+        let text = b"\xef\xbb\xbf12345\r\n";
+        for cut in 0..text.len() {
+            assert_eq!(split(&[&text[..cut], &text[cut..]], 5), [whole("12345")], "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_is_the_same_however_it_is_cut() {
+        let text = b"\xef\xbb\xbf1234567890\r\n";
+        let expected = Line::TooLong { head: "1234567890".into(), tail: "1234567890".into(), length: 10 };
+        for cut in 0..text.len() {
+            assert_eq!(split(&[&text[..cut], &text[cut..]], 5), [expected.clone()], "cut at {cut}");
+        }
     }
 
     #[test]

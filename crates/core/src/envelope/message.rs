@@ -42,7 +42,8 @@ pub fn is_batch(bytes: &[u8]) -> bool {
 /// A [`Fault`] if the text is not an array, is empty, or holds more than `limits.max_batch` messages.
 pub fn split_batch(bytes: &Bytes, limits: Limits) -> Result<Vec<Bytes>, Fault> {
     let mut items = Vec::new();
-    let mut scanner = Scanner::new(bytes, limits.max_depth)?;
+    // The array itself is no level of its messages.
+    let mut scanner = Scanner::new(bytes, limits.max_depth.saturating_add(1))?;
     let mut too_many = false;
     scanner.array(|scanner| {
         let span = scanner.value()?;
@@ -186,6 +187,10 @@ impl Draft {
             }
             let kind = if self.id.is_empty() { Kind::Notification } else { Kind::Request };
             return Ok((kind, self.params));
+        }
+        if !self.params.is_empty() {
+            // Members are noted by name; those of params must not pass for those of the result.
+            return Err("a response has no params");
         }
         match (self.result.is_empty(), self.error.is_empty()) {
             (true, true) => Err("neither method nor result nor error"),
@@ -371,6 +376,8 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":6,"result":{},"error":{}}"#, Some("6")),
             (r#"{"jsonrpc":"2.0","id":7,"method":"x","result":{}}"#, Some("7")),
             (r#"{"jsonrpc":"2.0","id":8,"result":"text"}"#, Some("8")),
+            (r#"{"jsonrpc":"2.0","id":8,"result":{},"params":{"_meta":{}}}"#, Some("8")),
+            (r#"{"jsonrpc":"2.0","id":8,"error":{},"params":null}"#, Some("8")),
             (r#"{"jsonrpc":"2.0","result":{}}"#, None),
             (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"x"}"#, Some("1")),
             (r#"{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"a","name":"b"}}"#, Some("9")),
@@ -412,6 +419,17 @@ mod tests {
         let items = split_batch(&bytes, Limits::default()).unwrap();
         assert_eq!(items, [Bytes::from_static(b"{\"a\":1}"), Bytes::from_static(b"2")]);
         assert!(split_batch(&Bytes::from_static(b"[]"), Limits::default()).is_err());
+        // The array itself is no level of its messages.
+        let limits = Limits { max_depth: 2, ..Limits::default() };
+        let [item] = &split_batch(
+            &Bytes::from_static(br#"[{"jsonrpc":"2.0","id":1,"result":{"a":{}}}]"#),
+            Limits { max_depth: 3, ..limits },
+        )
+        .unwrap()[..] else {
+            panic!("not one")
+        };
+        assert!(Message::parse(item.clone(), Limits { max_depth: 3, ..limits }).is_ok());
+        assert!(split_batch(&Bytes::from_static(b"[[[[]]]]"), limits).is_err());
         let limits = Limits { max_batch: 1, ..Limits::default() };
         assert!(split_batch(&bytes, limits).unwrap_err().reason.contains("more than 1"));
     }

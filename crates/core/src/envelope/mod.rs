@@ -5,6 +5,7 @@
 //! forwarding splices new bytes around it ([`Edits`]). Nothing here decodes a number or a string that is only
 //! passed on, so `1e400`, `1.0`, odd ids, key order and unknown members survive.
 
+mod cut;
 mod edit;
 mod error;
 mod fields;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::MAX_FRAGMENT_DEPTH;
+
 /// A range of byte offsets into one message. Offsets are 32 bits: no message may reach 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Span {
@@ -50,7 +52,8 @@ pub struct Scanner<'a> {
 type Result<T> = std::result::Result<T, ScanError>;
 
 impl<'a> Scanner<'a> {
-    /// A scanner over text that is checked to be UTF-8 and shorter than 4 GiB.
+    /// A scanner over text that is checked to be UTF-8 and shorter than 4 GiB. It takes at most `max_depth` levels of
+    /// nesting, and never more than [`MAX_FRAGMENT_DEPTH`], whatever is asked for.
     pub fn new(bytes: &'a [u8], max_depth: u16) -> Result<Self> {
         if let Err(error) = std::str::from_utf8(bytes) {
             return Err(ScanError { what: "invalid UTF-8", at: error.valid_up_to() });
@@ -58,7 +61,7 @@ impl<'a> Scanner<'a> {
         if u32::try_from(bytes.len()).is_err() {
             return Err(ScanError { what: "message too large", at: 0 });
         }
-        Ok(Self { bytes, at: 0, depth: 0, max_depth })
+        Ok(Self { bytes, at: 0, depth: 0, max_depth: max_depth.min(MAX_FRAGMENT_DEPTH) })
     }
 
     /// The next byte that is not white space, without taking it.
@@ -468,6 +471,12 @@ mod tests {
         assert!(accepts(&nested(128)));
         assert!(!accepts(&nested(129)));
         assert!(!accepts(&nested(1_000_000)));
+    }
+
+    #[test]
+    fn no_limit_lets_nesting_overflow_the_stack() {
+        let text = vec![b'['; 1_000_000];
+        assert_eq!(Scanner::new(&text, u16::MAX).unwrap().value().unwrap_err().what, "nested too deeply");
     }
 
     #[test]

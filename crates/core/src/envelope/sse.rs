@@ -2,6 +2,11 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::cut::cut;
+
+/// What may stand before an event's data on its line, beyond the bound: a byte order mark and `data: `.
+const MARKS: usize = 9;
+
 /// One dispatched event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
@@ -23,7 +28,8 @@ pub struct SseError {
     pub max: usize,
 }
 
-/// Decodes a stream that arrives in any chunks. Feed with [`SseDecoder::buffer`].
+/// Decodes a stream that arrives in any chunks, to the same events whatever the chunks. Feed with
+/// [`SseDecoder::buffer`]. It never holds more than the bound and one chunk.
 #[derive(Debug)]
 pub struct SseDecoder {
     buffer: BytesMut,
@@ -38,7 +44,8 @@ pub struct SseDecoder {
 }
 
 impl SseDecoder {
-    /// A decoder for events of up to `max` bytes.
+    /// A decoder for events of up to `max` bytes: the data, together with the id and the event name where another
+    /// line follows them.
     pub fn new(max: usize) -> Self {
         Self {
             buffer: BytesMut::new(),
@@ -73,16 +80,14 @@ impl SseDecoder {
             }
             let Some(end) = memchr::memchr2(b'\n', b'\r', &self.buffer[self.scanned..]) else {
                 self.scanned = self.buffer.len();
-                return if self.buffer.len() + self.data.len() > self.max {
-                    Err(SseError { max: self.max })
-                } else {
-                    Ok(None)
-                };
+                self.bound(self.scanned)?;
+                return Ok(None);
             };
-            let mut line = self.buffer.split_to(self.scanned + end + 1).freeze();
+            let length = self.scanned + end;
+            self.bound(length)?;
+            self.after_cr = self.buffer[length] == b'\r';
+            let mut line = cut(&mut self.buffer, length);
             self.scanned = 0;
-            self.after_cr = line.last() == Some(&b'\r');
-            line.truncate(line.len() - 1);
             if !self.started {
                 self.started = true;
                 if line.starts_with(b"\xef\xbb\xbf") {
@@ -94,9 +99,21 @@ impl SseDecoder {
                     return Ok(Some(event));
                 }
             } else {
-                self.field(&line)?;
+                self.field(&line);
+                self.bound(0)?;
             }
         }
+    }
+
+    /// Checks a line, complete or not, with what the event has so far.
+    fn bound(&self, line: usize) -> Result<(), SseError> {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let data = self.data.len() + self.pending.data.len();
+        let held = data + text(&self.pending.id) + text(&self.pending.event);
+        if data > self.max || held + line > self.max.saturating_add(MARKS) {
+            return Err(SseError { max: self.max });
+        }
+        Ok(())
     }
 
     fn dispatch(&mut self) -> Option<Event> {
@@ -111,7 +128,7 @@ impl SseDecoder {
         has_field.then_some(event)
     }
 
-    fn field(&mut self, line: &Bytes) -> Result<(), SseError> {
+    fn field(&mut self, line: &Bytes) {
         let colon = memchr::memchr(b':', line).unwrap_or(line.len());
         let mut value = line.slice((colon + 1).min(line.len())..);
         if value.first() == Some(&b' ') {
@@ -131,27 +148,31 @@ impl SseDecoder {
                     self.pending.data = value;
                 }
                 self.has_data = true;
-                if self.data.len().max(self.pending.data.len()) > self.max {
-                    return Err(SseError { max: self.max });
-                }
             }
             b"id" if !value.contains(&0) => {
                 self.pending.id = Some(String::from_utf8_lossy(&value).into_owned());
             }
             b"event" => self.pending.event = Some(String::from_utf8_lossy(&value).into_owned()),
-            b"retry" => {
-                self.pending.retry_ms = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+            // Digits alone: Rust would take a sign, too.
+            b"retry" if value.iter().all(u8::is_ascii_digit) => {
+                let number = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+                let Some(number) = number else { return };
+                self.pending.retry_ms = Some(number);
             }
-            _ => return Ok(()),
+            _ => return,
         }
         self.has_field = true;
-        Ok(())
     }
 }
 
-/// Writes one event to `out`. The data is a JSON text; a line break in it becomes a line of its own.
+/// Writes one event to `out`. The data is a JSON text; a line feed or carriage return in it starts a new data line
+/// and is read back as a line feed. The id must hold no line break and no NUL.
 pub fn encode_event(out: &mut Vec<u8>, id: Option<&str>, data: &[u8]) {
     if let Some(id) = id {
+        debug_assert!(
+            memchr::memchr3(b'\n', b'\r', 0, id.as_bytes()).is_none(),
+            "an id that breaks its line"
+        );
         out.extend_from_slice(b"id: ");
         out.extend_from_slice(id.as_bytes());
         out.push(b'\n');
@@ -209,8 +230,35 @@ mod tests {
     #[test]
     fn an_event_beyond_the_bound_is_an_error() {
         let mut decoder = SseDecoder::new(8);
-        decoder.buffer().extend_from_slice(b"data: 123456789");
+        decoder.buffer().extend_from_slice(b"data: 123456789abc");
         assert_eq!(decoder.next_event(), Err(SseError { max: 8 }));
+    }
+
+    #[test]
+    fn an_event_at_the_bound_passes_however_it_is_cut_and_one_more_byte_does_not() {
+        let read = |text: &[u8], cut: usize| {
+            let mut decoder = SseDecoder::new(8);
+            decoder.buffer().extend_from_slice(&text[..cut]);
+            let first = decoder.next_event()?;
+            decoder.buffer().extend_from_slice(&text[cut..]);
+            Ok(first.or(decoder.next_event()?))
+        };
+        for text in ["data: 12345678\n\n", "data: 123\ndata: 5678\n\n", "id: 1\ndata: 1234567\n\n"] {
+            for cut in 0..text.len() {
+                assert!(read(text.as_bytes(), cut).unwrap().is_some(), "{text:?} cut at {cut}");
+            }
+        }
+        for text in ["data: 123456789\n\n", "data: 1234\ndata: 6789\n\n", ": 1234567890123456\n\n"] {
+            for cut in 0..text.len() {
+                assert_eq!(read(text.as_bytes(), cut), Err(SseError { max: 8 }), "{text:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_retry_that_is_no_number_is_ignored() {
+        assert_eq!(decode(&[b"retry: +5\n\nretry: 5s\n\nretry:\n\nretry: 99999999999999999999\n\n"]), []);
+        assert_eq!(decode(&[b"retry: 7\nretry: x\n\n"])[0].retry_ms, Some(7));
     }
 
     #[test]

@@ -41,7 +41,8 @@ impl Gateway {
         Ok(Answer::ok(wire::result(message.id().unwrap_or("null"), result.as_bytes())))
     }
 
-    pub(super) fn discover(&self, id: &str) -> Answer {
+    pub(super) async fn discover(&self, id: &str) -> Answer {
+        self.first_lists().await;
         let catalog = self.catalog();
         let versions: Vec<String> =
             Revision::ALL.iter().rev().map(|revision| format!("\"{revision}\"")).collect();

@@ -290,7 +290,7 @@ impl Gateway {
             "prompts/get" => self.get_prompt(caller, message, outlet, id).await,
             "resources/read" => self.read_resource(caller, message, outlet, id).await,
             "completion/complete" => self.complete(caller, message, outlet, id).await,
-            "server/discover" => Ok(self.discover(id)),
+            "server/discover" => Ok(self.discover(id).await),
             "subscriptions/listen" if !legacy => self.listen(caller, message, outlet, id).await,
             "ping" if legacy => Ok(Answer::ok(crate::wire::result(id, b"{}"))),
             "logging/setLevel" if legacy => self.set_level(caller, message, id).await,
@@ -358,26 +358,17 @@ impl Gateway {
 
     /// Ends what would go on for ever: listen streams and the stand-alone streams of sessions. New calls are still
     /// answered.
-    pub fn drain(&self) {
+    pub fn close_idle(&self) {
         self.subscriptions.close();
         for session in self.sessions.all() {
             session.streams.standalone().finish();
         }
     }
 
-    /// Ends what stays open without a call: listen streams, and the streams of sessions in which no call runs. For a
-    /// gateway that is about to stop and lets the calls in flight finish.
-    pub fn close_idle(self: &Arc<Self>) {
-        self.subscriptions.close();
-        for session in self.sessions.all().iter().filter(|session| session.open_calls() == 0) {
-            self.end_session(session);
-        }
-    }
-
     /// Stops every upstream; calls in flight get an error. Call it after the clients were given time to finish.
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.drain();
+        self.close_idle();
         futures_util::future::join_all(self.upstreams.iter().map(|upstream| upstream.stop())).await;
     }
 

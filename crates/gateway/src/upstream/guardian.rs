@@ -17,7 +17,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
@@ -33,8 +33,13 @@ const DISMISSED: &str = "done";
 const MAX_SWEEPS: u32 = 100;
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 
-static GUARDIAN: Mutex<Guardian> =
-    Mutex::new(Guardian { executable: None, pipe: None, groups: BTreeSet::new(), warned: false });
+static GUARDIAN: Mutex<Guardian> = Mutex::new(Guardian {
+    executable: None,
+    pipe: None,
+    groups: BTreeSet::new(),
+    warned: false,
+    reaper: None,
+});
 
 #[derive(Debug)]
 struct Guardian {
@@ -42,7 +47,11 @@ struct Guardian {
     pipe: Option<OwnedFd>,
     groups: BTreeSet<i32>,
     warned: bool,
+    reaper: Option<thread::JoinHandle<()>>,
 }
+
+/// How long a dismissed guardian may take to end, so that it is reaped before we end ourselves.
+const LAST_WAIT: Duration = Duration::from_millis(200);
 
 fn lock() -> MutexGuard<'static, Guardian> {
     GUARDIAN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -57,9 +66,16 @@ pub fn use_executable(path: impl Into<PathBuf>) {
 /// Tells the guardian that all is in order, for the end of a normal shutdown when every connection is closed.
 /// Without it the guardian would look once through the processes and find nothing.
 pub fn dismiss() {
-    let mut guardian = lock();
-    guardian.tell(DISMISSED);
-    guardian.pipe = None;
+    let reaper = {
+        let mut guardian = lock();
+        guardian.tell(DISMISSED);
+        guardian.pipe = None;
+        guardian.reaper.take()
+    };
+    let until = Instant::now() + LAST_WAIT;
+    while reaper.as_ref().is_some_and(|reaper| !reaper.is_finished()) && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Registers a process group.
@@ -108,8 +124,11 @@ impl Guardian {
             self.tell(&line);
         }
         let reap = thread::Builder::new().name("guardian".into()).stack_size(64 * 1024);
-        if let Err(error) = reap.spawn(move || process.wait().map(drop)) {
-            tracing::warn!(%error, "the guardian will not be reaped");
+        match reap.spawn(move || {
+            let _ = process.wait();
+        }) {
+            Ok(reaper) => self.reaper = Some(reaper),
+            Err(error) => tracing::warn!(%error, "the guardian will not be reaped"),
         }
     }
 

@@ -48,6 +48,14 @@ pub(super) fn accepts(headers: &HeaderMap, kind: &str, sub: &str) -> bool {
     !said
 }
 
+/// Whether the client would rather have events than JSON: `text/event-stream` stands before `application/json`, both
+/// without a weight. Either is a complete reply; most clients name JSON first.
+pub(super) fn prefers_events(headers: &HeaderMap) -> bool {
+    let Some(accept) = single(headers, header::ACCEPT.as_str()) else { return false };
+    let mut ranges = accept.split(',').map(str::trim);
+    ranges.next().is_some_and(|first| first.eq_ignore_ascii_case("text/event-stream"))
+}
+
 /// Checks the `Mcp-*` headers of a modern request against its body (2026-07-28, "Standard MCP Request Headers").
 ///
 /// # Errors

@@ -125,6 +125,7 @@ impl Post<'_> {
         if let Err(refusal) = headers::check(&self.headers, &message) {
             return refused(&refusal, message.id());
         }
+        let events = headers::prefers_events(&self.headers);
         let caller = Caller {
             revision,
             principal: self.principal,
@@ -135,7 +136,8 @@ impl Post<'_> {
         let stream = EventStream::ephemeral();
         let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
         let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
-        respond(Work { call: Some(Box::pin(call)), stream, session: None }, Era::Modern, false).await
+        let work = Work { call: Some(Box::pin(call)), stream, session: None };
+        respond(work, Era::Modern, Style { primed: false, events }).await
     }
 
     /// The session that a legacy request names.
@@ -171,9 +173,12 @@ impl Post<'_> {
                 let stream = session.streams.open();
                 let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
                 let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
-                let primed = session.primes_streams();
+                let style = Style {
+                    primed: session.primes_streams(),
+                    events: headers::prefers_events(&self.headers),
+                };
                 let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
-                return respond(work, Era::Legacy, primed).await;
+                return respond(work, Era::Legacy, style).await;
             }
         }
         reply::empty(StatusCode::ACCEPTED)
@@ -268,8 +273,18 @@ impl Post<'_> {
             (!answers.is_empty()).then(|| Answer::ok(wire::batch(&answers)))
         };
         let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
-        respond(work, Era::Legacy, false).await
+        let events = headers::prefers_events(&self.headers);
+        respond(work, Era::Legacy, Style { primed: false, events }).await
     }
+}
+
+/// How a client wants its answer.
+#[derive(Debug, Clone, Copy)]
+struct Style {
+    /// A stream begins with an event from which the client can resume.
+    primed: bool,
+    /// Events rather than JSON, where both are possible.
+    events: bool,
 }
 
 type Call = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
@@ -320,7 +335,11 @@ impl Drop for Work {
 }
 
 /// JSON if the answer comes before anything else, soon enough; else a stream.
-async fn respond(mut work: Work, era: Era, primed: bool) -> Response<ReplyBody> {
+async fn respond(mut work: Work, era: Era, style: Style) -> Response<ReplyBody> {
+    // A legacy reply has one status whatever comes, so a stream can begin at once.
+    if style.events && era == Era::Legacy {
+        return start_stream(work, style);
+    }
     let first = std::future::poll_fn(|cx| match work.poll_answer(cx) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
         Poll::Pending if work.stream.is_used() => Poll::Ready(None),
@@ -328,24 +347,22 @@ async fn respond(mut work: Work, era: Era, primed: bool) -> Response<ReplyBody> 
     });
     let answered = tokio::time::timeout(STREAM_AFTER, first).await.unwrap_or(None);
     match answered {
-        Some(answer) if work.stream.is_used() => {
-            if let Some(answer) = answer {
-                work.stream.push(answer.into_bytes());
-            }
+        Some(Some(answer)) if work.stream.is_used() || (style.events && answer.status == 200) => {
+            work.stream.push(answer.into_bytes());
             work.stream.finish();
-            start_stream(work, primed)
+            start_stream(work, style)
         }
         Some(Some(answer)) => reply::answer(answer, era),
         // Cancelled: there is no answer, and nobody waits for one.
         Some(None) => reply::empty(StatusCode::ACCEPTED),
-        None => start_stream(work, primed),
+        None => start_stream(work, style),
     }
 }
 
-fn start_stream(work: Work, primed: bool) -> Response<ReplyBody> {
+fn start_stream(work: Work, style: Style) -> Response<ReplyBody> {
     if let Some(session) = &work.session {
         session.streams.keep(&work.stream);
     }
     let stream = Arc::clone(&work.stream);
-    reply::events(Events::new(stream, Some(work), None, primed))
+    reply::events(Events::new(stream, Some(work), None, style.primed))
 }

@@ -1,0 +1,11 @@
+//! The binary, as users and agents run it: real processes, each test with a home of its own.
+
+#![allow(clippy::unwrap_used, reason = "a failing test is what a panic is for")]
+
+mod check;
+mod cli;
+mod http;
+mod lifecycle;
+mod state;
+mod stdio;
+mod support;
