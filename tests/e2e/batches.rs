@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use aqe_testkit::client::{Answer, HttpSession, Message, Revision};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Era, Gateway, Over, Plan, Upstream};
+use crate::support::{Client, Era, Gateway, Over, Plan, Upstream, id_of};
 
 async fn open(over: Over, upstream: Era, revision: Revision) -> (Gateway, Client) {
     let upstream = Upstream::raw("up", upstream, Over::Stdio, &[]).await;
@@ -67,10 +67,9 @@ async fn requests_notifications_and_errors_mixed_are_answered_in_one_array() {
             let answers: Vec<Box<serde_json::value::RawValue>> =
                 serde_json::from_str(&text).expect("expected an array");
             let find = |id: &str| {
-                let mut found = answers.iter().filter(|answer| Answer::is_for(answer.get(), id));
-                let text = found.next().unwrap_or_else(|| panic!("expected an answer to {id} in {text}")).get();
-                assert!(found.next().is_none() || id == "null", "{text}");
-                Answer { before: Vec::new(), text: text.to_owned() }
+                let found: Vec<_> = answers.iter().filter(|answer| id_of(answer.get()) == id).collect();
+                assert_eq!(found.len(), if id == "null" { 2 } else { 1 }, "{id} in {text}");
+                Answer { before: Vec::new(), text: found[0].get().to_owned() }
             };
             assert_eq!(answers.len(), 7, "{text}");
             assert_eq!(find("\"a\"").content_text(), "bare");

@@ -5,10 +5,9 @@ use aqe_testkit::{
     client::{Answer, Message, StdioClient},
     process::binary,
 };
-use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
-use crate::support::{Client, Era, Gateway, Over, Pair, Plan, Upstream, each};
+use crate::support::{Client, Era, Gateway, Over, Pair, Plan, Upstream, each, id_of};
 
 /// Members that a decoder and encoder would change: number texts, escapes, order, white space, repeated names.
 const ODD: &str = r#""z":1.0,"a":-0,"n":123456789012345678901234567890,"e":1e400,"E":1E+2,"none":null,"nested":{ "b" : [1, 2.50 ,{"c":null}],"a":{}},"esc\u0061ped":"\u00e9\/\"\\\b\ud83c\udf75 é🍵","":"","twice":1,"twice":2"#;
@@ -21,16 +20,6 @@ fn call_text(id: &str, token: &str, own: &str) -> String {
     format!(
         r#"{{"x-first":{{{ODD}}},"jsonrpc":"2.0","id":{id},"x-null":null,"method":"tools/call","params":{{"x-before":-0.0,"name":"received","arguments":{{{ODD}}},"x-after":[1e400],"_meta":{{"traceparent":null,"progressToken":{token},"x-deep":{{{ODD}}}{own}}}}},"x-last":1E5}}"#
     )
-}
-
-/// The id of a message that holds numbers which no float can be.
-fn id_of(text: &str) -> String {
-    #[derive(Deserialize)]
-    struct Message<'a> {
-        #[serde(borrow)]
-        id: &'a RawValue,
-    }
-    serde_json::from_str::<Message<'_>>(text).expect("expected a message").id.get().to_owned()
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ async fn a_dead_upstream_stays_listed_and_a_call_to_it_says_why_it_fails() {
     let error = refused.error();
     let message = error["message"].as_str().unwrap_or_default();
     assert_eq!(error["code"], -32603);
-    for part in ["shaky", "exit status: 3", "no licence"] {
+    for part in ["shaky", "exited with status 3", "no licence"] {
         assert!(message.contains(part), "expected {part:?} in {message:?}");
     }
     assert_eq!(error["data"]["upstream"], "shaky");

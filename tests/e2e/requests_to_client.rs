@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use aqe_testkit::client::{Answer, Message};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Era, Gateway, Over, Pair, each};
+use crate::support::{Client, Era, Gateway, Over, Pair, each, id_of, text_of};
 
 const ABLE: &str = r#"{"sampling":{},"elicitation":{"form":{},"url":{}},"roots":{"listChanged":true}}"#;
 
@@ -35,16 +35,6 @@ fn ask(id: &str, method: &str, params: &str) -> Message {
     Message::call(id, "ask", &arguments.to_string())
 }
 
-/// The id of a message, as it is written.
-fn id_of(text: &str) -> String {
-    #[derive(serde::Deserialize)]
-    struct Message<'a> {
-        #[serde(borrow)]
-        id: &'a serde_json::value::RawValue,
-    }
-    serde_json::from_str::<Message<'_>>(text).expect("expected a message").id.get().to_owned()
-}
-
 fn response(request: &str, members: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{},{members}}}"#, id_of(request))
 }
@@ -65,7 +55,7 @@ async fn a_question_and_its_answer_pass_as_they_were_written() {
                         response(request, members)
                     })
                     .await;
-                let heard = answer.content_text();
+                let heard = text_of(&answer);
                 let id = id_of(&heard);
                 assert!(id.starts_with("\"raw-"), "{heard}");
                 assert_eq!(heard, format!(r#"{{"jsonrpc":"2.0","id":{id},{members}}}"#));
@@ -77,7 +67,7 @@ async fn a_question_and_its_answer_pass_as_they_were_written() {
 
 /// What the upstream got for its question when nobody could be asked.
 fn refusal(answer: &Answer) -> Value {
-    let heard: Value = serde_json::from_str(&answer.content_text()).expect("expected a response");
+    let heard: Value = serde_json::from_str(&text_of(answer)).expect("expected a response");
     heard["error"].clone()
 }
 
@@ -143,7 +133,7 @@ async fn rounds_of_input_pass_as_they_were_written() {
                 .param("inputResponses", responses)
                 .param("requestState", "\"\\u00e9tat=1.0\"");
             let answer = client.request(&again).await;
-            assert_eq!(answer.content_text(), responses);
+            assert_eq!(text_of(&answer), responses);
         }
         let received = Message::call(3, "received", "{}").param("requestState", "\"\\u00e9tat=1.0\"");
         let received = client.request(&received).await.content_text();

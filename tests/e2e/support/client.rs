@@ -3,7 +3,8 @@
 use std::{collections::VecDeque, time::Duration};
 
 use aqe_testkit::client::{Answer, HttpSession, Message, Response, Revision, StdioClient};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
 use tokio::task::JoinHandle;
 
 /// The id of the request that listens, in the stateless revision.
@@ -96,10 +97,11 @@ impl Client {
                 if let Some(at) = kept.iter().position(|text| Answer::is_for(text, id)) {
                     let mut before: Vec<String> = kept.drain(..=at).collect();
                     let text = before.pop().unwrap_or_default();
-                    // The answers to other requests are still awaited.
-                    let is_answer = |text: &String| !text.contains("\"method\"");
-                    kept.extend(before.iter().filter(|text| is_answer(text)).cloned());
-                    before.retain(|text| !is_answer(text));
+                    // What belongs to other calls or to none is still awaited.
+                    let of_a_call = |text: &String| {
+                        text.contains("notifications/progress") || text.contains("notifications/message")
+                    };
+                    kept.extend(before.extract_if(.., |text| !of_a_call(text)));
                     return Answer { before, text };
                 }
                 kept.push_back(process.line().await);
@@ -216,10 +218,6 @@ impl Client {
     ) -> Answer {
         let message = self.dressed(message);
         let id = message.id().expect("expected a request");
-        let is_request = |text: &str| {
-            serde_json::from_str::<Value>(text)
-                .is_ok_and(|message| message["method"].is_string() && !message["id"].is_null())
-        };
         let mut before = Vec::new();
         match &mut self.wire {
             Wire::Stdio { process, .. } => {
@@ -310,4 +308,17 @@ impl Client {
         }
         count
     }
+}
+
+/// Whether a message is a request; what else it holds may be more than serde_json can read.
+fn is_request(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Envelope<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+        #[serde(borrow)]
+        method: Option<&'a RawValue>,
+    }
+    serde_json::from_str::<Envelope<'_>>(text)
+        .is_ok_and(|envelope| envelope.id.is_some() && envelope.method.is_some())
 }

@@ -10,7 +10,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use aqe_testkit::client::Revision;
+use aqe_testkit::client::{Answer, Revision};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 pub(crate) use client::Client;
@@ -144,4 +146,28 @@ async fn some_at_a_time<F: Future<Output = ()> + Send + 'static>(
 pub(crate) fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The id of a message, as it is written. What else it holds may be more than serde_json can read.
+pub(crate) fn id_of(text: &str) -> String {
+    #[derive(Deserialize)]
+    struct Message<'a> {
+        #[serde(borrow)]
+        id: &'a RawValue,
+    }
+    serde_json::from_str::<Message<'_>>(text).expect("expected a message").id.get().to_owned()
+}
+
+/// The text of a tool result that may hold more than serde_json can read.
+pub(crate) fn text_of(answer: &Answer) -> String {
+    #[derive(Deserialize)]
+    struct Content {
+        text: String,
+    }
+    #[derive(Deserialize)]
+    struct ToolResult {
+        content: Vec<Content>,
+    }
+    let result: ToolResult = serde_json::from_str(answer.raw_result()).expect("expected a tool result");
+    result.content.into_iter().next().expect("expected content").text
 }

@@ -70,6 +70,12 @@ impl Upstream {
         Self::program(name, "fixture", over, all).await
     }
 
+    /// The fixture, speaking both eras.
+    pub(crate) async fn fixture_of_any_era(name: &str, over: Over, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        Self::program(name, "fixture", over, flags).await
+    }
+
     async fn program(name: &str, program: &str, over: Over, flags: Vec<String>) -> Self {
         let path = binary(program);
         if over == Over::Http {
@@ -131,6 +137,11 @@ impl Upstream {
     /// How many events of this kind and method there were.
     pub(crate) fn count(&self, event: &str, method: &str) -> usize {
         self.events().iter().filter(|entry| entry.event == event && entry.method == method).count()
+    }
+
+    /// How many events of this kind there were.
+    pub(crate) fn kind(&self, event: &str) -> usize {
+        self.events().iter().filter(|entry| entry.event == event).count()
     }
 
     /// Waits for an event of one of these kinds, with this method if it is not empty.
