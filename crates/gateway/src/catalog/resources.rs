@@ -74,6 +74,11 @@ impl Resources {
         self.by_uri.insert(shown, Target { upstream, uri });
     }
 
+    /// Whether an upstream lists this very URI.
+    pub fn lists(&self, uri: &str) -> bool {
+        self.by_uri.contains_key(uri)
+    }
+
     /// The upstreams to ask for a URI, the likeliest first. More than one only where nothing says which.
     pub fn candidates(&self, uri: &str) -> Vec<Target> {
         if let Some(target) = self.by_uri.get(uri) {

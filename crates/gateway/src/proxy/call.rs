@@ -99,7 +99,8 @@ impl Gateway {
                     () = &mut deadline => return Err(timed_out(name, started, "while it was being connected")),
                 }
             };
-            let mut call = send(caller, message, &live, &route);
+            let ours = live.connection.next_id();
+            let mut call = send(caller, message, &live, &route, ours);
             let failed = loop {
                 let item = tokio::select! {
                     biased;
@@ -121,6 +122,9 @@ impl Gateway {
                         let until = Instant::now() + route.upstream.settings.idle_timeout;
                         extend(&mut deadline, until, started);
                         let token = message.raw(Field::MetaProgressToken);
+                        if is_foreign_progress(&notification, token.map(|_| ours)) {
+                            continue;
+                        }
                         let bytes = bridge::notification(&notification, token);
                         let relay = push_when_ready(&**outlet, bytes.into());
                         tokio::select! {
@@ -167,7 +171,21 @@ fn refers_to_input(answer: &Message, from: Era, to: Era) -> bool {
         && answer.raw(Field::ResultType) == Some("\"input_required\"")
 }
 
-fn send(caller: &Caller, message: &Message, live: &Arc<Live>, route: &Route<'_>) -> Box<dyn PendingCall> {
+/// Progress on a call's own stream that names another call, or a call whose client wants none.
+fn is_foreign_progress(notification: &Message, ours: Option<u64>) -> bool {
+    let Some(token) = notification.raw(Field::ProgressToken) else { return false };
+    // Some servers make a string of a number.
+    let token = token.strip_prefix('"').and_then(|token| token.strip_suffix('"')).unwrap_or(token);
+    notification.method() == "notifications/progress" && ours.is_none_or(|ours| token.parse() != Ok(ours))
+}
+
+fn send(
+    caller: &Caller,
+    message: &Message,
+    live: &Arc<Live>,
+    route: &Route<'_>,
+    id: u64,
+) -> Box<dyn PendingCall> {
     let handshake = caller.session.as_ref().and_then(|session| session.handshake());
     let log_level = caller.session.as_ref().and_then(|session| session.log_level());
     let client_info = handshake.and_then(|handshake| handshake.client_info.as_deref());
@@ -176,7 +194,6 @@ fn send(caller: &Caller, message: &Message, live: &Arc<Live>, route: &Route<'_>)
         client_info: client_info.and_then(|info| std::str::from_utf8(info).ok()),
         log_level,
     };
-    let id = live.connection.next_id();
     let bytes: Bytes = bridge::request(message, origin, live.peer.era, id, route.rename).into();
     let out = Outgoing {
         bytes,

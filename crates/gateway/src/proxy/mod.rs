@@ -330,6 +330,11 @@ impl Gateway {
 
     /// Waits until every upstream whose offer is not known yet has told it or failed, up to the configured time.
     async fn first_lists(&self) {
+        self.first_lists_or(|_| false).await;
+    }
+
+    /// The same, but no longer than until the catalog is `enough`: who needs one upstream does not wait for others.
+    async fn first_lists_or(&self, enough: impl Fn(&Catalog) -> bool) {
         let all_settled = || self.settled.iter().all(|settled| settled.load(Ordering::Acquire));
         if all_settled() {
             return;
@@ -337,15 +342,16 @@ impl Gateway {
         let wait = async {
             loop {
                 let settle = self.settle.notified();
-                if all_settled() {
+                if all_settled() || enough(&self.catalog.load()) {
                     return;
                 }
                 settle.await;
             }
         };
-        let _ = tokio::time::timeout(self.settings.first_list_wait, wait).await;
-        for settled in &self.settled {
-            settled.store(true, Ordering::Release);
+        if tokio::time::timeout(self.settings.first_list_wait, wait).await.is_err() {
+            for settled in &self.settled {
+                settled.store(true, Ordering::Release);
+            }
         }
     }
 

@@ -21,7 +21,7 @@ impl Gateway {
         let uri = message
             .string(Field::Uri)
             .ok_or_else(|| Refusal::invalid_params("resources/read needs params.uri, a string"))?;
-        self.first_lists().await;
+        self.first_lists_or(|catalog| catalog.resources.lists(&uri)).await;
         let catalog = self.catalog();
         let mut last = Err(Refusal::unknown("resource", &uri, &[]));
         for target in catalog.resources.candidates(&uri) {

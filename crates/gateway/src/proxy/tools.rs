@@ -37,13 +37,14 @@ impl Gateway {
             .ok_or_else(|| Refusal::invalid_params("tools/call needs params.name, a string"))?;
         let mut catalog = self.catalog.load_full();
         if catalog.tools.get(&name).is_none() {
-            self.first_lists().await;
+            self.first_lists_or(|catalog| catalog.tools.get(&name).is_some()).await;
             catalog = self.catalog.load_full();
         }
         let (entry, near) = self.find_tool(&catalog, &name)?;
         Self::check_param_headers(caller, message, &catalog, entry)?;
         let started = std::time::Instant::now();
-        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry).await;
+        let is_renamed = *entry.original != *name;
+        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry, is_renamed).await;
         entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |(_, failed)| *failed));
         let (answer, _) = ran?;
         Ok(match near {
@@ -101,6 +102,7 @@ impl Gateway {
         id: &str,
         catalog: &Catalog,
         entry: &ToolEntry,
+        is_renamed: bool,
     ) -> Result<(Answer, bool), Refusal> {
         let upstream = self.upstream(entry.upstream.index as usize)?;
         if let Endpoint::InProcess(tools) = &upstream.settings.endpoint {
@@ -109,7 +111,8 @@ impl Gateway {
         let mut route = Route::to(upstream);
         route.timeout = upstream.settings.timeout_for(&entry.original);
         route.name = Some(&entry.original);
-        if entry.shown != entry.original {
+        // By a prefix, or because the client has misspelt it.
+        if is_renamed {
             route.rename = Some((message.span(Field::Name), &entry.original));
         }
         if let Some(params) = catalog.param_headers.get(&entry.shown) {
@@ -178,7 +181,7 @@ impl Gateway {
         let name = message
             .string(Field::Name)
             .ok_or_else(|| Refusal::invalid_params("prompts/get needs params.name, a string"))?;
-        self.first_lists().await;
+        self.first_lists_or(|catalog| catalog.prompts.get(&name).is_some()).await;
         let catalog = self.catalog();
         let Some(entry) = catalog.prompts.get(&name) else {
             let near = catalog.prompts.nearest(&name, 3, |_| true);

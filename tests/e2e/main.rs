@@ -1,0 +1,19 @@
+//! The real binary between real clients and real upstream processes: what the conformance suite cannot see.
+//!
+//! Each test starts its own gateway in folders of its own and talks to loopback only. Most are tables over
+//! [`support::Pair`]: client and upstream, each of both eras and over both transports.
+
+mod batches;
+mod cancellation;
+mod changes;
+mod fidelity;
+mod manifests;
+mod names;
+mod no_blocking;
+mod order;
+mod processes;
+mod requests_to_client;
+mod resuming;
+mod sessions;
+mod support;
+mod upstreams;
