@@ -158,12 +158,8 @@ async fn progress_keeps_a_call_alive_beyond_its_idle_time() {
 #[tokio::test]
 async fn a_server_that_never_answers_the_handshake_fails_within_the_connect_time_out() {
     for upstream_over in [Over::Stdio, Over::Http] {
-        let pair = Pair {
-            client: Era::Legacy,
-            client_over: Over::Http,
-            upstream: Era::Legacy,
-            upstream_over,
-        };
+        let pair =
+            Pair { client: Era::Legacy, client_over: Over::Http, upstream: Era::Legacy, upstream_over };
         let flags = ["--mute", "initialize", "--mute", "server/discover"];
         let begun = Instant::now();
         let (_gateway, mut client) = open(pair, &flags, &["connect_timeout_ms = 500"]).await;
@@ -176,7 +172,8 @@ async fn a_server_that_never_answers_the_handshake_fails_within_the_connect_time
 #[tokio::test]
 async fn a_forgotten_http_session_is_opened_again_and_the_client_notices_nothing() {
     let pairs = Pair::all();
-    let pairs = pairs.into_iter().filter(|pair| pair.upstream == Era::Legacy && pair.upstream_over == Over::Http);
+    let pairs =
+        pairs.into_iter().filter(|pair| pair.upstream == Era::Legacy && pair.upstream_over == Over::Http);
     each(pairs.collect(), |pair| async move {
         let (gateway, mut client) = pair.open(&[]).await;
         for id in 1..4 {
@@ -206,7 +203,9 @@ async fn a_server_of_both_eras_is_spoken_to_in_the_clients_own() {
             let answer = legacy
                 .request_answering(&Message::call(id, "list_roots", "{}"), |request| {
                     let id = id_of(request);
-                    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[{{"uri":"file:///here"}}]}}}}"#)
+                    format!(
+                        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[{{"uri":"file:///here"}}]}}}}"#
+                    )
                 })
                 .await;
             assert!(answer.content_text().contains("file:///here"), "{over:?}: {}", answer.text);
@@ -218,7 +217,8 @@ async fn a_server_of_both_eras_is_spoken_to_in_the_clients_own() {
 async fn every_revision_of_client_and_upstream_work_together() {
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
         let upstream =
-            Upstream::raw("up", Era::Legacy, Over::Http, &["--legacy-version", version, "--always-sse"]).await;
+            Upstream::raw("up", Era::Legacy, Over::Http, &["--legacy-version", version, "--always-sse"])
+                .await;
         let gateway = Gateway::start(Plan::new(Over::Http).upstream(upstream)).await;
         for revision in Revision::ALL {
             let session = HttpSession::open(gateway.http(), revision).await;
