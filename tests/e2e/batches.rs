@@ -87,8 +87,7 @@ async fn the_requests_of_a_batch_run_at_the_same_time() {
     for over in [Over::Stdio, Over::Http] {
         let (_gateway, mut client) = open(over, Era::Legacy, Revision::V2025_03_26).await;
         client.call(1, "bare", "{}").await;
-        let calls: Vec<String> =
-            (2..12).map(|id| call(&id.to_string(), "sleep", r#"{"ms":300}"#)).collect();
+        let calls: Vec<String> = (2..12).map(|id| call(&id.to_string(), "sleep", r#"{"ms":300}"#)).collect();
         let begun = Instant::now();
         let (_, text) = send(&mut client, over, &format!("[{}]", calls.join(","))).await;
         let answers: Vec<Value> = serde_json::from_str(&text).expect("expected an array");

@@ -29,7 +29,10 @@ async fn a_cancel_reaches_the_upstream_at_once_and_the_call_gets_no_answer() {
         let took = noticed.at_us.saturating_sub(cancelled_at);
         println!("{pair}: cancelled after {took} us");
         assert!(took <= AT_MOST_US, "it took {took} us");
-        assert!(!client.is_answered("\"c\"", Duration::from_millis(100)).await, "a cancelled call was answered");
+        assert!(
+            !client.is_answered("\"c\"", Duration::from_millis(100)).await,
+            "a cancelled call was answered"
+        );
         assert_eq!(client.call(2, "bare", "{}").await.content_text(), "bare");
     })
     .await;

@@ -73,7 +73,11 @@ async fn a_change_of_a_resource_is_told_to_who_subscribed() {
         client.listen(&format!(r#"{{"resourceSubscriptions":["{WATCHED}"]}}"#)).await;
         if pair.client == Era::Legacy {
             client.call(1, "touch_watched_resource", "{}").await;
-            assert_eq!(client.count(UPDATED, Duration::from_millis(300)).await, 0, "told before it was asked");
+            assert_eq!(
+                client.count(UPDATED, Duration::from_millis(300)).await,
+                0,
+                "told before it was asked"
+            );
             let uri = format!("\"{WATCHED}\"");
             client.request(&Message::request(2, "resources/subscribe").param("uri", &uri)).await.result();
         }
@@ -86,7 +90,11 @@ async fn a_change_of_a_resource_is_told_to_who_subscribed() {
             let uri = format!("\"{WATCHED}\"");
             client.request(&Message::request(4, "resources/unsubscribe").param("uri", &uri)).await.result();
             client.call(5, "touch_watched_resource", "{}").await;
-            assert_eq!(client.count(UPDATED, Duration::from_millis(300)).await, 0, "told after it was given up");
+            assert_eq!(
+                client.count(UPDATED, Duration::from_millis(300)).await,
+                0,
+                "told after it was given up"
+            );
         }
     })
     .await;

@@ -197,8 +197,7 @@ const FULL: [&str; 4] = ["--resources", "2", "--prompts", "2"];
 /// The upstream without a gateway.
 async fn direct(era: Era) -> StdioClient {
     let name = format!("{era:?}").to_lowercase();
-    let mut client =
-        StdioClient::spawn(&binary("rawmcp"), [&["stdio", "--era", &name], &FULL[..]].concat());
+    let mut client = StdioClient::spawn(&binary("rawmcp"), [&["stdio", "--era", &name], &FULL[..]].concat());
     client.open(era.revision()).await;
     client
 }
@@ -264,9 +263,8 @@ async fn with_two_upstreams_only_the_names_differ() {
     let mut expected: Vec<String> = entries(&direct.request(&Message::request(1, "tools/list")).await);
     let listed = entries(&client.request(&Message::request(1, "tools/list")).await);
     assert_eq!(listed.len(), 2 * expected.len());
-    let prefixed = |entry: &String, prefix: &str| {
-        entry.replacen(r#""name":""#, &format!(r#""name":"{prefix}__"#), 1)
-    };
+    let prefixed =
+        |entry: &String, prefix: &str| entry.replacen(r#""name":""#, &format!(r#""name":"{prefix}__"#), 1);
     expected = expected.iter().flat_map(|entry| [prefixed(entry, "a"), prefixed(entry, "b")]).collect();
     expected.sort();
     let mut sorted = listed;

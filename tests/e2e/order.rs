@@ -33,7 +33,8 @@ async fn progress_that_comes_too_late_or_for_nobody_is_not_passed_on() {
     each(Pair::all(), |pair| async move {
         let (_gateway, mut client) = pair.open(&[]).await;
         for mode in ["progress-after-result", "progress-unknown-token"] {
-            let message = Message::call(1, "bad", &json!({ "mode": mode }).to_string()).progress_token("\"t\"");
+            let message =
+                Message::call(1, "bad", &json!({ "mode": mode }).to_string()).progress_token("\"t\"");
             let all = client.everything(&message).await;
             assert_eq!(all.len(), 1, "{mode}: {all:?}");
             assert!(Answer::is_for(&all[0], "1") && all[0].contains("good"), "{mode}: {all:?}");

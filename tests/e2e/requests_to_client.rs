@@ -148,7 +148,10 @@ async fn asked_with_mark(client: &mut Client, mark: &str) -> (usize, Answer) {
     let message = ask(&format!("\"{mark}\""), "elicitation/create", &params.to_string());
     let answer = client
         .request_answering(&message, |request| {
-            assert!(request.contains(mark), "{mark} was asked what another client was meant to be: {request}");
+            assert!(
+                request.contains(mark),
+                "{mark} was asked what another client was meant to be: {request}"
+            );
             response(request, &format!(r#""result":{{"action":"accept","content":{{"by":"{mark}"}}}}"#))
         })
         .await;
@@ -173,8 +176,7 @@ async fn with_two_clients_a_question_reaches_the_one_that_called_or_none() {
         // At the same time: its own or a refusal.
         for round in 10..20 {
             let (one, two) = (format!("one-{round}"), format!("two-{round}"));
-            let answers =
-                tokio::join!(asked_with_mark(&mut first, &one), asked_with_mark(&mut second, &two));
+            let answers = tokio::join!(asked_with_mark(&mut first, &one), asked_with_mark(&mut second, &two));
             for ((asked, answer), mark) in [(answers.0, one), (answers.1, two)] {
                 let own = answer.content_text().contains(&mark);
                 assert!(own || (asked == 0 && refusal(&answer)["code"] == -32601), "{}", answer.text);

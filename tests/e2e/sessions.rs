@@ -5,8 +5,7 @@ use aqe_testkit::client::{HttpSession, Message, Revision};
 use crate::support::{Client, Era, Gateway, Over, Plan, Upstream};
 
 async fn open(lines: &[&str]) -> (Gateway, Client) {
-    let mut plan =
-        Plan::new(Over::Http).upstream(Upstream::raw("up", Era::Legacy, Over::Stdio, &[]).await);
+    let mut plan = Plan::new(Over::Http).upstream(Upstream::raw("up", Era::Legacy, Over::Stdio, &[]).await);
     for line in lines {
         plan = plan.server(line);
     }

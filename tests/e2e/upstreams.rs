@@ -33,9 +33,9 @@ async fn with_bad_neighbours() -> Plan {
 async fn a_good_upstream_is_not_delayed_by_a_dead_a_slow_and_a_broken_one() {
     let mut gateway = Gateway::start(with_bad_neighbours().await).await;
     let begun = Instant::now();
-    let mut client = gateway.connect(Era::Legacy.revision(), "{}").await;
+    let mut client = gateway.connect(Era::Modern.revision(), "{}").await;
     assert_eq!(client.call(1, "good__bare", "{}").await.content_text(), "bare");
-    assert!(begun.elapsed() < Duration::from_secs(2), "the first call took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "the first call took {:?}", begun.elapsed());
     // The first list waits a little for those that were never seen, but not for ever.
     let listed = client.request(&Message::request(2, "tools/list")).await;
     assert!(listed.raw_result().contains("good__bare"));
@@ -45,7 +45,7 @@ async fn a_good_upstream_is_not_delayed_by_a_dead_a_slow_and_a_broken_one() {
         assert_eq!(client.call(id, "good__bare", "{}").await.content_text(), "bare");
         client.request(&Message::request(id + 100, "tools/list")).await;
     }
-    assert!(begun.elapsed() < Duration::from_secs(2), "17 calls and lists took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "17 calls and lists took {:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -158,12 +158,8 @@ async fn progress_keeps_a_call_alive_beyond_its_idle_time() {
 #[tokio::test]
 async fn a_server_that_never_answers_the_handshake_fails_within_the_connect_time_out() {
     for upstream_over in [Over::Stdio, Over::Http] {
-        let pair = Pair {
-            client: Era::Legacy,
-            client_over: Over::Http,
-            upstream: Era::Legacy,
-            upstream_over,
-        };
+        let pair =
+            Pair { client: Era::Legacy, client_over: Over::Http, upstream: Era::Legacy, upstream_over };
         let flags = ["--mute", "initialize", "--mute", "server/discover"];
         let begun = Instant::now();
         let (_gateway, mut client) = open(pair, &flags, &["connect_timeout_ms = 500"]).await;
@@ -176,7 +172,8 @@ async fn a_server_that_never_answers_the_handshake_fails_within_the_connect_time
 #[tokio::test]
 async fn a_forgotten_http_session_is_opened_again_and_the_client_notices_nothing() {
     let pairs = Pair::all();
-    let pairs = pairs.into_iter().filter(|pair| pair.upstream == Era::Legacy && pair.upstream_over == Over::Http);
+    let pairs =
+        pairs.into_iter().filter(|pair| pair.upstream == Era::Legacy && pair.upstream_over == Over::Http);
     each(pairs.collect(), |pair| async move {
         let (gateway, mut client) = pair.open(&[]).await;
         for id in 1..4 {
@@ -206,7 +203,9 @@ async fn a_server_of_both_eras_is_spoken_to_in_the_clients_own() {
             let answer = legacy
                 .request_answering(&Message::call(id, "list_roots", "{}"), |request| {
                     let id = id_of(request);
-                    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[{{"uri":"file:///here"}}]}}}}"#)
+                    format!(
+                        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"roots":[{{"uri":"file:///here"}}]}}}}"#
+                    )
                 })
                 .await;
             assert!(answer.content_text().contains("file:///here"), "{over:?}: {}", answer.text);
@@ -218,7 +217,8 @@ async fn a_server_of_both_eras_is_spoken_to_in_the_clients_own() {
 async fn every_revision_of_client_and_upstream_work_together() {
     for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
         let upstream =
-            Upstream::raw("up", Era::Legacy, Over::Http, &["--legacy-version", version, "--always-sse"]).await;
+            Upstream::raw("up", Era::Legacy, Over::Http, &["--legacy-version", version, "--always-sse"])
+                .await;
         let gateway = Gateway::start(Plan::new(Over::Http).upstream(upstream)).await;
         for revision in Revision::ALL {
             let session = HttpSession::open(gateway.http(), revision).await;
