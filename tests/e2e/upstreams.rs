@@ -33,9 +33,9 @@ async fn with_bad_neighbours() -> Plan {
 async fn a_good_upstream_is_not_delayed_by_a_dead_a_slow_and_a_broken_one() {
     let mut gateway = Gateway::start(with_bad_neighbours().await).await;
     let begun = Instant::now();
-    let mut client = gateway.connect(Era::Legacy.revision(), "{}").await;
+    let mut client = gateway.connect(Era::Modern.revision(), "{}").await;
     assert_eq!(client.call(1, "good__bare", "{}").await.content_text(), "bare");
-    assert!(begun.elapsed() < Duration::from_secs(2), "the first call took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "the first call took {:?}", begun.elapsed());
     // The first list waits a little for those that were never seen, but not for ever.
     let listed = client.request(&Message::request(2, "tools/list")).await;
     assert!(listed.raw_result().contains("good__bare"));
@@ -45,7 +45,7 @@ async fn a_good_upstream_is_not_delayed_by_a_dead_a_slow_and_a_broken_one() {
         assert_eq!(client.call(id, "good__bare", "{}").await.content_text(), "bare");
         client.request(&Message::request(id + 100, "tools/list")).await;
     }
-    assert!(begun.elapsed() < Duration::from_secs(2), "17 calls and lists took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "17 calls and lists took {:?}", begun.elapsed());
 }
 
 #[tokio::test]

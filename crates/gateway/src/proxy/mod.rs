@@ -7,6 +7,7 @@ mod resources;
 mod server_requests;
 mod subscriptions;
 mod tools;
+mod watching;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -66,10 +66,21 @@ impl Gateway {
             .string(Field::Uri)
             .ok_or_else(|| Refusal::invalid_params("resources/subscribe needs params.uri, a string"))?;
         let session = caller.session.as_ref().ok_or_else(|| Refusal::invalid_request("no session"))?;
-        if session.subscribe(&uri)
-            && let Err(refusal) = self.hold_uri(&uri).await
-        {
+        self.first_lists_or(|catalog| catalog.resources.lists(&uri)).await;
+        if !session.subscribe(&uri) {
+            return Ok(Answer::ok(wire::result(id, b"{}")));
+        }
+        let asked = match self.hold_uri(&uri) {
+            Ok(Some((upstream, own))) => self.ask_for_updates(&upstream, &own).await,
+            Ok(None) => Ok(()),
+            Err(refusal) => {
+                session.unsubscribe(&uri);
+                return Err(refusal);
+            }
+        };
+        if let Err(refusal) = asked {
             session.unsubscribe(&uri);
+            self.release_uri(&uri);
             return Err(refusal);
         }
         Ok(Answer::ok(wire::result(id, b"{}")))

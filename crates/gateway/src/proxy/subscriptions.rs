@@ -1,38 +1,28 @@
-//! Who wants to hear of which change, and what upstreams are asked to tell.
+//! Who wants to hear of which change.
 //!
 //! Legacy clients hear of every list change and subscribe to single resources; modern ones open
-//! `subscriptions/listen` with a filter. Legacy upstreams tell list changes by themselves and are asked for
-//! resources one by one; modern ones are listened to with the union of what clients want.
+//! `subscriptions/listen` with a filter. What upstreams are asked to tell is in [`super::watching`].
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use aqe_core::envelope::{Field, Message, encode_string, open_object};
-use aqe_core::revision::Era;
 use tokio::sync::Notify;
 
+use super::watching::Watched;
 use super::{Answer, Caller, Gateway};
-use crate::catalog::Target;
 use crate::refusal::Refusal;
 use crate::session::{Outlet, next_owner};
-use crate::tasks;
-use crate::upstream::handshake::{OWN, own_meta};
-use crate::upstream::{Item, ListKind, Live, Outgoing, PendingCall, Upstream, handshake, next_item};
+use crate::upstream::{ListKind, Upstream};
 use crate::wire;
-
-/// Pause before a listen stream that ended is opened again.
-const LISTEN_AGAIN: Duration = Duration::from_millis(500);
 
 /// All interests of clients.
 #[derive(Default)]
 pub(super) struct Subscriptions {
     listeners: Mutex<HashMap<u64, Listener>>,
-    /// How many clients want each resource of each upstream.
-    held: Mutex<HashMap<(usize, String), usize>>,
-    /// The held resources have changed.
-    changed: Notify,
+    /// What upstreams are asked for.
+    pub(super) watched: Watched,
     closed: AtomicBool,
     closing: Notify,
 }
@@ -69,19 +59,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Listening {
     gateway: Arc<Gateway>,
     key: u64,
+    held: Vec<String>,
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        let listener = lock(&self.gateway.subscriptions.listeners).remove(&self.key);
-        for uri in listener.into_iter().flat_map(|listener| listener.filter.uris) {
-            self.gateway.release_uri(&uri);
+        lock(&self.gateway.subscriptions.listeners).remove(&self.key);
+        for uri in &self.held {
+            self.gateway.release_uri(uri);
         }
     }
 }
 
 impl Gateway {
-    /// `subscriptions/listen`: acknowledged at once, answered when the gateway stops.
+    /// `subscriptions/listen`: acknowledged when upstreams tell what it asks for, answered when the gateway stops.
     pub(super) async fn listen(
         self: &Arc<Self>,
         _caller: &Caller,
@@ -94,17 +85,18 @@ impl Gateway {
             .ok_or_else(|| Refusal::invalid_params("params.notifications must be an object"))?;
         let accepted = accepted(&filter);
         let key = next_owner();
-        let listener = Listener { outlet: Arc::clone(outlet), id: id.to_owned(), filter: filter.clone() };
-        lock(&self.subscriptions.listeners).insert(key, listener);
-        let listening = Listening { gateway: Arc::clone(self), key };
-        outlet.push(wire::notification(
+        let held = filter.uris.iter().cloned().collect();
+        let listening = Listening { gateway: Arc::clone(self), key, held };
+        self.watch(&listening.held).await;
+        let acknowledged = wire::notification(
             "notifications/subscriptions/acknowledged",
             Some(&format!(r#"{{"_meta":{},"notifications":{accepted}}}"#, subscription_meta(id))),
-        ));
-        for uri in &filter.uris {
-            if let Err(error) = self.hold_uri(uri).await {
-                tracing::debug!(%error, "a resource cannot be subscribed to");
-            }
+        );
+        {
+            // Nothing can be told before the acknowledgement, nor be lost after it.
+            let mut listeners = lock(&self.subscriptions.listeners);
+            outlet.push(acknowledged);
+            listeners.insert(key, Listener { outlet: Arc::clone(outlet), id: id.to_owned(), filter });
         }
         loop {
             let closing = self.subscriptions.closing.notified();
@@ -177,162 +169,6 @@ impl Gateway {
             },
         );
     }
-
-    /// Makes sure that the upstream of a resource reports its changes.
-    pub(super) async fn hold_uri(&self, uri: &str) -> Result<(), Refusal> {
-        let catalog = self.catalog();
-        let Some(Target { upstream, uri: own }) = catalog.resources.candidates(uri).into_iter().next() else {
-            return Err(Refusal::unknown("resource", uri, &[]));
-        };
-        let upstream = self.upstream(upstream)?;
-        let first = {
-            let mut held = lock(&self.subscriptions.held);
-            let count = held.entry((upstream.index, own.clone())).or_default();
-            *count += 1;
-            *count == 1
-        };
-        if !first {
-            return Ok(());
-        }
-        self.subscriptions.changed.notify_waiters();
-        let unavailable = |error: crate::upstream::Unavailable| {
-            Refusal::upstream(
-                upstream.name(),
-                crate::refusal::UpstreamReason::Unavailable,
-                &error.to_string(),
-            )
-        };
-        let live = upstream.live().await.map_err(unavailable)?;
-        if live.peer.era == Era::Legacy {
-            let params = format!(r#"{{"uri":{}}}"#, encode_string(&own));
-            let timeout = upstream.settings.request_timeout;
-            let asked =
-                handshake::ask(&live.connection, "resources/subscribe", &params, Vec::new(), timeout).await;
-            if let Err(error) = asked {
-                tracing::debug!(upstream = upstream.name(), %error, "resources/subscribe");
-            }
-        }
-        Ok(())
-    }
-
-    /// One client fewer wants a resource.
-    pub(super) fn release_uri(&self, uri: &str) {
-        let catalog = self.catalog();
-        let Some(Target { upstream, uri: own }) = catalog.resources.candidates(uri).into_iter().next() else {
-            return;
-        };
-        {
-            let mut held = lock(&self.subscriptions.held);
-            let key = (upstream, own.clone());
-            let Some(count) = held.get_mut(&key) else { return };
-            *count -= 1;
-            if *count > 0 {
-                return;
-            }
-            held.remove(&key);
-        }
-        self.subscriptions.changed.notify_waiters();
-        let Some(upstream) = self.upstreams.get(upstream).cloned() else { return };
-        let Some(live) = upstream.current().filter(|live| live.peer.era == Era::Legacy) else { return };
-        tasks::spawn("unsubscribe", async move {
-            let params = format!(r#"{{"uri":{}}}"#, encode_string(&own));
-            let timeout = upstream.settings.request_timeout;
-            let _ =
-                handshake::ask(&live.connection, "resources/unsubscribe", &params, Vec::new(), timeout).await;
-        });
-    }
-
-    fn held_of(&self, upstream: usize) -> Vec<String> {
-        let held = lock(&self.subscriptions.held);
-        let mut uris: Vec<String> =
-            held.keys().filter(|(index, _)| *index == upstream).map(|(_, uri)| uri.clone()).collect();
-        uris.sort();
-        uris
-    }
-
-    /// A connection is new: what clients want to hear of is asked for on it.
-    pub(super) fn resume_subscriptions(&self, upstream: &Arc<Upstream>, live: &Arc<Live>) {
-        let Some(gateway) = self.this.upgrade() else { return };
-        let (upstream, live) = (Arc::clone(upstream), Arc::clone(live));
-        match live.peer.era {
-            Era::Modern => {
-                tasks::spawn("listen", async move { gateway.listen_to(&upstream, &live).await });
-            }
-            Era::Legacy => {
-                let uris = self.held_of(upstream.index);
-                tasks::spawn("resubscribe", async move {
-                    for uri in uris {
-                        let params = format!(r#"{{"uri":{}}}"#, encode_string(&uri));
-                        let timeout = upstream.settings.request_timeout;
-                        let _ = handshake::ask(
-                            &live.connection,
-                            "resources/subscribe",
-                            &params,
-                            Vec::new(),
-                            timeout,
-                        )
-                        .await;
-                    }
-                });
-            }
-        }
-    }
-
-    /// Listens to a modern upstream for as long as the connection lasts. A filter cannot be changed, so a new one
-    /// means a new stream, acknowledged before the old one is closed.
-    async fn listen_to(self: Arc<Self>, upstream: &Arc<Upstream>, live: &Arc<Live>) {
-        while live.connection.is_open() && !self.stopping.load(Ordering::Acquire) {
-            let mut uris = self.held_of(upstream.index);
-            let mut call = start_listening(live, &uris);
-            let mut replaced: Option<Box<dyn PendingCall>> = None;
-            loop {
-                let changed = self.subscriptions.changed.notified();
-                tokio::select! {
-                    item = next_item(&mut *call) => match item {
-                        Item::Notification(message) => {
-                            if message.method() == "notifications/subscriptions/acknowledged" {
-                                replaced = None;
-                            } else {
-                                self.upstream_says(upstream, live, message);
-                            }
-                        }
-                        Item::Request(_) => {}
-                        Item::Answer(answer) if answer.raw(Field::Code) == Some("-32601") => return,
-                        Item::Answer(_) | Item::Failed(_) => break,
-                    },
-                    () = changed => {
-                        let now = self.held_of(upstream.index);
-                        if now != uris {
-                            replaced = Some(std::mem::replace(&mut call, start_listening(live, &now)));
-                            uris = now;
-                        }
-                    }
-                }
-            }
-            drop(replaced);
-            tokio::time::sleep(LISTEN_AGAIN).await;
-            // What changed in between was not told.
-            upstream.list_changed(&ListKind::ALL);
-        }
-    }
-}
-
-fn start_listening(live: &Arc<Live>, uris: &[String]) -> Box<dyn PendingCall> {
-    let id = live.connection.next_id();
-    let uris: Vec<String> = uris.iter().map(|uri| encode_string(uri)).collect();
-    let uris = if uris.is_empty() {
-        String::new()
-    } else {
-        format!(r#","resourceSubscriptions":[{}]"#, uris.join(","))
-    };
-    let params = format!(
-        r#"{{"_meta":{{{}}},"notifications":{{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true{uris}}}}}"#,
-        own_meta()
-    );
-    let method = "subscriptions/listen";
-    let bytes = wire::request(id, method, &params);
-    let out = Outgoing { bytes, method: method.into(), name: None, headers: Vec::new() };
-    Arc::clone(&live.connection).call(id, out, OWN)
 }
 
 fn subscription_meta(id: &str) -> String {
