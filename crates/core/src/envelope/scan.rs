@@ -1,8 +1,6 @@
 //! A validating JSON scanner (RFC 8259) that yields byte spans instead of values.
 
-use std::borrow::Cow;
-
-use super::MAX_FRAGMENT_DEPTH;
+use super::{MAX_FRAGMENT_DEPTH, decode_string};
 
 /// A range of byte offsets into one message. Offsets are 32 bits: no message may reach 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -333,87 +331,6 @@ fn plain_run(bytes: &[u8]) -> usize {
     at + tail.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20).unwrap_or(tail.len())
 }
 
-/// Decodes the content of a JSON string (without quotes). A lone surrogate becomes U+FFFD: decoded text is only
-/// compared or shown, never sent on.
-pub fn decode_string(raw: &[u8]) -> Cow<'_, str> {
-    let text = std::str::from_utf8(raw).unwrap_or_default();
-    if !raw.contains(&b'\\') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    let mut high: Option<u32> = None;
-    while let Some(char) = chars.next() {
-        let decoded = if char == '\\' {
-            match chars.next() {
-                Some('b') => '\u{8}',
-                Some('f') => '\u{c}',
-                Some('n') => '\n',
-                Some('r') => '\r',
-                Some('t') => '\t',
-                Some('u') => {
-                    let digits = chars.as_str().get(..4).unwrap_or_default();
-                    let unit = u32::from_str_radix(digits, 16).unwrap_or(0xFFFD);
-                    chars = chars.as_str().get(4..).unwrap_or_default().chars();
-                    if (0xD800..0xDC00).contains(&unit) {
-                        if high.replace(unit).is_some() {
-                            out.push('\u{FFFD}');
-                        }
-                        continue;
-                    }
-                    match (high.take(), (0xDC00..0xE000).contains(&unit)) {
-                        (Some(high), true) => {
-                            let code = 0x1_0000 + ((high - 0xD800) << 10) + (unit - 0xDC00);
-                            char::from_u32(code).unwrap_or('\u{FFFD}')
-                        }
-                        (Some(_), false) => {
-                            out.push('\u{FFFD}');
-                            char::from_u32(unit).unwrap_or('\u{FFFD}')
-                        }
-                        (None, _) => char::from_u32(unit).unwrap_or('\u{FFFD}'),
-                    }
-                }
-                Some(other) => other,
-                None => break,
-            }
-        } else {
-            char
-        };
-        if high.take().is_some() {
-            out.push('\u{FFFD}');
-        }
-        out.push(decoded);
-    }
-    if high.is_some() {
-        out.push('\u{FFFD}');
-    }
-    Cow::Owned(out)
-}
-
-/// Writes `text` as a JSON string with its quotes.
-pub fn encode_string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            char if char < ' ' => {
-                out.push_str("\\u00");
-                for nibble in [char as u32 >> 4, char as u32 & 15] {
-                    out.push(char::from_digit(nibble, 16).unwrap_or('0'));
-                }
-            }
-            char => out.push(char),
-        }
-    }
-    out.push('"');
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -479,13 +396,6 @@ mod tests {
         assert_eq!(Scanner::new(&text, u16::MAX).unwrap().value().unwrap_err().what, "nested too deeply");
     }
 
-    #[test]
-    fn decodes_escapes_and_surrogates() {
-        assert_eq!(decode_string(br"a\u00e9\ud83d\ude00\n\/"), "aé😀\n/");
-        assert_eq!(decode_string(br"\ud83dx\ude00"), "\u{fffd}x\u{fffd}");
-        assert_eq!(decode_string(br"\ud83d"), "\u{fffd}");
-    }
-
     proptest! {
         #[test]
         fn agrees_with_serde_json_on_arbitrary_text(text in r#"[\[\]{}",:0-9a-z\\\-+.eE \n]{0,40}"#) {
@@ -495,14 +405,6 @@ mod tests {
         #[test]
         fn agrees_with_serde_json_on_arbitrary_bytes(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             prop_assert_eq!(accepts(&bytes), reference(&bytes));
-        }
-
-        #[test]
-        fn strings_survive_encoding_and_decoding(text in any::<String>()) {
-            let encoded = encode_string(&text);
-            prop_assert_eq!(serde_json::from_str::<String>(&encoded).unwrap(), text.clone());
-            let decoded = decode_string(&encoded.as_bytes()[1..encoded.len() - 1]).into_owned();
-            prop_assert_eq!(decoded, text);
         }
 
         #[test]
