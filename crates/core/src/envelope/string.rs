@@ -1,4 +1,4 @@
-//! JSON strings: from their raw text and back.
+//! JSON strings (RFC 8259 section 7): decoded to be compared or shown, encoded to be sent.
 
 use std::borrow::Cow;
 
