@@ -43,8 +43,7 @@ impl Gateway {
         let (entry, near) = self.find_tool(&catalog, &name)?;
         Self::check_param_headers(caller, message, &catalog, entry)?;
         let started = std::time::Instant::now();
-        let is_renamed = *entry.original != *name;
-        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry, is_renamed).await;
+        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry).await;
         entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |(_, failed)| *failed));
         let (answer, _) = ran?;
         Ok(match near {
@@ -102,7 +101,6 @@ impl Gateway {
         id: &str,
         catalog: &Catalog,
         entry: &ToolEntry,
-        is_renamed: bool,
     ) -> Result<(Answer, bool), Refusal> {
         let upstream = self.upstream(entry.upstream.index as usize)?;
         if let Endpoint::InProcess(tools) = &upstream.settings.endpoint {
@@ -111,8 +109,8 @@ impl Gateway {
         let mut route = Route::to(upstream);
         route.timeout = upstream.settings.timeout_for(&entry.original);
         route.name = Some(&entry.original);
-        // By a prefix, or because the client has misspelt it.
-        if is_renamed {
+        // The client knows it by a prefixed name, or has misspelt it.
+        if message.string(Field::Name).is_none_or(|name| *name != *entry.original) {
             route.rename = Some((message.span(Field::Name), &entry.original));
         }
         if let Some(params) = catalog.param_headers.get(&entry.shown) {
