@@ -1,10 +1,12 @@
 //! MCP's own rules in the handshake revisions: the order of things, names, arguments, `_meta`, cursors, URIs, tokens.
 
+use std::time::Duration;
+
 use aqe_testkit::client::{HttpSession, Message, Revision};
 
 use super::{
     request::{Request, case, check_all, error, result},
-    support::{Gateway, SMALL, raw, run},
+    support::{Gateway, SMALL, child, raw, run},
     talk::{Reply, Row, Talk, row},
 };
 
@@ -227,7 +229,8 @@ fn a_uri_that_no_upstream_offers_leads_nowhere() {
             // The upstream may be asked, since it has templates; then the code is its own.
             rows.push(row(shown, body, Reply::Refused("1", &[-32602, -32002])));
         }
-        talk().await.check_all(rows).await;
+        let fixture = child("fixture", "fixture", &["stdio"], "");
+        Talk::start(SMALL, &fixture, Revision::V2025_11_25).await.check_all(rows).await;
     });
 }
 
@@ -281,13 +284,17 @@ fn nobody_cancels_the_call_of_another_client() {
         let gateway = Gateway::http(SMALL, &raw()).await;
         let (owner, other) =
             (gateway.session(Revision::V2025_11_25).await, gateway.session(Revision::V2025_11_25).await);
-        let mut call = owner.start(&Message::call(7, "sleep", r#"{"ms":400}"#)).await;
-        for id in ["7", "1", "2", "3", "\"7\"", "7.0"] {
-            assert_eq!(other.notify(&Message::cancelled(id)).await, 202);
-        }
-        // The same number as another text is another id.
-        assert_eq!(owner.notify(&Message::cancelled("\"7\"")).await, 202);
-        assert_eq!(call.answer("7").await.content_text(), "slept 400 ms");
+        let sleep = Message::call(7, "sleep", r#"{"ms":400}"#);
+        let cancels = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            for id in ["7", "1", "2", "3", "\"7\"", "7.0"] {
+                assert_eq!(other.notify(&Message::cancelled(id)).await, 202);
+            }
+            // The same number as another text is another id.
+            assert_eq!(owner.notify(&Message::cancelled("\"7\"")).await, 202);
+        };
+        let (answer, ()) = tokio::join!(owner.request(&sleep), cancels);
+        assert_eq!(answer.content_text(), "slept 400 ms");
         let stolen = HttpSession { id: Some("7".into()), ..other };
         assert_eq!(stolen.notify(&Message::cancelled(7)).await, 404);
     });

@@ -81,7 +81,7 @@ fn lines_are_told_apart_whatever_they_hold() {
                 format!("Content-Length: 10\r\n\r\n{}\n", ping(1)).into(),
                 vec![parse.clone(), pong(1)],
             ),
-            ("a byte order mark", format!("\u{feff}{}\n", ping(1)).into(), vec![parse.clone()]),
+            ("a byte order mark", format!("\u{feff}{}\n", ping(1)).into(), vec![pong(1)]),
             (
                 "good between bad",
                 format!("{{\n{}\n}}\n", ping(1)).into(),

@@ -56,11 +56,13 @@ impl ParamHeaders {
         let arguments: Value = serde_json::from_slice(arguments).unwrap_or_default();
         for (name, path) in &self.0 {
             let body = at(&arguments, path).filter(|value| !value.is_null());
-            let header = match headers.get(name) {
-                Some(value) => {
+            let mut values = headers.get_all(name).iter();
+            let header = match (values.next(), values.next()) {
+                (Some(_), Some(_)) => return Err(format!("{name} occurs twice")),
+                (Some(value), None) => {
                     Some(decode_header(value).ok_or_else(|| format!("{name} is not a valid header value"))?)
                 }
-                None => None,
+                (None, _) => None,
             };
             match (body, header) {
                 (None, None) => {}

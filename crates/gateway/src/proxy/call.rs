@@ -149,7 +149,7 @@ impl Gateway {
             drop(call);
             let again = match &failed {
                 CallError::SessionLost => {
-                    route.upstream.forget(&live).await;
+                    route.upstream.forget(&live);
                     true
                 }
                 CallError::NotSent(_) => !live.connection.is_open(),

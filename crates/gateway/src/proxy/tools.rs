@@ -109,8 +109,8 @@ impl Gateway {
         let mut route = Route::to(upstream);
         route.timeout = upstream.settings.timeout_for(&entry.original);
         route.name = Some(&entry.original);
-        // The client knows it by a prefixed name, or has misspelt it.
-        if message.string(Field::Name).is_none_or(|name| *name != *entry.original) {
+        // By a prefix, or because the client has misspelt it.
+        if message.string(Field::Name).is_none_or(|called| *called != *entry.original) {
             route.rename = Some((message.span(Field::Name), &entry.original));
         }
         if let Some(params) = catalog.param_headers.get(&entry.shown) {

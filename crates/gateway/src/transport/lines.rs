@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use aqe_core::envelope::{Kind, Line, Lines, Message, is_batch, recover_id, split_batch};
-use aqe_core::revision::Revision;
+use aqe_core::revision::{Era, Revision};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -234,7 +234,7 @@ impl Conversation {
             Ok(revision) => revision,
             Err(refusal) => return deliver(refused(&refusal)),
         };
-        if message.method() == "initialize" {
+        if message.method() == "initialize" && revision.era() == Era::Legacy {
             let answer = self.gateway.initialize(&self.session, &message).await;
             return deliver(answer.map_or_else(|refusal| refused(&refusal), Some));
         }

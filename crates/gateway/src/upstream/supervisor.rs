@@ -357,10 +357,10 @@ impl Upstream {
         }
     }
 
-    /// The connection `live` has lost its session at the server: the next call opens a new one.
-    pub async fn forget(&self, live: &Arc<Live>) {
+    /// The connection `live` has lost its session at the server: the next call opens a new one. Calls that the server
+    /// has taken before may still be answered, and end the connection with the last of them.
+    pub fn forget(&self, live: &Arc<Live>) {
         self.clear(live.generation);
-        live.connection.close("session lost").await;
     }
 
     pub(super) fn hooks(&self) -> Option<Arc<dyn Hooks>> {

@@ -1,7 +1,7 @@
 //! Reading a request's body within its limits.
 
 use bytes::{Bytes, BytesMut};
-use http::{Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -11,41 +11,68 @@ use super::reply::{self, ReplyBody};
 
 /// The whole body.
 ///
+/// A body that is too large is still read on for as much again: a client that writes all of it before it reads would
+/// lose the refusal to the reset of a connection closed under it.
+///
 /// # Errors
 /// The reply to send instead: 413 beyond the limit, 408 when it takes too long, 400 when it breaks off.
-pub(super) async fn collect(mut body: Incoming, limits: &EdgeLimits) -> Result<Bytes, Response<ReplyBody>> {
+pub(super) async fn collect(
+    mut body: Incoming,
+    headers: &HeaderMap,
+    limits: &EdgeLimits,
+) -> Result<Bytes, Response<ReplyBody>> {
     let max = limits.max_body_bytes;
-    let too_large = || reply::text(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is over {max} bytes\n"));
-    if body.size_hint().lower() > max as u64 {
-        return Err(too_large());
+    // A client that waits for our word has sent nothing yet.
+    if body.size_hint().lower() > max as u64 && headers.contains_key(header::EXPECT) {
+        return Err(too_large(max));
     }
-    let read = async {
-        let mut first: Option<Bytes> = None;
-        let mut rest = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else {
-                return Err(reply::text(StatusCode::BAD_REQUEST, "the body broke off\n"));
-            };
-            let Ok(data) = frame.into_data() else { continue };
-            if first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len() > max {
-                return Err(too_large());
-            }
-            match &first {
-                None => first = Some(data),
-                Some(_) => rest.extend_from_slice(&data),
-            }
-        }
-        let first = first.unwrap_or_default();
-        if rest.is_empty() {
-            return Ok(first);
-        }
-        let mut whole = BytesMut::with_capacity(first.len() + rest.len());
-        whole.extend_from_slice(&first);
-        whole.extend_from_slice(&rest);
-        Ok(whole.freeze())
-    };
-    match tokio::time::timeout(limits.body_timeout, read).await {
+    match tokio::time::timeout(limits.body_timeout, read(&mut body, max)).await {
         Ok(result) => result,
-        Err(_) => Err(reply::text(StatusCode::REQUEST_TIMEOUT, "the body took too long\n")),
+        Err(_) => Err(last(StatusCode::REQUEST_TIMEOUT, "the body took too long\n")),
     }
+}
+
+async fn read(body: &mut Incoming, max: usize) -> Result<Bytes, Response<ReplyBody>> {
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(last(StatusCode::BAD_REQUEST, "the body broke off\n"));
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > max.saturating_mul(2) {
+            break;
+        }
+        if length > max {
+            (first, rest) = (None, BytesMut::new());
+        } else if first.is_none() {
+            first = Some(data);
+        } else {
+            rest.extend_from_slice(&data);
+        }
+    }
+    if length > max {
+        return Err(too_large(max));
+    }
+    let first = first.unwrap_or_default();
+    if rest.is_empty() {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(length);
+    whole.extend_from_slice(&first);
+    whole.extend_from_slice(&rest);
+    Ok(whole.freeze())
+}
+
+fn too_large(max: usize) -> Response<ReplyBody> {
+    last(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is over {max} bytes\n"))
+}
+
+/// A reply after which the connection is closed, since what follows may be the rest of the body.
+fn last(status: StatusCode, text: impl Into<Bytes>) -> Response<ReplyBody> {
+    let mut response = reply::text(status, text);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }

@@ -36,8 +36,11 @@ pub(super) fn accepts(headers: &HeaderMap, kind: &str, sub: &str) -> bool {
         said = true;
         let ranges = value.to_str().unwrap_or_default().split(',');
         for range in ranges {
-            let range = range.split(';').next().unwrap_or_default().trim();
-            let Some((type_, subtype)) = range.split_once('/') else { continue };
+            let mut parts = range.split(';').map(str::trim);
+            let Some((type_, subtype)) = parts.next().unwrap_or_default().split_once('/') else { continue };
+            if parts.any(is_zero_weight) {
+                continue;
+            }
             if (type_ == "*" && subtype == "*")
                 || (type_.eq_ignore_ascii_case(kind) && (subtype == "*" || subtype.eq_ignore_ascii_case(sub)))
             {
@@ -46,6 +49,12 @@ pub(super) fn accepts(headers: &HeaderMap, kind: &str, sub: &str) -> bool {
         }
     }
     !said
+}
+
+/// Whether a parameter says "not this" (RFC 9110 section 12.4.2).
+fn is_zero_weight(parameter: &str) -> bool {
+    let Some((name, weight)) = parameter.split_once('=') else { return false };
+    name.trim().eq_ignore_ascii_case("q") && weight.trim().parse() == Ok(0.0)
 }
 
 /// Whether the client would rather have events than JSON: `text/event-stream` stands before `application/json`, both
@@ -78,8 +87,11 @@ pub(super) fn check(headers: &HeaderMap, message: &Message) -> Result<(), Refusa
 
 /// The version header of a modern request says what its body says.
 pub(super) fn check_version(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
-    let version = message.string(Field::MetaProtocolVersion).unwrap_or_default();
-    repeats(headers, VERSION, &version)
+    match message.string(Field::MetaProtocolVersion) {
+        Some(version) => repeats(headers, VERSION, &version),
+        // The body lacks what the header repeats; that is said when it is looked at.
+        None => Ok(()),
+    }
 }
 
 fn repeats(headers: &HeaderMap, name: &str, body: &str) -> Result<(), Refusal> {
@@ -136,5 +148,6 @@ mod tests {
         assert!(!accepts(Some("application/json"), "sse"));
         assert!(!accepts(Some("text/html"), "json"));
         assert!(!accepts(Some(""), "json"));
+        assert!(!accepts(Some("text/event-stream;q=0, */*;q=0.0"), "sse"));
     }
 }

@@ -172,7 +172,7 @@ impl Edge {
 
     async fn admin(&self, request: Request<Incoming>) -> Response<ReplyBody> {
         let (parts, body) = request.into_parts();
-        let body = match body::collect(body, &self.limits).await {
+        let body = match body::collect(body, &parts.headers, &self.limits).await {
             Ok(body) => body,
             Err(refusal) => return refusal,
         };

@@ -41,7 +41,7 @@ pub(super) async fn answer(
         let text = "Accept must include application/json and text/event-stream\n";
         return reply::text(StatusCode::NOT_ACCEPTABLE, text);
     }
-    let bytes = match body::collect(incoming, &edge.limits).await {
+    let bytes = match body::collect(incoming, &parts.headers, &edge.limits).await {
         Ok(bytes) => bytes,
         Err(refusal) => return refusal,
     };
@@ -56,11 +56,14 @@ pub(super) async fn answer(
     if intake::claims_modern(&message) {
         return post.modern(message).await;
     }
-    // A header of the modern era over a body without its `_meta`: the body lacks what it must carry.
+    // A header of the modern era over a body without its `_meta`, which only a request must carry.
     if headers::claim_modern(&post.headers) && message.method() != "initialize" {
-        return match intake::modern_revision(&message) {
-            Ok(_) => post.modern(message).await,
-            Err(refusal) => refused(&refusal, message.id()),
+        return match not_asking(&message) {
+            Some(reply) => reply,
+            None => match intake::modern_revision(&message) {
+                Ok(_) => post.modern(message).await,
+                Err(refusal) => refused(&refusal, message.id()),
+            },
         };
     }
     post.legacy(message).await
@@ -73,6 +76,18 @@ fn fault_reply(fault: &Fault) -> Response<ReplyBody> {
 fn refused(refusal: &Refusal, id: Option<&str>) -> Response<ReplyBody> {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
     json(status, refusal.to_bytes(id))
+}
+
+/// The reply to what a modern client sends that is no request.
+fn not_asking(message: &Message) -> Option<Response<ReplyBody>> {
+    match message.kind() {
+        Kind::Request => None,
+        Kind::Notification => Some(reply::empty(StatusCode::ACCEPTED)),
+        Kind::Response | Kind::Error => {
+            let refusal = Refusal::invalid_request("a server sends no requests in this revision");
+            Some(refused(&refusal, None))
+        }
+    }
 }
 
 /// The methods of 2026-07-28 and its tasks extension.
@@ -112,15 +127,8 @@ impl Post<'_> {
             Ok(revision) => revision,
             Err(refusal) => return refused(&refusal, message.id()),
         };
-        match message.kind() {
-            Kind::Notification => return reply::empty(StatusCode::ACCEPTED),
-            Kind::Response | Kind::Error => {
-                return refused(
-                    &Refusal::invalid_request("a server sends no requests in this revision"),
-                    None,
-                );
-            }
-            Kind::Request => {}
+        if let Some(reply) = not_asking(&message) {
+            return reply;
         }
         if let Err(refusal) = headers::check(&self.headers, &message) {
             return refused(&refusal, message.id());
@@ -224,14 +232,18 @@ impl Post<'_> {
 
     /// A batch of 2025-03-26: run at the same time, answered with one array.
     async fn batch(self, bytes: &Bytes) -> Response<ReplyBody> {
+        let no_batches =
+            || refused(&Refusal::invalid_request("batches exist in revision 2025-03-26 only"), None);
+        if headers::claim_modern(&self.headers) {
+            return no_batches();
+        }
         let session = match self.session(None) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
         let revision = session.handshake().map(|handshake| handshake.revision);
         if revision != Some(Revision::V20250326) {
-            let refusal = Refusal::invalid_request("batches exist in revision 2025-03-26 only");
-            return refused(&refusal, None);
+            return no_batches();
         }
         let items = match split_batch(bytes, self.edge.gateway.settings.message) {
             Ok(items) => items,

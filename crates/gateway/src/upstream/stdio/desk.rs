@@ -44,6 +44,8 @@ struct OpenCall {
     tag: CallTag,
     /// Where the request starts in the stream.
     position: u64,
+    /// It is answered only when the server stops, as a listen stream is.
+    endless: bool,
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +91,7 @@ impl Desk {
         let inbox = Arc::new(Inbox::default());
         let mut state = self.lock();
         let position = self.queue(&mut state, request)?;
-        state.calls.insert(id, OpenCall { inbox: Arc::clone(&inbox), tag, position });
+        state.calls.insert(id, OpenCall { inbox: Arc::clone(&inbox), tag, position, endless: false });
         drop(state);
         self.work.notify_one();
         Ok(inbox)
@@ -223,10 +225,18 @@ impl Desk {
         }
     }
 
-    /// Closes the one open call, if there is exactly one.
+    /// Notes that a call waits for no answer in particular.
+    pub(super) fn mark_endless(&self, id: u64) {
+        if let Some(call) = self.lock().calls.get_mut(&id) {
+            call.endless = true;
+        }
+    }
+
+    /// Closes the one open call that waits for an answer, if there is exactly one.
     pub(super) fn claim_only(&self) -> Option<Arc<Inbox>> {
         let mut state = self.lock();
-        let id = (state.calls.len() == 1).then(|| state.calls.keys().next().copied())??;
+        let mut waiting = state.calls.iter().filter(|(_, call)| !call.endless).map(|(id, _)| *id);
+        let id = waiting.next().filter(|_| waiting.next().is_none())?;
         state.calls.remove(&id).map(|call| call.inbox)
     }
 
@@ -293,6 +303,18 @@ mod tests {
             let refused = Desk::new().post(Bytes::from_static(text.as_bytes()));
             assert!(matches!(refused, Err(CallError::NotSent(_))), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_listen_stream_is_not_taken_for_the_call_that_waits() {
+        let desk = Desk::new();
+        let [listen, call] = [desk.next_id(), desk.next_id()];
+        let listening = desk.open(listen, TAG, Bytes::from_static(b"{}")).unwrap();
+        desk.mark_endless(listen);
+        assert!(desk.claim_only().is_none());
+        let waiting = desk.open(call, TAG, Bytes::from_static(b"{}")).unwrap();
+        assert!(desk.claim_only().is_some_and(|claimed| Arc::ptr_eq(&claimed, &waiting)));
+        assert!(matches!(desk.claim(listen, true), Claim::Open(open) if Arc::ptr_eq(&open, &listening)));
     }
 
     #[test]

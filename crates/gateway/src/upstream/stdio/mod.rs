@@ -194,6 +194,9 @@ impl Connection for StdioConnection {
             inbox.push(Item::Failed(error));
             Arc::new(inbox)
         });
+        if out.method == "subscriptions/listen" {
+            self.desk.mark_endless(id);
+        }
         // MCP specification, "Cancellation": "initialize" must not be cancelled.
         Box::new(StdioCall { connection: self, id, inbox, cancellable: out.method != "initialize" })
     }
