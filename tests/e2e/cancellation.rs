@@ -80,7 +80,7 @@ async fn a_legacy_client_that_disconnects_cancels_nothing() {
         gateway.upstreams[0].event(&["request"], "tools/call").await;
         running.abort();
         gateway.upstreams[0].event(&["sleep_done"], "").await;
-        assert!(!gateway.upstreams[0].events().iter().any(|event| NOTICED.contains(&event.event.as_str())));
+        assert!(!gateway.upstreams[0].events().iter().any(|event| NOTICED.contains(&event.what.as_str())));
     })
     .await;
 }

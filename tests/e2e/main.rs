@@ -3,6 +3,8 @@
 //! Each test starts its own gateway in folders of its own and talks to loopback only. Most are tables over
 //! [`support::Pair`]: client and upstream, each of both eras and over both transports.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
+
 mod batches;
 mod cancellation;
 mod changes;

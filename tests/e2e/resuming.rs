@@ -49,7 +49,7 @@ async fn what_came_while_nobody_read_comes_later_once_and_in_order() {
         assert_eq!(steps, [Some(3), Some(4), Some(5), Some(6)]);
         assert_eq!(answer.content_text(), "sent 6");
         let events = gateway.upstreams[0].events();
-        assert!(!events.iter().any(|event| event.event == "cancelled" || event.event == "disconnected"));
+        assert!(!events.iter().any(|event| event.what == "cancelled" || event.what == "disconnected"));
     })
     .await;
 }

@@ -97,15 +97,15 @@ async fn a_crash_fails_the_calls_in_flight_at_once_with_the_reason_and_the_next_
 async fn a_malformed_answer_fails_its_call_at_once_and_no_other() {
     each(Pair::all(), |pair| async move {
         let (gateway, mut client) = pair.open(&[]).await;
-        client.begin(&Message::call("\"s\"", "sleep", r#"{"ms":1200}"#)).await;
+        client.begin(&Message::call("\"s\"", "sleep", r#"{"ms":2500}"#)).await;
         gateway.upstreams[0].event(&["request"], "tools/call").await;
         let begun = Instant::now();
         for mode in ["result-and-error", "neither", "wrong-jsonrpc", "invalid-utf8"] {
             let answer = client.call(1, "bad", &format!(r#"{{"mode":"{mode}"}}"#)).await;
             assert_refused(&answer, "up", "upstream_malformed", &[]);
         }
-        assert!(begun.elapsed() < Duration::from_millis(1000), "{:?}", begun.elapsed());
-        assert_eq!(client.finish("\"s\"").await.content_text(), "slept 1200 ms");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(client.finish("\"s\"").await.content_text(), "slept 2500 ms");
     })
     .await;
 }
@@ -134,7 +134,7 @@ async fn a_call_that_is_never_answered_ends_at_its_deadline_and_is_cancelled_ups
             let took = begun.elapsed();
             assert_refused(&answer, "up", "upstream_timeout", &["timed out after"]);
             let least = Duration::from_millis(least);
-            assert!(took >= least && took < least + Duration::from_millis(1000), "{tool} took {took:?}");
+            assert!(took >= least && took < least + Duration::from_secs(2), "{tool} took {took:?}");
         }
         gateway.upstreams[0].event(&["cancelled", "disconnected"], "").await;
         assert_eq!(client.call(3, "bare", "{}").await.content_text(), "bare");
@@ -181,7 +181,7 @@ async fn a_forgotten_http_session_is_opened_again_and_the_client_notices_nothing
             assert_eq!(client.call(id + 10, "bare", "{}").await.content_text(), "bare");
         }
         let opened = gateway.upstreams[0].events();
-        let opened = opened.iter().filter(|event| event.event == "session_opened").count();
+        let opened = opened.iter().filter(|event| event.what == "session_opened").count();
         assert!(opened >= 4, "{opened} sessions");
         assert_eq!(gateway.upstreams[0].count("request", "tools/call"), 6, "no call was made twice");
     })

@@ -19,7 +19,8 @@ pub(crate) struct Upstream {
     journal: Option<PathBuf>,
     /// An HTTP server, which lives as long as this.
     server: Option<StdioClient>,
-    _folder: Option<TempDir>,
+    /// Holds the journal.
+    folder: Option<TempDir>,
 }
 
 /// What happened at a raw upstream.
@@ -28,7 +29,7 @@ pub(crate) struct Event {
     /// Microseconds since the Unix epoch.
     pub(crate) at_us: u64,
     /// The kind, as listed in `aqe_testkit::raw`.
-    pub(crate) event: String,
+    pub(crate) what: String,
     /// The method, empty for none.
     pub(crate) method: String,
     /// The process.
@@ -55,7 +56,7 @@ impl Upstream {
         flags.extend(["--journal".to_owned(), journal.display().to_string()]);
         let mut upstream = Self::program(name, "rawmcp", over, flags).await;
         upstream.journal = Some(journal);
-        upstream._folder = Some(folder);
+        upstream.folder = Some(folder);
         upstream
     }
 
@@ -96,13 +97,13 @@ impl Upstream {
             Value::from(program),
             Value::from(args.to_vec())
         );
-        Self { table, journal: None, server: None, _folder: None }
+        Self { table, journal: None, server: None, folder: None }
     }
 
     /// A server at a URL.
     pub(crate) fn at(name: &str, url: &str) -> Self {
         let table = format!("[[upstream]]\nname = {}\nurl = {}\n", Value::from(name), Value::from(url));
-        Self { table, journal: None, server: None, _folder: None }
+        Self { table, journal: None, server: None, folder: None }
     }
 
     /// Adds a line to the table.
@@ -127,7 +128,7 @@ impl Upstream {
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .map(|entry| Event {
                 at_us: entry["at_us"].as_u64().unwrap_or_default(),
-                event: entry["event"].as_str().unwrap_or_default().to_owned(),
+                what: entry["event"].as_str().unwrap_or_default().to_owned(),
                 method: entry["method"].as_str().unwrap_or_default().to_owned(),
                 pid: entry["pid"].as_u64().and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
             })
@@ -136,12 +137,12 @@ impl Upstream {
 
     /// How many events of this kind and method there were.
     pub(crate) fn count(&self, event: &str, method: &str) -> usize {
-        self.events().iter().filter(|entry| entry.event == event && entry.method == method).count()
+        self.events().iter().filter(|entry| entry.what == event && entry.method == method).count()
     }
 
     /// How many events of this kind there were.
     pub(crate) fn kind(&self, event: &str) -> usize {
-        self.events().iter().filter(|entry| entry.event == event).count()
+        self.events().iter().filter(|entry| entry.what == event).count()
     }
 
     /// Waits for an event of one of these kinds, with this method if it is not empty.
@@ -149,7 +150,7 @@ impl Upstream {
         let what = format!("{kinds:?} {method} in the journal");
         wait_until(aqe_testkit::client::DEADLINE, &what, || {
             let wanted = |entry: &Event| {
-                kinds.contains(&entry.event.as_str()) && (method.is_empty() || entry.method == method)
+                kinds.contains(&entry.what.as_str()) && (method.is_empty() || entry.method == method)
             };
             self.events().into_iter().find(wanted)
         })
