@@ -257,3 +257,18 @@ fn without_a_setting_the_limit_is_16_mib() {
         check_all(&gateway.client, cases).await;
     });
 }
+
+#[test]
+fn a_message_over_many_lines_reaches_a_child_as_one_line() {
+    run(async {
+        let gateway = Gateway::http(SMALL, &raw()).await;
+        let session = gateway.session(Revision::V2025_11_25).await;
+        let id = session.id.clone().unwrap();
+        for line_end in ["\n", "\r\n", "\r"] {
+            let body = received(r#"{"x":"a\nb"}"#).replace(',', &format!(",{line_end}  "));
+            let mut response = gateway.client.post(&[("mcp-session-id", &id)], body.as_bytes()).await;
+            let text = response.answer("1").await.content_text();
+            assert!(text.contains(r#"{"x":"a\nb"}"#) && !text.contains(['\r', '\n']), "{text:?}");
+        }
+    });
+}

@@ -12,14 +12,38 @@ fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// A file in which `key` of the section has this value.
+fn with_value(section: &str, key: &str, value: &str) -> String {
+    match section {
+        "upstream" => format!("[[upstream]]\n{key} = {value}\n"),
+        "upstream.tools" => format!("[[upstream]]\ntools = {{ {key} = {value} }}\n"),
+        _ => format!("[{section}]\n{key} = {value}\n"),
+    }
+}
+
 /// A file in which `key` of the section has a value that no key of its kind takes.
 fn with_wrong_type(section: &str, key: &str, kind: &str) -> String {
-    let wrong = if kind == "true or false" { "1" } else { "false" };
-    match section {
-        "upstream" => format!("[[upstream]]\n{key} = {wrong}\n"),
-        "upstream.tools" => format!("[[upstream]]\ntools = {{ {key} = {wrong} }}\n"),
-        _ => format!("[{section}]\n{key} = {wrong}\n"),
+    with_value(section, key, if kind == "true or false" { "1" } else { "false" })
+}
+
+/// Values that a key of this kind takes, and values that are only nearly so.
+fn edges(kind: &str) -> (Vec<String>, Vec<String>) {
+    if kind.starts_with('"') {
+        let words: Vec<&str> = kind.split('"').skip(1).step_by(2).collect();
+        let quoted = |text: String| format!("\"{text}\"");
+        let near = |word: &&str| [word.to_uppercase(), format!(" {word}"), format!("{word}x")].map(quoted);
+        let refused = words.iter().flat_map(near).chain(["\"\"".into(), "0".into()]).collect();
+        return (words.into_iter().map(|word| quoted(word.into())).collect(), refused);
     }
+    let bounds = kind.rsplit_once(" from ").filter(|(kind, _)| kind.starts_with("a whole number"));
+    let Some((min, max)) = bounds.and_then(|(_, bounds)| bounds.split_once(" to ")) else {
+        return <_>::default();
+    };
+    let (least, most): (i128, i128) = (min.parse().unwrap(), max.parse().unwrap());
+    let refused =
+        [(least - 1).to_string(), (most + 1).to_string(), format!("{min}.0"), "-1".into(), "nan".into()];
+    let beyond = ["9223372036854775807", "9223372036854775808", "-9223372036854775808"].map(str::to_owned);
+    (vec![min.into(), max.into()], refused.into_iter().chain(beyond).collect())
 }
 
 #[test]
@@ -33,6 +57,29 @@ fn every_declared_key_is_read_and_checked() {
             assert!(!faults.iter().any(|line| line.contains("unknown")), "{text}: {faults:?}");
         }
     }
+}
+
+#[test]
+fn every_word_and_bound_of_a_key_is_taken_and_nothing_beyond() {
+    let mut values = 0;
+    for section in SECTIONS {
+        for key in section.keys {
+            let (taken, refused) = edges(&key.kind());
+            let fault = format!("\"{}\" must be {}", key.name(), key.kind());
+            let is_refused = |value: &String| {
+                let text = with_value(section.path, key.name(), value);
+                toml(&text).is_err_and(|faults| lines(&faults).iter().any(|line| line.contains(&fault)))
+            };
+            values += taken.len() + refused.len();
+            for value in &taken {
+                assert!(!is_refused(value), "{} {} = {value}", section.path, key.name());
+            }
+            for value in &refused {
+                assert!(is_refused(value), "{} {} = {value}", section.path, key.name());
+            }
+        }
+    }
+    assert!(values >= 150, "the kinds are no longer understood: {values}");
 }
 
 #[test]
