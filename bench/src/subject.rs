@@ -95,7 +95,11 @@ impl Home {
             Upstream::Child { tools } => {
                 let args = Serve::EchoStdio { tools: *tools, aside: true }.args();
                 let program = std::env::current_exe()?;
-                write!(text, "\n[[upstream]]\nname = \"up\"\ncommand = {program:?}\nargs = {args:?}\n")?;
+                write!(
+                    text,
+                    "\n[[upstream]]\nname = \"up\"\ncommand = {:?}\nargs = {args:?}\n",
+                    program.display().to_string()
+                )?;
             }
         }
         let home = Self { folder };
