@@ -393,11 +393,12 @@ impl Hooks for Gateway {
             self.catalog.store(Arc::clone(&after));
             (before, after)
         };
-        self.settle(upstream);
+        // First, so that what a client has been told is there after a restart, however soon that comes.
         if let Some(manifest) = upstream.manifest() {
             let fingerprint = upstream.settings.fingerprint();
             self.manifests.save(upstream.name(), &fingerprint, manifest.to_json());
         }
+        self.settle(upstream);
         let told = |kind| announced && lists.contains(&kind);
         if told(ListKind::Tools) || before.tools.etag() != after.tools.etag() {
             self.announce(ListKind::Tools);
