@@ -49,11 +49,7 @@ pub(super) fn nearest<'w>(word: &str, valid: impl Iterator<Item = &'w str>) -> O
             let flat = candidate.replace('-', "_");
             let shares_start = lower.len().min(flat.len()) >= SHORTEST_START
                 && (flat.starts_with(&lower) || lower.starts_with(&flat));
-            let edits = if shares_start {
-                1
-            } else {
-                rapidfuzz::distance::osa::distance(lower.chars(), flat.chars())
-            };
+            let edits = if shares_start { 1 } else { strsim::osa_distance(&lower, &flat) };
             (edits <= allowed).then_some((edits, candidate))
         })
         .min_by_key(|(edits, _)| *edits)

@@ -2,7 +2,6 @@
 
 use aqe_core::inprocess::InProcessError;
 use jiff::Timestamp;
-use rapidfuzz::distance::osa;
 use serde::Deserialize;
 
 use crate::reply::Refusal;
@@ -40,7 +39,7 @@ fn explain(path: &str, message: &str) -> Refusal {
     let mut words = message.split('`').skip(1).step_by(2);
     let sent = words.next().unwrap_or_default();
     let nearest = words
-        .map(|word| (osa::distance(sent.bytes().take(64), word.bytes()), word))
+        .map(|word| (strsim::osa_distance(&sent.chars().take(64).collect::<String>(), word), word))
         .filter(|(distance, word)| {
             *distance <= word.len().div_ceil(2) || (!sent.is_empty() && word.contains(sent))
         })
