@@ -13,6 +13,9 @@ const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 /// A request that must never be served when it hides in the body of another.
 const HIDDEN: &str = "GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
 
+/// The statuses that may come back, in order; any one of the lists.
+type Allowed<'a> = &'a [&'a [u16]];
+
 /// Sends bytes on a connection of their own; gives everything that comes back until the gateway closes or is quiet.
 async fn exchange(client: &HttpClient, bytes: &[u8]) -> String {
     let mut socket = client.socket().await;
@@ -51,7 +54,7 @@ fn no_request_hides_in_the_body_of_another() {
         let chunked = format!("{length:x}\r\n{PING}\r\n0\r\n\r\n");
         let whole = format!("content-length: {length}\r\n");
         // What may come back, in order; an answer to the hidden request is none of them.
-        let cases: Vec<(&str, String, &[&[u16]])> = vec![
+        let cases: Vec<(&str, String, Allowed<'_>)> = vec![
             ("a length", ping(&id, &whole, PING), &[&[200]]),
             ("chunks", ping(&id, "transfer-encoding: chunked\r\n", &chunked), &[&[200]]),
             ("the same length twice", ping(&id, &whole.repeat(2), PING), &[&[200], &[400]]),
@@ -167,8 +170,8 @@ fn a_head_that_is_none_or_too_large_is_refused_and_the_connection_closed() {
     run(async {
         let (gateway, id) = gateway().await;
         let get = |lines: &str| format!("GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n{lines}\r\n");
-        let many = |count: usize| (0..count).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
-        let cases: Vec<(&str, Vec<u8>, &[&[u16]])> = vec![
+        let many = |count: usize| "x: y\r\n".repeat(count);
+        let cases: Vec<(&str, Vec<u8>, Allowed<'_>)> = vec![
             ("50 headers", get(&many(50)).into(), &[&[200]]),
             ("1,000 headers", get(&many(1_000)).into(), &[&[431]]),
             ("30 KB in a header", get(&format!("x: {}\r\n", "y".repeat(30_000))).into(), &[&[200]]),

@@ -224,7 +224,7 @@ pub(crate) fn judge_answer(text: &str, id: &str, code: Option<i64>) -> Result<()
     }
     match code {
         Some(code) if message["error"]["code"] != code => Err(format!("expected the code {code}")),
-        Some(_) if !message["error"]["message"].as_str().is_some_and(|text| !text.is_empty()) => {
+        Some(_) if message["error"]["message"].as_str().is_none_or(str::is_empty) => {
             Err("expected a message".into())
         }
         None if message.get("result").is_none() => Err("expected a result".into()),

@@ -197,9 +197,9 @@ fn a_client_that_reads_nothing_stops_no_one_but_itself() {
         while big < 100 || pongs < 100 {
             let line = gateway.process.line().await;
             if Answer::is_for(&line, "\"big\"") {
-                big += 1
+                big += 1;
             } else {
-                pongs += usize::from(line.contains("{}}"))
+                pongs += usize::from(line.contains("{}}"));
             }
         }
     });

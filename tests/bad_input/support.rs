@@ -22,8 +22,6 @@ pub(crate) struct Gateway {
     pub(crate) process: StdioClient,
     /// Its endpoint, where it serves HTTP.
     pub(crate) client: HttpClient,
-    /// `HOST:PORT`, where it serves HTTP.
-    pub(crate) address: String,
     _home: TempDir,
 }
 
@@ -33,16 +31,14 @@ impl Gateway {
         let flags = ["--transport", "http", "--listen", "127.0.0.1:0", "--json"];
         let (mut process, home) = start(server, upstreams, &flags);
         let line: Value = serde_json::from_str(&process.line().await).expect("a line of JSON");
-        let url = line["url"].as_str().expect("a URL").to_owned();
-        let address = url.strip_prefix("http://").and_then(|url| url.strip_suffix("/mcp"));
-        let address = address.expect("a URL of /mcp").to_owned();
-        Self { process, client: HttpClient::new(&url), address, _home: home }
+        let client = HttpClient::new(line["url"].as_str().expect("a URL"));
+        Self { process, client, _home: home }
     }
 
     /// Starts a gateway that serves standard input and output.
     pub(crate) fn stdio(server: &str, upstreams: &str) -> Self {
         let (process, home) = start(server, upstreams, &["--transport", "stdio"]);
-        Self { process, client: HttpClient::new("http://127.0.0.1:9/"), address: String::new(), _home: home }
+        Self { process, client: HttpClient::new("http://127.0.0.1:9/"), _home: home }
     }
 
     /// Opens a session.
@@ -73,7 +69,8 @@ fn start(server: &str, upstreams: &str, flags: &[&str]) -> (StdioClient, TempDir
 /// The configuration of a child process as upstream.
 pub(crate) fn child(name: &str, program: &str, args: &[&str], more: &str) -> String {
     let program = binary(program);
-    format!("[[upstream]]\nname = \"{name}\"\ncommand = {program:?}\nargs = {args:?}\n{more}\n")
+    let program = program.display();
+    format!("[[upstream]]\nname = \"{name}\"\ncommand = \"{program}\"\nargs = {args:?}\n{more}\n")
 }
 
 /// The upstream of most tables: `rawmcp`, with resources and prompts.

@@ -33,19 +33,15 @@ enum Outcome {
 
 fn outcome(mode: &BadMode, over: Over) -> Outcome {
     match (mode.effect, mode.name) {
-        // On a pipe this is a log line of a careless server, as in `garbage-before`.
+        // Some servers make a text of a number; there is no doubt which call it answers. A batch is what the
+        // revisions before 2025-06-18 may send. A stateless server must not send a request, and whether that spoils
+        // its answer is left open.
+        (_, "string-id" | "bom" | "batch" | "server-request") => Outcome::AnswerOrError,
+        // On a pipe `garbage` is a log line of a careless server, as in `garbage-before`.
         (_, "garbage") if over == Over::Stdio => Outcome::TimeOut,
-        // Some servers make a text of a number; there is no doubt which call it answers.
-        (_, "string-id" | "bom") => Outcome::AnswerOrError,
-        // A stateless server must not send one, and whether that spoils its answer is left open.
-        (_, "server-request") => Outcome::AnswerOrError,
-        // A batch is what the revisions before 2025-06-18 may send.
-        (_, "batch") => Outcome::AnswerOrError,
-        (_, "long" | "depth-100000" | "depth-200" | "wrong-shape" | "null-result") => Outcome::Error,
-        (Effect::Answer, _) => Outcome::Answer,
-        (Effect::Questionable, _) => Outcome::AnswerOrError,
-        (Effect::Invalid | Effect::Closed, _) => Outcome::Error,
         (Effect::Silence, _) => Outcome::TimeOut,
+        (Effect::Answer, _) => Outcome::Answer,
+        (Effect::Invalid | Effect::Closed | Effect::Questionable, _) => Outcome::Error,
     }
 }
 
@@ -96,7 +92,7 @@ async fn world(over: Over, era: &str) -> World {
     for (name, outcome) in names {
         let deadline = if outcome == Outcome::TimeOut { SILENCE.as_millis() } else { 30_000 };
         let more = format!("max_line_bytes = {LIMIT}\nrequest_timeout_ms = {deadline}\nera = \"{era}\"\n");
-        upstreams += &if over == Over::Stdio {
+        let upstream = if over == Over::Stdio {
             child(&name, "rawmcp", &["stdio"], &more)
         } else {
             let mut server = StdioClient::spawn(&binary("rawmcp"), ["http"]);
@@ -104,6 +100,7 @@ async fn world(over: Over, era: &str) -> World {
             servers.push(server);
             format!("[[upstream]]\nname = \"{name}\"\nurl = \"{url}\"\n{more}")
         };
+        upstreams.push_str(&upstream);
     }
     World { gateway: Gateway::http("", &upstreams).await, _servers: servers }
 }
