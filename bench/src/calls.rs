@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::callgrind;
-use crate::cases::{Case, Contender, all, forwarded, refused, retrieve};
+use crate::cases::{Case, Contender, all, forwarded, retrieve};
 use crate::echo::TOOLS;
 use crate::load::{self, Done, Until};
 use crate::message::{Call, Era};
@@ -186,7 +186,6 @@ pub(crate) fn stdio(subject: &Subject, plan: &Plan) -> Result<Section> {
             false,
         ),
         ("ping", Upstream::None, Call::method(era, "ping"), true),
-        ("call, refused by the tool", Upstream::None, refused(era), true),
         ("retrieve, absent", Upstream::None, retrieve(era), false),
         ("stdio→stdio 0.2 KB", Upstream::Child { tools: 0 }, forwarded(era, tool, size), false),
     ];

@@ -13,6 +13,7 @@ mod lines;
 mod message;
 mod recover;
 mod scan;
+mod skip;
 mod sse;
 mod string;
 

@@ -1,6 +1,6 @@
 //! A validating JSON scanner (RFC 8259) that yields byte spans instead of values.
 
-use super::{MAX_FRAGMENT_DEPTH, decode_string};
+use super::{MAX_FRAGMENT_DEPTH, decode_string, skip};
 
 /// A range of byte offsets into one message. Offsets are 32 bits: no message may reach 4 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -80,7 +80,7 @@ impl<'a> Scanner<'a> {
     pub fn value(&mut self) -> Result<Span> {
         self.white_space();
         let start = self.at;
-        self.skip()?;
+        self.at = skip::value_end(self.bytes, start, self.max_depth.saturating_sub(self.depth))?;
         Ok(Span::new(start, self.at))
     }
 
@@ -133,131 +133,11 @@ impl<'a> Scanner<'a> {
         Ok(Span::new(start, self.at))
     }
 
-    fn skip(&mut self) -> Result<()> {
-        match self.bytes.get(self.at) {
-            Some(b'"') => self.string().map(|_| ()),
-            Some(b'{') => {
-                self.at += 1;
-                self.descend()?;
-                if self.peek() == Some(b'}') {
-                    self.at += 1;
-                } else {
-                    loop {
-                        self.white_space();
-                        self.string()?;
-                        self.colon()?;
-                        self.white_space();
-                        self.skip()?;
-                        if self.separator(b'}')? {
-                            break;
-                        }
-                    }
-                }
-                self.depth -= 1;
-                Ok(())
-            }
-            Some(b'[') => {
-                self.at += 1;
-                self.descend()?;
-                if self.peek() == Some(b']') {
-                    self.at += 1;
-                } else {
-                    loop {
-                        self.white_space();
-                        self.skip()?;
-                        if self.separator(b']')? {
-                            break;
-                        }
-                    }
-                }
-                self.depth -= 1;
-                Ok(())
-            }
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            Some(b't') => self.literal(b"true"),
-            Some(b'f') => self.literal(b"false"),
-            Some(b'n') => self.literal(b"null"),
-            Some(_) => self.fail("expected a value"),
-            None => self.fail("unexpected end"),
-        }
-    }
-
     /// Takes a string and returns the span of its content, without the quotes.
     fn string(&mut self) -> Result<Span> {
-        if self.bytes.get(self.at) != Some(&b'"') {
-            return self.fail("expected a string");
-        }
-        self.at += 1;
-        let start = self.at;
-        loop {
-            self.at += plain_run(&self.bytes[self.at..]);
-            match self.bytes.get(self.at) {
-                Some(b'"') => {
-                    let span = Span::new(start, self.at);
-                    self.at += 1;
-                    return Ok(span);
-                }
-                Some(b'\\') => self.escape()?,
-                Some(_) => return self.fail("control character in a string"),
-                None => return self.fail("unexpected end in a string"),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<()> {
-        match self.bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let digits = self.bytes.get(self.at + 2..self.at + 6);
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return self.fail("invalid escape");
-                }
-                self.at += 6;
-            }
-            _ => return self.fail("invalid escape"),
-        }
-        Ok(())
-    }
-
-    fn number(&mut self) -> Result<()> {
-        if self.bytes.get(self.at) == Some(&b'-') {
-            self.at += 1;
-        }
-        match self.bytes.get(self.at) {
-            Some(b'0') => self.at += 1,
-            Some(b'1'..=b'9') => self.digits()?,
-            _ => return self.fail("invalid number"),
-        }
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.bytes.get(self.at) {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.bytes.get(self.at) {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    fn digits(&mut self) -> Result<()> {
-        let run = self.bytes[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if run == 0 {
-            return self.fail("invalid number");
-        }
-        self.at += run;
-        Ok(())
-    }
-
-    fn literal(&mut self, text: &[u8]) -> Result<()> {
-        if self.bytes[self.at..].starts_with(text) {
-            self.at += text.len();
-            Ok(())
-        } else {
-            self.fail("expected a value")
-        }
+        let start = self.at + 1;
+        self.at = skip::string_end(self.bytes, self.at)?;
+        Ok(Span::new(start, self.at - 1))
     }
 
     fn colon(&mut self) -> Result<()> {
@@ -296,39 +176,13 @@ impl<'a> Scanner<'a> {
     }
 
     fn white_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.bytes.get(self.at) {
-            self.at += 1;
-        }
+        self.at = skip::white_end(self.bytes, self.at);
     }
 
     /// Reports a fault at the current offset.
     pub fn fail<T>(&self, what: &'static str) -> Result<T> {
         Err(ScanError { what, at: self.at })
     }
-}
-
-/// Length of the leading run without quote, backslash or control character, eight bytes at a time.
-fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let mut at = 0;
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let slash = word ^ (ONES * u64::from(b'\\'));
-        // The classic "has a zero byte" and "has a byte less than" tests. Borrows only reach bytes above the
-        // first hit, so the lowest marked byte is exact.
-        let hit = ((quote.wrapping_sub(ONES) & !quote)
-            | (slash.wrapping_sub(ONES) & !slash)
-            | (word.wrapping_sub(ONES * 0x20) & !word))
-            & HIGH;
-        if hit != 0 {
-            return at + hit.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    let tail = bytes.get(at..).unwrap_or_default();
-    at + tail.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20).unwrap_or(tail.len())
 }
 
 #[cfg(test)]
@@ -405,6 +259,26 @@ mod tests {
         #[test]
         fn agrees_with_serde_json_on_arbitrary_bytes(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
             prop_assert_eq!(accepts(&bytes), reference(&bytes));
+        }
+
+        #[test]
+        fn agrees_with_serde_json_on_deep_text_with_a_fault(
+            deep in prop::collection::vec(any::<bool>(), 0..120),
+            fault in prop::option::of((any::<prop::sample::Index>(), prop::sample::select(&b"[]{}:,\"1e\\ "[..]))),
+        ) {
+            let mut text = Vec::new();
+            for is_object in &deep {
+                text.extend_from_slice(if *is_object { br#"{"k\n": "# } else { b"[-1.5e3, " });
+            }
+            text.extend_from_slice(b"null");
+            for is_object in deep.iter().rev() {
+                text.extend_from_slice(if *is_object { b" }" } else { b",{}]" });
+            }
+            if let Some((place, byte)) = fault {
+                let place = place.index(text.len());
+                text[place] = byte;
+            }
+            prop_assert_eq!(accepts(&text), reference(&text));
         }
 
         #[test]

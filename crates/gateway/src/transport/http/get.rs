@@ -17,10 +17,10 @@ pub(super) fn unknown_session(id: Option<&str>) -> Response<ReplyBody> {
 }
 
 fn session(edge: &Edge, headers: &HeaderMap, principal: &str) -> Result<Arc<Session>, Response<ReplyBody>> {
-    if headers::claim_modern(headers) || !headers.contains_key(headers::SESSION) {
+    if headers::claim_modern(headers) || !headers.contains_key(&headers::SESSION) {
         return Err(reply::method_not_allowed("POST"));
     }
-    let key = headers::single(headers, headers::SESSION);
+    let key = headers::single(headers, &headers::SESSION);
     let session = key.and_then(|key| edge.gateway.sessions.get(key, principal));
     session.ok_or_else(|| unknown_session(None))
 }
@@ -34,7 +34,7 @@ pub(super) fn answer(edge: &Edge, headers: &HeaderMap, principal: &str) -> Respo
         return reply::text(StatusCode::NOT_ACCEPTABLE, "Accept must include text/event-stream\n");
     }
     session.touch();
-    let last = headers::single(headers, "last-event-id");
+    let last = headers::single(headers, &headers::LAST_EVENT);
     let (stream, after) = match last.and_then(|id| session.streams.find(id)) {
         Some((stream, after)) => (stream, Some(after)),
         None => (Arc::clone(session.streams.standalone()), None),

@@ -2,18 +2,23 @@
 
 use aqe_core::envelope::{Field, Message};
 use aqe_core::revision::Revision;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::catalog::decode_header;
 use crate::refusal::Refusal;
 
-pub(super) const SESSION: &str = "mcp-session-id";
-pub(super) const VERSION: &str = "mcp-protocol-version";
-const METHOD: &str = "mcp-method";
-const NAME: &str = "mcp-name";
+// Parsed once: looking a header up by text parses its name each time.
+pub(super) static SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(super) static VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+pub(super) static LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
+static METHOD: HeaderName = HeaderName::from_static("mcp-method");
+static NAME: HeaderName = HeaderName::from_static("mcp-name");
+
+/// What the specification has clients send as `Accept`, and nearly all do: it needs no parsing.
+const USUAL_ACCEPT: &str = "application/json, text/event-stream";
 
 /// A header that may occur once, as text.
-pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.next().is_some() {
@@ -24,9 +29,21 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> 
 
 /// Whether the body is said to be JSON.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let media = single(headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
+    let media = single(headers, &header::CONTENT_TYPE).unwrap_or_default();
+    if media == "application/json" {
+        return true;
+    }
     let media = media.split(';').next().unwrap_or_default().trim();
     media.eq_ignore_ascii_case("application/json")
+}
+
+/// Whether the client takes both kinds of reply to a POST.
+pub(super) fn accepts_replies(headers: &HeaderMap) -> bool {
+    is_usual(headers) || (accepts(headers, "application", "json") && accepts(headers, "text", "event-stream"))
+}
+
+fn is_usual(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|value| value == USUAL_ACCEPT)
 }
 
 /// Whether the client takes `kind/sub`. One that does not say takes everything (RFC 9110 section 12.5.1).
@@ -60,7 +77,10 @@ fn is_zero_weight(parameter: &str) -> bool {
 /// Whether the client would rather have events than JSON: `text/event-stream` stands before `application/json`, both
 /// without a weight. Either is a complete reply; most clients name JSON first.
 pub(super) fn prefers_events(headers: &HeaderMap) -> bool {
-    let Some(accept) = single(headers, header::ACCEPT.as_str()) else { return false };
+    if is_usual(headers) {
+        return false;
+    }
+    let Some(accept) = single(headers, &header::ACCEPT) else { return false };
     let mut ranges = accept.split(',').map(str::trim);
     ranges.next().is_some_and(|first| first.eq_ignore_ascii_case("text/event-stream"))
 }
@@ -71,7 +91,7 @@ pub(super) fn prefers_events(headers: &HeaderMap) -> bool {
 /// -32020 with what is missing or differs.
 pub(super) fn check(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
     let method = message.method();
-    repeats(headers, METHOD, &method)?;
+    repeats(headers, &METHOD, &method)?;
     let name = match &*method {
         "tools/call" | "prompts/get" => Field::Name,
         "resources/read" => Field::Uri,
@@ -79,7 +99,7 @@ pub(super) fn check(headers: &HeaderMap, message: &Message) -> Result<(), Refusa
         _ => return Ok(()),
     };
     match message.string(name) {
-        Some(name) => repeats(headers, NAME, &name),
+        Some(name) => repeats(headers, &NAME, &name),
         // The request lacks what the header repeats; that is said when it is looked at.
         None => Ok(()),
     }
@@ -88,13 +108,13 @@ pub(super) fn check(headers: &HeaderMap, message: &Message) -> Result<(), Refusa
 /// The version header of a modern request says what its body says.
 pub(super) fn check_version(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
     match message.string(Field::MetaProtocolVersion) {
-        Some(version) => repeats(headers, VERSION, &version),
+        Some(version) => repeats(headers, &VERSION, &version),
         // The body lacks what the header repeats; that is said when it is looked at.
         None => Ok(()),
     }
 }
 
-fn repeats(headers: &HeaderMap, name: &str, body: &str) -> Result<(), Refusal> {
+fn repeats(headers: &HeaderMap, name: &HeaderName, body: &str) -> Result<(), Refusal> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().ok_or_else(|| Refusal::header_mismatch(format!("{name} is missing")))?;
     if values.next().is_some() {
@@ -109,7 +129,7 @@ fn repeats(headers: &HeaderMap, name: &str, body: &str) -> Result<(), Refusal> {
 
 /// The version that a legacy request states; it must be one that we know.
 pub(super) fn legacy_version(headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut values = headers.get_all(VERSION).iter();
+    let mut values = headers.get_all(&VERSION).iter();
     let Some(value) = values.next() else { return Ok(()) };
     let known = value.to_str().ok().and_then(Revision::parse);
     match (known, values.next()) {
@@ -123,7 +143,7 @@ pub(super) fn legacy_version(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether the headers say that the request is of the modern era.
 pub(super) fn claim_modern(headers: &HeaderMap) -> bool {
-    let version = headers.get(VERSION).map(HeaderValue::to_str);
+    let version = headers.get(&VERSION).map(HeaderValue::to_str);
     matches!(version, Some(Ok(version)) if version >= Revision::NEWEST_MODERN.as_str() && version.len() == 10)
 }
 
@@ -149,5 +169,20 @@ mod tests {
         assert!(!accepts(Some("text/html"), "json"));
         assert!(!accepts(Some(""), "json"));
         assert!(!accepts(Some("text/event-stream;q=0, */*;q=0.0"), "sse"));
+    }
+
+    #[test]
+    fn a_post_needs_both_kinds_of_reply_however_they_are_written() {
+        for (accept, expected) in [
+            (USUAL_ACCEPT, true),
+            ("text/event-stream;q=1,application/*", true),
+            ("*/*", true),
+            ("application/json", false),
+            ("text/event-stream", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(accepts_replies(&headers), expected, "{accept}");
+        }
     }
 }

@@ -35,9 +35,7 @@ pub(super) async fn answer(
     if !headers::is_json(&parts.headers) {
         return reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n");
     }
-    if !headers::accepts(&parts.headers, "application", "json")
-        || !headers::accepts(&parts.headers, "text", "event-stream")
-    {
+    if !headers::accepts_replies(&parts.headers) {
         let text = "Accept must include application/json and text/event-stream\n";
         return reply::text(StatusCode::NOT_ACCEPTABLE, text);
     }
@@ -153,11 +151,11 @@ impl Post<'_> {
         if let Err(refusal) = headers::legacy_version(&self.headers) {
             return Err(refused(&refusal, id));
         }
-        if !self.headers.contains_key(headers::SESSION) {
+        if !self.headers.contains_key(&headers::SESSION) {
             let refusal = Refusal::invalid_request("Mcp-Session-Id is missing: initialize first");
             return Err(refused(&refusal, id));
         }
-        let key = headers::single(&self.headers, headers::SESSION);
+        let key = headers::single(&self.headers, &headers::SESSION);
         let session = key.and_then(|key| self.edge.gateway.sessions.get(key, &self.principal));
         session.ok_or_else(|| unknown_session(id))
     }
@@ -219,7 +217,7 @@ impl Post<'_> {
             Ok(answer) => {
                 let mut response = reply::answer(answer, Era::Legacy);
                 if let Ok(key) = HeaderValue::from_str(&key) {
-                    response.headers_mut().insert(headers::SESSION, key);
+                    response.headers_mut().insert(&headers::SESSION, key);
                 }
                 response
             }
