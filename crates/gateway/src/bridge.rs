@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use aqe_core::envelope::{Edits, Field, Kind, Message, Span, encode_string, line_safe, open_object};
+use aqe_core::envelope::{Edits, Field, Kind, Message, Span, encode_string, line_safe};
 use aqe_core::revision::Era;
 
 use crate::upstream::handshake::modern_meta;
@@ -22,12 +22,8 @@ pub struct Origin<'a> {
 }
 
 /// The reserved members of a modern request's `_meta` that a legacy server has no use for.
-const MODERN_META: [&str; 4] = [
-    "io.modelcontextprotocol/protocolVersion",
-    "io.modelcontextprotocol/clientInfo",
-    "io.modelcontextprotocol/clientCapabilities",
-    "io.modelcontextprotocol/logLevel",
-];
+const MODERN_META: [Field; 4] =
+    [Field::MetaProtocolVersion, Field::MetaClientInfo, Field::MetaClientCapabilities, Field::MetaLogLevel];
 
 /// A client's request for an upstream of era `to`: with our `id`, which serves as progress token too, and with
 /// the value at `rename.0` replaced by the string `rename.1`.
@@ -86,22 +82,13 @@ fn add_meta<'a>(message: &'a Message, edits: &mut Edits<'a>, from: Origin<'_>) {
 }
 
 fn strip_meta<'a>(message: &'a Message, edits: &mut Edits<'a>, id: &str) {
-    let meta = message.span(Field::Meta);
-    let Ok(members) = open_object(meta.of(message.bytes())) else { return };
-    let mut kept = Vec::new();
-    for (name, value) in members.iter().filter(|(name, _)| !MODERN_META.contains(&name.as_str())) {
-        let value = if name == "progressToken" { id.as_bytes() } else { value };
-        if !kept.is_empty() {
-            kept.push(b',');
+    for field in MODERN_META {
+        let span = message.span(field);
+        if !span.is_empty() {
+            edits.remove_member(span);
         }
-        kept.extend_from_slice(encode_string(name).as_bytes());
-        kept.push(b':');
-        kept.extend_from_slice(value);
     }
-    let mut object = vec![b'{'];
-    object.extend_from_slice(&kept);
-    object.push(b'}');
-    edits.replace(meta, object);
+    token(message, edits, Field::MetaProgressToken, id);
 }
 
 /// An upstream's notification for a client: with the client's progress token (raw JSON).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_core::envelope::Lines;
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
@@ -82,14 +82,8 @@ pub(super) async fn read(mut pipe: pipe::Receiver, desk: Arc<Desk>, mut router: 
             lines = Lines::new(router.max_line_bytes);
             continue;
         }
-        let grown = lines.buffer().len() > CHUNK_BYTES;
         while let Some(line) = lines.next_line() {
             router.line(line);
-        }
-        let rest = lines.buffer();
-        if grown && rest.len() <= CHUNK_BYTES {
-            // The room that one big line has taken is not kept for the rest of the connection's life.
-            *rest = BytesMut::from(&rest[..]);
         }
     }
     // The last line may lack its end; if it is cut short, its call is failed by its own reason.

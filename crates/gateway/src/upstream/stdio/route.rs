@@ -20,9 +20,6 @@ use super::throttle::Throttle;
 const LOG_LINES_PER_SECOND: u32 = 10;
 /// Bytes of a line that are shown in the log.
 const SHOWN_BYTES: usize = 200;
-/// A message up to this size is copied out of the read buffer, so that one that waits for a slow client does not
-/// keep the whole buffer alive.
-const COPIED_BYTES: usize = 4 * 1024;
 
 /// What a child has sent that no call could take.
 #[derive(Debug, Default)]
@@ -74,7 +71,7 @@ impl Router {
     /// Takes one line.
     pub(super) fn line(&mut self, line: Line) {
         match line {
-            Line::Whole(bytes) => self.whole(bytes),
+            Line::Whole(bytes) => self.whole(&bytes),
             Line::TooLong { head, tail, length } => {
                 let reason =
                     format!("a line of {length} bytes, more than the limit of {}", self.max_line_bytes);
@@ -83,19 +80,18 @@ impl Router {
         }
     }
 
-    fn whole(&mut self, bytes: Bytes) {
-        let bytes = if bytes.len() <= COPIED_BYTES { Bytes::copy_from_slice(&bytes) } else { bytes };
+    fn whole(&mut self, bytes: &Bytes) {
         let mut rest = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
         match (rest.next(), rest.next()) {
-            (Some(b'{'), _) => self.message(&bytes),
+            (Some(b'{'), _) => self.message(bytes),
             // Older servers may batch. `[info] …` is a log line.
-            (Some(b'['), Some(b'{')) => match split_batch(&bytes, self.limits) {
+            (Some(b'['), Some(b'{')) => match split_batch(bytes, self.limits) {
                 Ok(messages) => messages.iter().for_each(|message| self.message(message)),
                 Err(fault) => {
-                    self.broken(Broken { head: &bytes, tail: &bytes, id: fault.id, reason: fault.reason });
+                    self.broken(Broken { head: bytes, tail: bytes, id: fault.id, reason: fault.reason });
                 }
             },
-            _ => self.noise(&bytes),
+            _ => self.noise(bytes),
         }
     }
 
