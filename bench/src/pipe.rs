@@ -36,10 +36,10 @@ impl Talk {
         let input = child.stdin.take().map(OwnedFd::from).ok_or("the input is not a pipe")?;
         let output = child.stdout.take().map(OwnedFd::from).ok_or("the output is not a pipe")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let _within = runtime.enter();
+        let within = runtime.enter();
         let input = Some(pipe::Sender::from_owned_fd(input)?);
         let output = pipe::Receiver::from_owned_fd(output)?;
-        drop(_within);
+        drop(within);
         Ok(Self { input, output, unread: Vec::with_capacity(1 << 20), process, runtime })
     }
 
