@@ -95,11 +95,8 @@ impl Home {
             Upstream::Child { tools } => {
                 let args = Serve::EchoStdio { tools: *tools, aside: true }.args();
                 let program = std::env::current_exe()?;
-                write!(
-                    text,
-                    "\n[[upstream]]\nname = \"up\"\ncommand = {:?}\nargs = {args:?}\n",
-                    program.display().to_string()
-                )?;
+                let program = program.to_str().ok_or("this program's path is not text")?;
+                write!(text, "\n[[upstream]]\nname = \"up\"\ncommand = {program:?}\nargs = {args:?}\n")?;
             }
         }
         let home = Self { folder };
