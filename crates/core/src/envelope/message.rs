@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Edits, Fault, FaultKind, Field, Limits, ScanError, Scanner, Span, decode_string};
+use super::{Edits, Fault, FaultKind, Field, Limits, ScanError, Scanner, Span, decode_string, methods};
 
 /// What a message is (JSON-RPC 2.0 sections 4 and 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Message {
     whole: Span,
     id: Span,
     method: Span,
+    /// The method, if it is one that MCP names.
+    known_method: Option<&'static str>,
     body: Span,
     fields: Fields,
 }
@@ -223,7 +225,8 @@ impl Message {
         match draft.judge(&bytes) {
             Ok((kind, body)) => {
                 let Draft { id, method, fields, .. } = draft;
-                Ok(Self { bytes, kind, whole, id, method, body, fields })
+                let known_method = methods::known(method.of(&bytes));
+                Ok(Self { bytes, kind, whole, id, method, known_method, body, fields })
             }
             Err(reason) => {
                 let id = draft.id.of(&bytes);
@@ -256,7 +259,18 @@ impl Message {
 
     /// The method, unescaped; empty for a response.
     pub fn method(&self) -> Cow<'_, str> {
-        self.unquote(self.method).unwrap_or_default()
+        match self.known_method {
+            Some(known) => Cow::Borrowed(known),
+            None => self.unquote(self.method).unwrap_or_default(),
+        }
+    }
+
+    /// The same for keeping; allocates only for a method that MCP does not name.
+    pub fn owned_method(&self) -> Cow<'static, str> {
+        match self.known_method {
+            Some(known) => Cow::Borrowed(known),
+            None => Cow::Owned(self.unquote(self.method).unwrap_or_default().into_owned()),
+        }
     }
 
     /// Where the method stands, with its quotes.

@@ -11,6 +11,7 @@ mod error;
 mod fields;
 mod lines;
 mod message;
+mod methods;
 mod recover;
 mod scan;
 mod skip;

@@ -197,7 +197,7 @@ fn send(
     let bytes: Bytes = bridge::request(message, origin, live.peer.era, id, route.rename).into();
     let out = Outgoing {
         bytes,
-        method: message.method().into_owned(),
+        method: message.owned_method(),
         name: route.name.map(str::to_owned),
         headers: route.headers.clone(),
     };

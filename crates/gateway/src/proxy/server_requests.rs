@@ -192,7 +192,7 @@ fn respond(connection: &Arc<dyn Connection>, bytes: Vec<u8>) {
     send(connection, "", bytes.into());
 }
 
-fn send(connection: &Arc<dyn Connection>, method: &str, bytes: Bytes) {
+fn send(connection: &Arc<dyn Connection>, method: &'static str, bytes: Bytes) {
     let out = Outgoing { bytes, method: method.into(), name: None, headers: Vec::new() };
     let connection = Arc::clone(connection);
     tasks::spawn("send to upstream", async move {

@@ -104,7 +104,7 @@ pub struct Session {
     pub streams: stream::Streams,
     ready: AtomicBool,
     log_level: AtomicU8,
-    calls: Mutex<HashMap<String, InFlight>>,
+    calls: Mutex<HashMap<String, InFlight, foldhash::fast::RandomState>>,
     asked: Mutex<HashMap<u64, Asked>>,
     next_ask: AtomicU64,
     subscriptions: Mutex<HashSet<String>>,

@@ -76,7 +76,7 @@ pub fn modern_meta(client_info: Option<&str>, client_capabilities: &str) -> Stri
 /// If there is no answer within `timeout`.
 pub async fn ask(
     connection: &Arc<dyn Connection>,
-    method: &str,
+    method: &'static str,
     params: &str,
     headers: Vec<(HeaderName, HeaderValue)>,
     timeout: Duration,

@@ -14,6 +14,7 @@ mod refresh;
 mod stdio;
 mod supervisor;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -42,7 +43,7 @@ pub struct Outgoing {
     /// [`Connection::next_id`].
     pub bytes: Bytes,
     /// Its method; empty for a response. Modern HTTP sends it as `Mcp-Method`.
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// What modern HTTP sends as `Mcp-Name`: `params.name`, `params.uri` or `params.taskId`, unencoded.
     pub name: Option<String>,
     /// Further HTTP headers of this message, such as `Mcp-Param-*`.

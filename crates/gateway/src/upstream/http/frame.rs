@@ -178,7 +178,7 @@ mod tests {
         Frame::new(&spec, &spec.origin().unwrap())
     }
 
-    fn out(method: &str, name: Option<&str>) -> Outgoing {
+    fn out(method: &'static str, name: Option<&str>) -> Outgoing {
         Outgoing {
             bytes: bytes::Bytes::new(),
             method: method.into(),
