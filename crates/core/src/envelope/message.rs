@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Edits, Fault, FaultKind, Field, Limits, ScanError, Scanner, Span, decode_string, methods};
+use super::{Edits, Fault, FaultKind, Field, Limits, ScanError, Scanner, Span, decode_quoted, methods};
 
 /// What a message is (JSON-RPC 2.0 sections 4 and 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -342,9 +342,7 @@ impl Message {
     }
 
     fn unquote(&self, span: Span) -> Option<Cow<'_, str>> {
-        let raw = span.of(&self.bytes);
-        let content = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-        Some(decode_string(content))
+        decode_quoted(span.of(&self.bytes))
     }
 }
 

@@ -26,7 +26,7 @@ pub use message::{Kind, Message, is_batch, split_batch};
 pub use recover::recover_id;
 pub use scan::{ScanError, Scanner, Span};
 pub use sse::{Event, SseDecoder, SseError, encode_event};
-pub use string::{decode_string, encode_string};
+pub use string::{decode_quoted, decode_string, encode_string};
 
 /// Nesting that is read in a part of a message that has been scanned before. Above any limit that a message is
 /// scanned with, and small enough for the stack.

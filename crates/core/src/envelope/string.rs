@@ -2,6 +2,11 @@
 
 use std::borrow::Cow;
 
+/// Decodes a JSON string with its quotes; `None` if the value is no string.
+pub fn decode_quoted(value: &[u8]) -> Option<Cow<'_, str>> {
+    Some(decode_string(value.strip_prefix(b"\"")?.strip_suffix(b"\"")?))
+}
+
 /// Decodes the content of a JSON string (without quotes). A lone surrogate becomes U+FFFD: decoded text is only
 /// compared or shown, never sent on.
 pub fn decode_string(raw: &[u8]) -> Cow<'_, str> {

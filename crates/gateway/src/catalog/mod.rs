@@ -7,12 +7,13 @@ mod capabilities;
 mod param_headers;
 mod resources;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use aqe_core::envelope::{MAX_FRAGMENT_DEPTH, Scanner, decode_string};
+use aqe_core::envelope::{MAX_FRAGMENT_DEPTH, Scanner, decode_quoted};
 use aqe_core::registry::{RawTool, RegistryConfig, Snapshot, SnapshotBuilder, UpstreamTools};
 use aqe_core::revision::Era;
 use bytes::Bytes;
@@ -191,7 +192,7 @@ fn raw_tool(definition: &Bytes) -> Option<RawTool> {
 
 /// A raw JSON string, decoded.
 fn text(raw: &[u8]) -> Option<String> {
-    Some(decode_string(raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?).into_owned())
+    decode_quoted(raw).map(Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use aqe_core::envelope::{Edits, MAX_FRAGMENT_DEPTH, Message, Scanner, Span, decode_string, encode_string};
+use aqe_core::envelope::{Edits, MAX_FRAGMENT_DEPTH, Message, Scanner, Span, decode_quoted, encode_string};
 use bytes::Bytes;
 
 use crate::upstream::{ListKind, Manifest, Upstream};
@@ -139,8 +139,7 @@ impl Resources {
             Ok(())
         });
         for span in found {
-            let content = span.of(raw).strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""));
-            let uri = content.map(decode_string).unwrap_or_default();
+            let uri = decode_quoted(span.of(raw)).unwrap_or_default();
             if let Some(shown) = self.shown(upstream, &uri) {
                 let place = Span { start: contents.start + span.start, end: contents.start + span.end };
                 edits.replace(place, encode_string(shown).into_bytes());
@@ -177,8 +176,7 @@ fn member(entry: &Bytes, name: &[u8]) -> Option<(Span, String)> {
         })
         .ok()?;
     let span = found?;
-    let content = span.of(entry).strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    Some((span, decode_string(content).into_owned()))
+    Some((span, decode_quoted(span.of(entry))?.into_owned()))
 }
 
 /// Whether a URI can come from a template (RFC 6570): its literal parts stand in the URI in their order.

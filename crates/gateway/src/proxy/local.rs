@@ -1,6 +1,7 @@
 //! Requests that the gateway answers itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aqe_core::envelope::{Field, Message, encode_string};
 use aqe_core::revision::{Era, Revision};
@@ -8,8 +9,8 @@ use aqe_core::revision::{Era, Revision};
 use super::{Answer, Caller, Gateway};
 use crate::refusal::Refusal;
 use crate::session::{Handshake, Session, severity};
-use crate::upstream::handshake;
 use crate::upstream::manifest::notification;
+use crate::upstream::{Live, handshake};
 use crate::wire;
 
 impl Gateway {
@@ -74,21 +75,12 @@ impl Gateway {
         }
         // An upstream that is shared sends what the most curious client wants; each client gets its own share.
         let least = self.least_log_level().unwrap_or("info");
-        let params = format!(r#"{{"level":"{least}"}}"#);
-        let ask = self.upstreams.iter().filter_map(|upstream| {
+        let asked = self.upstreams.iter().filter_map(|upstream| {
             let live = upstream.current_in(Era::Legacy)?;
             upstream.manifest()?.capability("logging")?;
-            let params = params.clone();
-            let timeout = upstream.settings.request_timeout;
-            Some(async move {
-                handshake::ask(&live.connection, "logging/setLevel", &params, Vec::new(), timeout).await
-            })
+            Some(ask_log_level(live, least, upstream.settings.request_timeout))
         });
-        for result in futures_util::future::join_all(ask).await {
-            if let Err(error) = result {
-                tracing::debug!(%error, "an upstream did not take the log level");
-            }
-        }
+        futures_util::future::join_all(asked).await;
         Ok(Answer::ok(wire::result(id, b"{}")))
     }
 
@@ -112,5 +104,14 @@ impl Gateway {
                 let _ = live.connection.send(notification("notifications/roots/list_changed")).await;
             });
         }
+    }
+}
+
+/// Sends a legacy upstream the least log level that is wanted of it.
+pub(super) async fn ask_log_level(live: Arc<Live>, level: &'static str, timeout: Duration) {
+    let params = format!(r#"{{"level":"{level}"}}"#);
+    let asked = handshake::ask(&live.connection, "logging/setLevel", &params, Vec::new(), timeout).await;
+    if let Err(error) = asked {
+        tracing::debug!(%error, "an upstream did not take the log level");
     }
 }

@@ -27,7 +27,6 @@ use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
 use crate::settings::{Endpoint, Settings};
 use crate::tasks;
-use crate::upstream::handshake;
 use crate::upstream::{self, Hooks, HttpClient, ListKind, Live, Manifest, Upstream};
 use subscriptions::Subscriptions;
 
@@ -430,11 +429,7 @@ impl Hooks for Gateway {
             level.filter(|_| memchr::memmem::find(&live.peer.capabilities, b"\"logging\"").is_some())
         {
             let (live, timeout) = (Arc::clone(live), upstream.settings.request_timeout);
-            tasks::spawn("log level", async move {
-                let params = format!(r#"{{"level":"{level}"}}"#);
-                let _ =
-                    handshake::ask(&live.connection, "logging/setLevel", &params, Vec::new(), timeout).await;
-            });
+            tasks::spawn("log level", local::ask_log_level(live, level, timeout));
         }
     }
 }

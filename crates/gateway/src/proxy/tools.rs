@@ -1,9 +1,10 @@
 //! `tools/call`, and the other requests that a name or a task id leads to an upstream.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use aqe_core::envelope::{Field, Kind, Message, encode_string, open_object};
+use aqe_core::envelope::{Field, Kind, Message, decode_quoted, encode_string, open_object};
 use aqe_core::inprocess;
 use aqe_core::registry::{Lookup, ToolEntry};
 use aqe_core::revision::Era;
@@ -207,10 +208,10 @@ impl Gateway {
         let members = open_object(reference.of(message.bytes())).map_err(|_| bad())?;
         let member = |name: &str| {
             let (_, value) = members.iter().find(|(key, _)| key == name)?;
-            let text = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+            let text = decode_quoted(value)?;
             let start = value.as_ptr() as usize - message.bytes().as_ptr() as usize;
             let span = aqe_core::envelope::Span { start: start as u32, end: (start + value.len()) as u32 };
-            Some((span, aqe_core::envelope::decode_string(text)))
+            Some((span, text))
         };
         self.first_lists().await;
         let catalog = self.catalog();
@@ -285,8 +286,7 @@ impl Gateway {
 fn task_id(task: &[u8]) -> Option<String> {
     let members = open_object(task).ok()?;
     let (_, value) = members.into_iter().find(|(name, _)| name == "taskId")?;
-    let text = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    Some(aqe_core::envelope::decode_string(text).into_owned())
+    decode_quoted(value).map(Cow::into_owned)
 }
 
 /// A response with `members` in front of a raw result's own.

@@ -111,14 +111,7 @@ impl Gateway {
         let live = upstream.live().await.map_err(unavailable)?;
         match live.peer.era {
             Era::Legacy => {
-                let params = format!(r#"{{"uri":{}}}"#, encode_string(own));
-                let timeout = upstream.settings.request_timeout;
-                let asked =
-                    handshake::ask(&live.connection, "resources/subscribe", &params, Vec::new(), timeout)
-                        .await;
-                if let Err(error) = asked {
-                    tracing::debug!(upstream = upstream.name(), %error, "resources/subscribe");
-                }
+                ask_legacy(upstream, &live, "resources/subscribe", own).await;
             }
             // `listen_to` asks.
             Era::Modern => {
@@ -151,10 +144,7 @@ impl Gateway {
         let Some(upstream) = self.upstreams.get(upstream).cloned() else { return };
         let Some(live) = upstream.current().filter(|live| live.peer.era == Era::Legacy) else { return };
         tasks::spawn("unsubscribe", async move {
-            let params = format!(r#"{{"uri":{}}}"#, encode_string(&own));
-            let timeout = upstream.settings.request_timeout;
-            let _ =
-                handshake::ask(&live.connection, "resources/unsubscribe", &params, Vec::new(), timeout).await;
+            ask_legacy(&upstream, &live, "resources/unsubscribe", &own).await;
         });
     }
 
@@ -178,16 +168,7 @@ impl Gateway {
                 let uris = self.held_of(upstream.index);
                 tasks::spawn("resubscribe", async move {
                     for uri in uris {
-                        let params = format!(r#"{{"uri":{}}}"#, encode_string(&uri));
-                        let timeout = upstream.settings.request_timeout;
-                        let _ = handshake::ask(
-                            &live.connection,
-                            "resources/subscribe",
-                            &params,
-                            Vec::new(),
-                            timeout,
-                        )
-                        .await;
+                        ask_legacy(&upstream, &live, "resources/subscribe", &uri).await;
                     }
                 });
             }
@@ -236,6 +217,17 @@ impl Gateway {
             // What changed in between was not told.
             upstream.list_changed(&ListKind::ALL);
         }
+    }
+}
+
+/// Sends a legacy upstream one of the two requests about changes of a resource. One that refuses tells nothing, and
+/// that is all a client would notice.
+async fn ask_legacy(upstream: &Upstream, live: &Live, method: &'static str, uri: &str) {
+    let params = format!(r#"{{"uri":{}}}"#, encode_string(uri));
+    let timeout = upstream.settings.request_timeout;
+    let asked = handshake::ask(&live.connection, method, &params, Vec::new(), timeout).await;
+    if let Err(error) = asked {
+        tracing::debug!(upstream = upstream.name(), %error, method, "no answer about a resource");
     }
 }
 

@@ -262,7 +262,7 @@ impl Session {
 
     /// Sets the least log level to send; `false` for an unknown name.
     pub fn set_log_level(&self, name: &str) -> bool {
-        let level = level(name);
+        let level = severity(name);
         if let Some(level) = level {
             self.log_level.store(level, Ordering::Relaxed);
         }
@@ -277,8 +277,8 @@ impl Session {
     /// Whether the client wants log messages of this level. One that has set none gets all, as with a server of
     /// its own.
     pub fn wants_log(&self, name: &str) -> bool {
-        match (self.log_level(), level(name)) {
-            (Some(least), Some(given)) => level(least).is_some_and(|least| given >= least),
+        match (self.log_level(), severity(name)) {
+            (Some(least), Some(given)) => severity(least).is_some_and(|least| given >= least),
             _ => true,
         }
     }
@@ -307,13 +307,9 @@ impl Session {
 /// RFC 5424 severities as MCP names them, least first.
 const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
-fn level(name: &str) -> Option<u8> {
-    LEVELS.iter().position(|level| *level == name).map(|at| at as u8)
-}
-
 /// The position of a level name, for comparing; `None` for an unknown name.
 pub fn severity(name: &str) -> Option<u8> {
-    level(name)
+    LEVELS.iter().position(|level| *level == name).map(|at| at as u8)
 }
 
 /// A call in flight; dropping it frees its id.

@@ -1,10 +1,13 @@
 //! What an upstream offers: fetched over its connection, kept across restarts.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aqe_core::envelope::{Field, Kind, MAX_FRAGMENT_DEPTH, Scanner, encode_string, open_object};
+use aqe_core::envelope::{
+    Field, Kind, MAX_FRAGMENT_DEPTH, Scanner, decode_quoted, encode_string, open_object,
+};
 use aqe_core::revision::Era;
 use bytes::Bytes;
 
@@ -131,10 +134,7 @@ impl Manifest {
     pub fn from_json(json: &Bytes) -> Option<Self> {
         let members = open_object(json).ok()?;
         let raw = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
-        let text = |name: &str| {
-            let content = raw(name)?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-            Some(aqe_core::envelope::decode_string(content).into_owned())
-        };
+        let text = |name: &str| decode_quoted(raw(name)?).map(Cow::into_owned);
         if raw("version") != Some(VERSION.as_bytes()) {
             return None;
         }
