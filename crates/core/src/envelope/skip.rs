@@ -180,11 +180,9 @@ fn special_marks(bytes: [u8; 8]) -> u64 {
     let quote = word ^ (ONES * u64::from(b'"'));
     let slash = word ^ (ONES * u64::from(b'\\'));
     // The classic "has a zero byte" and "has a byte less than" tests. Borrows only reach bytes above the first hit,
-    // so the lowest mark is exact.
-    ((quote.wrapping_sub(ONES) & !quote)
-        | (slash.wrapping_sub(ONES) & !slash)
-        | (word.wrapping_sub(ONES * 0x20) & !word))
-        & HIGH
+    // so the lowest mark is exact. The tests ask for a byte whose own top bit is clear; neither quote nor backslash
+    // changes that bit, so all three ask `word`.
+    (quote.wrapping_sub(ONES) | slash.wrapping_sub(ONES) | word.wrapping_sub(ONES * 0x20)) & !word & HIGH
 }
 
 /// Where the number ends that starts at `at`.

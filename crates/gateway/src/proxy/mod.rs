@@ -47,8 +47,8 @@ pub struct Caller {
     pub session: Option<Arc<Session>>,
     /// Owner of the calls that it leads to.
     pub owner: u64,
-    /// The HTTP headers of a modern request, for the ones that repeat the body.
-    pub headers: Option<Arc<HeaderMap>>,
+    /// The `Mcp-Param-*` headers of a modern HTTP request.
+    pub param_headers: Option<HeaderMap>,
 }
 
 impl Caller {
@@ -242,17 +242,17 @@ impl Gateway {
         message: Message,
         outlet: Arc<dyn Outlet>,
     ) -> Option<Answer> {
-        let id = message.id().unwrap_or("null").to_owned();
-        let Some(session) = caller.session.clone() else {
-            return Some(self.answer(&caller, &message, &outlet, &id).await);
+        let id = message.id().unwrap_or("null");
+        let Some(session) = &caller.session else {
+            return Some(self.answer(&caller, &message, &outlet, id).await);
         };
-        let Some(open) = session.begin(&id, message.method() == "subscriptions/listen") else {
+        let Some(open) = session.begin(id, message.method() == "subscriptions/listen") else {
             let refusal = Refusal::invalid_request("a request with this id is in flight, or too many are");
-            return Some(Answer::refusal(&refusal, &id));
+            return Some(Answer::refusal(&refusal, id));
         };
         tokio::select! {
             biased;
-            answer = self.answer(&caller, &message, &outlet, &id) => Some(answer),
+            answer = self.answer(&caller, &message, &outlet, id) => Some(answer),
             () = open.cancelled() => None,
         }
     }

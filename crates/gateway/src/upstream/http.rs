@@ -78,7 +78,7 @@ pub struct HttpConnection {
 
 struct State {
     phase: Phase,
-    calls: HashMap<u64, Arc<OpenCall>>,
+    calls: HashMap<u64, Arc<OpenCall>, foldhash::fast::RandomState>,
     listener: Option<AbortHandle>,
 }
 
@@ -126,7 +126,7 @@ impl HttpConnection {
             events,
             frame: ArcSwap::from_pointee(frame),
             next_id: AtomicU64::new(1),
-            state: Mutex::new(State { phase: Phase::Open, calls: HashMap::new(), listener: None }),
+            state: Mutex::new(State { phase: Phase::Open, calls: HashMap::default(), listener: None }),
         }))
     }
 

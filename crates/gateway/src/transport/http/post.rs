@@ -31,19 +31,21 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     principal: Arc<str>,
 ) -> Response<ReplyBody> {
-    let (parts, incoming) = request.into_parts();
-    if !headers::is_json(&parts.headers) {
+    let (mut parts, incoming) = request.into_parts();
+    let headers = std::mem::take(&mut parts.headers);
+    drop(parts);
+    if !headers::is_json(&headers) {
         return reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n");
     }
-    if !headers::accepts_replies(&parts.headers) {
+    if !headers::accepts_replies(&headers) {
         let text = "Accept must include application/json and text/event-stream\n";
         return reply::text(StatusCode::NOT_ACCEPTABLE, text);
     }
-    let bytes = match body::collect(incoming, &parts.headers, &edge.limits).await {
+    let bytes = match body::collect(incoming, &headers, &edge.limits).await {
         Ok(bytes) => bytes,
         Err(refusal) => return refusal,
     };
-    let post = Post { edge, headers: parts.headers, principal };
+    let post = Post { edge, headers, principal };
     if is_batch(&bytes) {
         return post.batch(&bytes).await;
     }
@@ -105,6 +107,8 @@ const MODERN_METHODS: [&str; 13] = [
     "tasks/cancel",
 ];
 
+/// A request on its way to the gateway. The headers are let go before the call begins: they are slices of the
+/// connection's read buffer and keep all of it.
 struct Post<'a> {
     edge: &'a Arc<Edge>,
     headers: HeaderMap,
@@ -137,8 +141,9 @@ impl Post<'_> {
             principal: self.principal,
             session: None,
             owner: next_owner(),
-            headers: Some(Arc::new(self.headers)),
+            param_headers: Some(headers::params(&self.headers)),
         };
+        drop(self.headers);
         let stream = EventStream::ephemeral();
         let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
         let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
@@ -161,11 +166,10 @@ impl Post<'_> {
     }
 
     async fn legacy(self, message: Message) -> Response<ReplyBody> {
-        let id = message.id().map(str::to_owned);
         if message.kind() == Kind::Request && message.method() == "initialize" {
             return self.initialize(&message).await;
         }
-        let session = match self.session(id.as_deref()) {
+        let session = match self.session(message.id()) {
             Ok(session) => session,
             Err(refusal) => return refusal,
         };
@@ -183,6 +187,7 @@ impl Post<'_> {
                     primed: session.primes_streams(),
                     events: headers::prefers_events(&self.headers),
                 };
+                drop(self.headers);
                 let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
                 return respond(work, Era::Legacy, style).await;
             }
@@ -196,7 +201,7 @@ impl Post<'_> {
             principal: Arc::clone(&self.principal),
             session: Some(Arc::clone(session)),
             owner: session.owner,
-            headers: None,
+            param_headers: None,
         }
     }
 

@@ -32,11 +32,11 @@ pub(super) enum Content {
 impl Content {
     /// Reads `Content-Type` and `Content-Encoding`.
     pub(super) fn of(head: &Head) -> Self {
-        if let Some(encoding) = head.get("content-encoding").filter(|it| !it.eq_ignore_ascii_case("identity"))
-        {
+        let encoding = if head.is_encoded { head.get("content-encoding") } else { None };
+        if let Some(encoding) = encoding.filter(|it| !it.eq_ignore_ascii_case("identity")) {
             return Self::Other(format!("content encoding {}, which was not asked for", shown(encoding)));
         }
-        let Some(value) = head.get("content-type") else { return Self::Other("no content type".into()) };
+        let Some(value) = head.content_type() else { return Self::Other("no content type".into()) };
         let essence = value.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/json") {
             Self::Json

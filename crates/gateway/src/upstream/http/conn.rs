@@ -112,12 +112,11 @@ impl Conn {
         let mut looked_at = 0;
         loop {
             if self.received.len() > looked_at {
-                // A head that drips in is parsed at its start, to find out early what is no HTTP, and at its end.
-                let new = &self.received[looked_at.saturating_sub(3)..];
-                let ends = memchr::memmem::find(new, b"\n\r\n").is_some()
-                    || memchr::memmem::find(new, b"\n\n").is_some();
+                // Most come whole. One that drips in is parsed again only when its end may have come.
+                let new = &self.received[looked_at.saturating_sub(2)..];
+                let may_end = looked_at == 0 || memchr::memmem::find(new, b"\n\r\n").is_some();
                 looked_at = self.received.len();
-                if ends || looked_at < 64 {
+                if may_end {
                     match head::parse(&self.received).map_err(FailureKind::Malformed)? {
                         Some(parsed) if parsed.head.status == http::StatusCode::SWITCHING_PROTOCOLS => {
                             return Poll::Ready(Err(FailureKind::Malformed(

@@ -1,6 +1,7 @@
 //! The head of a response and what it says of the body behind it (RFC 9112 sections 4 to 6 and 9).
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -12,6 +13,10 @@ const MAX_FIELDS: usize = 100;
 /// Status line and fields.
 pub(super) struct Head {
     pub(super) status: StatusCode,
+    /// Where the value of `Content-Type` stands, and whether there is a `Content-Encoding`: what every response is
+    /// asked for.
+    content_type: Option<Range<usize>>,
+    pub(super) is_encoded: bool,
     /// As received, up to and with the empty line; known to be well formed.
     raw: Box<[u8]>,
 }
@@ -54,6 +59,11 @@ impl Head {
             .find_map(|(_, rest)| std::str::from_utf8(rest.strip_prefix(b":")?.trim_ascii()).ok())
     }
 
+    /// The value of `Content-Type`.
+    pub(super) fn content_type(&self) -> Option<&str> {
+        std::str::from_utf8(self.raw.get(self.content_type.clone()?)?).ok()
+    }
+
     #[cfg(test)]
     pub(super) fn of(status: u16, fields: &[(&str, &str)]) -> Self {
         let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -82,8 +92,15 @@ pub(super) fn parse(received: &[u8]) -> Result<Option<Parsed>, String> {
     let mut keep_alive = KeepAlive { open: http_11, timeout: None };
     let mut content_length = None;
     let mut chunked = false;
+    let mut content_type = None;
+    let mut is_encoded = false;
     for field in response.headers.iter() {
         match field.name.len() {
+            12 if content_type.is_none() && field.name.eq_ignore_ascii_case("content-type") => {
+                let start = field.value.as_ptr() as usize - received.as_ptr() as usize;
+                content_type = Some(start..start + field.value.len());
+            }
+            16 if field.name.eq_ignore_ascii_case("content-encoding") => is_encoded = true,
             14 if field.name.eq_ignore_ascii_case("content-length") => {
                 for value in text(field.value)?.split(',').map(str::trim) {
                     let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
@@ -134,7 +151,7 @@ pub(super) fn parse(received: &[u8]) -> Result<Option<Parsed>, String> {
             Framing::UntilClose
         }
     };
-    let head = Head { status, raw: received[..length].into() };
+    let head = Head { status, content_type, is_encoded, raw: received[..length].into() };
     Ok(Some(Parsed { head, framing, keep_alive, length }))
 }
 
@@ -220,6 +237,7 @@ mod tests {
         let head =
             Head::of(200, &[("X-Content-Type", "no"), ("Content-Type-X", "no"), ("CONTENT-type", " a/b ")]);
         assert_eq!(head.get("content-type"), Some("a/b"));
+        assert_eq!(head.content_type(), Some("a/b"));
         assert_eq!(head.get("content"), None);
     }
 }
