@@ -47,26 +47,38 @@ pub(super) async fn answer(
     };
     let post = Post { edge, headers, principal };
     if is_batch(&bytes) {
-        return post.batch(&bytes).await;
+        return Box::pin(post.batch(&bytes)).await;
     }
     let message = match Message::parse(bytes, edge.gateway.settings.message) {
         Ok(message) => message,
         Err(fault) => return fault_reply(&fault),
     };
-    if intake::claims_modern(&message) {
-        return post.modern(message).await;
+    let claims_modern = intake::claims_modern(&message);
+    let is_initialize = message.method() == "initialize" && message.kind() == Kind::Request;
+    let next = if claims_modern {
+        post.modern(message)
+    } else if headers::claim_modern(&post.headers) && message.method() != "initialize" {
+        // A header of the modern era over a body without its `_meta`, which only a request must carry.
+        match (not_asking(&message), intake::modern_revision(&message)) {
+            (Some(reply), _) => Next::Reply(reply),
+            (None, Ok(_)) => post.modern(message),
+            (None, Err(refusal)) => Next::Reply(refused(&refusal, message.id())),
+        }
+    } else if is_initialize {
+        return Box::pin(post.initialize(message)).await;
+    } else {
+        post.legacy(message)
+    };
+    match next {
+        Next::Reply(reply) => reply,
+        Next::Call(work, era, style) => respond(work, era, style).await,
     }
-    // A header of the modern era over a body without its `_meta`, which only a request must carry.
-    if headers::claim_modern(&post.headers) && message.method() != "initialize" {
-        return match not_asking(&message) {
-            Some(reply) => reply,
-            None => match intake::modern_revision(&message) {
-                Ok(_) => post.modern(message).await,
-                Err(refusal) => refused(&refusal, message.id()),
-            },
-        };
-    }
-    post.legacy(message).await
+}
+
+/// What becomes of a message.
+enum Next {
+    Reply(Response<ReplyBody>),
+    Call(Work, Era, Style),
 }
 
 fn fault_reply(fault: &Fault) -> Response<ReplyBody> {
@@ -116,7 +128,7 @@ struct Post<'a> {
 }
 
 impl Post<'_> {
-    async fn modern(self, message: Message) -> Response<ReplyBody> {
+    fn modern(self, message: Message) -> Next {
         let checked = headers::check_version(&self.headers, &message)
             .and_then(|()| intake::modern_revision(&message))
             .and_then(|revision| match &*message.method() {
@@ -127,13 +139,13 @@ impl Post<'_> {
             });
         let revision = match checked {
             Ok(revision) => revision,
-            Err(refusal) => return refused(&refusal, message.id()),
+            Err(refusal) => return Next::Reply(refused(&refusal, message.id())),
         };
         if let Some(reply) = not_asking(&message) {
-            return reply;
+            return Next::Reply(reply);
         }
         if let Err(refusal) = headers::check(&self.headers, &message) {
-            return refused(&refusal, message.id());
+            return Next::Reply(refused(&refusal, message.id()));
         }
         let events = headers::prefers_events(&self.headers);
         let caller = Caller {
@@ -148,7 +160,7 @@ impl Post<'_> {
         let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
         let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
         let work = Work { call: Some(Box::pin(call)), stream, session: None };
-        respond(work, Era::Modern, Style { primed: false, events }).await
+        Next::Call(work, Era::Modern, Style { primed: false, events })
     }
 
     /// The session that a legacy request names.
@@ -165,13 +177,10 @@ impl Post<'_> {
         session.ok_or_else(|| unknown_session(id))
     }
 
-    async fn legacy(self, message: Message) -> Response<ReplyBody> {
-        if message.kind() == Kind::Request && message.method() == "initialize" {
-            return self.initialize(&message).await;
-        }
+    fn legacy(self, message: Message) -> Next {
         let session = match self.session(message.id()) {
             Ok(session) => session,
-            Err(refusal) => return refusal,
+            Err(refusal) => return Next::Reply(refusal),
         };
         session.touch();
         let revision = session.handshake().map_or(Revision::NEWEST_LEGACY, |handshake| handshake.revision);
@@ -189,10 +198,10 @@ impl Post<'_> {
                 };
                 drop(self.headers);
                 let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
-                return respond(work, Era::Legacy, style).await;
+                return Next::Call(work, Era::Legacy, style);
             }
         }
-        reply::empty(StatusCode::ACCEPTED)
+        Next::Reply(reply::empty(StatusCode::ACCEPTED))
     }
 
     fn caller(&self, session: &Arc<Session>, revision: Revision) -> Caller {
@@ -205,7 +214,7 @@ impl Post<'_> {
         }
     }
 
-    async fn initialize(self, message: &Message) -> Response<ReplyBody> {
+    async fn initialize(self, message: Message) -> Response<ReplyBody> {
         let session = match self.edge.gateway.sessions.create(&self.principal) {
             Ok(session) => session,
             Err(error) => {
@@ -218,7 +227,7 @@ impl Post<'_> {
             }
         };
         let key = session.key.clone().unwrap_or_default();
-        match self.edge.gateway.initialize(&session, message).await {
+        match self.edge.gateway.initialize(&session, &message).await {
             Ok(answer) => {
                 let mut response = reply::answer(answer, Era::Legacy);
                 if let Ok(key) = HeaderValue::from_str(&key) {
