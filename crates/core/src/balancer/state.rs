@@ -1,0 +1,562 @@
+//! The balancer of one upstream: calls and probes in, choices out.
+
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::budget::Budget;
+use super::config::{BalancerConfig, BalancerConfigError, ReplicaConfig};
+use super::error::{NoAvailableReplicas, PickError, Unavailable, UnavailableReplica};
+use super::random::Random;
+use super::replica::{Replica, ReplicaId};
+use super::status::BalancerStatus;
+use super::sticky;
+use super::strategy::Choice;
+use crate::health::{Call, Outcome, Reason, Record, Shift, Standing};
+
+/// A gap in the times that the balancer is told, after which this process is taken to have been stopped: five missed
+/// ticks.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Latencies older than this are not compared.
+const FRESH: Duration = Duration::from_secs(10);
+/// Most changes that are kept for the next tick.
+const MAX_CHANGES: usize = 256;
+
+/// What is known of a call when its replica is chosen.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Request<'a> {
+    /// Whether the call is bound to a replica.
+    pub affinity: Affinity,
+    /// Replicas that this call was sent to before: empty at the first try, which is what the budgets count.
+    pub exclude: &'a [ReplicaId],
+    /// The tool's category, for [`Strategy::Weighted`](super::Strategy::Weighted).
+    pub category: Option<&'a str>,
+    /// Whether the call could be repeated elsewhere if it fails, so that it may be the trial of a replica that was out.
+    pub repeatable: bool,
+}
+
+/// Whether a call is bound to a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Affinity {
+    /// Any will do: the strategy chooses.
+    #[default]
+    Any,
+    /// Calls with one key go to one replica, as long as that is healthy; a full one is waited for.
+    Key(u64),
+    /// This replica and no other: it holds the state that the call needs.
+    Replica(ReplicaId),
+}
+
+/// One call in flight, from [`Balancer::pick`] to [`Balancer::finished`].
+#[derive(Debug)]
+#[must_use = "a ticket that does not come back through `finished` counts as in flight for ever"]
+pub struct Ticket {
+    replica: ReplicaId,
+    started: Instant,
+    call: Call,
+}
+
+impl Ticket {
+    /// Where the call goes.
+    pub fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+
+    /// Whether this is the one call that tries a replica that was out.
+    pub fn is_trial(&self) -> bool {
+        matches!(self.call, Call::Trial(_))
+    }
+
+    /// Whether the replica is out, and was chosen because too few others are left.
+    pub fn is_panic(&self) -> bool {
+        matches!(self.call, Call::Panic(_))
+    }
+}
+
+/// A health probe to send now.
+#[derive(Debug)]
+pub struct Probe {
+    replica: ReplicaId,
+    started: Instant,
+}
+
+impl Probe {
+    /// Where it goes.
+    pub fn replica(&self) -> ReplicaId {
+        self.replica
+    }
+}
+
+/// What [`Balancer::tick`] found.
+#[derive(Debug, Default)]
+pub struct Tick {
+    /// Probes to send now, each with a time-out of a few seconds.
+    pub probes: Vec<Probe>,
+    /// What changed since the last tick, oldest first.
+    pub changes: Vec<Change>,
+}
+
+/// A replica was taken out or came back.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Taken out, or out for longer.
+    Ejected {
+        /// Which replica.
+        id: ReplicaId,
+        /// Its configured name.
+        name: Arc<str>,
+        /// Why.
+        reason: Reason,
+        /// When it is tried again, from the moment it was taken out.
+        again_in: Duration,
+    },
+    /// Back in use, in slow start.
+    Recovered {
+        /// Which replica.
+        id: ReplicaId,
+        /// Its configured name.
+        name: Arc<str>,
+    },
+}
+
+/// The load balancer of one upstream. The [module](super) says how to drive it.
+#[derive(Debug)]
+pub struct Balancer {
+    config: BalancerConfig,
+    replicas: Vec<Replica>,
+    /// No longer configured, with calls in flight.
+    leaving: Vec<Replica>,
+    next_id: u64,
+    /// How many replicas are not healthy.
+    out: usize,
+    retries: Budget,
+    hedges: Budget,
+    random: Random,
+    /// Positions of the candidates of the present choice; kept for its memory.
+    candidates: Vec<usize>,
+    changes: Vec<Change>,
+    latest: Instant,
+    /// When this process was last found to have been stopped for a while.
+    resumed: Option<Instant>,
+    pauses: u32,
+}
+
+impl Balancer {
+    /// A balancer over replicas that are all taken to be healthy. All its random choices follow from `seed`.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn new(config: BalancerConfig, seed: u64, now: Instant) -> Result<Self, BalancerConfigError> {
+        config.check()?;
+        let mut balancer = Self {
+            replicas: Vec::with_capacity(config.replicas.len()),
+            leaving: Vec::new(),
+            next_id: 0,
+            out: 0,
+            retries: Budget::new(config.retries, now),
+            hedges: Budget::new(config.hedges, now),
+            random: Random::new(seed),
+            candidates: Vec::with_capacity(config.replicas.len()),
+            changes: Vec::new(),
+            latest: now,
+            resumed: None,
+            pauses: 0,
+            config,
+        };
+        for at in 0..balancer.config.replicas.len() {
+            let replica = balancer.new_replica(&balancer.config.replicas[at].clone(), false, now);
+            balancer.replicas.push(replica);
+        }
+        Ok(balancer)
+    }
+
+    /// Other settings from now on. Replicas keep what is known of them by their name; those that are gone take no more
+    /// calls, and are forgotten when the last has finished; new ones begin in slow start.
+    ///
+    /// # Errors
+    /// A setting that cannot be used: then everything stays as it was.
+    pub fn reconfigure(&mut self, config: BalancerConfig, now: Instant) -> Result<(), BalancerConfigError> {
+        config.check()?;
+        self.retries.reconfigure(config.retries);
+        self.hedges.reconfigure(config.hedges);
+        self.config = config;
+        let mut before = mem::take(&mut self.replicas);
+        before.append(&mut self.leaving);
+        for at in 0..self.config.replicas.len() {
+            let wanted = self.config.replicas[at].clone();
+            let known = before.iter().position(|replica| replica.name == wanted.name);
+            let replica = match known {
+                Some(position) => {
+                    let mut replica = before.swap_remove(position);
+                    replica.reconfigure(&wanted);
+                    replica
+                }
+                None => self.new_replica(&wanted, true, now),
+            };
+            self.replicas.push(replica);
+        }
+        before.retain(|replica| replica.in_flight > 0);
+        self.leaving = before;
+        self.count_out();
+        Ok(())
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &BalancerConfig {
+        &self.config
+    }
+
+    /// The replicas and their names, in the order of the configuration.
+    pub fn replicas(&self) -> impl Iterator<Item = (ReplicaId, &Arc<str>)> {
+        self.replicas.iter().map(|replica| (replica.id, &replica.name))
+    }
+
+    /// Chooses the replica for a call and counts the call as in flight there.
+    ///
+    /// A call that is [`repeatable`](Request::repeatable) and not bound may become the trial of a replica whose
+    /// back-off is over. In panic, ejected replicas serve the calls that find no healthy one with room.
+    ///
+    /// # Errors
+    /// See [`PickError`].
+    pub fn pick(&mut self, request: &Request<'_>, now: Instant) -> Result<Ticket, PickError> {
+        self.notice(now);
+        let ticket = self.pick_any(request, now)?;
+        if request.exclude.is_empty() {
+            self.retries.deposit(now);
+            self.hedges.deposit(now);
+        }
+        Ok(ticket)
+    }
+
+    fn pick_any(&mut self, request: &Request<'_>, now: Instant) -> Result<Ticket, PickError> {
+        if let Affinity::Replica(id) = request.affinity
+            && self.position(id).is_none()
+        {
+            return Err(PickError::Gone);
+        }
+        if self.out > 0
+            && let Some(position) = self.trial(request, now)
+        {
+            let replica = &mut self.replicas[position];
+            replica.trials += 1;
+            let call = replica.health.trial_started();
+            return Ok(self.start(position, call, now));
+        }
+        let full = match self.choose(request, Standing::Healthy, now) {
+            Found::One(position) => return Ok(self.start(position, Call::Ordinary, now)),
+            Found::Full => true,
+            Found::None => false,
+        };
+        if self.in_panic()
+            && let Found::One(position) = self.choose(request, Standing::Ejected, now)
+        {
+            let replica = &mut self.replicas[position];
+            replica.panic_picks += 1;
+            let call = Call::Panic(replica.health.breaker.openings());
+            return Ok(self.start(position, call, now));
+        }
+        Err(if full { self.full() } else { self.none_available(request, now) })
+    }
+
+    /// Takes a call back that has ended after `latency`: the time from sending it to the replica until its answer, or
+    /// until it was given up. A replica that is no longer there is no error.
+    pub fn finished(&mut self, ticket: Ticket, outcome: Outcome, latency: Duration, now: Instant) {
+        self.notice(now);
+        let Ticket { replica: id, started, call } = ticket;
+        let Some(position) = self.position(id) else {
+            if let Some(position) = self.leaving.iter().position(|replica| replica.id == id) {
+                self.leaving[position].count_finish(outcome, now);
+                self.leaving.retain(|replica| replica.in_flight > 0);
+            }
+            return;
+        };
+        let slept = self.resumed.is_some_and(|resumed| started < resumed);
+        let replica = &mut self.replicas[position];
+        replica.count_finish(outcome, now);
+        let random = self.random.unit();
+        let latency = (!slept).then_some(latency);
+        let shift = replica.health.finished(call, outcome, latency, &self.config.health, random, now);
+        self.shifted(position, shift, now);
+    }
+
+    /// Tells a replica to rest: it takes no calls for so long, at most [`Outcome::MAX_REST`].
+    pub fn rest(&mut self, replica: ReplicaId, duration: Duration, now: Instant) {
+        if let Some(position) = self.position(replica) {
+            self.replicas[position].health.rest_for(duration, now);
+        }
+    }
+
+    /// A new process or connection took the place of a replica that was out: it is back in use, in slow start. One that
+    /// fails again and again still finds its back-off growing.
+    pub fn renewed(&mut self, replica: ReplicaId, now: Instant) {
+        if let Some(position) = self.position(replica)
+            && self.replicas[position].standing() != Standing::Healthy
+        {
+            let shift = self.replicas[position].health.take_back(now);
+            self.shifted(position, Some(shift), now);
+        }
+    }
+
+    /// Takes one retry out of the budget; false if none is left, and the failure should be passed on.
+    pub fn may_retry(&mut self, now: Instant) -> bool {
+        self.retries.withdraw(now)
+    }
+
+    /// Takes one hedge out of the budget; false if hedging is off ([`BudgetConfig::is_off`](super::BudgetConfig)) or
+    /// none is left. Ask after the call has lasted longer than the tool's 95th percentile.
+    pub fn may_hedge(&mut self, now: Instant) -> bool {
+        self.hedges.withdraw(now)
+    }
+
+    /// What time brings, once a second: slow replicas are ejected, probes become due.
+    pub fn tick(&mut self, now: Instant) -> Tick {
+        self.notice(now);
+        if self.config.health.ejection {
+            self.eject_slow(now);
+        }
+        let panic = self.in_panic();
+        let mut probes = Vec::new();
+        for replica in &mut self.replicas {
+            let stalled = replica.is_stalled(now);
+            if replica.health.start_probe(stalled, panic, &self.config.health, now) {
+                probes.push(Probe { replica: replica.id, started: now });
+            }
+        }
+        Tick { probes, changes: mem::take(&mut self.changes) }
+    }
+
+    /// Takes the outcome of a probe. One that does not come for a minute is taken to be lost.
+    pub fn probed(&mut self, probe: Probe, outcome: Outcome, now: Instant) {
+        self.notice(now);
+        let Probe { replica: id, started } = probe;
+        let Some(position) = self.position(id) else { return };
+        let random = self.random.unit();
+        let replica = &mut self.replicas[position];
+        let load = (replica.in_flight > 0, replica.is_stalled(now));
+        let shift = replica.health.probed(started, outcome, load, &self.config.health, random, now);
+        self.shifted(position, shift, now);
+    }
+
+    /// All figures at this moment.
+    pub fn status(&mut self, now: Instant) -> BalancerStatus {
+        let health = &self.config.health;
+        BalancerStatus {
+            strategy: self.config.strategy,
+            panic: self.in_panic(),
+            retries_left: self.retries.left(now),
+            hedges_left: self.hedges.left(now),
+            pauses: self.pauses,
+            replicas: self.replicas.iter_mut().map(|replica| replica.status(health, now)).collect(),
+            leaving: self.leaving.iter_mut().map(|replica| replica.status(health, now)).collect(),
+        }
+    }
+
+    /// Whether so few replicas are healthy that ejections are not kept.
+    fn in_panic(&self) -> bool {
+        let healthy = (self.replicas.len() - self.out) as f64;
+        self.out > 0 && healthy < self.config.health.panic_threshold * self.replicas.len() as f64
+    }
+
+    fn new_replica(&mut self, config: &ReplicaConfig, warming: bool, now: Instant) -> Replica {
+        let id = ReplicaId(self.next_id);
+        self.next_id += 1;
+        // The first probes are spread over an interval, and the later ones with them.
+        let interval = self.config.health.probe_interval.unwrap_or_default();
+        let first_probe = now + interval.mul_f64(self.random.unit());
+        Replica::new(id, config, Record::new(warming, first_probe, now), now)
+    }
+
+    fn position(&self, id: ReplicaId) -> Option<usize> {
+        self.replicas.iter().position(|replica| replica.id == id)
+    }
+
+    fn start(&mut self, position: usize, call: Call, now: Instant) -> Ticket {
+        let replica = &mut self.replicas[position];
+        replica.count_pick(now);
+        debug_assert!(replica.in_flight <= replica.capacity, "only replicas with room are chosen");
+        Ticket { replica: replica.id, started: now, call }
+    }
+
+    /// The replica that this call may try again.
+    fn trial(&self, request: &Request<'_>, now: Instant) -> Option<usize> {
+        let health = &self.config.health;
+        // Without probes any call must do. Keys stay where they are until the replica is well.
+        let spendable = request.repeatable || health.probe_interval.is_none();
+        if !spendable || matches!(request.affinity, Affinity::Key(_)) {
+            return None;
+        }
+        self.replicas.iter().position(|replica| {
+            replica.health.call_trial_due(health, now)
+                && request.allows(replica)
+                && replica.has_room()
+                && replica.health.rest(now).is_none()
+        })
+    }
+
+    /// Chooses among the replicas of one standing.
+    fn choose(&mut self, request: &Request<'_>, standing: Standing, now: Instant) -> Found {
+        self.candidates.clear();
+        let mut full = false;
+        let mut owner = (f64::NEG_INFINITY, None);
+        for (position, replica) in self.replicas.iter().enumerate() {
+            let usable = replica.standing() == standing
+                && request.allows(replica)
+                && replica.health.rest(now).is_none();
+            if !usable {
+                continue;
+            }
+            if let Affinity::Key(key) = request.affinity {
+                let draw = sticky::draw(key, replica.name_hash, replica.weight);
+                if draw > owner.0 {
+                    owner = (draw, Some(position));
+                }
+            } else if replica.has_room() {
+                self.candidates.push(position);
+            } else {
+                full = true;
+            }
+        }
+        if let Some(position) = owner.1 {
+            return if self.replicas[position].has_room() { Found::One(position) } else { Found::Full };
+        }
+        if self.candidates.is_empty() {
+            return if full { Found::Full } else { Found::None };
+        }
+        self.hold_back_warming(now);
+        let choice = Choice {
+            replicas: &mut self.replicas,
+            candidates: &self.candidates,
+            category: request.category,
+            score: self.config.score,
+            random: &mut self.random,
+            now,
+        };
+        Found::One(choice.make(self.config.strategy))
+    }
+
+    /// Slow start, alike for all strategies: a replica with a share of a half is left out of every other choice,
+    /// unless that would leave none.
+    fn hold_back_warming(&mut self, now: Instant) {
+        let slow_start = self.config.health.slow_start;
+        let mut kept = 0;
+        for at in 0..self.candidates.len() {
+            let share = self.replicas[self.candidates[at]].health.breaker.share(slow_start, now);
+            if share >= 1.0 || self.random.unit() < share {
+                self.candidates.swap(kept, at);
+                kept += 1;
+            }
+        }
+        if kept > 0 {
+            self.candidates.truncate(kept);
+        }
+    }
+
+    fn full(&self) -> PickError {
+        PickError::Full { in_flight: self.replicas.iter().map(|replica| replica.in_flight).sum() }
+    }
+
+    fn none_available(&self, request: &Request<'_>, now: Instant) -> PickError {
+        let bound = |replica: &&Replica| match request.affinity {
+            Affinity::Replica(id) => replica.id == id,
+            Affinity::Any | Affinity::Key(_) => true,
+        };
+        let entry = |replica: &Replica| UnavailableReplica {
+            id: replica.id,
+            name: Arc::clone(&replica.name),
+            // One that was tried is reported as such if nothing else speaks against it.
+            why: replica.unavailable(now).unwrap_or(Unavailable::AlreadyTried),
+        };
+        let replicas = self.replicas.iter().filter(bound).map(entry).collect();
+        PickError::NoAvailableReplicas(Box::new(NoAvailableReplicas { replicas }))
+    }
+
+    /// Ejects a replica whose typical latency is many times the median of the others': one at a time, so that the next is
+    /// judged by those that are left.
+    fn eject_slow(&mut self, now: Instant) {
+        let health = &self.config.health;
+        let judged = |replica: &Replica| {
+            replica.health.latency.typical(FRESH, now).filter(|_| replica.standing() == Standing::Healthy)
+        };
+        let mut sorted: Vec<Duration> = self.replicas.iter().filter_map(judged).collect();
+        if sorted.len() < 2 {
+            return;
+        }
+        sorted.sort_unstable();
+        for position in 0..self.replicas.len() {
+            let replica = &self.replicas[position];
+            let Some(typical) = judged(replica).filter(|_| !replica.health.is_spared(now)) else { continue };
+            let others = median_of_others(&sorted, typical);
+            if typical < health.slow_floor
+                || typical.as_secs_f64() <= others.as_secs_f64() * health.slow_factor
+            {
+                continue;
+            }
+            let reason = Reason::Slow { typical, others };
+            let random = self.random.unit();
+            let shift =
+                self.replicas[position].health.take_out(reason, false, &self.config.health, random, now);
+            self.shifted(position, Some(shift), now);
+            return;
+        }
+    }
+
+    fn shifted(&mut self, position: usize, shift: Option<Shift>, now: Instant) {
+        let Some(shift) = shift else { return };
+        self.count_out();
+        let replica = &self.replicas[position];
+        let (id, name) = (replica.id, Arc::clone(&replica.name));
+        let again_in =
+            replica.health.breaker.opening().map(|opening| opening.until - now).unwrap_or_default();
+        if self.changes.len() < MAX_CHANGES {
+            self.changes.push(match shift {
+                Shift::Out(reason) => Change::Ejected { id, name, reason, again_in },
+                Shift::Back => Change::Recovered { id, name },
+            });
+        }
+    }
+
+    fn count_out(&mut self) {
+        self.out = self.replicas.iter().filter(|replica| replica.standing() != Standing::Healthy).count();
+    }
+
+    /// Takes note of the time. A long gap means that this process was stopped: calls seem to have timed out and
+    /// replicas to have been silent that may be well, so every replica is probed before any call can eject it.
+    fn notice(&mut self, now: Instant) {
+        let gap = now.saturating_duration_since(self.latest);
+        self.latest = self.latest.max(now);
+        if gap < PAUSE {
+            return;
+        }
+        self.resumed = Some(now);
+        self.pauses = self.pauses.saturating_add(1);
+        let spared_until = now + self.config.health.probe_interval.unwrap_or(PAUSE);
+        for replica in &mut self.replicas {
+            replica.health.paused(spared_until, now);
+            replica.silent_since = replica.silent_since.max(now);
+        }
+    }
+}
+
+/// What a choice came to.
+enum Found {
+    One(usize),
+    Full,
+    None,
+}
+
+impl Request<'_> {
+    fn allows(&self, replica: &Replica) -> bool {
+        let bound = match self.affinity {
+            Affinity::Replica(id) => replica.id == id,
+            Affinity::Any | Affinity::Key(_) => true,
+        };
+        bound && !self.exclude.contains(&replica.id)
+    }
+}
+
+/// The median of sorted values without one that is `own`; the upper one of two. There are at least two values.
+fn median_of_others(sorted: &[Duration], own: Duration) -> Duration {
+    let own = sorted.partition_point(|value| *value < own);
+    let middle = (sorted.len() - 1) / 2;
+    sorted[if middle >= own { middle + 1 } else { middle }]
+}
