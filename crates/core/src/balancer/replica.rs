@@ -105,7 +105,7 @@ impl Replica {
     /// known.
     pub(super) fn expected_ns(&self, now: Instant) -> Option<f64> {
         let peak = self.health.latency.peak_ns(now)?;
-        Some(if self.in_flight == 0 { peak } else { peak.max(self.silence(now).as_nanos() as f64) })
+        Some(if self.in_flight == 0 { peak } else { peak.max(self.silence(now).as_secs_f64() * 1e9) })
     }
 
     /// Why it may not be used; `None` if it may.

@@ -132,8 +132,9 @@ pub struct Balancer {
     retries: Budget,
     hedges: Budget,
     random: Random,
-    /// Positions of the candidates of the present choice; kept for its memory.
+    /// Positions of the candidates of the present choice, and what is expected of them; kept for their memory.
     candidates: Vec<usize>,
+    expected_ns: Vec<f64>,
     changes: Vec<Change>,
     latest: Instant,
     /// When this process was last found to have been stopped for a while.
@@ -157,6 +158,7 @@ impl Balancer {
             hedges: Budget::new(config.hedges, now),
             random: Random::new(seed),
             candidates: Vec::with_capacity(config.replicas.len()),
+            expected_ns: Vec::with_capacity(config.replicas.len()),
             changes: Vec::new(),
             latest: now,
             resumed: None,
@@ -247,7 +249,10 @@ impl Balancer {
             Found::Full => true,
             Found::None => false,
         };
+        // A key's replica is waited for, also in panic.
+        let waits = full && matches!(request.affinity, Affinity::Key(_));
         if self.in_panic()
+            && !waits
             && let Found::One(position) = self.choose(request, Standing::Ejected, now)
         {
             let replica = &mut self.replicas[position];
@@ -260,6 +265,7 @@ impl Balancer {
 
     /// Takes a call back that has ended after `latency`: the time from sending it to the replica until its answer, or
     /// until it was given up. A replica that is no longer there is no error.
+    #[expect(clippy::needless_pass_by_value, reason = "a ticket comes back once")]
     pub fn finished(&mut self, ticket: Ticket, outcome: Outcome, latency: Duration, now: Instant) {
         self.notice(now);
         let Ticket { replica: id, started, call } = ticket;
@@ -326,6 +332,7 @@ impl Balancer {
     }
 
     /// Takes the outcome of a probe. One that does not come for a minute is taken to be lost.
+    #[expect(clippy::needless_pass_by_value, reason = "a probe is reported once")]
     pub fn probed(&mut self, probe: Probe, outcome: Outcome, now: Instant) {
         self.notice(now);
         let Probe { replica: id, started } = probe;
@@ -426,6 +433,7 @@ impl Balancer {
         let choice = Choice {
             replicas: &mut self.replicas,
             candidates: &self.candidates,
+            expected_ns: &mut self.expected_ns,
             category: request.category,
             score: self.config.score,
             random: &mut self.random,

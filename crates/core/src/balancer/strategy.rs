@@ -1,5 +1,6 @@
 //! How each strategy chooses among the candidates: replicas that may be used and have room.
 
+use std::mem;
 use std::time::Instant;
 
 use super::config::{ScoreWeights, Strategy};
@@ -11,6 +12,8 @@ pub(super) struct Choice<'a> {
     pub(super) replicas: &'a mut [Replica],
     /// Positions in `replicas`; at least one.
     pub(super) candidates: &'a [usize],
+    /// Room for what is expected of each candidate.
+    pub(super) expected_ns: &'a mut Vec<f64>,
     pub(super) category: Option<&'a str>,
     pub(super) score: ScoreWeights,
     pub(super) random: &'a mut Random,
@@ -26,7 +29,7 @@ impl Choice<'_> {
         match strategy {
             Strategy::RoundRobin => self.round_robin(),
             Strategy::LeastConnections => {
-                let load = |replica: &Replica| -f64::from(replica.in_flight + 1) / replica.weight;
+                let load = |replica: &Replica, _: usize| -f64::from(replica.in_flight + 1) / replica.weight;
                 self.best(load)
             }
             Strategy::ResponseTime => self.response_time(),
@@ -51,13 +54,14 @@ impl Choice<'_> {
         chosen
     }
 
-    /// The candidate with the highest value; of several, any.
-    fn best(&mut self, value: impl Fn(&Replica) -> f64) -> usize {
-        let start = self.random.below(self.candidates.len());
-        let (before, after) = self.candidates.split_at(start);
+    /// The candidate with the highest value, of several any. `value` gets a replica and its place among the candidates.
+    fn best(&mut self, value: impl Fn(&Replica, usize) -> f64) -> usize {
+        let count = self.candidates.len();
+        let start = self.random.below(count);
         let mut chosen = (f64::NEG_INFINITY, self.candidates[start]);
-        for &position in after.iter().chain(before) {
-            let value = value(&self.replicas[position]);
+        for place in (start..count).chain(0..start) {
+            let position = self.candidates[place];
+            let value = value(&self.replicas[position], place);
             if value > chosen.0 {
                 chosen = (value, position);
             }
@@ -66,13 +70,12 @@ impl Choice<'_> {
     }
 
     fn response_time(&mut self) -> usize {
-        let unknown = self.mean_expected_ns();
+        self.expect();
         let mut chosen = self.candidates[0];
         let mut total = 0.0;
         // Each takes the place of those before it with the probability of its share of the weights so far.
-        for &position in self.candidates {
-            let replica = &self.replicas[position];
-            let weight = replica.weight / replica.expected_ns(self.now).unwrap_or(unknown);
+        for (&position, expected) in self.candidates.iter().zip(&*self.expected_ns) {
+            let weight = self.replicas[position].weight / expected;
             total += weight;
             if self.random.unit() * total < weight {
                 chosen = position;
@@ -82,24 +85,22 @@ impl Choice<'_> {
     }
 
     fn weighted(&mut self) -> usize {
-        let (now, score, category) = (self.now, self.score, self.category);
-        let unknown = self.mean_expected_ns();
+        let least_expected = self.expect();
+        let expected = mem::take(self.expected_ns);
+        let (score, category) = (self.score, self.category);
         let load = |replica: &Replica| {
             f64::from(replica.in_flight + 1) / (f64::from(replica.capacity) * replica.weight)
         };
-        let expected = |replica: &Replica| replica.expected_ns(now).unwrap_or(unknown);
-        let (mut least_load, mut least_expected) = (f64::INFINITY, f64::INFINITY);
-        for &position in self.candidates {
-            let replica = &self.replicas[position];
-            least_load = least_load.min(load(replica));
-            least_expected = least_expected.min(expected(replica));
-        }
-        self.best(|replica| {
+        let loads = self.candidates.iter().map(|&position| load(&self.replicas[position]));
+        let least_load = loads.fold(f64::INFINITY, f64::min);
+        let chosen = self.best(|replica, place| {
             let meant = category.is_some_and(|wanted| replica.categories.iter().any(|one| **one == *wanted));
             score.load * (least_load / load(replica))
-                + score.response * (least_expected / expected(replica))
+                + score.response * (least_expected / expected[place])
                 + score.category * f64::from(u8::from(meant))
-        })
+        });
+        *self.expected_ns = expected;
+        chosen
     }
 
     fn p2c(&mut self) -> usize {
@@ -118,11 +119,17 @@ impl Choice<'_> {
         if cost(b, of_b) < cost(a, of_a) { second } else { first }
     }
 
-    /// What is assumed of a replica that has answered nothing yet, in nanoseconds: the mean of the others.
-    fn mean_expected_ns(&self) -> f64 {
-        let known =
-            self.candidates.iter().filter_map(|&position| self.replicas[position].expected_ns(self.now));
-        let (count, sum) = known.fold((0_u32, 0.0), |(count, sum), ns| (count + 1, sum + ns));
-        if count == 0 { 1.0 } else { sum / f64::from(count) }
+    /// Notes what is expected of each candidate, in nanoseconds, and gives the least: which is also assumed of one that
+    /// has answered nothing yet, so that it is tried.
+    fn expect(&mut self) -> f64 {
+        let expected = self.candidates.iter().map(|&position| self.replicas[position].expected_ns(self.now));
+        self.expected_ns.clear();
+        self.expected_ns.extend(expected.map(|known| known.unwrap_or(f64::INFINITY)));
+        let least = self.expected_ns.iter().copied().fold(f64::INFINITY, f64::min);
+        let least = if least.is_finite() { least } else { 1.0 };
+        for expected in self.expected_ns.iter_mut().filter(|expected| expected.is_infinite()) {
+            *expected = least;
+        }
+        least
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// Time after which a wary average has forgotten all but `1/e` of what it knew.
-const DECAY: Duration = Duration::from_secs(10);
+/// Time in seconds after which the peak average has forgotten all but `1/e` of what it knew.
+const DECAY_S: f64 = 10.0;
 /// Weight of the newest call in the steady average: `1 - 2^(-1/32)`, a half-life of 32 calls.
 const NEWEST_WEIGHT: f64 = 0.021_427_937_912_299_91;
 /// Calls before the steady average says anything.
@@ -63,14 +63,14 @@ impl Latency {
 
     /// What is left of the peak by now, from 1 down to 0.
     fn kept(&self, now: Instant) -> f64 {
-        let age = now.saturating_duration_since(self.at).as_secs_f64() / DECAY.as_secs_f64();
+        let age = now.saturating_duration_since(self.at).as_secs_f64() * (1.0 / DECAY_S);
         // The usual case by far; the error is below 10^-6.
         if age < 1e-3 { 1.0 - age } else { (-age).exp() }
     }
 }
 
 fn nanoseconds(latency: Duration) -> f64 {
-    (latency.as_nanos() as f64).max(1.0)
+    (latency.as_secs_f64() * 1e9).max(1.0)
 }
 
 #[cfg(test)]
@@ -78,6 +78,7 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const DECAY: Duration = Duration::from_secs(10);
 
     #[test]
     fn the_peak_rises_at_once_and_falls_in_seconds() {

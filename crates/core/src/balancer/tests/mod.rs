@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
+use super::random::Random;
 use super::*;
 use crate::health::{BreakerState, FailureKind, HealthConfig, Outcome, Reason};
 
@@ -70,6 +71,13 @@ impl Driven {
         (0..times).for_each(|_| self.call_on(replica, Outcome::Failure(FailureKind::Closed)));
     }
 
+    /// Lets so many calls of a healthy replica fail that it is ejected.
+    fn eject(&mut self, replica: usize) {
+        while self.status(replica).reason.is_none() {
+            self.fail(replica, 1);
+        }
+    }
+
     /// Lets time pass in ticks of a quarter of a second, and answers probes as `answer` says.
     fn pass(&mut self, time: Duration, mut answer: impl FnMut(usize) -> Outcome) -> Vec<Change> {
         let end = self.now + time;
@@ -99,15 +107,18 @@ impl Driven {
         self.balancer.status(self.now).replicas.swap_remove(replica)
     }
 
-    /// How many of so many calls went to each replica, each ended before the next.
+    /// The share of so many calls that went to each replica. Each ends before the next, after half to one and a half
+    /// times the given latency.
     fn shares(&mut self, calls: u32, latency: impl Fn(usize) -> Duration) -> Vec<f64> {
+        let mut random = Random::new(SEED);
         let mut counts = vec![0_u32; self.ids.len()];
         for _ in 0..calls {
             let ticket = self.pick(&ANY);
             let replica = self.ids.iter().position(|id| *id == ticket.replica()).unwrap();
             counts[replica] += 1;
             self.now += MS;
-            self.balancer.finished(ticket, Outcome::Success, latency(replica), self.now);
+            let latency = latency(replica).mul_f64(0.5 + random.unit());
+            self.balancer.finished(ticket, Outcome::Success, latency, self.now);
         }
         counts.into_iter().map(|count| f64::from(count) / f64::from(calls)).collect()
     }

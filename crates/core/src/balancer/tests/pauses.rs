@@ -33,7 +33,7 @@ fn after_a_pause_every_replica_is_probed_before_calls_eject_it() {
     for probe in probes {
         driven.balancer.probed(probe, Outcome::Success, driven.now);
     }
-    driven.fail(0, 7);
+    driven.eject(0);
     assert_eq!(driven.state(0), BreakerState::Open);
     drop(tickets);
 }

@@ -4,7 +4,7 @@ use super::*;
 fn counts_and_health_survive_by_name() {
     let mut driven = Driven::new(config(Strategy::RoundRobin, 3));
     let tickets: Vec<_> = (0..9).map(|_| driven.pick(&ANY)).collect();
-    driven.fail(1, 7);
+    driven.eject(1);
     let mut wanted = config(Strategy::P2c, 4);
     wanted.replicas.remove(0);
     wanted.replicas[1].capacity = capacity(2);
