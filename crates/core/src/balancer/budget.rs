@@ -27,53 +27,71 @@ impl BudgetConfig {
     }
 }
 
-/// What is left to spend on extra calls.
-#[derive(Debug, Clone)]
-pub struct Budget {
-    config: BudgetConfig,
-    /// Deposits and withdrawals.
-    window: Window,
+/// Why a call is sent a second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extra {
+    /// It failed.
+    Retry,
+    /// It takes long.
+    Hedge,
 }
 
-const DEPOSIT: usize = 0;
-const WITHDRAWAL: usize = 1;
+/// The first tries of the last ten seconds, and what was sent beside them.
+#[derive(Debug, Clone)]
+pub(super) struct Budgets {
+    retries: BudgetConfig,
+    hedges: BudgetConfig,
+    /// First tries, retries, hedges.
+    window: Window<3>,
+}
 
-impl Budget {
-    /// A budget with nothing deposited.
-    pub fn new(config: BudgetConfig, now: Instant) -> Self {
-        Self { config, window: Window::new(now) }
+const TRY: usize = 0;
+const RETRY: usize = 1;
+const HEDGE: usize = 2;
+
+impl Budgets {
+    pub(super) fn new(retries: BudgetConfig, hedges: BudgetConfig, now: Instant) -> Self {
+        Self { retries, hedges, window: Window::new(now) }
     }
 
-    /// Other limits from now on; what was deposited and withdrawn stays.
-    pub fn reconfigure(&mut self, config: BudgetConfig) {
-        self.config = config;
-    }
-
-    /// The limits.
-    pub fn config(&self) -> BudgetConfig {
-        self.config
+    /// Other limits from now on; what was counted stays.
+    pub(super) fn reconfigure(&mut self, retries: BudgetConfig, hedges: BudgetConfig) {
+        (self.retries, self.hedges) = (retries, hedges);
     }
 
     /// Counts a first try.
-    pub fn deposit(&mut self, now: Instant) {
-        self.window.add(DEPOSIT, now);
+    pub(super) fn count_try(&mut self, now: Instant) {
+        self.window.add(TRY, now);
     }
 
     /// Takes one extra call out; false if none is left.
-    pub fn withdraw(&mut self, now: Instant) -> bool {
-        let left = self.left(now) > 0;
+    pub(super) fn withdraw(&mut self, extra: Extra, now: Instant) -> bool {
+        let left = self.left(extra, now) > 0;
         if left {
-            self.window.add(WITHDRAWAL, now);
+            self.window.add(extra.kind(), now);
         }
         left
     }
 
     /// Extra calls that could be sent now.
-    pub fn left(&mut self, now: Instant) -> u32 {
+    pub(super) fn left(&mut self, extra: Extra, now: Instant) -> u32 {
+        let config = match extra {
+            Extra::Retry => self.retries,
+            Extra::Hedge => self.hedges,
+        };
         let totals = self.window.totals(now);
-        let floor = f64::from(self.config.floor_per_second) * Window::SPAN.as_secs_f64();
-        let allowed = f64::from(totals[DEPOSIT]) * self.config.share + floor;
-        (allowed as u32).saturating_sub(totals[WITHDRAWAL])
+        let floor = f64::from(config.floor_per_second) * Window::<3>::SPAN.as_secs_f64();
+        let allowed = f64::from(totals[TRY]) * config.share + floor;
+        (allowed as u32).saturating_sub(totals[extra.kind()])
+    }
+}
+
+impl Extra {
+    fn kind(self) -> usize {
+        match self {
+            Self::Retry => RETRY,
+            Self::Hedge => HEDGE,
+        }
     }
 }
 
@@ -86,11 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_may_be_spent_where_it_is_off() {
+    fn nothing_may_be_spent_where_it_is_off_and_one_budget_does_not_pay_for_the_other() {
         let now = Instant::now();
-        let mut budget = Budget::new(BudgetConfig::OFF, now);
-        (0..1_000).for_each(|_| budget.deposit(now));
-        assert!(!budget.withdraw(now));
+        let mut budgets = Budgets::new(BudgetConfig::RETRIES, BudgetConfig::OFF, now);
+        (0..1_000).for_each(|_| budgets.count_try(now));
+        assert!(!budgets.withdraw(Extra::Hedge, now));
+        assert_eq!((0..1_000).filter(|_| budgets.withdraw(Extra::Retry, now)).count(), 300);
+        budgets.reconfigure(BudgetConfig::RETRIES, BudgetConfig::HEDGES);
+        assert_eq!((0..1_000).filter(|_| budgets.withdraw(Extra::Hedge, now)).count(), 50);
         assert!(
             BudgetConfig::OFF.is_off() && !BudgetConfig::HEDGES.is_off() && !BudgetConfig::RETRIES.is_off()
         );
@@ -104,14 +125,16 @@ mod tests {
             steps in prop::collection::vec((0..3_000_u64, 0..20_u32, 0..20_u32), 1..60),
         ) {
             let start = Instant::now();
-            let mut budget = Budget::new(BudgetConfig { share, floor_per_second: floor }, start);
+            let limits = BudgetConfig { share, floor_per_second: floor };
+            let mut budgets = Budgets::new(limits, BudgetConfig::OFF, start);
             let (mut now, mut log) = (start, Vec::new());
             for (wait, tries, wanted) in steps {
                 now += Duration::from_millis(wait);
-                (0..tries).for_each(|_| budget.deposit(now));
-                let granted = (0..wanted).filter(|_| budget.withdraw(now)).count();
+                (0..tries).for_each(|_| budgets.count_try(now));
+                let granted = (0..wanted).filter(|_| budgets.withdraw(Extra::Retry, now)).count();
                 log.push((now, tries, granted));
-                prop_assert_eq!(granted < wanted as usize, budget.left(now) == 0 && granted < wanted as usize);
+                let refused = granted < wanted as usize;
+                prop_assert!(!refused || budgets.left(Extra::Retry, now) == 0, "refused only when all is spent");
                 // The window of whole seconds that ends with the present one.
                 let second = |at: Instant| (at - start).as_secs();
                 let recent = || log.iter().filter(|(at, ..)| second(*at) + 10 > second(now));

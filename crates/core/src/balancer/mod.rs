@@ -1,7 +1,8 @@
 //! The load balancer of one upstream: which replica takes a call, decided without I/O, clock or randomness of its own.
 //!
 //! # Layout
-//! - `state`: [`Balancer`]: calls and probes in, choices out.
+//! - `state`: [`Balancer`]: calls in, choices out; `upkeep`: what happens between calls, probes and pauses.
+//! - [`call`]: what a caller says of a call and gets for it.
 //! - [`config`]: strategy, replicas, validated settings. `strategy`: how each strategy chooses; `sticky`: the choice by
 //!   a key. `replica`: what is counted of one replica.
 //! - [`budget`]: how many calls may be sent twice.
@@ -25,6 +26,7 @@
 //! [`PickError::NoAvailableReplicas`] is not.
 
 pub mod budget;
+pub mod call;
 pub mod config;
 pub mod error;
 mod random;
@@ -35,10 +37,12 @@ mod sticky;
 mod strategy;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
-pub use budget::{Budget, BudgetConfig};
+pub use budget::BudgetConfig;
+pub use call::{Affinity, Change, Probe, Request, Tick, Ticket};
 pub use config::{BalancerConfig, BalancerConfigError, MAX_REPLICAS, ReplicaConfig, ScoreWeights, Strategy};
 pub use error::{NoAvailableReplicas, PickError, Unavailable, UnavailableReplica};
 pub use replica::ReplicaId;
-pub use state::{Affinity, Balancer, Change, Probe, Request, Tick, Ticket};
+pub use state::Balancer;
 pub use status::{BalancerStatus, ReplicaStatus};

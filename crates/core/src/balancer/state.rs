@@ -4,7 +4,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::budget::Budget;
+use super::budget::{Budgets, Extra};
+use super::call::{Affinity, Change, Request, Ticket};
 use super::config::{BalancerConfig, BalancerConfigError, ReplicaConfig};
 use super::error::{NoAvailableReplicas, PickError, Unavailable, UnavailableReplica};
 use super::random::Random;
@@ -12,134 +13,28 @@ use super::replica::{Replica, ReplicaId};
 use super::status::BalancerStatus;
 use super::sticky;
 use super::strategy::Choice;
-use crate::health::{Call, Outcome, Reason, Record, Shift, Standing};
-
-/// A gap in the times that the balancer is told, after which this process is taken to have been stopped: five missed
-/// ticks.
-const PAUSE: Duration = Duration::from_secs(5);
-/// Latencies older than this are not compared.
-const FRESH: Duration = Duration::from_secs(10);
-/// Most changes that are kept for the next tick.
-const MAX_CHANGES: usize = 256;
-
-/// What is known of a call when its replica is chosen.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Request<'a> {
-    /// Whether the call is bound to a replica.
-    pub affinity: Affinity,
-    /// Replicas that this call was sent to before: empty at the first try, which is what the budgets count.
-    pub exclude: &'a [ReplicaId],
-    /// The tool's category, for [`Strategy::Weighted`](super::Strategy::Weighted).
-    pub category: Option<&'a str>,
-    /// Whether the call could be repeated elsewhere if it fails, so that it may be the trial of a replica that was out.
-    pub repeatable: bool,
-}
-
-/// Whether a call is bound to a replica.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Affinity {
-    /// Any will do: the strategy chooses.
-    #[default]
-    Any,
-    /// Calls with one key go to one replica, as long as that is healthy; a full one is waited for.
-    Key(u64),
-    /// This replica and no other: it holds the state that the call needs.
-    Replica(ReplicaId),
-}
-
-/// One call in flight, from [`Balancer::pick`] to [`Balancer::finished`].
-#[derive(Debug)]
-#[must_use = "a ticket that does not come back through `finished` counts as in flight for ever"]
-pub struct Ticket {
-    replica: ReplicaId,
-    started: Instant,
-    call: Call,
-}
-
-impl Ticket {
-    /// Where the call goes.
-    pub fn replica(&self) -> ReplicaId {
-        self.replica
-    }
-
-    /// Whether this is the one call that tries a replica that was out.
-    pub fn is_trial(&self) -> bool {
-        matches!(self.call, Call::Trial(_))
-    }
-
-    /// Whether the replica is out, and was chosen because too few others are left.
-    pub fn is_panic(&self) -> bool {
-        matches!(self.call, Call::Panic(_))
-    }
-}
-
-/// A health probe to send now.
-#[derive(Debug)]
-pub struct Probe {
-    replica: ReplicaId,
-    started: Instant,
-}
-
-impl Probe {
-    /// Where it goes.
-    pub fn replica(&self) -> ReplicaId {
-        self.replica
-    }
-}
-
-/// What [`Balancer::tick`] found.
-#[derive(Debug, Default)]
-pub struct Tick {
-    /// Probes to send now, each with a time-out of a few seconds.
-    pub probes: Vec<Probe>,
-    /// What changed since the last tick, oldest first.
-    pub changes: Vec<Change>,
-}
-
-/// A replica was taken out or came back.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// Taken out, or out for longer.
-    Ejected {
-        /// Which replica.
-        id: ReplicaId,
-        /// Its configured name.
-        name: Arc<str>,
-        /// Why.
-        reason: Reason,
-        /// When it is tried again, from the moment it was taken out.
-        again_in: Duration,
-    },
-    /// Back in use, in slow start.
-    Recovered {
-        /// Which replica.
-        id: ReplicaId,
-        /// Its configured name.
-        name: Arc<str>,
-    },
-}
+use crate::health::{Call, Outcome, Record, Standing};
 
 /// The load balancer of one upstream. The [module](super) says how to drive it.
 #[derive(Debug)]
 pub struct Balancer {
-    config: BalancerConfig,
-    replicas: Vec<Replica>,
+    pub(super) config: BalancerConfig,
+    pub(super) replicas: Vec<Replica>,
     /// No longer configured, with calls in flight.
     leaving: Vec<Replica>,
     next_id: u64,
     /// How many replicas are not healthy.
-    out: usize,
-    retries: Budget,
-    hedges: Budget,
-    random: Random,
+    pub(super) out: usize,
+    budgets: Budgets,
+    pub(super) random: Random,
     /// Positions of the candidates of the present choice, and what is expected of them; kept for their memory.
     candidates: Vec<usize>,
     expected_ns: Vec<f64>,
-    changes: Vec<Change>,
-    latest: Instant,
+    pub(super) changes: Vec<Change>,
+    pub(super) latest: Instant,
     /// When this process was last found to have been stopped for a while.
-    resumed: Option<Instant>,
-    pauses: u32,
+    pub(super) resumed: Option<Instant>,
+    pub(super) pauses: u32,
 }
 
 impl Balancer {
@@ -154,8 +49,7 @@ impl Balancer {
             leaving: Vec::new(),
             next_id: 0,
             out: 0,
-            retries: Budget::new(config.retries, now),
-            hedges: Budget::new(config.hedges, now),
+            budgets: Budgets::new(config.retries, config.hedges, now),
             random: Random::new(seed),
             candidates: Vec::with_capacity(config.replicas.len()),
             expected_ns: Vec::with_capacity(config.replicas.len()),
@@ -179,8 +73,7 @@ impl Balancer {
     /// A setting that cannot be used: then everything stays as it was.
     pub fn reconfigure(&mut self, config: BalancerConfig, now: Instant) -> Result<(), BalancerConfigError> {
         config.check()?;
-        self.retries.reconfigure(config.retries);
-        self.hedges.reconfigure(config.hedges);
+        self.budgets.reconfigure(config.retries, config.hedges);
         self.config = config;
         let mut before = mem::take(&mut self.replicas);
         before.append(&mut self.leaving);
@@ -224,8 +117,7 @@ impl Balancer {
         self.notice(now);
         let ticket = self.pick_any(request, now)?;
         if request.exclude.is_empty() {
-            self.retries.deposit(now);
-            self.hedges.deposit(now);
+            self.budgets.count_try(now);
         }
         Ok(ticket)
     }
@@ -285,63 +177,15 @@ impl Balancer {
         self.shifted(position, shift, now);
     }
 
-    /// Tells a replica to rest: it takes no calls for so long, at most [`Outcome::MAX_REST`].
-    pub fn rest(&mut self, replica: ReplicaId, duration: Duration, now: Instant) {
-        if let Some(position) = self.position(replica) {
-            self.replicas[position].health.rest_for(duration, now);
-        }
-    }
-
-    /// A new process or connection took the place of a replica that was out: it is back in use, in slow start. One that
-    /// fails again and again still finds its back-off growing.
-    pub fn renewed(&mut self, replica: ReplicaId, now: Instant) {
-        if let Some(position) = self.position(replica)
-            && self.replicas[position].standing() != Standing::Healthy
-        {
-            let shift = self.replicas[position].health.take_back(now);
-            self.shifted(position, Some(shift), now);
-        }
-    }
-
     /// Takes one retry out of the budget; false if none is left, and the failure should be passed on.
     pub fn may_retry(&mut self, now: Instant) -> bool {
-        self.retries.withdraw(now)
+        self.budgets.withdraw(Extra::Retry, now)
     }
 
     /// Takes one hedge out of the budget; false if hedging is off ([`BudgetConfig::is_off`](super::BudgetConfig)) or
     /// none is left. Ask after the call has lasted longer than the tool's 95th percentile.
     pub fn may_hedge(&mut self, now: Instant) -> bool {
-        self.hedges.withdraw(now)
-    }
-
-    /// What time brings, once a second: slow replicas are ejected, probes become due.
-    pub fn tick(&mut self, now: Instant) -> Tick {
-        self.notice(now);
-        if self.config.health.ejection {
-            self.eject_slow(now);
-        }
-        let panic = self.in_panic();
-        let mut probes = Vec::new();
-        for replica in &mut self.replicas {
-            let stalled = replica.is_stalled(now);
-            if replica.health.start_probe(stalled, panic, &self.config.health, now) {
-                probes.push(Probe { replica: replica.id, started: now });
-            }
-        }
-        Tick { probes, changes: mem::take(&mut self.changes) }
-    }
-
-    /// Takes the outcome of a probe. One that does not come for a minute is taken to be lost.
-    #[expect(clippy::needless_pass_by_value, reason = "a probe is reported once")]
-    pub fn probed(&mut self, probe: Probe, outcome: Outcome, now: Instant) {
-        self.notice(now);
-        let Probe { replica: id, started } = probe;
-        let Some(position) = self.position(id) else { return };
-        let random = self.random.unit();
-        let replica = &mut self.replicas[position];
-        let load = (replica.in_flight > 0, replica.is_stalled(now));
-        let shift = replica.health.probed(started, outcome, load, &self.config.health, random, now);
-        self.shifted(position, shift, now);
+        self.budgets.withdraw(Extra::Hedge, now)
     }
 
     /// All figures at this moment.
@@ -350,8 +194,8 @@ impl Balancer {
         BalancerStatus {
             strategy: self.config.strategy,
             panic: self.in_panic(),
-            retries_left: self.retries.left(now),
-            hedges_left: self.hedges.left(now),
+            retries_left: self.budgets.left(Extra::Retry, now),
+            hedges_left: self.budgets.left(Extra::Hedge, now),
             pauses: self.pauses,
             replicas: self.replicas.iter_mut().map(|replica| replica.status(health, now)).collect(),
             leaving: self.leaving.iter_mut().map(|replica| replica.status(health, now)).collect(),
@@ -359,7 +203,7 @@ impl Balancer {
     }
 
     /// Whether so few replicas are healthy that ejections are not kept.
-    fn in_panic(&self) -> bool {
+    pub(super) fn in_panic(&self) -> bool {
         let healthy = (self.replicas.len() - self.out) as f64;
         self.out > 0 && healthy < self.config.health.panic_threshold * self.replicas.len() as f64
     }
@@ -373,7 +217,7 @@ impl Balancer {
         Replica::new(id, config, Record::new(warming, first_probe, now), now)
     }
 
-    fn position(&self, id: ReplicaId) -> Option<usize> {
+    pub(super) fn position(&self, id: ReplicaId) -> Option<usize> {
         self.replicas.iter().position(|replica| replica.id == id)
     }
 
@@ -477,72 +321,6 @@ impl Balancer {
         let replicas = self.replicas.iter().filter(bound).map(entry).collect();
         PickError::NoAvailableReplicas(Box::new(NoAvailableReplicas { replicas }))
     }
-
-    /// Ejects a replica whose typical latency is many times the median of the others': one at a time, so that the next is
-    /// judged by those that are left.
-    fn eject_slow(&mut self, now: Instant) {
-        let health = &self.config.health;
-        let judged = |replica: &Replica| {
-            replica.health.latency.typical(FRESH, now).filter(|_| replica.standing() == Standing::Healthy)
-        };
-        let mut sorted: Vec<Duration> = self.replicas.iter().filter_map(judged).collect();
-        if sorted.len() < 2 {
-            return;
-        }
-        sorted.sort_unstable();
-        for position in 0..self.replicas.len() {
-            let replica = &self.replicas[position];
-            let Some(typical) = judged(replica).filter(|_| !replica.health.is_spared(now)) else { continue };
-            let others = median_of_others(&sorted, typical);
-            if typical < health.slow_floor
-                || typical.as_secs_f64() <= others.as_secs_f64() * health.slow_factor
-            {
-                continue;
-            }
-            let reason = Reason::Slow { typical, others };
-            let random = self.random.unit();
-            let shift =
-                self.replicas[position].health.take_out(reason, false, &self.config.health, random, now);
-            self.shifted(position, Some(shift), now);
-            return;
-        }
-    }
-
-    fn shifted(&mut self, position: usize, shift: Option<Shift>, now: Instant) {
-        let Some(shift) = shift else { return };
-        self.count_out();
-        let replica = &self.replicas[position];
-        let (id, name) = (replica.id, Arc::clone(&replica.name));
-        let again_in =
-            replica.health.breaker.opening().map(|opening| opening.until - now).unwrap_or_default();
-        if self.changes.len() < MAX_CHANGES {
-            self.changes.push(match shift {
-                Shift::Out(reason) => Change::Ejected { id, name, reason, again_in },
-                Shift::Back => Change::Recovered { id, name },
-            });
-        }
-    }
-
-    fn count_out(&mut self) {
-        self.out = self.replicas.iter().filter(|replica| replica.standing() != Standing::Healthy).count();
-    }
-
-    /// Takes note of the time. A long gap means that this process was stopped: calls seem to have timed out and
-    /// replicas to have been silent that may be well, so every replica is probed before any call can eject it.
-    fn notice(&mut self, now: Instant) {
-        let gap = now.saturating_duration_since(self.latest);
-        self.latest = self.latest.max(now);
-        if gap < PAUSE {
-            return;
-        }
-        self.resumed = Some(now);
-        self.pauses = self.pauses.saturating_add(1);
-        let spared_until = now + self.config.health.probe_interval.unwrap_or(PAUSE);
-        for replica in &mut self.replicas {
-            replica.health.paused(spared_until, now);
-            replica.silent_since = replica.silent_since.max(now);
-        }
-    }
 }
 
 /// What a choice came to.
@@ -550,21 +328,4 @@ enum Found {
     One(usize),
     Full,
     None,
-}
-
-impl Request<'_> {
-    fn allows(&self, replica: &Replica) -> bool {
-        let bound = match self.affinity {
-            Affinity::Replica(id) => replica.id == id,
-            Affinity::Any | Affinity::Key(_) => true,
-        };
-        bound && !self.exclude.contains(&replica.id)
-    }
-}
-
-/// The median of sorted values without one that is `own`; the upper one of two. There are at least two values.
-fn median_of_others(sorted: &[Duration], own: Duration) -> Duration {
-    let own = sorted.partition_point(|value| *value < own);
-    let middle = (sorted.len() - 1) / 2;
-    sorted[if middle >= own { middle + 1 } else { middle }]
 }

@@ -21,7 +21,7 @@ const FAILURE: usize = 1;
 pub(crate) struct Record {
     pub(crate) breaker: Breaker,
     pub(crate) latency: Latency,
-    window: Window,
+    window: Window<2>,
     failures_in_row: u32,
     timeouts_in_row: u32,
     rest_until: Option<Instant>,

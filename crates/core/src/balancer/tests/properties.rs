@@ -176,11 +176,10 @@ impl Model {
             }
             Err(PickError::Full { .. }) => {
                 self.seen.full += 1;
-                let full = |one: &&ReplicaStatus| one.in_flight >= one.capacity;
+                let full = |one: &ReplicaStatus| one.in_flight >= one.capacity;
                 // In panic the ones that are out may be what is full.
                 assert!(
-                    usable.iter().any(|one| full(one))
-                        || before.panic && before.replicas.iter().any(|one| full(&one))
+                    usable.iter().any(|one| full(one)) || before.panic && before.replicas.iter().any(full)
                 );
             }
             Err(PickError::NoAvailableReplicas(none)) => {
