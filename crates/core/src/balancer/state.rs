@@ -137,7 +137,10 @@ impl Balancer {
             return Ok(self.start(position, call, now));
         }
         let full = match self.choose(request, Standing::Healthy, now) {
-            Found::One(position) => return Ok(self.start(position, Call::Ordinary, now)),
+            Found::One(position) => {
+                let call = Call::Ordinary(self.replicas[position].health.breaker.openings());
+                return Ok(self.start(position, call, now));
+            }
             Found::Full => true,
             Found::None => false,
         };

@@ -35,15 +35,23 @@ pub(crate) struct Record {
     spared_until: Option<Instant>,
 }
 
-/// How a call relates to the breaker of its replica.
+/// How a call relates to the breaker of its replica, each with the number of openings when the call began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
-    /// The replica was healthy when the call began.
-    Ordinary,
-    /// The one call that tries whether the replica is well again; of the opening with this number.
+    /// The replica was healthy.
+    Ordinary(u32),
+    /// The one call that tries whether the replica is well again.
     Trial(u32),
     /// The replica was ejected, but too few others were left.
     Panic(u32),
+}
+
+impl Call {
+    fn openings(self) -> u32 {
+        match self {
+            Self::Ordinary(openings) | Self::Trial(openings) | Self::Panic(openings) => openings,
+        }
+    }
 }
 
 /// A change of standing, for whoever logs it.
@@ -170,8 +178,19 @@ impl Record {
             Outcome::Failure(kind) => {
                 // A server that computes may be unable to answer a probe in time, and still finish its calls.
                 let down = !(kind == FailureKind::Timeout && busy);
+                let reason = Reason::Probe(kind);
+                if let Some(opening) = self.breaker.opening_mut()
+                    && now < opening.until
+                {
+                    // It was not its turn yet: what is worse than known is noted, the back-off stays.
+                    let worse = down && !opening.down;
+                    if worse {
+                        (opening.down, opening.reason) = (true, reason);
+                    }
+                    return worse.then_some(Shift::Out(reason));
+                }
                 if self.breaker.opening().is_some() || self.in_doubt(stalled) {
-                    return Some(self.take_out(Reason::Probe(kind), down, config, random, now));
+                    return Some(self.take_out(reason, down, config, random, now));
                 }
                 self.probe_failed = true;
                 None
@@ -205,6 +224,8 @@ impl Record {
         now: Instant,
     ) -> Option<Shift> {
         let trial = call == Call::Trial(self.breaker.openings());
+        // A call from before the replica was last taken out tells of another time.
+        let latency = latency.filter(|_| call.openings() == self.breaker.openings());
         if trial && let Some(opening) = self.breaker.opening_mut() {
             opening.trial = false;
         }
@@ -225,7 +246,8 @@ impl Record {
             }
             Outcome::Failure(kind) => {
                 self.waited(latency, now);
-                // What failed while this process slept may have failed because of that.
+                // What failed while this process slept may have failed because of that; so may what was under way when
+                // the replica was taken out.
                 latency?;
                 if self.breaker.opening().is_some() {
                     return trial

@@ -197,6 +197,7 @@ fn a_busy_server_that_misses_its_probes_keeps_its_calls() {
     driven.pass(20 * SECOND, |_| TIMEOUT);
     let status = driven.status(0);
     assert!(status.reason == Some(Reason::Probe(FailureKind::Timeout)) && !status.down, "{status:?}");
+    assert!(status.ejections < 8, "its back-off grows no faster for being probed often: {status:?}");
     let next = driven.pick(&ANY);
     assert!(next.is_panic(), "there is nobody else");
     driven.balancer.finished(long, Outcome::Success, 20 * SECOND, driven.now);
@@ -271,6 +272,20 @@ fn late_news_from_before_the_ejection_changes_nothing() {
     }
     let status = driven.status(0);
     assert_eq!((status.again_in, status.ejections, status.in_flight), (until, 1, 0));
+}
+
+#[test]
+fn calls_that_hung_before_the_ejection_do_not_speak_against_the_replica_that_came_back() {
+    let mut driven = Driven::new(config(Strategy::LeastConnections, 2));
+    let bound = Request { affinity: Affinity::Replica(driven.ids[0]), ..ANY };
+    let hung: Vec<_> = (0..20).map(|_| driven.pick(&bound)).collect();
+    driven.eject(0);
+    driven.balancer.renewed(driven.ids[0], driven.now);
+    for ticket in hung {
+        driven.balancer.finished(ticket, TIMEOUT, 60 * SECOND, driven.now);
+    }
+    let status = driven.status(0);
+    assert_eq!((status.state, status.latency, status.in_flight), (BreakerState::SlowStart, None, 0));
 }
 
 #[test]
