@@ -3,10 +3,12 @@
 //! # Layout
 //! - [`envelope`]: JSON-RPC messages as borrowed spans of the received bytes, line framing, SSE.
 //! - [`inprocess`]: the trait of tools that run inside this process.
+//! - [`pool`]: who gets which connection to an upstream, and when one is opened, probed and closed.
 //! - [`registry`]: tool names: exact and near lookup, categories, one list of many upstreams' tools.
 //! - [`revision`]: the MCP revisions and their two eras.
 
 pub mod envelope;
 pub mod inprocess;
+pub mod pool;
 pub mod registry;
 pub mod revision;
