@@ -151,19 +151,22 @@ impl Pool {
         let fresh = conn.uses == 0;
         match (conn.phase, conn.lane) {
             (Phase::Live { .. }, Some(lane_id)) => {
-                let lane = &mut self.lanes[lane_id];
+                let idle = conn.in_flight == 0;
                 let full = conn.in_flight >= self.replicas[conn.replica].config.max_calls;
+                let lane = &mut self.lanes[lane_id];
+                if idle {
+                    let place = conn.busy_at;
+                    lane.busy.swap_remove(place);
+                    lane.idle.push(id);
+                    if let Some(moved) = lane.busy.get(place) {
+                        self.conns[*moved].busy_at = place;
+                    }
+                }
                 if !lane.queue.is_empty() {
                     if !full {
                         self.grant(now, lane_id, id);
                     }
-                } else if conn.in_flight == 0 {
-                    lane.busy.swap_remove(conn.busy_at);
-                    let (moved, place) = (lane.busy.get(conn.busy_at).copied(), conn.busy_at);
-                    lane.idle.push(id);
-                    if let Some(moved) = moved {
-                        self.conns[moved].busy_at = place;
-                    }
+                } else if idle {
                     self.due_by(now + self.config.idle_timeout);
                     if fresh {
                         self.leave_lane(id);
