@@ -34,10 +34,10 @@ pub(super) struct Backoff {
 impl Backoff {
     /// An attempt that began at `begun` failed, or its connection died young. `dice` is a random number.
     ///
-    /// Attempts that ran side by side fail for one cause: what began before the last failure counts with it.
+    /// Attempts that ran side by side fail for one cause: what did not begin after the last failure counts with it.
     pub(super) fn failed(&mut self, now: Instant, begun: Instant, error: Arc<str>, dice: u64) {
         self.last_error = Some(error);
-        if self.recent.back().is_some_and(|last| begun < *last) && self.retry_at.is_some() {
+        if self.recent.back().is_some_and(|last| begun <= *last) && self.retry_at.is_some() {
             return;
         }
         self.proving_since = None;

@@ -96,6 +96,13 @@ impl Pool {
             if let Some(conn) = self.fitting(wanted) {
                 return Err(format!("{wanted:?} waits beside {conn:?}"));
             }
+            let replica = &self.replicas[wanted.replica];
+            let room = replica.has_room() && self.counts.total() < self.config.max_connections;
+            let healthy = replica.backoff.retry_at().is_none();
+            let idle = self.counts.opening < self.config.max_opening && replica.counts.opening == 0;
+            if lane.live() == 0 && room && healthy && idle {
+                return Err(format!("{wanted:?} waits beside room for another connection"));
+            }
         }
         Ok(())
     }

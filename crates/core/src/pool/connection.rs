@@ -159,7 +159,7 @@ pub(super) struct Connection {
     pub(super) answered_at: Instant,
     /// Whether a call gave up on it since then, after a time without any answer.
     pub(super) suspect: bool,
-    /// Stretches its lifetime: 0.9 to 1.1.
+    /// Stretches its lifetime and the time between its probes: 0.9 to 1.1.
     pub(super) stretch: f64,
     pub(super) probe_at: Instant,
     pub(super) probing: bool,
@@ -193,6 +193,11 @@ impl Connection {
 
     pub(super) fn is_idle(&self) -> bool {
         self.is_live() && self.in_flight == 0
+    }
+
+    /// Until when it need not be probed, if nothing else happens.
+    pub(super) fn proved_until(&self, interval: Duration) -> Instant {
+        self.answered_at + interval.mul_f64(self.stretch)
     }
 
     pub(super) fn expires_at(&self, max_lifetime: Duration) -> Instant {

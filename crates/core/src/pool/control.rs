@@ -80,7 +80,8 @@ impl Pool {
         config.check()?;
         self.config = config;
         for (_, conn) in self.conns.iter_mut() {
-            conn.probe_at = conn.probe_at.min(now + self.config.health_check_interval);
+            let interval = self.config.health_check_interval.mul_f64(conn.stretch);
+            conn.probe_at = conn.probe_at.min(now + interval);
         }
         self.trim();
         self.settle(now);

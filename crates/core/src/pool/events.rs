@@ -22,7 +22,6 @@ impl Pool {
         }
         self.sequence += 1;
         let stretch = self.stretch();
-        let probe_at = now + self.config.health_check_interval.mul_f64(self.stretch());
         let conn = &mut self.conns[id];
         let (replica_id, variant) = (conn.replica, conn.variant);
         conn.opened_at = now;
@@ -30,7 +29,7 @@ impl Pool {
         conn.last_used = now;
         conn.answered_at = now;
         conn.stretch = stretch;
-        conn.probe_at = probe_at;
+        conn.probe_at = conn.proved_until(self.config.health_check_interval);
         self.set_phase(id, Phase::Live { expiring: None });
         self.join_lane(id, None);
         let min = self.replicas[replica_id].config.min(&self.config);
@@ -88,13 +87,12 @@ impl Pool {
 
     /// A probe came to its end.
     pub fn probed(&mut self, now: Instant, id: ConnId, healthy: bool) {
-        let stretch = self.stretch();
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.probing = false;
-        conn.probe_at = now + self.config.health_check_interval.mul_f64(stretch);
         if healthy {
             conn.answered_at = now;
             conn.suspect = false;
+            conn.probe_at = conn.proved_until(self.config.health_check_interval);
             let at = conn.probe_at;
             self.due_by(at);
         } else if conn.is_live() {

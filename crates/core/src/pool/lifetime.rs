@@ -72,7 +72,7 @@ impl Pool {
             return;
         }
         // What a call has just proved need not be asked again.
-        let proved_until = conn.answered_at + self.config.health_check_interval;
+        let proved_until = conn.proved_until(self.config.health_check_interval);
         if proved_until > now && !conn.suspect {
             conn.probe_at = proved_until;
         } else {

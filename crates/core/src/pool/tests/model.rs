@@ -47,15 +47,14 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 fn replica() -> impl Strategy<Value = ReplicaConfig> {
-    (1..6_u32, proptest::option::of(0..4_u32), 1..4_u32, proptest::option::of(1..4_u32), any::<bool>()).prop_map(
-        |(max_connections, min_connections, max_calls, grow_at, stateful)| ReplicaConfig {
+    (1..6_u32, proptest::option::of(0..4_u32), 1..4_u32, proptest::option::of(1..4_u32), any::<bool>())
+        .prop_map(|(max_connections, min_connections, max_calls, grow_at, stateful)| ReplicaConfig {
             max_connections,
             min_connections,
             grow_at,
             stateful,
             ..ReplicaConfig::new("r", max_calls)
-        },
-    )
+        })
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -410,7 +409,7 @@ proptest! {
         config in config(),
         seed in any::<u64>(),
         replicas in prop::collection::vec(replica(), 1..4),
-        ops in prop::collection::vec(op(), 1..200),
+        ops in prop::collection::vec(op(), 1..120),
     ) {
         let mut world = World::new(config, seed, replicas);
         for op in ops {
