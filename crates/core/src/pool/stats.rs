@@ -1,0 +1,346 @@
+//! What the pool counts, and its state as figures for people.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::connection::{CloseReason, Phase};
+use super::effect::Occupancy;
+use super::replica::{Replica, ReplicaId};
+use super::state::Pool;
+
+/// Significant digits of the waiting times that are kept: within 1 %.
+const WAIT_DIGITS: u8 = 2;
+
+/// What happened to one replica so far.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+    pub(super) timeouts: u64,
+    pub(super) refused: u64,
+    pub(super) cancelled: u64,
+    pub(super) opened: u64,
+    pub(super) open_failures: u64,
+    pub(super) retired: [u64; CloseReason::ALL.len()],
+    /// Times of calls that waited, in microseconds; none before the first.
+    waits: Option<Histogram<u64>>,
+}
+
+impl Counters {
+    pub(super) fn waited(&mut self, wait: Duration) {
+        if self.waits.is_none() {
+            // Only a number of digits above five is refused.
+            self.waits = Histogram::new(WAIT_DIGITS).ok();
+        }
+        if let Some(waits) = &mut self.waits {
+            // It grows with what it is given; only values that no wait reaches are beyond it.
+            let _ = waits.record(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.timeouts += other.timeouts;
+        self.refused += other.refused;
+        self.cancelled += other.cancelled;
+        self.opened += other.opened;
+        self.open_failures += other.open_failures;
+        for (mine, theirs) in self.retired.iter_mut().zip(&other.retired) {
+            *mine += theirs;
+        }
+        match (&mut self.waits, &other.waits) {
+            (Some(mine), Some(theirs)) => {
+                // Both grow with what they are given.
+                let _ = mine.add(theirs);
+            }
+            (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
+            (_, None) => {}
+        }
+    }
+
+    /// Times that calls waited until they were granted a connection or their time was up. Most wait not at all.
+    fn wait_times(&self) -> Option<WaitTimes> {
+        let asked = self.hits + self.misses + self.timeouts;
+        if asked == 0 {
+            return None;
+        }
+        let waited = self.waits.as_ref().map_or(0, Histogram::len);
+        let at_once = asked.saturating_sub(waited);
+        let quantile = |q: f64| {
+            let rank = (q * asked as f64).ceil() as u64;
+            match &self.waits {
+                Some(waits) if rank > at_once => {
+                    Duration::from_micros(waits.value_at_quantile((rank - at_once) as f64 / waited as f64))
+                }
+                _ => Duration::ZERO,
+            }
+        };
+        Some(WaitTimes { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99), max: quantile(1.0) })
+    }
+}
+
+/// How long calls waited for their connection, those included that got it at once or whose time was up. Within 1 %.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitTimes {
+    /// Half of the calls waited no longer.
+    pub p50: Duration,
+    /// 95 % of the calls waited no longer.
+    pub p95: Duration,
+    /// 99 % of the calls waited no longer.
+    pub p99: Duration,
+    /// The longest wait.
+    pub max: Duration,
+}
+
+/// Connections by what they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ConnectionFigures {
+    /// In service with time for another call: idle ones, and others that carry fewer calls than they may.
+    pub available: u32,
+    /// In service without a call.
+    pub idle: u32,
+    /// Carrying calls, also while they are drained or closed.
+    pub in_use: u32,
+    /// Being opened.
+    pub opening: u32,
+    /// Finishing their calls, after which they close.
+    pub draining: u32,
+    /// Told to close, and not yet closed.
+    pub closing: u32,
+    /// All of them; never above the maximum, unless that was lowered a moment ago.
+    pub total: u32,
+}
+
+/// State and history of one replica, or of all.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PoolFigures {
+    /// Connections at this moment.
+    pub connections: ConnectionFigures,
+    /// Calls that hold a lease at this moment.
+    pub calls_in_flight: u64,
+    /// Calls that wait at this moment.
+    pub waiting: usize,
+    /// Leases of connections that were open when the call asked.
+    pub hits: u64,
+    /// Leases of connections that opened while the call waited.
+    pub misses: u64,
+    /// Calls whose time was up before they were granted a connection.
+    pub timeouts: u64,
+    /// Calls refused for other causes: overload, a replica that fails, draining.
+    pub refused: u64,
+    /// Calls that gave up waiting.
+    pub cancelled: u64,
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Attempts to open one that failed.
+    pub open_failures: u64,
+    /// How long calls waited; `None` before the first.
+    pub waits: Option<WaitTimes>,
+    retired: [u64; CloseReason::ALL.len()],
+}
+
+impl PoolFigures {
+    /// Share of leases that were hits, 0 to 1; `None` before the first lease.
+    pub fn hit_rate(&self) -> Option<f64> {
+        let leases = self.hits + self.misses;
+        (leases > 0).then(|| self.hits as f64 / leases as f64)
+    }
+
+    /// Connections that were taken out of service, each counted once, for the first reason there was.
+    pub fn retired(&self, reason: CloseReason) -> u64 {
+        self.retired[reason as usize]
+    }
+
+    /// [`Self::retired`] for all reasons.
+    pub fn retirements(&self) -> impl Iterator<Item = (CloseReason, u64)> + '_ {
+        CloseReason::ALL.into_iter().map(|reason| (reason, self.retired(reason)))
+    }
+
+    fn new(connections: ConnectionFigures, calls_in_flight: u64, waiting: usize, counted: &Counters) -> Self {
+        Self {
+            connections,
+            calls_in_flight,
+            waiting,
+            hits: counted.hits,
+            misses: counted.misses,
+            timeouts: counted.timeouts,
+            refused: counted.refused,
+            cancelled: counted.cancelled,
+            opened: counted.opened,
+            open_failures: counted.open_failures,
+            waits: counted.wait_times(),
+            retired: counted.retired,
+        }
+    }
+}
+
+/// Whether a replica can be connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplicaHealth {
+    /// Nothing speaks against it.
+    Ready,
+    /// It failed, and is tried again after a while, or has just been reached again and is yet to prove stable.
+    BackingOff {
+        /// Failures in a row.
+        failures: u32,
+        /// Time until the next attempt; zero if one may begin or has succeeded.
+        retry_in: Duration,
+    },
+    /// It failed again and again within a short time, and is tried rarely.
+    CrashLooping {
+        /// Failures in a row.
+        failures: u32,
+        /// Time until the next attempt; zero if one may begin or has succeeded.
+        retry_in: Duration,
+    },
+    /// It takes no new calls.
+    Draining,
+}
+
+/// One replica's part of a [`PoolStatus`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ReplicaStatus {
+    /// Which replica.
+    pub id: ReplicaId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether it can be connected to.
+    pub health: ReplicaHealth,
+    /// What the last failure said, kept after recovery.
+    pub last_error: Option<Arc<str>>,
+    /// Connections kept open for it.
+    pub min_connections: u32,
+    /// Most connections that it may have.
+    pub max_connections: u32,
+    /// Its figures.
+    pub figures: PoolFigures,
+}
+
+/// State and history of the pool.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// Most connections that there may be in all.
+    pub max_connections: u32,
+    /// Whether the whole pool is being drained.
+    pub draining: bool,
+    /// All replicas together, with the history of those that were removed.
+    pub all: PoolFigures,
+    /// Each replica.
+    pub replicas: Vec<ReplicaStatus>,
+}
+
+impl Pool {
+    /// State and history of the pool. Walks all connections and waiting calls.
+    pub fn status(&self, now: Instant) -> PoolStatus {
+        let mut counted = Counters::default();
+        counted.add(&self.past);
+        for (_, replica) in self.replicas.iter() {
+            counted.add(&replica.counters);
+        }
+        let (connections, calls) = self.connections(|_| true);
+        PoolStatus {
+            max_connections: self.config.max_connections,
+            draining: self.drain_by.is_some(),
+            all: PoolFigures::new(connections, calls, self.waiting, &counted),
+            replicas: self
+                .replicas
+                .iter()
+                .map(|(id, replica)| self.replica_status(now, id, replica))
+                .collect(),
+        }
+    }
+
+    fn replica_status(&self, now: Instant, id: ReplicaId, replica: &Replica) -> ReplicaStatus {
+        let (connections, calls) = self.connections(|of| of == id);
+        let lanes = self.lanes.iter().filter(|(_, lane)| lane.key.replica == id);
+        let waiting = lanes.map(|(_, lane)| lane.queue.len()).sum();
+        let backoff = &replica.backoff;
+        let retry_in = backoff.retry_at().map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
+        let failures = backoff.failures();
+        let health = if replica.drain_by.is_some() {
+            ReplicaHealth::Draining
+        } else if backoff.crash_looping() {
+            ReplicaHealth::CrashLooping { failures, retry_in }
+        } else if failures > 0 {
+            ReplicaHealth::BackingOff { failures, retry_in }
+        } else {
+            ReplicaHealth::Ready
+        };
+        ReplicaStatus {
+            id,
+            name: Arc::clone(&replica.config.name),
+            health,
+            last_error: backoff.last_error().cloned(),
+            min_connections: replica.config.min(&self.config),
+            max_connections: replica.config.max_connections,
+            figures: PoolFigures::new(connections, calls, waiting, &replica.counters),
+        }
+    }
+
+    /// Connections of the replicas for which `of` holds, and the calls on them.
+    fn connections(&self, of: impl Fn(ReplicaId) -> bool) -> (ConnectionFigures, u64) {
+        let (mut figures, mut calls) = (ConnectionFigures::default(), 0);
+        for (_, conn) in self.conns.iter().filter(|(_, conn)| of(conn.replica)) {
+            let max_calls = self.replicas[conn.replica].config.max_calls;
+            figures.total += 1;
+            figures.available += u32::from(conn.is_live() && conn.in_flight < max_calls);
+            figures.idle += u32::from(conn.is_idle());
+            figures.in_use += u32::from(conn.in_flight > 0);
+            match conn.phase {
+                Phase::Opening => figures.opening += 1,
+                Phase::Live { .. } => {}
+                Phase::Draining(_) => figures.draining += 1,
+                Phase::Closing => figures.closing += 1,
+            }
+            calls += u64::from(conn.in_flight);
+        }
+        (figures, calls)
+    }
+
+    /// How full the pool is, for the text of an error.
+    pub(super) fn occupancy(&self) -> Occupancy {
+        let (figures, _) = self.connections(|_| true);
+        Occupancy {
+            in_use: figures.in_use,
+            idle: figures.idle,
+            opening: figures.opening,
+            waiting: self.waiting,
+            max: self.config.max_connections,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_that_got_their_connection_at_once_count_in_the_percentiles() {
+        let mut counters = Counters { hits: 98, ..Counters::default() };
+        assert_eq!(Counters::default().wait_times(), None);
+        assert_eq!(counters.wait_times().unwrap().max, Duration::ZERO);
+        counters.hits += 2;
+        counters.waited(Duration::from_millis(1));
+        counters.waited(Duration::from_millis(300));
+        let waits = counters.wait_times().unwrap();
+        assert_eq!((waits.p50, waits.p95), (Duration::ZERO, Duration::ZERO));
+        assert!(waits.p99.abs_diff(Duration::from_millis(1)) < Duration::from_micros(10), "{:?}", waits.p99);
+        assert!(waits.max.abs_diff(Duration::from_millis(300)) < Duration::from_millis(3), "{:?}", waits.max);
+    }
+
+    #[test]
+    fn every_reason_has_its_own_place() {
+        for (place, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place, "{}", reason.as_str());
+        }
+    }
+}
