@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use aqe_core::envelope::Limits;
 use aqe_core::inprocess::InProcess;
+use aqe_core::pool::PoolConfig;
 use aqe_core::registry::{
     FuzzyPolicy, FuzzyRule, Glob, IndexKind, NamingRule, PrefixPolicy, RegistryConfig, RegistryConfigError,
     Separator,
 };
 use aqe_core::revision::Era;
 use aqe_gateway::admin::About;
-use aqe_gateway::settings::{Endpoint, SessionSettings, Settings, Start, UpstreamSettings};
+use aqe_gateway::settings::{Balancing, Endpoint, ReplicaSettings, SessionSettings, Settings, Start, UpstreamSettings};
 use aqe_gateway::transport::EdgeLimits;
 use aqe_gateway::transport::http::EdgePolicy;
 use aqe_gateway::upstream::{ChildSpec, HttpSpec};
@@ -71,6 +72,8 @@ pub(super) fn gateway(
             registry::Start::Eager => Start::Eager,
         },
         first_list_wait: FIRST_LIST_WAIT,
+        pool: PoolConfig::default(),
+        balancing: Balancing::default(),
         upstreams,
         sessions: SessionSettings {
             max_sessions: server.max_sessions,
@@ -140,7 +143,9 @@ fn globs(globs: &[config::glob::Glob]) -> Vec<Glob> {
 fn built_in(tools: Arc<dyn InProcess>, server: &config::Server) -> UpstreamSettings {
     UpstreamSettings {
         name: BUILTIN.into(),
-        endpoint: Endpoint::InProcess(tools),
+        replicas: vec![ReplicaSettings::new(BUILTIN, Endpoint::InProcess(tools))],
+        strategy: None,
+        session_scope: None,
         category: None,
         trusted: true,
         allow: Vec::new(),
@@ -161,7 +166,9 @@ fn configured(upstream: &config::Upstream, env: &Environment) -> Result<Upstream
     };
     Ok(UpstreamSettings {
         name: upstream.name.clone(),
-        endpoint,
+        replicas: vec![ReplicaSettings::new(upstream.name.as_str(), endpoint)],
+        strategy: None,
+        session_scope: None,
         category: upstream.category.clone(),
         trusted: upstream.trusted,
         allow: globs(&upstream.tools.allow),

@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod bridge;
 pub mod catalog;
+pub mod pool;
 pub mod proxy;
 pub mod refusal;
 pub mod session;

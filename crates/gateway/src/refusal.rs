@@ -29,6 +29,8 @@ pub struct Refusal {
 pub enum UpstreamReason {
     /// It could not be started or reached.
     Unavailable,
+    /// It was not asked: more calls are waiting for it than it takes.
+    Overloaded,
     /// It ended, or its connection did, during the call.
     Closed,
     /// What it answered is no valid response.
@@ -45,6 +47,7 @@ impl UpstreamReason {
     fn as_str(self) -> &'static str {
         match self {
             Self::Unavailable => "upstream_unavailable",
+            Self::Overloaded => "overloaded",
             Self::Closed => "upstream_closed",
             Self::Malformed => "upstream_malformed",
             Self::Timeout => "upstream_timeout",
@@ -113,7 +116,7 @@ impl Refusal {
 
     /// -32603: the upstream did not answer.
     pub fn upstream(upstream: &str, reason: UpstreamReason, detail: &str) -> Self {
-        let retryable = matches!(reason, UpstreamReason::Unavailable);
+        let retryable = matches!(reason, UpstreamReason::Unavailable | UpstreamReason::Overloaded);
         let data = format!(
             r#"{{"upstream":{},"reason":"{}","retryable":{retryable}}}"#,
             encode_string(upstream),

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aqe_core::balancer::{BudgetConfig, ScoreWeights, Strategy};
 use aqe_core::envelope::Limits;
+use aqe_core::health::HealthConfig;
 use aqe_core::inprocess::InProcess;
+use aqe_core::pool::PoolConfig;
 use aqe_core::registry::{Glob, RegistryConfig};
 use aqe_core::revision::Era;
 
@@ -29,6 +32,10 @@ pub struct Settings {
     pub start: Start,
     /// How long the first list waits for upstreams whose manifest is not known yet.
     pub first_list_wait: Duration,
+    /// The connections to all replicas.
+    pub pool: PoolConfig,
+    /// How calls are spread over the replicas of an upstream, unless it says otherwise itself.
+    pub balancing: Balancing,
     /// The upstreams, in the order of the configuration.
     pub upstreams: Vec<UpstreamSettings>,
     /// Bounds on legacy sessions.
@@ -60,8 +67,12 @@ pub struct SessionSettings {
 pub struct UpstreamSettings {
     /// Its name, unique.
     pub name: String,
-    /// How it is reached.
-    pub endpoint: Endpoint,
+    /// Where it runs; at least one.
+    pub replicas: Vec<ReplicaSettings>,
+    /// Its own strategy.
+    pub strategy: Option<Strategy>,
+    /// Who shares a connection; `None` is the safe choice for the era and transport.
+    pub session_scope: Option<SessionScope>,
     /// Category of its tools.
     pub category: Option<String>,
     /// Its annotations are believed.
@@ -84,7 +95,88 @@ pub struct UpstreamSettings {
     pub max_message_bytes: usize,
 }
 
-/// How an upstream is reached.
+/// How calls are spread over replicas.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Balancing {
+    /// How a replica is chosen.
+    pub strategy: Strategy,
+    /// What the strategy `weighted` looks at.
+    pub score: ScoreWeights,
+    /// When a replica is taken out, and how it comes back.
+    pub health: HealthConfig,
+    /// How many calls may be sent again after a failure.
+    pub retries: BudgetConfig,
+    /// How many read-only calls may be sent twice to cut the tail.
+    pub hedges: BudgetConfig,
+}
+
+impl Default for Balancing {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            score: ScoreWeights::default(),
+            health: HealthConfig::default(),
+            retries: BudgetConfig::RETRIES,
+            hedges: BudgetConfig::OFF,
+        }
+    }
+}
+
+/// Who shares a connection to a server that may keep state in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionScope {
+    /// Everybody: the server keeps no state.
+    Shared,
+    /// All calls of one principal.
+    PerPrincipal,
+    /// All calls of one client session; those of a client without sessions count as its principal's.
+    PerClientSession,
+    /// Nobody: each call has a connection of its own.
+    PerRequest,
+}
+
+/// One replica of an upstream.
+#[derive(Debug, Clone)]
+pub struct ReplicaSettings {
+    /// What it is called in tables and errors; unique within the upstream.
+    pub name: Arc<str>,
+    /// How it is reached.
+    pub endpoint: Endpoint,
+    /// Most connections: children, or sessions of an HTTP server.
+    pub max_connections: u32,
+    /// Connections to keep open; `None` is that of the pool.
+    pub min_connections: Option<u32>,
+    /// Calls that one connection carries at once.
+    pub max_calls: u32,
+    /// Calls on every open connection at which another is opened; `None` is `max_calls`.
+    pub grow_at: Option<u32>,
+    /// Share of the calls relative to the others.
+    pub weight: f64,
+    /// Tool categories that it is meant for.
+    pub categories: Vec<Box<str>>,
+}
+
+impl ReplicaSettings {
+    /// A replica with the defaults of its transport: one child, or as many HTTP sessions as the pool allows.
+    pub fn new(name: impl Into<Arc<str>>, endpoint: Endpoint) -> Self {
+        let max_connections = if matches!(endpoint, Endpoint::Http(_)) { u32::MAX } else { 1 };
+        Self {
+            name: name.into(),
+            endpoint,
+            max_connections,
+            min_connections: None,
+            max_calls: MAX_CALLS,
+            grow_at: None,
+            weight: 1.0,
+            categories: Vec::new(),
+        }
+    }
+}
+
+/// Calls that one connection carries at once where the configuration does not say: a bound, not a target.
+pub const MAX_CALLS: u32 = 1_000;
+
+/// How a replica is reached.
 #[derive(Debug, Clone)]
 pub enum Endpoint {
     /// A child process, spoken to over stdin and stdout.
@@ -96,9 +188,31 @@ pub enum Endpoint {
 }
 
 impl UpstreamSettings {
-    /// A text that changes when the endpoint does, so that a manifest of another server is not shown for this one.
+    /// The tools in this process, if that is what the upstream is.
+    pub fn in_process(&self) -> Option<&Arc<dyn InProcess>> {
+        match &self.replicas.first()?.endpoint {
+            Endpoint::InProcess(tools) => Some(tools),
+            Endpoint::Child(_) | Endpoint::Http(_) => None,
+        }
+    }
+
+    /// A text that changes when the endpoint of a replica does, so that a manifest of another server is not shown for
+    /// this one.
     pub fn fingerprint(&self) -> String {
-        match &self.endpoint {
+        let parts: Vec<String> = self.replicas.iter().map(|replica| replica.endpoint.fingerprint()).collect();
+        parts.join(", ")
+    }
+
+    /// The time-out of a call to the tool `name`.
+    pub fn timeout_for(&self, name: &str) -> Duration {
+        let own = self.tool_timeouts.iter().find(|(tool, _)| tool == name);
+        own.map_or(self.request_timeout, |(_, timeout)| *timeout)
+    }
+}
+
+impl Endpoint {
+    fn fingerprint(&self) -> String {
+        match self {
             Endpoint::Child(child) => {
                 let cwd = child.cwd.clone().unwrap_or_else(PathBuf::new);
                 format!("stdio {} {:?} {}", child.command, child.args, cwd.display())
@@ -106,11 +220,5 @@ impl UpstreamSettings {
             Endpoint::Http(http) => format!("http {}", http.url),
             Endpoint::InProcess(_) => "in-process".into(),
         }
-    }
-
-    /// The time-out of a call to the tool `name`.
-    pub fn timeout_for(&self, name: &str) -> Duration {
-        let own = self.tool_timeouts.iter().find(|(tool, _)| tool == name);
-        own.map_or(self.request_timeout, |(_, timeout)| *timeout)
     }
 }

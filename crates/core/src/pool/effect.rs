@@ -165,6 +165,9 @@ pub enum AcquireError {
         /// The replica's name.
         replica: Arc<str>,
     },
+    /// The replica does not talk in this variant; it does in another.
+    #[error("the replica speaks another era of the protocol")]
+    OtherVariant,
     /// The principal or session of the call is gone.
     #[error("the session of the call has ended")]
     ScopeEnded,

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::backoff::{STABLE_AFTER, unit};
 use super::connection::{CloseReason, ConnId, Phase};
-use super::effect::Effect;
-use super::lane::{LaneKey, Scope};
+use super::effect::{AcquireError, Effect};
+use super::lane::{LaneId, LaneKey, Scope};
 use super::replica::ReplicaId;
 use super::state::Pool;
 
@@ -16,14 +16,23 @@ const JITTER: f64 = 0.1;
 impl Pool {
     /// A connection that was to be opened is open.
     pub fn opened(&mut self, now: Instant, id: ConnId) {
-        let opening = |phase| phase == Phase::Opening;
-        if !self.conns.get(id).is_some_and(|conn| opening(conn.phase)) {
-            return;
+        if let Some(conn) = self.conns.get(id) {
+            self.opened_as(now, id, conn.variant);
+        }
+    }
+
+    /// A connection that was to be opened is open in `variant`, which may not be the one that was asked for: the
+    /// replica has only this one. The calls that waited for the other are refused with
+    /// [`AcquireError::OtherVariant`], to ask again for this one.
+    pub fn opened_as(&mut self, now: Instant, id: ConnId, variant: u8) {
+        let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase == Phase::Opening) else { return };
+        let (replica_id, asked) = (conn.replica, std::mem::replace(&mut conn.variant, variant));
+        if asked != variant {
+            self.turn_away(replica_id, asked);
         }
         self.sequence += 1;
         let stretch = self.stretch();
         let conn = &mut self.conns[id];
-        let (replica_id, variant) = (conn.replica, conn.variant);
         conn.opened_at = now;
         conn.opened_sequence = self.sequence;
         conn.last_used = now;
@@ -44,6 +53,19 @@ impl Pool {
         }
         self.settle(now);
         self.debug_check();
+    }
+
+    /// Refuses the calls that wait for a variant which the replica does not have.
+    fn turn_away(&mut self, replica: ReplicaId, variant: u8) {
+        let lanes: Vec<LaneId> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.key.replica == replica && lane.key.variant == variant)
+            .map(|(id, _)| id)
+            .collect();
+        for id in lanes {
+            self.refuse_lane(id, &AcquireError::OtherVariant);
+        }
     }
 
     /// A connection could not be opened. `error` says why, with the last lines that a child wrote about it.

@@ -41,21 +41,23 @@ pub fn status(gateway: &Gateway) -> Value {
 
 /// How an upstream is reached, in a word.
 pub(super) fn transport(upstream: &Upstream) -> &'static str {
-    match upstream.settings.endpoint {
+    let mut kinds = upstream.settings.replicas.iter().map(|replica| match replica.endpoint {
         Endpoint::Child(_) => "stdio",
         Endpoint::Http(_) => "http",
         Endpoint::InProcess(_) => "built-in",
-    }
+    });
+    let first = kinds.next().unwrap_or("none");
+    if kinds.all(|kind| kind == first) { first } else { "mixed" }
 }
 
 /// Whether it is known what the upstream offers.
 pub(super) fn is_listed(upstream: &Upstream) -> bool {
-    matches!(upstream.settings.endpoint, Endpoint::InProcess(_)) || upstream.manifest().is_some()
+    upstream.settings.in_process().is_some() || upstream.manifest().is_some()
 }
 
 fn one(upstream: &Upstream, tools: usize) -> Value {
     let status = upstream.status();
-    let builtin = matches!(upstream.settings.endpoint, Endpoint::InProcess(_));
+    let builtin = upstream.settings.in_process().is_some();
     json!({
         "name": upstream.name(),
         "transport": transport(upstream),

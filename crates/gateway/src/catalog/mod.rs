@@ -52,11 +52,11 @@ impl Catalog {
         let mut prompts = Vec::new();
         for (upstream, manifest) in &manifests {
             let list = |kind| manifest.as_ref().map(|manifest| Arc::clone(manifest.list(kind)));
-            let raw_tools = match &upstream.settings.endpoint {
-                Endpoint::InProcess(builtin) => Some(builtin.definitions().into()),
+            let raw_tools = match upstream.settings.in_process() {
+                Some(builtin) => Some(builtin.definitions().into()),
                 _ => list(ListKind::Tools),
             };
-            let modern_http = matches!(upstream.settings.endpoint, Endpoint::Http(_))
+            let modern_http = upstream.settings.replicas.iter().any(|replica| matches!(replica.endpoint, Endpoint::Http(_)))
                 && manifest.as_ref().is_some_and(|manifest| manifest.peer.era == Era::Modern);
             let raw_tools = raw_tools.as_deref().unwrap_or_default().iter().filter(|definition| {
                 // An HTTP client must leave out tools with invalid header annotations (2026-07-28, "Custom Headers").
@@ -132,7 +132,7 @@ fn entries<'a>(
         name: settings.name.as_str().into(),
         order: index as u32,
         trusted: settings.trusted,
-        builtin: matches!(settings.endpoint, Endpoint::InProcess(_)),
+        builtin: settings.in_process().is_some(),
         category: settings.category.as_deref().map(Into::into),
         allow: settings.allow.clone(),
         deny: settings.deny.clone(),

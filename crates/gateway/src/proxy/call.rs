@@ -5,7 +5,10 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aqe_core::balancer::ReplicaId;
 use aqe_core::envelope::{Edits, Field, Kind, Message, Span};
+use aqe_core::health::{FailureKind, Outcome};
+use aqe_core::pool::AcquireError;
 use aqe_core::revision::Era;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -16,15 +19,15 @@ use crate::bridge::{self, Origin};
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::{Outlet, push_when_ready};
 use crate::upstream::{
-    CallError, CallTag, Item, Live, Outgoing, PendingCall, Unavailable, Upstream, next_item,
+    Asking, CallError, CallTag, Item, Live, NoTurn, Outgoing, PendingCall, Upstream, next_item,
 };
 
 /// A call that keeps reporting progress may not go on for longer.
 const MAX_CALL: Duration = Duration::from_secs(60 * 60);
 /// A call that waits for a person to answer gets this long from each question on.
 const INTERACTIVE: Duration = Duration::from_secs(600);
-/// How often a request is sent again because it provably was not looked at.
-const MAX_RESENDS: u32 = 2;
+/// How often a request is sent again at most, within the retry budget.
+const MAX_RESENDS: usize = 3;
 
 /// What to change about a request, and where it goes.
 pub(super) struct Route<'a> {
@@ -38,13 +41,28 @@ pub(super) struct Route<'a> {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// From request to answer.
     pub(super) timeout: Duration,
+    /// The tool's category.
+    pub(super) category: Option<&'a str>,
+    /// The replica that holds what the request is about.
+    pub(super) replica: Option<usize>,
+    /// Sending it twice does no harm.
+    pub(super) repeatable: bool,
 }
 
 impl<'a> Route<'a> {
-    /// A route that changes nothing.
+    /// A route that changes nothing, for a request that only asks.
     pub(super) fn to(upstream: &'a Arc<Upstream>) -> Self {
         let timeout = upstream.settings.request_timeout;
-        Self { upstream, rename: None, name: None, headers: Vec::new(), timeout }
+        Self {
+            upstream,
+            rename: None,
+            name: None,
+            headers: Vec::new(),
+            timeout,
+            category: None,
+            replica: None,
+            repeatable: true,
+        }
     }
 }
 
@@ -86,29 +104,56 @@ impl Gateway {
         let name = route.upstream.name();
         let started = Instant::now();
         let mut deadline = pin!(tokio::time::sleep_until(started + route.timeout));
+        let mut tried: Vec<ReplicaId> = Vec::new();
         let mut resends = 0;
         loop {
-            let unavailable = |error: Unavailable| {
-                Refusal::upstream(name, UpstreamReason::Unavailable, &format!("not available: {error}"))
+            let until = deadline.deadline().into_std();
+            let turn = tokio::select! {
+                biased;
+                turn = route.upstream.turn(asking(caller, &route), &tried, until) => turn,
+                () = &mut deadline => return Err(timed_out(name, started, "while it was being connected")),
             };
-            let live = if let Some(live) = route.upstream.current_for(caller.era()) {
-                live
-            } else {
-                tokio::select! {
-                    live = route.upstream.live_for(caller.era()) => live.map_err(unavailable)?,
-                    () = &mut deadline => return Err(timed_out(name, started, "while it was being connected")),
+            let turn = match turn {
+                Ok(turn) => turn,
+                Err(error) => {
+                    if let NoTurn::Pool { error: AcquireError::Unavailable { .. }, replica } = &error
+                        && may_resend(&route, &mut tried, Some(*replica), &mut resends)
+                    {
+                        continue;
+                    }
+                    return Err(no_turn(name, &error));
                 }
             };
+            let live = Arc::clone(turn.live());
+            let replica = turn.replica();
             let ours = live.connection.next_id();
             let mut call = send(caller, message, &live, &route, ours);
+            let mut relayed = false;
             let failed = loop {
                 let item = tokio::select! {
                     biased;
                     item = next_item(&mut *call) => item,
-                    () = &mut deadline => return Err(timed_out(name, started, "no answer")),
+                    () = &mut deadline => {
+                        drop(call);
+                        turn.end(Outcome::Failure(FailureKind::Timeout));
+                        return Err(timed_out(name, started, "no answer"));
+                    }
                 };
                 match item {
                     Item::Answer(answer) => {
+                        let failed = answer.kind() == Kind::Error && answer.raw(Field::Code) == Some("-32603");
+                        if failed && route.repeatable && !relayed && is_another_left(&route, &tried, replica) {
+                            turn.end(Outcome::Failure(FailureKind::ServerError));
+                            if may_resend(&route, &mut tried, replica, &mut resends) {
+                                break None;
+                            }
+                        } else {
+                            turn.end(if failed {
+                                Outcome::Failure(FailureKind::ServerError)
+                            } else {
+                                Outcome::Success
+                            });
+                        }
                         if refers_to_input(&answer, live.peer.era, caller.era()) {
                             return Err(Refusal::upstream(
                                 name,
@@ -125,6 +170,7 @@ impl Gateway {
                         if is_foreign_progress(&notification, token.map(|_| ours)) {
                             continue;
                         }
+                        relayed = true;
                         let bytes = bridge::notification(&notification, token);
                         let relay = push_when_ready(&**outlet, bytes.into());
                         tokio::select! {
@@ -134,6 +180,7 @@ impl Gateway {
                         }
                     }
                     Item::Request(request) => {
+                        relayed = true;
                         extend(&mut deadline, Instant::now() + INTERACTIVE, started);
                         Self::ask_client(
                             caller.session.as_ref(),
@@ -143,24 +190,103 @@ impl Gateway {
                             &**outlet,
                         );
                     }
-                    Item::Failed(error) => break error,
+                    Item::Failed(error) => break Some((error, turn)),
                 }
             };
             drop(call);
-            let again = match &failed {
+            let Some((error, turn)) = failed else { continue };
+            turn.end(outcome_of(&error));
+            let again = match &error {
                 CallError::SessionLost => {
-                    route.upstream.forget(&live);
-                    true
+                    route.upstream.retire(&live);
+                    // The same replica will do, in a new session.
+                    resends += 1;
+                    resends <= MAX_RESENDS && route.upstream.may_retry()
                 }
-                CallError::NotSent(_) => !live.connection.is_open(),
-                _ => false,
+                CallError::NotSent(_) => may_resend(&route, &mut tried, replica, &mut resends),
+                // The replica has refused it, or nobody minds if it was done.
+                CallError::Http { status: 429 | 503, .. } => {
+                    is_another_left(&route, &tried, replica)
+                        && may_resend(&route, &mut tried, replica, &mut resends)
+                }
+                CallError::Closed(_) => {
+                    route.repeatable && !relayed && may_resend(&route, &mut tried, replica, &mut resends)
+                }
+                CallError::Http { status: 500.., .. } | CallError::Malformed(_) => {
+                    route.repeatable
+                        && !relayed
+                        && is_another_left(&route, &tried, replica)
+                        && may_resend(&route, &mut tried, replica, &mut resends)
+                }
+                CallError::Http { .. } | CallError::Overflow(_) => false,
             };
-            if !again || resends >= MAX_RESENDS {
-                return Err(refusal_of(name, &failed));
+            if !again {
+                return Err(refusal_of(name, &error));
             }
-            resends += 1;
         }
     }
+}
+
+fn asking<'a>(caller: &'a Caller, route: &Route<'a>) -> Asking<'a> {
+    Asking {
+        era: caller.era(),
+        principal: &caller.principal,
+        session: caller.session.as_ref().map(|session| session.owner),
+        category: route.category,
+        replica: route.replica,
+        repeatable: route.repeatable,
+    }
+}
+
+/// Whether there is a replica that the request was not sent to yet.
+fn is_another_left(route: &Route<'_>, tried: &[ReplicaId], replica: Option<ReplicaId>) -> bool {
+    let now = usize::from(replica.is_some_and(|replica| !tried.contains(&replica)));
+    route.replica.is_none() && tried.len() + now < route.upstream.settings.replicas.len()
+}
+
+/// Whether the request may be sent once more, and where it need not go again: on another replica while there is one.
+fn may_resend(
+    route: &Route<'_>,
+    tried: &mut Vec<ReplicaId>,
+    replica: Option<ReplicaId>,
+    resends: &mut usize,
+) -> bool {
+    *resends += 1;
+    if *resends > MAX_RESENDS || !route.upstream.may_retry() {
+        return false;
+    }
+    if is_another_left(route, tried, replica) {
+        tried.extend(replica.filter(|replica| !tried.contains(replica)));
+    } else {
+        tried.clear();
+    }
+    true
+}
+
+/// What a failed call says of its replica.
+fn outcome_of(error: &CallError) -> Outcome {
+    match error {
+        CallError::NotSent(_) => Outcome::Failure(FailureKind::Connect),
+        CallError::Closed(_) => Outcome::Failure(FailureKind::Closed),
+        CallError::Malformed(_) => Outcome::Failure(FailureKind::Malformed),
+        CallError::Http { status: 429, retry_after_s, .. } => {
+            Outcome::Overloaded { retry_after: retry_after_s.map(Duration::from_secs) }
+        }
+        CallError::Http { status: 503, retry_after_s: Some(pause), .. } => {
+            Outcome::Overloaded { retry_after: Some(Duration::from_secs(*pause)) }
+        }
+        CallError::Http { status: 500.., .. } => Outcome::Failure(FailureKind::ServerError),
+        // It lives: it has forgotten a session, or refuses this request.
+        CallError::SessionLost | CallError::Http { .. } => Outcome::Success,
+        CallError::Overflow(_) => Outcome::Cancelled,
+    }
+}
+
+fn no_turn(upstream: &str, error: &NoTurn) -> Refusal {
+    if error.is_overload() {
+        return Refusal::upstream(upstream, UpstreamReason::Overloaded, &error.to_string());
+    }
+    Refusal::upstream(upstream, UpstreamReason::Unavailable, &format!("not available: {error}"))
 }
 
 /// A modern answer that asks for input reaches a legacy client only through requests, which do not cross eras.
@@ -201,7 +327,7 @@ fn send(
         Era::Modern => !message.span(Field::MetaLogLevel).is_empty(),
         Era::Legacy => true,
     };
-    let tag = CallTag { owner: caller.owner, wants_log };
+    let tag = CallTag { owner: caller.owner, wants_log, repeatable: route.repeatable };
     Arc::clone(&live.connection).call(id, out, tag)
 }
 
@@ -241,15 +367,15 @@ pub(super) struct TaskOwners {
 
 #[derive(Debug, Default)]
 struct Owners {
-    by_id: HashMap<String, (usize, Arc<str>)>,
+    by_id: HashMap<String, (Place, Arc<str>)>,
     order: VecDeque<String>,
 }
 
 impl TaskOwners {
     /// Remembers a task; the oldest is forgotten when there are too many.
-    pub(super) fn remember(&self, task: &str, upstream: usize, principal: &Arc<str>) {
+    pub(super) fn remember(&self, task: &str, place: Place, principal: &Arc<str>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.by_id.insert(task.to_owned(), (upstream, Arc::clone(principal))).is_none() {
+        if state.by_id.insert(task.to_owned(), (place, Arc::clone(principal))).is_none() {
             state.order.push_back(task.to_owned());
         }
         while state.order.len() > MAX_TASKS {
@@ -263,18 +389,25 @@ impl TaskOwners {
     pub(super) fn find(&self, task: &str, principal: &str) -> TaskOwner {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state.by_id.get(task) {
-            Some((upstream, owner)) if **owner == *principal => TaskOwner::Upstream(*upstream),
+            Some((place, owner)) if **owner == *principal => TaskOwner::Here(*place),
             Some(_) => TaskOwner::Foreign,
             None => TaskOwner::Unknown,
         }
     }
 }
 
+/// Where a task runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) upstream: usize,
+    pub(super) replica: usize,
+}
+
 /// What is known of a task id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TaskOwner {
-    /// It runs at this upstream.
-    Upstream(usize),
+    /// It runs here.
+    Here(Place),
     /// It belongs to another principal.
     Foreign,
     /// It was not started through this process.

@@ -15,7 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use aqe_core::balancer::BalancerConfigError;
 use aqe_core::envelope::{Field, Kind, Message};
+use aqe_core::pool::PoolConfigError;
 use aqe_core::registry::ResolvedNames;
 use aqe_core::revision::{Era, Revision};
 use arc_swap::ArcSwap;
@@ -24,11 +26,14 @@ use http::HeaderMap;
 use tokio::sync::Notify;
 
 use crate::catalog::Catalog;
+use crate::pool::ConnectionPool;
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
-use crate::settings::{Endpoint, Settings};
+use crate::settings::{Balancing, Settings};
 use crate::tasks;
-use crate::upstream::{self, Hooks, HttpClient, ListKind, Live, Manifest, Upstream};
+use crate::upstream::{
+    self, Common, Hooks, HttpClient, ListKind, Live, Manifest, Upstream, UpstreamError,
+};
 use subscriptions::Subscriptions;
 
 /// Keeps manifests across restarts.
@@ -116,6 +121,9 @@ pub struct Gateway {
     manifests: Arc<dyn ManifestStore>,
     started: Instant,
     stopping: AtomicBool,
+    balancing: Mutex<Balancing>,
+    /// The connections to all replicas.
+    pub pool: Arc<ConnectionPool>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -126,41 +134,58 @@ impl std::fmt::Debug for Gateway {
 
 /// How often idle sessions are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the balancers look after their replicas.
+const BALANCE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Settings that cannot be used together.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Of the pool.
+    #[error("[pool]: {0}")]
+    Pool(#[from] PoolConfigError),
+    /// Of an upstream.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}
 
 impl Gateway {
     /// Starts the upstreams. `known` are the manifests that earlier runs have kept, by upstream name, with their
     /// fingerprint.
+    ///
+    /// # Errors
+    /// If the settings of the pool or an upstream cannot be used.
     pub fn start(
         settings: Settings,
         http: &Arc<HttpClient>,
         manifests: Arc<dyn ManifestStore>,
         mut known: HashMap<String, (String, Bytes)>,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, StartError> {
+        let pool = ConnectionPool::start(settings.pool.clone())?;
+        let mut refused = None;
         let gateway = Arc::new_cyclic(|this: &Weak<Self>| {
-            let hooks: Weak<dyn Hooks> = this.clone();
-            let upstreams: Vec<Arc<Upstream>> = settings
-                .upstreams
-                .iter()
-                .enumerate()
-                .map(|(index, upstream)| {
-                    let kept = known.remove(&upstream.name);
-                    let kept = kept.filter(|(fingerprint, _)| *fingerprint == upstream.fingerprint());
-                    let manifest = kept.and_then(|(_, json)| Manifest::from_json(&json));
-                    Upstream::new(
-                        index,
-                        upstream.clone(),
-                        manifest,
-                        Arc::clone(http),
-                        settings.message,
-                        hooks.clone(),
-                    )
-                })
-                .collect();
+            let common = Common {
+                http: Arc::clone(http),
+                pool: Arc::clone(&pool),
+                balancing: settings.balancing.clone(),
+                start: settings.start,
+                message: settings.message,
+                hooks: this.clone(),
+            };
+            let mut upstreams = Vec::new();
+            for (index, upstream) in settings.upstreams.iter().enumerate() {
+                let kept = known.remove(&upstream.name);
+                let kept = kept.filter(|(fingerprint, _)| *fingerprint == upstream.fingerprint());
+                let manifest = kept.and_then(|(_, json)| Manifest::from_json(&json));
+                match Upstream::new(index, upstream.clone(), manifest, &common) {
+                    Ok(upstream) => upstreams.push(upstream),
+                    Err(error) => refused = refused.take().or(Some(error)),
+                }
+            }
             let catalog = Catalog::build(&settings.registry, &upstreams, None);
             let settled = upstreams
                 .iter()
                 .map(|upstream| {
-                    let builtin = matches!(upstream.settings.endpoint, Endpoint::InProcess(_));
+                    let builtin = upstream.settings.in_process().is_some();
                     AtomicBool::new(builtin || upstream.manifest().is_some())
                 })
                 .collect();
@@ -178,24 +203,41 @@ impl Gateway {
                 manifests,
                 started: Instant::now(),
                 stopping: AtomicBool::new(false),
+                balancing: Mutex::new(settings.balancing.clone()),
+                pool,
                 upstreams,
                 settings,
             }
         });
-        for upstream in &gateway.upstreams {
-            upstream::supervise(upstream, gateway.settings.start);
+        if let Some(error) = refused {
+            return Err(error.into());
         }
-        let reaped = Arc::downgrade(&gateway);
-        tasks::spawn("session reaper", async move {
-            loop {
-                tokio::time::sleep(REAP_INTERVAL).await;
-                let Some(gateway) = reaped.upgrade() else { return };
-                for session in gateway.sessions.reap(Instant::now()) {
-                    gateway.end_session(&session);
-                }
+        for upstream in &gateway.upstreams {
+            upstream::supervise(upstream);
+        }
+        gateway.every("session reaper", REAP_INTERVAL, |gateway| {
+            for session in gateway.sessions.reap(Instant::now()) {
+                gateway.end_session(&session);
             }
         });
-        gateway
+        gateway.every("balancer", BALANCE_INTERVAL, |gateway| {
+            for upstream in &gateway.upstreams {
+                upstream.tick();
+            }
+        });
+        Ok(gateway)
+    }
+
+    /// Does something again and again for as long as the gateway is there.
+    fn every(self: &Arc<Self>, name: &'static str, pause: Duration, work: impl Fn(&Arc<Self>) + Send + 'static) {
+        let this = Arc::downgrade(self);
+        tasks::spawn(name, async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                let Some(gateway) = this.upgrade() else { return };
+                work(&gateway);
+            }
+        });
     }
 
     /// The offer at this moment.
@@ -218,6 +260,7 @@ impl Gateway {
     /// Ends a conversation: its calls are cancelled and its subscriptions given up.
     pub fn end_session(self: &Arc<Self>, session: &Arc<Session>) {
         session.close();
+        self.pool.session_ended(session.owner);
         for uri in session.subscriptions() {
             if session.unsubscribe(&uri) {
                 self.release_uri(&uri);
@@ -380,7 +423,28 @@ impl Gateway {
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.close_idle();
-        futures_util::future::join_all(self.upstreams.iter().map(|upstream| upstream.stop())).await;
+        for upstream in &self.upstreams {
+            upstream.stop();
+        }
+        self.pool.drain(Instant::now()).await;
+    }
+
+    /// How calls are spread at this moment.
+    pub fn balancing(&self) -> Balancing {
+        self.balancing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes how calls are spread, over all upstreams; calls under way go on.
+    ///
+    /// # Errors
+    /// If the settings cannot be used; nothing is changed then.
+    pub fn rebalance(&self, balancing: Balancing) -> Result<(), BalancerConfigError> {
+        let mut current = self.balancing.lock().unwrap_or_else(PoisonError::into_inner);
+        for upstream in &self.upstreams {
+            upstream.rebalance(&balancing)?;
+        }
+        *current = balancing;
+        Ok(())
     }
 
     fn upstream(&self, index: usize) -> Result<&Arc<Upstream>, Refusal> {

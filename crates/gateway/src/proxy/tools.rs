@@ -10,13 +10,12 @@ use aqe_core::registry::{Lookup, ToolEntry};
 use aqe_core::revision::Era;
 use bytes::Bytes;
 
-use super::call::{Answered, Route, TaskOwner};
+use super::call::{Answered, Place, Route, TaskOwner};
 use super::{Answer, Caller, Gateway};
 use crate::bridge;
 use crate::catalog::Catalog;
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::Outlet;
-use crate::settings::Endpoint;
 use crate::wire;
 
 /// A tool that was found under another name than the one called.
@@ -105,12 +104,16 @@ impl Gateway {
         called: &str,
     ) -> Result<(Answer, bool), Refusal> {
         let upstream = self.upstream(entry.upstream.index as usize)?;
-        if let Endpoint::InProcess(tools) = &upstream.settings.endpoint {
+        if let Some(tools) = upstream.settings.in_process() {
             return self.run_builtin(&**tools, caller, message, id, entry).await;
         }
         let mut route = Route::to(upstream);
         route.timeout = upstream.settings.timeout_for(&entry.original);
         route.name = Some(&entry.original);
+        route.category = Some(&entry.category);
+        // The server's word counts here: what it repeats, it repeats to itself.
+        let says = entry.annotations;
+        route.repeatable = says.read_only == Some(true) || says.idempotent == Some(true);
         // By a prefix, or because the client has misspelt it.
         if *called != *entry.original {
             route.rename = Some((message.span(Field::Name), &entry.original));
@@ -119,7 +122,8 @@ impl Gateway {
             route.headers = params.of(message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
         }
         let answered = self.forward(caller, message, outlet, route).await?;
-        self.remember_task(&answered, upstream.index, caller);
+        let place = Place { upstream: upstream.index, replica: answered.live.replica };
+        self.remember_task(&answered, place, caller);
         let failed = answered.message.kind() == Kind::Error;
         Ok((answered.finish(caller, "tools/call", id), failed))
     }
@@ -152,15 +156,15 @@ impl Gateway {
         Ok((Answer::ok(bytes), failed))
     }
 
-    fn remember_task(&self, answered: &Answered, upstream: usize, caller: &Caller) {
+    fn remember_task(&self, answered: &Answered, place: Place, caller: &Caller) {
         let message = &answered.message;
         if let Some(task) = message.string(Field::TaskId) {
-            self.tasks.remember(&task, upstream, &caller.principal);
+            self.tasks.remember(&task, place, &caller.principal);
             return;
         }
         // 2025-11-25 answers {"task":{"taskId":…}}.
         if let Some(task) = message.raw(Field::Task).and_then(|task| task_id(task.as_bytes())) {
-            self.tasks.remember(&task, upstream, &caller.principal);
+            self.tasks.remember(&task, place, &caller.principal);
         }
     }
 
@@ -258,13 +262,13 @@ impl Gateway {
             _ => Err(Refusal::invalid_params("no such task, or it was not started through this gateway")),
         };
         let task = message.string(Field::TaskId);
-        let upstream = match &task {
-            None if method == "tasks/list" => only()?,
+        let (upstream, replica) = match &task {
+            None if method == "tasks/list" => (only()?, None),
             None => return Err(Refusal::invalid_params(format!("{method} needs params.taskId, a string"))),
             Some(task) => match self.tasks.find(task, &caller.principal) {
-                TaskOwner::Upstream(upstream) => upstream,
+                TaskOwner::Here(place) => (place.upstream, Some(place.replica)),
                 TaskOwner::Foreign => return Err(Refusal::invalid_params("no such task")),
-                TaskOwner::Unknown => only()?,
+                TaskOwner::Unknown => (only()?, None),
             },
         };
         let upstream = self.upstream(upstream)?;
@@ -273,6 +277,7 @@ impl Gateway {
         }
         let mut route = Route::to(upstream);
         route.name = task.as_deref();
+        route.replica = replica;
         Ok(self.forward(caller, message, outlet, route).await?.finish(caller, &method, id))
     }
 }

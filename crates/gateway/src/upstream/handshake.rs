@@ -47,7 +47,7 @@ pub enum HandshakeError {
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The owner of the gateway's own calls.
-pub(crate) const OWN: CallTag = CallTag { owner: 0, wants_log: false };
+pub(crate) const OWN: CallTag = CallTag { owner: 0, wants_log: false, repeatable: false };
 
 /// Our name and version as an MCP `Implementation`.
 pub fn implementation() -> String {

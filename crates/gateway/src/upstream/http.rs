@@ -264,6 +264,9 @@ impl Connection for HttpConnection {
 
     fn negotiated(self: Arc<Self>, negotiated: Negotiated) {
         self.frame.rcu(|frame| frame.with_negotiated(negotiated.clone()));
+    }
+
+    fn listen(self: Arc<Self>) {
         if !self.frame.load().has_get_stream() {
             return;
         }

@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use aqe_core::envelope::Message;
+use aqe_core::pool::{ConnId, ReplicaId};
+use aqe_core::revision::Era;
 
-use super::handshake::Peer;
+use super::handshake::{self, Peer};
 use super::manifest::ListKind;
 use super::supervisor::Upstream;
-use super::{Connection, Events};
+use super::{CallError, Connection, Events, Item};
 
 /// What the gateway above is told.
 pub trait Hooks: Send + Sync {
@@ -32,6 +35,55 @@ pub struct Live {
     /// Distinguishes this connection from earlier and later ones of the same upstream.
     pub generation: u64,
     pub(super) events: Arc<LiveEvents>,
+    /// The replica, by its position in the configuration.
+    pub replica: usize,
+    pub(crate) pool_replica: ReplicaId,
+    pub(crate) conn: ConnId,
+}
+
+/// How the pool knows an era.
+pub(super) fn variant_of(era: Era) -> u8 {
+    u8::from(era == Era::Modern)
+}
+
+pub(super) fn era_of(variant: u8) -> Era {
+    if variant == 0 { Era::Legacy } else { Era::Modern }
+}
+
+impl Live {
+    pub(crate) fn variant(&self) -> u8 {
+        variant_of(self.peer.era)
+    }
+
+    /// The upstream that it belongs to; `None` when that is gone.
+    pub(crate) fn upstream(&self) -> Option<Arc<Upstream>> {
+        self.events.upstream.upgrade()
+    }
+
+    /// Asks for a sign of life. An error response is one.
+    ///
+    /// # Errors
+    /// If there is none within `timeout`.
+    pub(crate) async fn probe(&self, timeout: Duration) -> Result<(), CallError> {
+        let asked = match self.peer.era {
+            Era::Legacy => handshake::ask(&self.connection, "ping", "{}", Vec::new(), timeout).await,
+            Era::Modern => {
+                let params = format!(r#"{{"_meta":{{{}}}}}"#, handshake::own_meta());
+                handshake::ask(&self.connection, "server/discover", &params, Vec::new(), timeout).await
+            }
+        };
+        asked.map(|_| ())
+    }
+
+    /// The connection does not answer: calls that may be sent twice fail at once, and are sent somewhere else.
+    pub(crate) fn move_repeatable(&self) {
+        for (id, tag) in self.connection.in_flight() {
+            if tag.repeatable {
+                let error = CallError::Closed("the connection does not answer".into());
+                self.connection.deliver(id, Item::Failed(error));
+            }
+        }
+    }
 }
 
 /// Brings a connection's events to its upstream, and nothing of an earlier connection after it was replaced.

@@ -3,6 +3,7 @@
 //! A [`Connection`] is one live conversation with a replica. It carries many calls at once. It moves messages and
 //! knows nothing of what they mean: handshake, era and names are the business of the layers above.
 
+mod checks;
 mod child;
 pub mod guardian;
 pub mod handshake;
@@ -10,9 +11,11 @@ mod http;
 mod inbox;
 mod live;
 pub mod manifest;
+mod opening;
 mod refresh;
 mod stdio;
 mod supervisor;
+mod turn;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -31,7 +34,8 @@ pub use inbox::{Inbox, Overflow};
 pub use live::{Hooks, Live};
 pub use manifest::{ListKind, Manifest};
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
-pub use supervisor::{Status, Unavailable, Upstream, supervise};
+pub use supervisor::{Common, Status, Unavailable, Upstream, UpstreamError, supervise};
+pub use turn::{Asking, NoTurn, Turn};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -57,6 +61,8 @@ pub struct CallTag {
     pub owner: u64,
     /// Whether the caller asked for log messages of this call.
     pub wants_log: bool,
+    /// Sending the call twice does no harm, so it can be moved when the connection stalls.
+    pub repeatable: bool,
 }
 
 /// What an upstream sends for one call, in order. The last item is [`Item::Answer`] or [`Item::Failed`].
@@ -141,8 +147,12 @@ pub trait Connection: Send + Sync + fmt::Debug {
     /// Sends a notification or a response; resolves when it has been handed over to the peer's transport.
     fn send(&self, out: Outgoing) -> BoxFuture<'_, Result<(), CallError>>;
 
-    /// Tells the connection what was negotiated. For a legacy HTTP session this opens the GET stream.
+    /// Tells the connection what was negotiated.
     fn negotiated(self: Arc<Self>, negotiated: Negotiated);
+
+    /// Opens what messages outside of calls come over, if that is not open anyway: the GET stream of a legacy HTTP
+    /// session.
+    fn listen(self: Arc<Self>);
 
     /// The calls in flight: id and tag.
     fn in_flight(&self) -> Vec<(u64, CallTag)>;

@@ -1,27 +1,29 @@
-//! One upstream: its connections, opened when needed and opened again when lost, and its manifest.
+//! One upstream: its replicas, the connections to them that the pool opens, and its manifest.
 //!
-//! The first connection settles the era and brings the manifest. A server that speaks both eras gets a second
-//! connection when a client of the other era calls: then nothing has to be translated.
+//! One connection of each era is the *primary* one: lists are fetched over it, and clients' subscriptions held. Where
+//! a server speaks both eras, clients of each are served in their own: then nothing has to be translated.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use aqe_core::balancer::{self, Balancer, BalancerConfig, BalancerConfigError};
+use aqe_core::pool;
 use aqe_core::revision::Era;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
-use super::handshake::{self, HandshakeError};
-use super::live::{Hooks, Live, LiveEvents};
+use super::handshake::Peer;
+use super::live::{Hooks, Live, variant_of};
 use super::manifest::{ListKind, Manifest};
-use super::{CallError, Connection, HttpClient, HttpConnection, HttpLimits, StdioConnection, StdioLimits};
-use crate::settings::{Endpoint, Start, UpstreamSettings};
+use super::opening::other;
+use super::turn::Queue;
+use super::HttpClient;
+use crate::pool::ConnectionPool;
+use crate::settings::{Balancing, SessionScope, Start, UpstreamSettings};
 use crate::tasks;
-
-/// First pause after a failed start; doubles up to [`MAX_BACKOFF`].
-const MIN_BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Why a call cannot be sent to an upstream now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,31 +35,83 @@ pub struct Unavailable {
     pub retry_in: Option<Duration>,
 }
 
+/// An upstream whose settings cannot be used together.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum UpstreamError {
+    /// Its replicas or strategy.
+    #[error("upstream {name}: {fault}")]
+    Balancer {
+        /// The upstream.
+        name: String,
+        /// What is wrong.
+        fault: BalancerConfigError,
+    },
+    /// Its limits on connections.
+    #[error("upstream {name}: {fault}")]
+    Pool {
+        /// The upstream.
+        name: String,
+        /// What is wrong.
+        fault: pool::PoolConfigError,
+    },
+}
+
+/// What all upstreams share.
+#[allow(missing_debug_implementations, reason = "handed over once, at the start")]
+pub struct Common {
+    /// TCP and TLS connections.
+    pub http: Arc<HttpClient>,
+    /// Conversations.
+    pub pool: Arc<ConnectionPool>,
+    /// How calls are spread.
+    pub balancing: Balancing,
+    /// When connections are opened.
+    pub start: Start,
+    /// Bounds on one message.
+    pub message: aqe_core::envelope::Limits,
+    /// What is told of what happens.
+    pub hooks: Weak<dyn Hooks>,
+}
+
+/// One replica as the pool and the balancer know it.
+pub(super) struct Replica {
+    pub(super) pool: pool::ReplicaId,
+    pub(super) balancer: balancer::ReplicaId,
+    /// What the server said last.
+    pub(super) peer: ArcSwapOption<Peer>,
+}
+
 /// One upstream.
 pub struct Upstream {
     /// Position in the configuration.
     pub index: usize,
     /// What the configuration says of it.
     pub settings: UpstreamSettings,
-    /// The open connections by era.
-    lives: [ArcSwapOption<Live>; 2],
+    pub(super) replicas: Vec<Replica>,
+    pub(super) balancer: Mutex<Balancer>,
+    pub(super) queue: Queue,
+    pub(super) pool: Arc<ConnectionPool>,
+    /// Every open connection by its generation.
+    open: Mutex<HashMap<u64, Arc<Live>>>,
+    /// The primary connections by era.
+    primary: [ArcSwapOption<Live>; 2],
     pub(super) manifest: ArcSwapOption<Manifest>,
-    generation: AtomicU64,
-    connecting: tokio::sync::Mutex<()>,
+    pub(super) generation: AtomicU64,
     attempts: Mutex<Attempts>,
+    /// A connection was opened, lost, or could not be opened.
+    changed: Notify,
     pub(super) stale: Mutex<Vec<ListKind>>,
     pub(super) refresh: Notify,
-    lost: Notify,
     hooks: Weak<dyn Hooks>,
-    http: Arc<HttpClient>,
-    message_limits: aqe_core::envelope::Limits,
+    pub(super) http: Arc<HttpClient>,
+    pub(super) message_limits: aqe_core::envelope::Limits,
 }
 
 #[derive(Debug, Default)]
 struct Attempts {
-    failures: u32,
+    /// Failures to open a connection, ever.
+    failures: u64,
     last_error: Option<String>,
-    not_before: Option<Instant>,
     stopped: bool,
 }
 
@@ -70,7 +124,7 @@ impl fmt::Debug for Upstream {
 /// The state of an upstream for people.
 #[derive(Debug, Clone)]
 pub struct Status {
-    /// `connected`, `idle` (not started yet), `failing` or `stopped`.
+    /// `connected`, `idle` (not started yet), `failing`, `stopped` or `built-in`.
     pub state: &'static str,
     /// The last failure, while there is no connection.
     pub error: Option<String>,
@@ -80,31 +134,69 @@ pub struct Status {
     pub in_flight: usize,
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change below these locks is complete in itself.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Upstream {
     /// An upstream that is not connected yet. `manifest` is what an earlier run has kept.
+    ///
+    /// # Errors
+    /// If its settings cannot be used together.
     pub fn new(
         index: usize,
         settings: UpstreamSettings,
         manifest: Option<Manifest>,
-        http: Arc<HttpClient>,
-        message_limits: aqe_core::envelope::Limits,
-        hooks: Weak<dyn Hooks>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            index,
-            settings,
-            lives: [ArcSwapOption::empty(), ArcSwapOption::empty()],
-            manifest: ArcSwapOption::from(manifest.map(Arc::new)),
-            generation: AtomicU64::new(0),
-            connecting: tokio::sync::Mutex::new(()),
-            attempts: Mutex::default(),
-            stale: Mutex::default(),
-            refresh: Notify::new(),
-            lost: Notify::new(),
-            hooks,
-            http,
-            message_limits,
-        })
+        common: &Common,
+    ) -> Result<Arc<Self>, UpstreamError> {
+        let balancer = Balancer::new(
+            balancer_config(&settings, &common.balancing),
+            fastrand::u64(..),
+            Instant::now(),
+        )
+        .map_err(|fault| UpstreamError::Balancer { name: settings.name.clone(), fault })?;
+        let ids: Vec<balancer::ReplicaId> = balancer.replicas().map(|(id, _)| id).collect();
+        let peer = manifest.as_ref().map(|manifest| Arc::new(manifest.peer.clone()));
+        let mut refused = None;
+        let this = Arc::new_cyclic(|this: &Weak<Self>| {
+            let mut replicas = Vec::new();
+            for (at, balancer) in ids.into_iter().enumerate() {
+                let config = pool_config(&settings, at, peer.as_deref(), common.start);
+                match common.pool.add(Weak::clone(this), at, config) {
+                    Ok(pool) => {
+                        let peer = ArcSwapOption::from(peer.clone());
+                        replicas.push(Replica { pool, balancer, peer });
+                    }
+                    Err(fault) => {
+                        refused = Some(UpstreamError::Pool { name: settings.name.clone(), fault });
+                    }
+                }
+            }
+            Self {
+                index,
+                settings,
+                replicas,
+                balancer: Mutex::new(balancer),
+                queue: Queue::default(),
+                pool: Arc::clone(&common.pool),
+                open: Mutex::default(),
+                primary: [ArcSwapOption::empty(), ArcSwapOption::empty()],
+                manifest: ArcSwapOption::from(manifest.map(Arc::new)),
+                generation: AtomicU64::new(0),
+                attempts: Mutex::default(),
+                changed: Notify::new(),
+                stale: Mutex::default(),
+                refresh: Notify::new(),
+                hooks: common.hooks.clone(),
+                http: Arc::clone(&common.http),
+                message_limits: common.message,
+            }
+        });
+        match refused {
+            Some(error) => Err(error),
+            None => Ok(this),
+        }
     }
 
     /// The name in the configuration.
@@ -117,250 +209,182 @@ impl Upstream {
         self.manifest.load_full()
     }
 
-    /// The open connection in this era, if there is one.
+    /// The primary connection of this era, if there is one.
     pub fn current_in(&self, era: Era) -> Option<Arc<Live>> {
-        self.lives[slot(era)].load_full().filter(|live| live.connection.is_open())
+        self.primary[slot(era)].load_full().filter(|live| live.connection.is_open())
     }
 
-    /// Any open connection, the one that settled the era first.
+    /// A primary connection, that of the era of the manifest first.
     pub fn current(&self) -> Option<Arc<Live>> {
         let first = self.manifest.load().as_ref().map_or(Era::Modern, |manifest| manifest.peer.era);
         self.current_in(first).or_else(|| self.current_in(other(first)))
     }
 
-    /// The era to talk in to serve a client of era `caller`; `None` until the server was asked.
-    fn era_for(&self, caller: Era) -> Option<Era> {
-        if self.settings.era.is_some() {
-            return self.settings.era;
-        }
-        let manifest = self.manifest.load();
-        let peer = &manifest.as_ref()?.peer;
-        Some(if peer.dual { caller } else { peer.era })
+    /// Every open connection.
+    pub fn connections(&self) -> Vec<Arc<Live>> {
+        lock(&self.open).values().map(Arc::clone).collect()
     }
 
-    /// The open connection for calls of a client of this era, if there is one.
-    pub fn current_for(&self, caller: Era) -> Option<Arc<Live>> {
-        match self.era_for(caller) {
-            Some(era) => self.current_in(era),
-            None => self.current(),
+    /// The era to talk in with a replica to serve a client of era `caller`.
+    pub(super) fn era_for(&self, replica: usize, caller: Era) -> Era {
+        if let Some(era) = self.settings.era {
+            return era;
+        }
+        match self.replicas[replica].peer.load().as_deref() {
+            Some(peer) if peer.dual => caller,
+            Some(peer) => peer.era,
+            // It is asked for the modern one first (2026-07-28, "Versioning").
+            None => Era::Modern,
         }
     }
 
-    /// The connection for calls of a client of this era; opens one if there is none. Callers that come meanwhile
-    /// wait for the same attempt.
+    /// A primary connection; has one opened if there is none.
     ///
     /// # Errors
-    /// If it cannot be opened, at once while the pause after a failure lasts.
-    pub async fn live_for(self: &Arc<Self>, caller: Era) -> Result<Arc<Live>, Unavailable> {
-        if let Some(live) = self.current_for(caller) {
-            return Ok(live);
-        }
-        // In a task of its own: a caller that gives up must not take the start of a server with it.
-        let (report, outcome) = tokio::sync::oneshot::channel();
-        let this = Arc::clone(self);
-        tasks::spawn("connect", async move {
-            let _ = report.send(this.connect_once(Some(caller)).await);
-        });
-        let gone = || Unavailable { reason: "the attempt to connect was abandoned".into(), retry_in: None };
-        outcome.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// Any connection; opens one if there is none.
-    ///
-    /// # Errors
-    /// As [`Upstream::live_for`].
+    /// If none can be opened, at once while the pause after a failure lasts.
     pub async fn live(self: &Arc<Self>) -> Result<Arc<Live>, Unavailable> {
-        match self.current() {
-            Some(live) => Ok(live),
-            None => self.connect_once(None).await,
-        }
-    }
-
-    async fn connect_once(self: &Arc<Self>, caller: Option<Era>) -> Result<Arc<Live>, Unavailable> {
-        let _one_at_a_time = self.connecting.lock().await;
-        let current = match caller {
-            Some(caller) => self.current_for(caller),
-            None => self.current(),
-        };
-        if let Some(live) = current {
+        if let Some(live) = self.current() {
             return Ok(live);
         }
-        self.may_try()?;
-        let first = self.current();
-        let opened = match (&first, caller.and_then(|caller| self.era_for(caller))) {
-            // The second connection of a server that speaks both eras; translating is better than failing.
-            (Some(first), Some(era)) => match self.open(&[era]).await {
-                Ok(live) => Ok(live),
-                Err(error) => {
-                    tracing::warn!(upstream = self.name(), %error, ?era, "no second connection");
-                    return Ok(Arc::clone(first));
+        let failures = self.attempts().failures;
+        self.keep_one();
+        let opened = async {
+            loop {
+                let changed = self.changed.notified();
+                if let Some(live) = self.current() {
+                    return Ok(live);
                 }
-            },
-            _ => self.open(self.eras_to_try()).await,
+                if self.attempts().stopped {
+                    let reason = "the gateway is shutting down".into();
+                    return Err(Unavailable { reason, retry_in: None });
+                }
+                if self.attempts().failures > failures {
+                    return Err(self.unavailable());
+                }
+                if let Some(unavailable) = self.is_backing_off() {
+                    return Err(unavailable);
+                }
+                changed.await;
+            }
         };
-        match opened {
-            Ok(live) => {
-                *self.attempts() = Attempts::default();
-                self.lives[slot(live.peer.era)].store(Some(Arc::clone(&live)));
-                live.events.release(self, &live);
-                tracing::info!(upstream = self.name(), revision = live.peer.revision, "connected");
-                self.adopt(&live, first.is_none());
-                Ok(live)
-            }
-            Err(reason) => Err(self.failed(reason)),
+        match tokio::time::timeout(self.settings.connect_timeout, opened).await {
+            Ok(opened) => opened,
+            Err(_) => Err(self.unavailable()),
         }
     }
 
-    fn failed(self: &Arc<Self>, reason: String) -> Unavailable {
-        tracing::warn!(upstream = self.name(), %reason, "cannot connect");
-        let mut attempts = self.attempts();
-        attempts.failures += 1;
-        let doubled = MIN_BACKOFF.saturating_mul(1 << attempts.failures.min(16));
-        let pause = doubled.min(MAX_BACKOFF).mul_f64(0.5 + fastrand::f64() / 2.0);
-        attempts.not_before = Some(Instant::now() + pause);
-        attempts.last_error = Some(reason.clone());
-        drop(attempts);
-        if let Some(hooks) = self.hooks() {
-            hooks.failed(self);
-        }
-        Unavailable { reason, retry_in: Some(pause) }
+    fn unavailable(&self) -> Unavailable {
+        let reason = self.attempts().last_error.clone();
+        let reason = reason.unwrap_or_else(|| "no connection came about in time".into());
+        Unavailable { reason, retry_in: None }
     }
 
-    /// The configured era, or the remembered one first.
-    fn eras_to_try(&self) -> &'static [Era] {
-        let remembered = self.manifest().map(|manifest| manifest.peer.era);
-        match (self.settings.era, remembered) {
-            (Some(Era::Modern), _) => &[Era::Modern],
-            (Some(Era::Legacy), _) => &[Era::Legacy],
-            (None, Some(Era::Legacy)) => &[Era::Legacy, Era::Modern],
-            (None, _) => &[Era::Modern, Era::Legacy],
-        }
-    }
-
-    fn may_try(&self) -> Result<(), Unavailable> {
-        let attempts = self.attempts();
-        if attempts.stopped {
-            return Err(Unavailable { reason: "the gateway is shutting down".into(), retry_in: None });
-        }
-        let pause = attempts.not_before.map(|at| at.saturating_duration_since(Instant::now()));
-        match pause.filter(|pause| !pause.is_zero()) {
-            Some(pause) => {
-                let reason = attempts.last_error.clone().unwrap_or_default();
-                Err(Unavailable { reason, retry_in: Some(pause) })
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Opens a connection and agrees on one of the eras, in this order.
-    async fn open(self: &Arc<Self>, eras: &[Era]) -> Result<Arc<Live>, String> {
-        let deadline = Instant::now() + self.settings.connect_timeout;
-        let mut open: Option<(Arc<LiveEvents>, Arc<dyn Connection>)> = None;
-        let mut last = String::new();
-        for &era in eras {
-            let (events, connection) = match open.take().filter(|(_, connection)| connection.is_open()) {
-                Some(pair) => pair,
-                None => self.connect().await.map_err(|error| error.to_string())?,
+    /// The pause that every replica is in after a failure, if so.
+    fn is_backing_off(&self) -> Option<Unavailable> {
+        let status = self.pool.status();
+        let mut soonest: Option<Unavailable> = None;
+        for replica in status.replicas.iter().filter(|it| self.replicas.iter().any(|own| own.pool == it.id)) {
+            let (pool::ReplicaHealth::BackingOff { retry_in, .. }
+            | pool::ReplicaHealth::CrashLooping { retry_in, .. }) = replica.health
+            else {
+                return None;
             };
-            let left = deadline.saturating_duration_since(Instant::now());
-            match handshake::shake(&connection, era, left).await {
-                Ok(peer) => {
-                    return Ok(Arc::new(Live { connection, peer, generation: events.generation, events }));
-                }
-                Err(HandshakeError::OtherEra(_, why)) => {
-                    last = why;
-                    // A server that kept silent may still be busy with the question: it gets a fresh start.
-                    if last.contains("no answer to") {
-                        connection.close("no answer to the handshake").await;
-                    } else {
-                        open = Some((events, connection));
-                    }
-                }
-                Err(HandshakeError::Failed(why)) => {
-                    connection.close("handshake failed").await;
-                    return Err(why);
-                }
+            if retry_in.is_zero() {
+                return None;
+            }
+            if soonest.as_ref().is_none_or(|least| least.retry_in > Some(retry_in)) {
+                let reason = replica.last_error.as_deref().unwrap_or_default().to_owned();
+                soonest = Some(Unavailable { reason, retry_in: Some(retry_in) });
             }
         }
-        if let Some((_, connection)) = open {
-            connection.close("handshake failed").await;
+        soonest
+    }
+
+    /// Has the pool keep a connection open from now on, if it kept none.
+    fn keep_one(&self) {
+        for (at, replica) in self.replicas.iter().enumerate() {
+            let peer = replica.peer.load();
+            let config = pool_config(&self.settings, at, peer.as_deref(), Start::Eager);
+            // The settings were taken when the replica was added.
+            let _ = self.pool.configure_replica(replica.pool, config);
         }
-        Err(last)
     }
 
-    async fn connect(self: &Arc<Self>) -> Result<(Arc<LiveEvents>, Arc<dyn Connection>), CallError> {
-        let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        let events = LiveEvents::new(self, generation);
-        let sink = Arc::clone(&events);
-        let connection: Arc<dyn Connection> = match &self.settings.endpoint {
-            Endpoint::Child(spec) => {
-                let limits = StdioLimits {
-                    max_line_bytes: self.settings.max_message_bytes,
-                    message: self.message_limits,
-                    ..StdioLimits::default()
-                };
-                StdioConnection::spawn(self.name(), spec, limits, sink).await?
-            }
-            Endpoint::Http(spec) => {
-                let limits = HttpLimits {
-                    max_body_bytes: self.settings.max_message_bytes,
-                    message: self.message_limits,
-                    ..HttpLimits::default()
-                };
-                HttpConnection::new(self.name(), &self.http, spec, limits, sink)
-                    .map_err(|error| CallError::NotSent(error.to_string()))?
-            }
-            Endpoint::InProcess(_) => {
-                return Err(CallError::NotSent("built-in tools have no connection".into()));
-            }
-        };
-        Ok((events, connection))
-    }
-
-    /// Takes a new connection into use; the first one's manifest is fetched in the background.
-    fn adopt(self: &Arc<Self>, live: &Arc<Live>, first: bool) {
+    /// A connection that the pool has opened is taken into use.
+    pub(crate) fn adopt(self: &Arc<Self>, live: &Arc<Live>) {
+        lock(&self.open).insert(live.generation, Arc::clone(live));
+        self.attempts().last_error = None;
+        tracing::info!(upstream = self.name(), revision = live.peer.revision, "connected");
+        let first = self.current().is_none();
+        let leads = self.current_in(live.peer.era).is_none();
+        if leads {
+            self.lead(live);
+        }
+        live.events.release(self, live);
+        self.keep_one();
         if first {
             self.mark_stale(&ListKind::ALL);
         }
         if let Some(hooks) = self.hooks() {
-            hooks.connected(self, live, first);
+            hooks.connected(self, live, leads && first);
+        }
+        self.changed.notify_waiters();
+    }
+
+    fn lead(&self, live: &Arc<Live>) {
+        self.primary[slot(live.peer.era)].store(Some(Arc::clone(live)));
+        Arc::clone(&live.connection).listen();
+    }
+
+    /// A connection is gone, or takes no more calls. Another one takes over what it did for all.
+    pub(crate) fn parted(self: &Arc<Self>, live: &Arc<Live>) {
+        lock(&self.open).remove(&live.generation);
+        let slot = &self.primary[slot(live.peer.era)];
+        let current = slot.load();
+        if current.as_ref().is_some_and(|current| current.generation == live.generation) {
+            let heir = self.connections().into_iter().find(|other| {
+                other.peer.era == live.peer.era && other.connection.is_open()
+            });
+            slot.compare_and_swap(&current, None);
+            if let Some(heir) = heir {
+                self.lead(&heir);
+                // What changed in between was told to nobody.
+                self.mark_stale(&ListKind::ALL);
+                if let Some(hooks) = self.hooks() {
+                    hooks.connected(self, &heir, true);
+                }
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// The pool could not open a connection.
+    pub(crate) fn open_failed(self: &Arc<Self>, replica: usize, reason: &str) {
+        let replica = &self.settings.replicas[replica].name;
+        tracing::warn!(upstream = self.name(), %replica, %reason, "cannot connect");
+        {
+            let mut attempts = self.attempts();
+            attempts.failures += 1;
+            attempts.last_error = Some(reason.to_owned());
+        }
+        self.changed.notify_waiters();
+        if let Some(hooks) = self.hooks() {
+            hooks.failed(self);
         }
     }
 
-    /// Keeps the manifest fresh, and the connection open where `start` says so. Runs until [`Upstream::stop`].
-    pub async fn supervise(self: Arc<Self>, start: Start) {
-        let eager = start == Start::Eager;
-        if eager || self.manifest().is_none() {
-            let _ = self.live().await;
+    /// Keeps the manifest fresh. Runs until [`Upstream::stop`].
+    pub async fn supervise(self: Arc<Self>) {
+        if self.manifest().is_none() {
+            self.keep_one();
         }
         loop {
+            self.refresh.notified().await;
             if self.attempts().stopped {
                 return;
             }
-            let pause = self.attempts().not_before.map(|at| at.saturating_duration_since(Instant::now()));
-            let reconnect = async {
-                match pause {
-                    // Without a manifest nobody can call the upstream, so nobody else would bring it up.
-                    Some(pause) if eager || self.manifest().is_none() => tokio::time::sleep(pause).await,
-                    _ => {
-                        self.lost.notified().await;
-                        if !eager && self.manifest().is_some() {
-                            std::future::pending::<()>().await;
-                        }
-                    }
-                }
-            };
-            tokio::select! {
-                () = self.refresh.notified() => self.refresh_lists().await,
-                () = reconnect => { let _ = self.live().await; }
-            }
+            self.refresh_lists().await;
         }
-    }
-
-    /// The connection `live` has lost its session at the server: the next call opens a new one. Calls that the server
-    /// has taken before may still be answered, and end the connection with the last of them.
-    pub fn forget(&self, live: &Arc<Live>) {
-        self.clear(live.generation);
     }
 
     pub(super) fn hooks(&self) -> Option<Arc<dyn Hooks>> {
@@ -368,66 +392,51 @@ impl Upstream {
     }
 
     /// A connection has ended without our doing.
-    pub(super) fn lost(&self, generation: u64, reason: &str) {
+    pub(super) fn lost(self: &Arc<Self>, generation: u64, reason: &str) {
+        let Some(live) = self.of_generation(generation) else { return };
         tracing::warn!(upstream = self.name(), reason, "connection lost");
         self.attempts().last_error = Some(reason.to_owned());
-        self.clear(generation);
-        self.lost.notify_one();
-    }
-
-    fn clear(&self, generation: u64) {
-        for slot in &self.lives {
-            let current = slot.load();
-            if current.as_ref().is_some_and(|live| live.generation == generation) {
-                slot.compare_and_swap(&current, None);
-            }
-        }
+        self.pool.lost(&live, reason);
     }
 
     pub(super) fn of_generation(&self, generation: u64) -> Option<Arc<Live>> {
-        self.lives.iter().filter_map(ArcSwapOption::load_full).find(|live| live.generation == generation)
+        lock(&self.open).get(&generation).map(Arc::clone)
     }
 
-    /// Ends the connection and opens no more.
-    pub async fn stop(&self) {
+    /// The server of this connection has forgotten the session: it takes no new calls. Those that the server has taken
+    /// before may still be answered.
+    pub fn retire(&self, live: &Live) {
+        self.pool.retire(live);
+    }
+
+    /// Opens no more connections; the pool closes those that there are.
+    pub fn stop(&self) {
         self.attempts().stopped = true;
         self.refresh.notify_one();
-        self.lost.notify_one();
-        for slot in &self.lives {
-            if let Some(live) = slot.swap(None) {
-                live.connection.close("the gateway is shutting down").await;
-            }
-        }
+        self.changed.notify_waiters();
     }
 
     /// The state for people.
     pub fn status(&self) -> Status {
         let attempts = self.attempts();
         let live = self.current();
-        let state = match (&live, attempts.stopped, attempts.failures) {
-            _ if matches!(self.settings.endpoint, Endpoint::InProcess(_)) => "built-in",
+        let state = match (&live, attempts.stopped, &attempts.last_error) {
+            _ if self.settings.in_process().is_some() => "built-in",
             (Some(_), _, _) => "connected",
             (None, true, _) => "stopped",
-            (None, false, 0) => "idle",
-            (None, false, _) => "failing",
+            (None, false, None) => "idle",
+            (None, false, Some(_)) => "failing",
         };
         let revision = live.as_ref().map(|live| live.peer.revision.clone());
         let revision = revision.or_else(|| self.manifest().map(|manifest| manifest.peer.revision.clone()));
-        Status {
-            state,
-            error: attempts.last_error.clone(),
-            revision,
-            in_flight: self
-                .lives
-                .iter()
-                .filter_map(ArcSwapOption::load_full)
-                .map(|live| live.connection.in_flight().len())
-                .sum(),
-        }
+        let error = attempts.last_error.clone().filter(|_| live.is_none());
+        drop(attempts);
+        let in_flight = self.connections().iter().map(|live| live.connection.in_flight().len()).sum();
+        Status { state, error, revision, in_flight }
     }
 
-    fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        lock(&self.attempts)
     }
 }
 
@@ -435,16 +444,62 @@ fn slot(era: Era) -> usize {
     usize::from(era == Era::Modern)
 }
 
-fn other(era: Era) -> Era {
-    match era {
-        Era::Legacy => Era::Modern,
-        Era::Modern => Era::Legacy,
+/// What the pool is to know of a replica. A lazy one keeps no connection until the first was opened.
+fn pool_config(
+    settings: &UpstreamSettings,
+    replica: usize,
+    peer: Option<&Peer>,
+    start: Start,
+) -> pool::ReplicaConfig {
+    let replica = &settings.replicas[replica];
+    let era = settings.era.or(peer.map(|peer| peer.era)).unwrap_or(Era::Modern);
+    let stateful = match settings.session_scope {
+        Some(SessionScope::Shared | SessionScope::PerRequest) => false,
+        Some(SessionScope::PerPrincipal | SessionScope::PerClientSession) => true,
+        None => era == Era::Legacy,
+    };
+    let built_in = settings.in_process().is_some();
+    let known = peer.is_some();
+    pool::ReplicaConfig {
+        name: format!("{}/{}", settings.name, replica.name).into(),
+        variant: variant_of(era),
+        max_connections: replica.max_connections,
+        min_connections: match start {
+            _ if built_in => Some(0),
+            Start::Lazy if known => Some(0),
+            Start::Lazy => Some(1),
+            Start::Eager => replica.min_connections,
+        },
+        max_calls: replica.max_calls,
+        grow_at: replica.grow_at,
+        stateful,
+    }
+}
+
+/// What the balancer is to know of the replicas.
+pub(super) fn balancer_config(settings: &UpstreamSettings, balancing: &Balancing) -> BalancerConfig {
+    let replicas = settings.replicas.iter().map(|replica| {
+        let capacity = replica.max_connections.saturating_mul(replica.max_calls);
+        let capacity = std::num::NonZeroU32::new(capacity).unwrap_or(std::num::NonZeroU32::MIN);
+        balancer::ReplicaConfig {
+            weight: replica.weight,
+            categories: replica.categories.clone(),
+            ..balancer::ReplicaConfig::new(&replica.name, capacity)
+        }
+    });
+    BalancerConfig {
+        strategy: settings.strategy.unwrap_or(balancing.strategy),
+        score: balancing.score,
+        health: balancing.health.clone(),
+        retries: balancing.retries,
+        hedges: balancing.hedges,
+        ..BalancerConfig::new(replicas.collect())
     }
 }
 
 /// Starts the supervision of an upstream in the background.
-pub fn supervise(upstream: &Arc<Upstream>, start: Start) {
-    if !matches!(upstream.settings.endpoint, Endpoint::InProcess(_)) {
-        tasks::spawn("upstream", Arc::clone(upstream).supervise(start));
+pub fn supervise(upstream: &Arc<Upstream>) {
+    if upstream.settings.in_process().is_none() {
+        tasks::spawn("upstream", Arc::clone(upstream).supervise());
     }
 }

@@ -263,7 +263,7 @@ fn is_one_line(message: &[u8]) -> Result<(), CallError> {
 mod tests {
     use super::*;
 
-    const TAG: CallTag = CallTag { owner: 0, wants_log: false };
+    const TAG: CallTag = CallTag { owner: 0, wants_log: false, repeatable: false };
 
     fn failure(inbox: &Inbox) -> CallError {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());

@@ -211,6 +211,10 @@ impl Connection for StdioConnection {
         // Framing on stdio is the same in every revision.
     }
 
+    fn listen(self: Arc<Self>) {
+        // Everything comes over the one stream.
+    }
+
     fn in_flight(&self) -> Vec<(u64, CallTag)> {
         self.desk.in_flight()
     }

@@ -12,7 +12,7 @@ use super::super::{CallError, CallTag, Events, Inbox, Item};
 use super::desk::Desk;
 use super::route::{Counts, Router};
 
-const TAG: CallTag = CallTag { owner: 0, wants_log: false };
+const TAG: CallTag = CallTag { owner: 0, wants_log: false, repeatable: false };
 
 #[derive(Default)]
 struct Unsolicited(Mutex<Vec<String>>);

@@ -275,6 +275,7 @@ pub(super) fn connect(url: &str) -> (Arc<HttpConnection>, Arc<Recorder>) {
 pub(super) fn negotiate(connection: &Arc<HttpConnection>, version: &str) {
     let modern = version >= "2026-07-28";
     Arc::clone(connection).negotiated(Negotiated { protocol_version: version.into(), modern });
+    Arc::clone(connection).listen();
 }
 
 pub(super) fn outgoing(method: &str, bytes: String) -> Outgoing {
@@ -289,7 +290,7 @@ pub(super) fn request(connection: &Arc<HttpConnection>, method: &str) -> Box<dyn
 }
 
 pub(super) fn request_with(connection: &Arc<HttpConnection>, id: u64, out: Outgoing) -> Box<dyn PendingCall> {
-    Arc::clone(connection).call(id, out, CallTag { owner: 1, wants_log: false })
+    Arc::clone(connection).call(id, out, CallTag { owner: 1, wants_log: false, repeatable: false })
 }
 
 pub(super) fn notification(method: &str) -> Outgoing {

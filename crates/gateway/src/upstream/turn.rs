@@ -1,0 +1,270 @@
+//! A call's turn: the replica that the balancer chooses, and the connection that the pool gives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use aqe_core::balancer::{Affinity, PickError, ReplicaId, Request, Ticket};
+use aqe_core::health::{FailureKind, Outcome};
+use aqe_core::pool::{self, AcquireError, Lane, Scope};
+use aqe_core::revision::Era;
+use tokio::sync::Notify;
+
+use super::live::{Live, variant_of};
+use super::supervisor::Upstream;
+use crate::pool::Leased;
+use crate::settings::SessionScope;
+
+/// Whose call it is, and what is to be considered in choosing.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// The era of the client.
+    pub era: Era,
+    /// The principal.
+    pub principal: &'a Arc<str>,
+    /// The client session, if there is one.
+    pub session: Option<u64>,
+    /// The tool's category.
+    pub category: Option<&'a str>,
+    /// The replica that holds what the call is about, by its position.
+    pub replica: Option<usize>,
+    /// Sending it twice does no harm.
+    pub repeatable: bool,
+}
+
+/// Why there is no turn.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTurn {
+    /// No replica may be used, or all are full.
+    #[error(transparent)]
+    Balancer(#[from] PickError),
+    /// The replica that was chosen has no connection.
+    #[error("{error}")]
+    Pool {
+        /// Why.
+        error: AcquireError,
+        /// Which replica.
+        replica: ReplicaId,
+    },
+}
+
+impl NoTurn {
+    /// Whether the gateway, not the upstream, has too much to do.
+    pub fn is_overload(&self) -> bool {
+        matches!(
+            self,
+            Self::Balancer(PickError::Full { .. })
+                | Self::Pool { error: AcquireError::Timeout { .. } | AcquireError::Overloaded { .. }, .. }
+        )
+    }
+}
+
+/// The right to send one call over one connection. Dropped without a word it counts as given up by the client.
+#[must_use]
+pub struct Turn {
+    upstream: Arc<Upstream>,
+    ticket: Option<Ticket>,
+    leased: Option<Leased>,
+    started: Instant,
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").field("ticket", &self.ticket).field("leased", &self.leased).finish_non_exhaustive()
+    }
+}
+
+impl Turn {
+    /// The connection.
+    pub fn live(&self) -> &Arc<Live> {
+        // Taken only when the turn ends.
+        self.leased.as_ref().map(Leased::live).unwrap_or_else(|| unreachable!("the turn has ended"))
+    }
+
+    /// The replica, as the balancer knows it.
+    pub fn replica(&self) -> Option<ReplicaId> {
+        self.ticket.as_ref().map(Ticket::replica)
+    }
+
+    /// The call has ended.
+    pub fn end(mut self, outcome: Outcome) {
+        let of_connection = match outcome {
+            Outcome::Success | Outcome::Overloaded { .. } => pool::Outcome::Ok,
+            Outcome::Failure(FailureKind::ServerError | FailureKind::Malformed) => pool::Outcome::Ok,
+            Outcome::Failure(_) | Outcome::Cancelled => pool::Outcome::Unanswered,
+        };
+        if let Some(leased) = self.leased.take() {
+            leased.end(of_connection);
+        }
+        self.finish(outcome);
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        if let Some(ticket) = self.ticket.take() {
+            self.upstream.finish(ticket, outcome, self.started);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.finish(Outcome::Cancelled);
+    }
+}
+
+/// Calls that wait for a replica to have room.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: AtomicUsize,
+    freed: Notify,
+}
+
+/// Calls of one upstream that may wait for a replica to have room.
+const MAX_WAITING: usize = 500;
+
+struct Place<'a>(&'a Queue);
+
+impl<'a> Place<'a> {
+    fn take(queue: &'a Queue) -> Option<Self> {
+        let before = queue.waiting.fetch_add(1, Ordering::AcqRel);
+        let place = Self(queue);
+        (before < MAX_WAITING).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Upstream {
+    /// A turn for one call, on a replica that is not among `tried`.
+    ///
+    /// # Errors
+    /// If there is none until `deadline`.
+    pub async fn turn(
+        self: &Arc<Self>,
+        asking: Asking<'_>,
+        tried: &[ReplicaId],
+        deadline: Instant,
+    ) -> Result<Turn, NoTurn> {
+        let ticket = match self.pick(&asking, tried) {
+            Err(PickError::Full { .. }) => self.wait_for_room(&asking, tried, deadline).await?,
+            picked => picked?,
+        };
+        let replica = ticket.replica();
+        let mut turn = Turn {
+            upstream: Arc::clone(self),
+            ticket: Some(ticket),
+            leased: None,
+            started: Instant::now(),
+        };
+        let at = self.replicas.iter().position(|own| own.balancer == replica).unwrap_or_default();
+        loop {
+            let era = self.era_for(at, asking.era);
+            let lane = Lane {
+                replica: self.replicas[at].pool,
+                variant: variant_of(era),
+                scope: self.scope(&asking, era),
+            };
+            match self.pool.acquire(lane, deadline).await {
+                Ok(leased) => {
+                    turn.leased = Some(leased);
+                    return Ok(turn);
+                }
+                // A start takes as long as it takes; the pool's own time-out is for those who wait for others.
+                Err(AcquireError::Timeout { .. })
+                    if Instant::now() < deadline.min(turn.started + self.settings.connect_timeout)
+                        && self.pool.open_of(lane.replica).is_empty() => {}
+                // The server has told what it speaks while we waited.
+                Err(AcquireError::OtherVariant) if self.era_for(at, asking.era) != era => {}
+                Err(error) => {
+                    let unreachable = matches!(error, AcquireError::Unavailable { .. });
+                    turn.finish(if unreachable {
+                        Outcome::Failure(FailureKind::Connect)
+                    } else {
+                        Outcome::Cancelled
+                    });
+                    return Err(NoTurn::Pool { error, replica });
+                }
+            }
+        }
+    }
+
+    fn pick(&self, asking: &Asking<'_>, tried: &[ReplicaId]) -> Result<Ticket, PickError> {
+        let affinity = match (asking.replica, self.replicas.len()) {
+            (Some(at), _) if at < self.replicas.len() => Affinity::Replica(self.replicas[at].balancer),
+            (_, 1) => Affinity::Any,
+            _ => match self.scope(asking, self.era_for(0, asking.era)) {
+                Scope::Shared | Scope::Request => Affinity::Any,
+                Scope::Principal(id) => Affinity::Key(id),
+                Scope::Session(id) => Affinity::Key(id.rotate_left(32)),
+            },
+        };
+        let request =
+            Request { affinity, exclude: tried, category: asking.category, repeatable: asking.repeatable };
+        self.balance(|balancer, now| balancer.pick(&request, now))
+    }
+
+    async fn wait_for_room(
+        &self,
+        asking: &Asking<'_>,
+        tried: &[ReplicaId],
+        deadline: Instant,
+    ) -> Result<Ticket, PickError> {
+        let Some(_place) = Place::take(&self.queue) else { return self.pick(asking, tried) };
+        let until = deadline.min(Instant::now() + self.pool.config().acquire_timeout);
+        loop {
+            let freed = self.queue.freed.notified();
+            match self.pick(asking, tried) {
+                Err(PickError::Full { .. }) => {}
+                picked => return picked,
+            }
+            if tokio::time::timeout_at(until.into(), freed).await.is_err() {
+                return self.pick(asking, tried);
+            }
+        }
+    }
+
+    fn finish(&self, ticket: Ticket, outcome: Outcome, started: Instant) {
+        self.balance(|balancer, now| balancer.finished(ticket, outcome, now - started, now));
+        if self.queue.waiting.load(Ordering::Acquire) > 0 {
+            self.queue.freed.notify_one();
+        }
+    }
+
+    /// Whether a call may be sent once more, within the budget of the upstream.
+    pub fn may_retry(&self) -> bool {
+        self.balance(aqe_core::balancer::Balancer::may_retry)
+    }
+
+    /// Tells the balancer to leave a replica alone for a while.
+    pub fn rest(&self, replica: ReplicaId, pause: Duration) {
+        self.balance(|balancer, now| balancer.rest(replica, pause, now));
+    }
+
+    fn scope(&self, asking: &Asking<'_>, era: Era) -> Scope {
+        let safe = match era {
+            // Stateless by definition (2026-07-28, "Lifecycle").
+            Era::Modern => SessionScope::Shared,
+            Era::Legacy => SessionScope::PerPrincipal,
+        };
+        match (self.settings.session_scope.unwrap_or(safe), asking.session) {
+            (SessionScope::Shared, _) => Scope::Shared,
+            (SessionScope::PerRequest, _) => Scope::Request,
+            (SessionScope::PerClientSession, Some(session)) => Scope::Session(session),
+            (SessionScope::PerClientSession | SessionScope::PerPrincipal, _) => {
+                Scope::Principal(self.pool.principal(asking.principal))
+            }
+        }
+    }
+
+    pub(super) fn balance<T>(
+        &self,
+        ask: impl FnOnce(&mut aqe_core::balancer::Balancer, Instant) -> T,
+    ) -> T {
+        let mut balancer = self.balancer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        ask(&mut balancer, Instant::now())
+    }
+}
