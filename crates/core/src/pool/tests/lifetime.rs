@@ -18,7 +18,7 @@ fn a_connection_is_replaced_before_it_goes_when_it_has_carried_enough_calls() {
         assert_eq!(use_once(&mut rig, id), old);
     }
     rig.pass(Duration::ZERO);
-    let opening = rig.to_open();
+    let opening = rig.asked_to_open();
     assert_eq!(opening.len(), 1);
     assert_eq!(use_once(&mut rig, id), old, "until the new one is open, the old one serves");
     rig.pool.opened(rig.now, opening[0]);
@@ -74,7 +74,7 @@ fn what_is_idle_for_long_goes_down_to_the_minimum_and_no_further() {
         rig.carry_out();
         leases.extend(rig.grants().into_iter().map(|(_, lease)| lease));
     }
-    leases.into_iter().for_each(|lease| rig.release(lease));
+    rig.release_all(leases);
     rig.pass_carrying_out(secs(299));
     assert_eq!(rig.total(), 5);
     rig.pass_carrying_out(secs(1));
@@ -180,7 +180,7 @@ fn a_broken_connection_is_closed_at_once_with_all_its_calls() {
     rig.pool.release(rig.now, one, Outcome::Broken);
     assert_eq!(closes(&rig.asked()), [(conn, CloseReason::Broken)]);
     rig.pool.closed(rig.now, conn, "".into());
-    assert_eq!(rig.to_open().len(), 1);
+    assert_eq!(rig.asked_to_open().len(), 1);
     rig.pool.release(rig.now, other, Outcome::Broken);
     assert_eq!(rig.figures().calls_in_flight, 0);
 }
