@@ -249,7 +249,7 @@ impl Pool {
                 state.last_grant = Some(now);
             }
         }
-        if used_up && !self.holds_state(id) {
+        if used_up && self.conns[id].phase == (Phase::Live { expiring: None }) && !self.holds_state(id) {
             self.expire(id, CloseReason::MaxUses);
             self.due_by(now);
         }

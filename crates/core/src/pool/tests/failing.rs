@@ -148,8 +148,9 @@ fn the_last_connection_to_a_failing_replica_takes_the_hope_of_those_that_wait_al
 fn a_connection_is_kept_beyond_its_age_while_no_other_can_be_opened() {
     let config = PoolConfig { min_connections: 1, max_uses: 1, ..PoolConfig::default() };
     let (mut rig, id) = Rig::with(config, replica(2, 1));
-    for _ in 0..20 {
+    for n in 0..20 {
         let lease = rig.granted(shared(id));
+        assert!(n == 0 || rig.pool.next_deadline() > Some(rig.now), "it needs no further looking after");
         rig.pass(secs(1));
         rig.release(lease);
         for conn in rig.asked_to_open() {
