@@ -16,13 +16,14 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 const CONNECTIONS: u32 = 50;
 
 /// A pool whose replicas have all their connections open, up to the maximum of the pool.
-fn open_pool(now: Instant, replicas: u32, max_calls: u32) -> (Pool, Vec<ReplicaId>) {
+fn open_pool(now: Instant, replicas: u32, max_calls: u32, grow_at: Option<u32>) -> (Pool, Vec<ReplicaId>) {
     let endless = PoolConfig { max_uses: u32::MAX, max_connections: CONNECTIONS, ..PoolConfig::default() };
     let mut pool = Pool::new(endless, 1).expect("the settings are sound");
     let each = CONNECTIONS / replicas;
     let config = |n| ReplicaConfig {
         max_connections: each,
         min_connections: Some(each),
+        grow_at,
         ..ReplicaConfig::new(format!("r{n}"), max_calls)
     };
     let ids = (0..replicas).map(|n| pool.add_replica(now, config(n)).expect("the settings are sound"));
@@ -59,7 +60,7 @@ fn acquire_and_release(c: &mut Criterion) {
     let now = Instant::now();
     let mut group = c.benchmark_group("acquire+release");
 
-    let (mut pool, ids) = open_pool(now, 10, 64);
+    let (mut pool, ids) = open_pool(now, 10, 64, None);
     for (name, scope) in [("shared", Scope::Shared), ("principal", Scope::Principal(7))] {
         let mut next = ids.iter().cycle();
         group.bench_function(BenchmarkId::new("idle", name), |b| {
@@ -69,7 +70,7 @@ fn acquire_and_release(c: &mut Criterion) {
 
     // Every connection of the lane carries a call already, so that the one with the fewest has to be found.
     for replicas in [10, 1] {
-        let (mut pool, ids) = open_pool(now, replicas, 64);
+        let (mut pool, ids) = open_pool(now, replicas, 64, Some(1));
         let lanes = ids.iter().map(|id| Lane { replica: *id, variant: 0, scope: Scope::Shared });
         let held: Vec<Lease> = lanes
             .flat_map(|lane| (0..CONNECTIONS / replicas).map(move |_| lane))
@@ -85,11 +86,13 @@ fn acquire_and_release(c: &mut Criterion) {
                 b.iter(|| round(&mut pool, now, *next.next().expect("a cycle does not end"), Scope::Shared));
             },
         );
-        held.into_iter().for_each(|lease| pool.release(now, lease, Outcome::Ok));
+        for lease in held {
+            pool.release(now, lease, Outcome::Ok);
+        }
     }
 
     // One connection, one call at a time, and another call always waiting: each release serves the next.
-    let (mut pool, ids) = open_pool(now, 50, 1);
+    let (mut pool, ids) = open_pool(now, 50, 1, None);
     let lane = Lane { replica: ids[0], variant: 0, scope: Scope::Shared };
     let mut lease = Some(granted(&mut pool, now, lane));
     let mut effects = Vec::new();

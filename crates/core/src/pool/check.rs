@@ -1,28 +1,17 @@
-//! What must always hold of the pool's state, checked after every step in builds with debug assertions.
+//! What must always hold of the pool's state, checked after every step in builds with debug assertions only.
 
 use super::connection::{Counts, Phase};
 use super::lane::Scope;
 use super::state::Pool;
 
 impl Pool {
-    /// Panics, in builds with debug assertions, if something does not hold that always must.
-    #[inline]
-    pub(super) fn debug_check(&self) {
-        #[cfg(debug_assertions)]
-        if let Err(broken) = self.check() {
-            panic!("the pool broke an invariant: {broken}");
-        }
-    }
-
     /// What does not hold, if anything.
-    #[cfg(debug_assertions)]
-    fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         self.check_counts()?;
         self.check_lanes()?;
         self.check_waiters()
     }
 
-    #[cfg(debug_assertions)]
     fn check_counts(&self) -> Result<(), String> {
         let mut all = Counts::default();
         for (id, replica) in self.replicas.iter() {
@@ -42,13 +31,12 @@ impl Pool {
                 return Err(format!("a replica is drained with {counts:?}"));
             }
         }
-        if all != self.counts || all.total() as usize != self.conns.len() {
-            return Err(format!("{all:?} are counted as {:?} of {}", self.counts, self.conns.len()));
+        if all != self.counts || all.total() as usize != self.conns.iter().count() {
+            return Err(format!("{all:?} are counted as {:?} of {}", self.counts, self.conns.iter().count()));
         }
         Ok(())
     }
 
-    #[cfg(debug_assertions)]
     fn check_lanes(&self) -> Result<(), String> {
         let mut members = 0;
         for (id, lane) in self.lanes.iter() {
@@ -83,7 +71,6 @@ impl Pool {
     }
 
     /// Nobody waits for what is there: no wake-up was lost.
-    #[cfg(debug_assertions)]
     fn check_waiters(&self) -> Result<(), String> {
         let queued: usize = self.lanes.iter().map(|(_, lane)| lane.queue.len()).sum();
         if queued != self.waiting {

@@ -15,7 +15,8 @@ pub struct PoolConfig {
     pub max_connections: u32,
     /// Connections that are kept open per replica, as far as its own maximum and `max_connections` allow.
     pub min_connections: u32,
-    /// Most connections that are being opened at one moment, over all replicas. At least 1.
+    /// Most connections that are being opened at one moment, over all replicas; one replica may have half of that, and
+    /// one that fails has one, so that a replica that hangs does not hold up the others. At least 1.
     pub max_opening: u32,
     /// Longest wait for a connection; a call whose own deadline is earlier waits until that.
     pub acquire_timeout: Duration,
@@ -37,7 +38,7 @@ impl Default for PoolConfig {
         Self {
             max_connections: 50,
             min_connections: 5,
-            max_opening: 4,
+            max_opening: 8,
             acquire_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(300),
             max_uses: 1_000,
@@ -52,6 +53,11 @@ impl PoolConfig {
     /// Most calls that may wait for a connection: ten for each connection that there may be.
     pub fn max_waiting(&self) -> usize {
         self.max_connections as usize * WAITING_PER_CONNECTION
+    }
+
+    /// Most connections of one replica that are being opened at one moment.
+    pub(super) fn max_opening_of_one(&self) -> u32 {
+        self.max_opening.div_ceil(2)
     }
 
     /// Whether the settings can be used together.

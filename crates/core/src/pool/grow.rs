@@ -125,7 +125,7 @@ impl Pool {
         plan: &mut Plan,
     ) -> Wish {
         let replica = &self.replicas[key.replica];
-        if !replica.may_open(now) {
+        if !replica.may_open(now, &self.config) {
             if unserved && let Some(error) = self.unavailable(now, key.replica, key.variant) {
                 self.refuse_lane(lane_id, &error);
             }
@@ -200,7 +200,7 @@ impl Pool {
         if room
             && self.waiting == 0
             && replica.counts.opening == 0
-            && replica.may_open(now)
+            && replica.may_open(now, &self.config)
             && !matches!(lane.scope, Scope::Session(_))
         {
             self.open(now, lane.replica, lane.variant);
@@ -214,7 +214,7 @@ impl Pool {
             && self.counts.total() < self.config.max_connections
         {
             let lacking = self.replicas.iter().filter(|(_, replica)| {
-                replica.may_open(now)
+                replica.may_open(now, &self.config)
                     && replica.has_room()
                     && replica.missing(replica.config.min(&self.config)) > 0
                     && (replica.warming || replica.counts.opening == 0)
@@ -237,7 +237,7 @@ impl Pool {
             let full = !replica.has_room() || self.counts.total() >= self.config.max_connections;
             // One at a time: the room that it leaves is for its replacement.
             let Counts { opening, draining, closing, .. } = replica.counts;
-            if full && replica.may_open(now) && opening + draining + closing == 0 {
+            if full && replica.may_open(now, &self.config) && opening + draining + closing == 0 {
                 self.drain_connection(id, reason);
             }
         }

@@ -35,6 +35,7 @@
 
 mod arena;
 mod backoff;
+#[cfg(debug_assertions)]
 mod check;
 mod config;
 mod connection;

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::arena::arena_key;
 use super::backoff::Backoff;
-use super::config::ReplicaConfig;
+use super::config::{PoolConfig, ReplicaConfig};
 use super::connection::Counts;
 use super::stats::Counters;
 
@@ -43,8 +43,9 @@ impl Replica {
     }
 
     /// Whether a connection may be opened as far as the replica's state goes; room is another question.
-    pub(super) fn may_open(&self, now: Instant) -> bool {
-        self.drain_by.is_none() && self.backoff.may_try(now)
+    pub(super) fn may_open(&self, now: Instant, pool: &PoolConfig) -> bool {
+        let at_once = if self.backoff.failures() > 0 { 1 } else { pool.max_opening_of_one() };
+        self.drain_by.is_none() && self.backoff.may_try(now) && self.counts.opening < at_once
     }
 
     /// Whether the replica itself has room for another connection.

@@ -120,6 +120,7 @@ impl Pool {
     }
 
     /// A call is done with its connection.
+    #[expect(clippy::needless_pass_by_value, reason = "what was given back must not be used again")]
     pub fn release(&mut self, now: Instant, lease: Lease, outcome: Outcome) {
         let id = lease.conn;
         // A connection that died took its calls along.
@@ -248,7 +249,7 @@ impl Pool {
                 state.last_grant = Some(now);
             }
         }
-        if used_up && !self.holds_state(id) {
+        if used_up && self.conns[id].phase == (Phase::Live { expiring: None }) && !self.holds_state(id) {
             self.expire(id, CloseReason::MaxUses);
             self.due_by(now);
         }
@@ -361,6 +362,15 @@ impl Pool {
     /// Makes sure that [`Self::tick`] is called by `at`.
     pub(super) fn due_by(&mut self, at: Instant) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// Panics, in builds with debug assertions, if something does not hold that always must.
+    #[inline]
+    pub(super) fn debug_check(&self) {
+        #[cfg(debug_assertions)]
+        if let Err(broken) = self.check() {
+            panic!("the pool broke an invariant: {broken}");
+        }
     }
 
     /// The next random number (SplitMix64).

@@ -57,7 +57,7 @@ impl Rig {
     }
 
     /// The connections that the pool has asked to open since the last look; everything else is dropped.
-    fn to_open(&mut self) -> Vec<ConnId> {
+    fn asked_to_open(&mut self) -> Vec<ConnId> {
         let asked = self.asked().into_iter();
         asked.filter_map(|e| if let Effect::Open { conn, .. } = e { Some(conn) } else { None }).collect()
     }
@@ -145,6 +145,12 @@ impl Rig {
 
     fn release(&mut self, lease: Lease) {
         self.pool.release(self.now, lease, Outcome::Ok);
+    }
+
+    fn release_all(&mut self, leases: Vec<Lease>) {
+        for lease in leases {
+            self.release(lease);
+        }
     }
 
     fn figures(&self) -> PoolFigures {

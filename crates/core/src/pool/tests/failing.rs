@@ -14,7 +14,7 @@ fn health(rig: &Rig) -> ReplicaHealth {
 fn calls_to_a_replica_that_fails_are_refused_at_once_with_what_it_said() {
     let (mut rig, id) = Rig::with(on_demand(50), replica(1, 1));
     let waiter = rig.waiting(shared(id));
-    let opening = rig.to_open();
+    let opening = rig.asked_to_open();
     fail(&mut rig, opening[0]);
     let asked = rig.asked();
     let [Effect::Refuse { waiter: refused, error }] = &asked[..] else { panic!("{asked:?}") };
@@ -30,12 +30,14 @@ fn calls_to_a_replica_that_fails_are_refused_at_once_with_what_it_said() {
 fn a_replica_that_failed_is_tried_again_by_itself_to_keep_its_minimum() {
     let mut rig = Rig::new(PoolConfig::default());
     rig.pool.add_replica(rig.now, replica(5, 1)).unwrap();
-    let opening = rig.to_open();
-    assert_eq!(opening.len(), 4, "side by side, as many as may");
-    opening.into_iter().for_each(|conn| fail(&mut rig, conn));
-    assert_eq!(rig.to_open(), [], "not before the wait is over");
+    let opening = rig.asked_to_open();
+    assert_eq!(opening.len(), 4, "side by side, half of those that may");
+    for conn in opening {
+        fail(&mut rig, conn);
+    }
+    assert_eq!(rig.asked_to_open(), [], "not before the wait is over");
     rig.pass(ms(100));
-    let opening = rig.to_open();
+    let opening = rig.asked_to_open();
     assert_eq!(opening.len(), 1, "a replica that failed is tried with one");
     assert!(matches!(health(&rig), ReplicaHealth::BackingOff { failures: 1, .. }));
     rig.pool.opened(rig.now, opening[0]);
@@ -46,13 +48,26 @@ fn a_replica_that_failed_is_tried_again_by_itself_to_keep_its_minimum() {
 }
 
 #[test]
+fn a_replica_that_hangs_does_not_hold_up_the_others() {
+    let mut rig = Rig::new(PoolConfig { min_connections: 0, ..PoolConfig::default() });
+    let [hangs, well] = [(); 2].map(|()| rig.pool.add_replica(rig.now, replica(20, 1)).unwrap());
+    for session in 0..20 {
+        rig.waiting(lane(hangs, Scope::Session(session)));
+    }
+    assert_eq!(rig.asked_to_open().len(), 4);
+    rig.waiting(shared(well));
+    rig.carry_out();
+    assert_eq!(rig.grants().len(), 1);
+}
+
+#[test]
 fn a_replica_without_a_minimum_is_tried_again_when_somebody_asks() {
     let (mut rig, id) = Rig::with(on_demand(50), replica(1, 1));
     rig.waiting(shared(id));
-    let opening = rig.to_open();
+    let opening = rig.asked_to_open();
     fail(&mut rig, opening[0]);
     rig.pass(secs(100));
-    assert_eq!(rig.to_open(), []);
+    assert_eq!(rig.asked_to_open(), []);
     rig.waiting(shared(id));
     rig.carry_out();
     assert_eq!(rig.grants().len(), 1);
@@ -66,7 +81,7 @@ fn a_crash_loop_is_recognised_and_tried_rarely() {
     let start = rig.now;
     let mut tried = Vec::new();
     while rig.now < start + secs(120) {
-        for conn in rig.to_open() {
+        for conn in rig.asked_to_open() {
             tried.push((rig.now - start).as_secs_f64());
             // It starts, and dies before it is of any use.
             rig.pool.opened(rig.now, conn);
@@ -82,7 +97,7 @@ fn a_crash_loop_is_recognised_and_tried_rarely() {
     let ReplicaHealth::CrashLooping { failures: 8, .. } = health(&rig) else { panic!("{:?}", health(&rig)) };
     let status = rig.pool.status(rig.now);
     assert_eq!(status.replicas[0].last_error.as_deref(), Some("Error: Cannot find module 'x'"));
-    for conn in rig.to_open() {
+    for conn in rig.asked_to_open() {
         fail(&mut rig, conn);
     }
     let text = rig.refused(shared(id)).to_string();
@@ -95,7 +110,7 @@ fn the_end_of_a_connection_that_lived_is_no_failure() {
     let lease = rig.granted(shared(id));
     rig.pass(secs(6));
     rig.pool.closed(rig.now, lease.conn(), "killed".into());
-    assert_eq!(rig.to_open().len(), 1);
+    assert_eq!(rig.asked_to_open().len(), 1);
     assert_eq!(health(&rig), ReplicaHealth::Ready);
     rig.release(lease);
     let figures = rig.figures();
@@ -107,7 +122,7 @@ fn calls_wait_for_the_connections_that_a_failing_replica_still_has() {
     let (mut rig, id) = Rig::with(PoolConfig { min_connections: 1, ..on_demand(50) }, replica(2, 1));
     let lease = rig.granted(shared(id));
     let waiter = rig.waiting(shared(id));
-    let opening = rig.to_open();
+    let opening = rig.asked_to_open();
     fail(&mut rig, opening[0]);
     assert_eq!(rig.asked(), [], "the one that is open will be free");
     assert!(matches!(rig.refused(lane(id, Scope::Principal(1))), AcquireError::Unavailable { .. }));
@@ -120,7 +135,7 @@ fn the_last_connection_to_a_failing_replica_takes_the_hope_of_those_that_wait_al
     let (mut rig, id) = Rig::with(PoolConfig { min_connections: 1, ..on_demand(50) }, replica(2, 1));
     let lease = rig.granted(shared(id));
     let waiter = rig.waiting(shared(id));
-    let opening = rig.to_open();
+    let opening = rig.asked_to_open();
     fail(&mut rig, opening[0]);
     rig.pool.closed(rig.now, lease.conn(), "killed".into());
     let asked = rig.asked();
@@ -133,11 +148,12 @@ fn the_last_connection_to_a_failing_replica_takes_the_hope_of_those_that_wait_al
 fn a_connection_is_kept_beyond_its_age_while_no_other_can_be_opened() {
     let config = PoolConfig { min_connections: 1, max_uses: 1, ..PoolConfig::default() };
     let (mut rig, id) = Rig::with(config, replica(2, 1));
-    for _ in 0..20 {
+    for n in 0..20 {
         let lease = rig.granted(shared(id));
+        assert!(n == 0 || rig.pool.next_deadline() > Some(rig.now), "it needs no further looking after");
         rig.pass(secs(1));
         rig.release(lease);
-        for conn in rig.to_open() {
+        for conn in rig.asked_to_open() {
             fail(&mut rig, conn);
         }
     }

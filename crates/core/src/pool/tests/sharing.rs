@@ -13,7 +13,7 @@ fn calls_share_a_connection_until_it_is_full() {
     assert!(!first.hit(), "the connection was opened for it");
     assert!(rig.asked().is_empty(), "there was no need for another");
     rig.waiting(shared(id));
-    assert_eq!(rig.to_open().len(), 1);
+    assert_eq!(rig.asked_to_open().len(), 1);
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn workers_that_take_one_call_at_a_time_grow_with_the_load_and_shrink_after_it()
     let calls: Vec<_> =
         leases.iter().map(|l| leases.iter().filter(|m| m.conn() == l.conn()).count()).collect();
     assert_eq!(calls, [2; 8]);
-    leases.into_iter().for_each(|lease| rig.release(lease));
+    rig.release_all(leases);
     rig.pass_carrying_out(secs(301));
     assert_eq!(rig.total(), 1);
 }
@@ -40,12 +40,9 @@ fn the_connection_used_last_is_used_next() {
     let (mut rig, id) = Rig::with(PoolConfig::default(), replica(5, 1));
     let leases: Vec<_> = (0..5).map(|_| rig.granted(shared(id))).collect();
     let order: Vec<_> = leases.iter().map(Lease::conn).collect();
-    leases.into_iter().for_each(|lease| rig.release(lease));
-    for conn in order.into_iter().rev() {
-        let lease = rig.granted(shared(id));
-        assert_eq!(lease.conn(), conn);
-        std::mem::forget(lease);
-    }
+    rig.release_all(leases);
+    let again: Vec<_> = (0..5).map(|_| rig.granted(shared(id)).conn()).collect();
+    assert!(again.iter().eq(order.iter().rev()), "{again:?}");
 }
 
 #[test]
@@ -88,7 +85,7 @@ fn a_request_has_its_connection_for_itself_and_once() {
     let (mut rig, id) = Rig::with(config, replica(2, 8));
     let lease = rig.granted(lane(id, Scope::Request));
     let conn = lease.conn();
-    assert_eq!(rig.to_open().len(), 0, "its replacement waits for what happens next");
+    assert_eq!(rig.asked_to_open().len(), 0, "its replacement waits for what happens next");
     let other = rig.waiting(shared(id));
     rig.carry_out();
     assert_eq!(rig.grants()[0].0, other);
@@ -102,7 +99,7 @@ fn requests_that_each_need_a_connection_are_opened_for_side_by_side() {
     for _ in 0..10 {
         rig.waiting(lane(id, Scope::Request));
     }
-    assert_eq!(rig.to_open().len(), 4, "as many as may be opened at once");
+    assert_eq!(rig.asked_to_open().len(), 4, "as many as one replica may open at once");
 }
 
 #[test]
@@ -141,12 +138,11 @@ fn the_end_of_a_session_ends_its_connection_and_its_waiting_calls() {
 fn a_connection_over_which_nothing_was_sent_is_anybodys() {
     let (mut rig, id) = Rig::with(on_demand(1), replica(1, 8));
     for scope in [Scope::Session(1), Scope::Request, Scope::Principal(1)] {
-        let lease = match rig.acquire(lane(id, scope)) {
-            Acquire::Granted(lease) => lease,
-            _ => {
-                rig.carry_out();
-                rig.grants().pop().unwrap().1
-            }
+        let lease = if let Acquire::Granted(lease) = rig.acquire(lane(id, scope)) {
+            lease
+        } else {
+            rig.carry_out();
+            rig.grants().pop().unwrap().1
         };
         rig.pool.release(rig.now, lease, Outcome::Unused);
         assert_eq!(closes(&rig.asked()), []);

@@ -108,11 +108,11 @@ fn one_connection_is_opened_however_many_calls_wait_for_it() {
         rig.waiting(shared(id));
     }
     for opened in 1..=10 {
-        let opening = rig.to_open();
+        let opening = rig.asked_to_open();
         assert_eq!(opening.len(), 1, "after {opened}");
         rig.pool.opened(rig.now, opening[0]);
     }
-    assert_eq!(rig.to_open(), []);
+    assert_eq!(rig.asked_to_open(), []);
     let figures = rig.figures();
     assert_eq!((figures.misses, figures.hits, figures.waiting), (10, 0, 20));
 }
@@ -125,7 +125,7 @@ fn each_client_that_needs_a_connection_of_its_own_gets_one_opened() {
             rig.waiting(lane(id, Scope::Session(session)));
         }
     }
-    assert_eq!(rig.to_open().len(), 3);
+    assert_eq!(rig.asked_to_open().len(), 3);
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn waits_hits_and_misses_are_counted_apart() {
     assert_eq!(rig.figures().hit_rate(), None);
     assert_eq!(rig.figures().waits, None);
     rig.waiting(shared(id));
-    let opening = rig.to_open();
+    let opening = rig.asked_to_open();
     rig.pass(ms(200));
     rig.pool.opened(rig.now, opening[0]);
     let (_, lease) = rig.grants().pop().unwrap();
