@@ -91,6 +91,9 @@ pub enum StartError {
     /// A setting that no check has found.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Gateway(#[from] aqe_gateway::proxy::StartError),
     /// Threads, signals.
     #[error("cannot start the runtime: {0}")]
     Runtime(#[from] io::Error),
@@ -307,5 +310,5 @@ async fn start_gateway(
     let settings = settings::gateway(config, builtin, &plan.env, about)?;
     let known = manifests.known(&settings.upstreams).await;
     let manifests: Arc<dyn ManifestStore> = manifests.clone();
-    Ok(Gateway::start(settings, &HttpClient::new(), manifests, known))
+    Ok(Gateway::start(settings, &HttpClient::new(), manifests, known)?)
 }
