@@ -21,7 +21,7 @@ use super::child;
 /// far less than the deadline of a call (30 s and more).
 pub const AT_ONCE: Duration = Duration::from_secs(5);
 
-pub const TAG: CallTag = CallTag { owner: 0, wants_log: false };
+pub const TAG: CallTag = CallTag { owner: 0, wants_log: false, repeatable: false };
 
 /// A test that runs on a runtime of its own.
 pub fn trial<F>(name: &str, test: impl FnOnce() -> F + Send + 'static) -> Trial
