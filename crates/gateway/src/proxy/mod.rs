@@ -32,7 +32,7 @@ use crate::session::{Outlet, Session, Sessions};
 use crate::settings::{Balancing, Settings};
 use crate::tasks;
 use crate::upstream::{
-    self, Common, Hooks, HttpClient, ListKind, Live, Manifest, Upstream, UpstreamError,
+    Common, Hooks, HttpClient, ListKind, Live, Manifest, Upstream, UpstreamError,
 };
 use subscriptions::Subscriptions;
 
@@ -167,7 +167,6 @@ impl Gateway {
                 http: Arc::clone(http),
                 pool: Arc::clone(&pool),
                 balancing: settings.balancing.clone(),
-                start: settings.start,
                 message: settings.message,
                 hooks: this.clone(),
             };
@@ -213,7 +212,7 @@ impl Gateway {
             return Err(error.into());
         }
         for upstream in &gateway.upstreams {
-            upstream::supervise(upstream);
+            upstream.start(gateway.settings.start)?;
         }
         gateway.every("session reaper", REAP_INTERVAL, |gateway| {
             for session in gateway.sessions.reap(Instant::now()) {

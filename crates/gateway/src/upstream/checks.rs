@@ -39,7 +39,8 @@ impl Upstream {
 
     async fn check(self: &Arc<Self>, probe: Probe) {
         let Some(replica) = self.replicas.iter().find(|own| own.balancer == probe.replica()) else { return };
-        let open = self.pool.open_of(replica.pool);
+        let Some(id) = replica.pool.get() else { return };
+        let open = self.pool.open_of(*id);
         let outcome = match open.first() {
             Some(live) => match live.probe(PROBE_TIMEOUT).await {
                 Ok(()) => Outcome::Success,
@@ -54,7 +55,7 @@ impl Upstream {
             },
             None => {
                 let status = self.pool.status();
-                let own = status.replicas.iter().find(|status| status.id == replica.pool);
+                let own = status.replicas.iter().find(|status| status.id == *id);
                 match own.map(|own| own.health) {
                     Some(ReplicaHealth::BackingOff { .. } | ReplicaHealth::CrashLooping { .. }) => {
                         Outcome::Failure(FailureKind::Connect)

@@ -34,7 +34,7 @@ pub use inbox::{Inbox, Overflow};
 pub use live::{Hooks, Live};
 pub use manifest::{ListKind, Manifest};
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
-pub use supervisor::{Common, Status, Unavailable, Upstream, UpstreamError, supervise};
+pub use supervisor::{Common, Status, Unavailable, Upstream, UpstreamError};
 pub use turn::{Asking, NoTurn, Turn};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.

@@ -163,8 +163,11 @@ impl Upstream {
         let at = self.replicas.iter().position(|own| own.balancer == replica).unwrap_or_default();
         loop {
             let era = self.era_for(at, asking.era);
+            let Some(pool) = self.replicas[at].pool.get() else {
+                return Err(NoTurn::Pool { error: AcquireError::UnknownReplica, replica });
+            };
             let lane = Lane {
-                replica: self.replicas[at].pool,
+                replica: *pool,
                 variant: variant_of(era),
                 scope: self.scope(&asking, era),
             };
