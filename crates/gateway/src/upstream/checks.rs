@@ -14,6 +14,9 @@ use crate::tasks;
 /// How long a replica may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Failures to connect in a row from which a replica counts as down.
+const FAILURES: u32 = 3;
+
 impl Upstream {
     /// Lets the balancer look after its replicas; about once a second.
     pub fn tick(self: &Arc<Self>) {
@@ -57,10 +60,11 @@ impl Upstream {
                 let status = self.pool.status();
                 let own = status.replicas.iter().find(|status| status.id == *id);
                 match own.map(|own| own.health) {
-                    Some(ReplicaHealth::BackingOff { .. } | ReplicaHealth::CrashLooping { .. }) => {
+                    Some(ReplicaHealth::CrashLooping { .. }) => Outcome::Failure(FailureKind::Connect),
+                    Some(ReplicaHealth::BackingOff { failures, .. }) if failures >= FAILURES => {
                         Outcome::Failure(FailureKind::Connect)
                     }
-                    // Nobody has asked for it yet, and a probe is no reason to start it.
+                    // Nobody has asked for it yet, and a probe is no reason to start it; or it is just starting again.
                     _ => Outcome::Cancelled,
                 }
             }

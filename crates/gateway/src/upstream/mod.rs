@@ -125,6 +125,8 @@ pub trait Events: Send + Sync {
     fn unsolicited(&self, message: Message);
     /// The connection has ended; every open call has been failed. Reported once, unless we closed it.
     fn closed(&self, reason: &str);
+    /// The server has forgotten the session of the connection, and no call is open on it any more. Reported once.
+    fn session_lost(&self);
 }
 
 /// What the handshake has settled, told to the connection so that it can frame what it sends.

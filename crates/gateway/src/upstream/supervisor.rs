@@ -325,8 +325,16 @@ impl Upstream {
 
     /// A connection that the pool has opened is taken into use.
     pub(crate) fn adopt(self: &Arc<Self>, live: &Arc<Live>) {
-        lock(&self.open).insert(live.generation, Arc::clone(live));
+        let alone = {
+            let mut open = lock(&self.open);
+            open.insert(live.generation, Arc::clone(live));
+            open.values().filter(|other| other.replica == live.replica).count() == 1
+        };
         self.attempts().last_error = None;
+        if alone {
+            let replica = self.replicas[live.replica].balancer;
+            self.balance(|balancer, now| balancer.renewed(replica, now));
+        }
         tracing::info!(upstream = self.name(), revision = live.peer.revision, "connected");
         let first = self.current().is_none();
         let leads = self.current_in(live.peer.era).is_none();
@@ -407,6 +415,13 @@ impl Upstream {
         tracing::warn!(upstream = self.name(), reason, "connection lost");
         self.attempts().last_error = Some(reason.to_owned());
         self.pool.lost(&live, reason);
+    }
+
+    /// The server of a connection has forgotten its session, and the calls on it have ended.
+    pub(super) fn session_lost(&self, generation: u64) {
+        if let Some(live) = self.of_generation(generation) {
+            self.pool.retire(&live);
+        }
     }
 
     pub(super) fn of_generation(&self, generation: u64) -> Option<Arc<Live>> {

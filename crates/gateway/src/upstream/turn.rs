@@ -122,6 +122,12 @@ pub(super) struct Queue {
 /// Calls of one upstream that may wait for a replica to have room.
 const MAX_WAITING: usize = 500;
 
+/// A pause before the next attempt to connect that a call waits for, how long it does so in all, and how short a pause
+/// is at least.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
+const LEAST_PAUSE: Duration = Duration::from_millis(5);
+
 struct Place<'a>(&'a Queue);
 
 impl<'a> Place<'a> {
@@ -180,6 +186,14 @@ impl Upstream {
                 Err(AcquireError::Timeout { .. })
                     if Instant::now() < deadline.min(turn.started + self.settings.connect_timeout)
                         && self.pool.open_of(lane.replica).is_empty() => {}
+                // The only replica will be tried again in a moment: that is worth more than an error.
+                Err(AcquireError::Unavailable { retry_in, crash_looping: false, .. })
+                    if self.replicas.len() == 1
+                        && retry_in <= SHORT_PAUSE
+                        && Instant::now() + retry_in < deadline.min(turn.started + PATIENCE) =>
+                {
+                    tokio::time::sleep(retry_in.max(LEAST_PAUSE)).await;
+                }
                 // The server has told what it speaks while we waited.
                 Err(AcquireError::OtherVariant) if self.era_for(at, asking.era) != era => {}
                 Err(error) => {
