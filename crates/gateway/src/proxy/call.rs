@@ -195,7 +195,7 @@ impl Gateway {
             };
             drop(call);
             let Some((error, turn)) = failed else { continue };
-            turn.end(outcome_of(&error));
+            turn.end(outcome_of(&error, route.upstream.settings.replicas.len()));
             let again = match &error {
                 CallError::SessionLost => {
                     route.upstream.retire(&live);
@@ -263,12 +263,14 @@ fn may_resend(
     true
 }
 
-/// What a failed call says of its replica.
-fn outcome_of(error: &CallError) -> Outcome {
+/// What a failed call says of its replica, which is one of so many.
+fn outcome_of(error: &CallError, replicas: usize) -> Outcome {
     match error {
         CallError::NotSent(_) => Outcome::Failure(FailureKind::Connect),
         CallError::Closed(_) => Outcome::Failure(FailureKind::Closed),
         CallError::Malformed(_) => Outcome::Failure(FailureKind::Malformed),
+        // A time that the server has not named is worth keeping only where others can take over.
+        CallError::Http { status: 429, retry_after_s: None, .. } if replicas == 1 => Outcome::Success,
         CallError::Http { status: 429, retry_after_s, .. } => {
             Outcome::Overloaded { retry_after: retry_after_s.map(Duration::from_secs) }
         }
