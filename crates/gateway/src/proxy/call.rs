@@ -269,8 +269,12 @@ fn outcome_of(error: &CallError, replicas: usize) -> Outcome {
         CallError::NotSent(_) => Outcome::Failure(FailureKind::Connect),
         CallError::Closed(_) => Outcome::Failure(FailureKind::Closed),
         CallError::Malformed(_) => Outcome::Failure(FailureKind::Malformed),
-        // A time that the server has not named is worth keeping only where others can take over.
-        CallError::Http { status: 429, retry_after_s: None, .. } if replicas == 1 => Outcome::Success,
+        // A lone server says so itself to every call; its limit may be one of this client or tool alone.
+        CallError::Http { status: 429, .. } | CallError::Http { status: 503, retry_after_s: Some(_), .. }
+            if replicas == 1 =>
+        {
+            Outcome::Success
+        }
         CallError::Http { status: 429, retry_after_s, .. } => {
             Outcome::Overloaded { retry_after: retry_after_s.map(Duration::from_secs) }
         }
