@@ -1,5 +1,7 @@
 //! Results in the form of MCP's `CallToolResult`.
 
+mod twice;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -10,15 +12,18 @@ pub(crate) struct Refusal(pub(crate) String);
 /// Characters of a refusal: it may quote what was sent, which may be long.
 const REFUSAL_MAX_CHARS: usize = 400;
 
+/// Bytes that the JSON of most results fits in.
+const USUAL_BYTES: usize = 512;
+
 /// A result with `structuredContent`, and the same as text for clients that read only that.
 pub(crate) fn structured(result: &impl Serialize) -> Result<Bytes, Refusal> {
-    let unwritable = |error| Refusal(format!("the result cannot be written: {error}"));
-    let json = serde_json::to_string(result).map_err(unwritable)?;
-    let mut reply = Vec::with_capacity(json.len() * 5 / 2 + 80);
-    reply.extend_from_slice(br#"{"content":[{"type":"text","text":"#);
-    serde_json::to_writer(&mut reply, &json).map_err(unwritable)?;
-    reply.extend_from_slice(br#"}],"structuredContent":"#);
-    reply.extend_from_slice(json.as_bytes());
+    let mut json = Vec::with_capacity(USUAL_BYTES);
+    let mut reply = Vec::with_capacity(3 * USUAL_BYTES);
+    reply.extend_from_slice(br#"{"content":[{"type":"text","text":""#);
+    twice::write(result, &mut json, &mut reply)
+        .map_err(|error| Refusal(format!("the result cannot be written: {error}")))?;
+    reply.extend_from_slice(br#""}],"structuredContent":"#);
+    reply.extend_from_slice(&json);
     reply.push(b'}');
     Ok(reply.into())
 }
