@@ -24,7 +24,7 @@ pub struct Caller<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolResult {
     /// The raw JSON of an MCP `CallToolResult`.
-    pub json: Bytes,
+    pub json: Vec<u8>,
     /// Whether it says `"isError":true`.
     pub is_error: bool,
 }

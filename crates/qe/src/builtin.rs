@@ -34,7 +34,7 @@ impl fmt::Debug for Builtin {
 }
 
 impl Builtin {
-    async fn run(&self, tool: Tool, arguments: &str, caller: Caller<'_>) -> Result<Bytes, Refusal> {
+    async fn run(&self, tool: Tool, arguments: &str, caller: Caller<'_>) -> Result<Vec<u8>, Refusal> {
         let now = (self.clock)();
         match tool {
             Tool::MemoryStore => self.memory.store(arguments::parse(arguments)?, caller, now).await,

@@ -144,7 +144,7 @@ impl Gateway {
         let result = result.map_err(|error| Refusal::invalid_params(error.to_string()))?;
         let bytes = match caller.era() {
             Era::Legacy => wire::result(id, &result.json),
-            Era::Modern => with_members(&result.json, bridge::modern_members("tools/call"), id),
+            Era::Modern => wire::result_with(id, bridge::modern_members("tools/call"), &result.json),
         };
         Ok((Answer::ok(bytes), result.is_error))
     }
@@ -285,16 +285,6 @@ fn task_id(task: &[u8]) -> Option<String> {
     let members = open_object(task).ok()?;
     let (_, value) = members.into_iter().find(|(name, _)| name == "taskId")?;
     decode_quoted(value).map(Cow::into_owned)
-}
-
-/// A response with `members` in front of a raw result's own.
-fn with_members(result: &[u8], members: &str, id: &str) -> Vec<u8> {
-    let inner = result.strip_prefix(b"{").unwrap_or(result);
-    let comma = if inner.trim_ascii_start().first() == Some(&b'}') { "" } else { "," };
-    let mut out = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{{members}{comma}"#).into_bytes();
-    out.extend_from_slice(inner);
-    out.push(b'}');
-    out
 }
 
 /// Says in `_meta` which tool ran in place of the one that was named.

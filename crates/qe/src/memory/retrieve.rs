@@ -2,7 +2,6 @@
 
 use aqe_core::inprocess::Caller;
 use aqe_store::{Absence, At, Entry, EntryRef, Get, Lookup, UnixMillis, VersionInfo};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -76,7 +75,7 @@ impl Memory {
         arguments: Arguments<'_>,
         caller: Caller<'_>,
         now: UnixMillis,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Vec<u8>, Refusal> {
         let get = arguments.as_get(caller.principal, now)?;
         match self.store.get(get).await.map_err(|error| Refusal(format!("not read: {error}")))? {
             Lookup::Found(entry) => found(get.namespace, &entry, get.history),
@@ -117,7 +116,7 @@ impl Arguments<'_> {
     }
 }
 
-fn found(namespace: &str, entry: &Entry, with_history: bool) -> Result<Bytes, Refusal> {
+fn found(namespace: &str, entry: &Entry, with_history: bool) -> Result<Vec<u8>, Refusal> {
     // Checked before it is spliced into a reply: damage on the disk must not become damage on the wire.
     let json = |text| {
         serde_json::from_str::<&RawValue>(text)

@@ -43,7 +43,7 @@ impl Tools {
     ) -> Result<String, InProcessError> {
         let caller = Caller { principal, deadline: Instant::now() + Duration::from_secs(60) };
         let reply = self.set.call(tool, arguments, caller).await?;
-        let json = String::from_utf8(reply.json.to_vec()).unwrap();
+        let json = String::from_utf8(reply.json).unwrap();
         assert_eq!(reply.is_error, json.ends_with(r#""isError":true}"#), "{json}");
         Ok(json)
     }
