@@ -1,12 +1,16 @@
 //! Pure decisions of aqe-v3: no sockets, processes, disk, environment or wall clock.
 //!
 //! # Layout
+//! - [`balancer`]: which replica of an upstream takes a call.
 //! - [`envelope`]: JSON-RPC messages as borrowed spans of the received bytes, line framing, SSE.
+//! - [`health`]: when a replica is taken out, tried again and trusted again.
 //! - [`inprocess`]: the trait of tools that run inside this process.
 //! - [`registry`]: tool names: exact and near lookup, categories, one list of many upstreams' tools.
 //! - [`revision`]: the MCP revisions and their two eras.
 
+pub mod balancer;
 pub mod envelope;
+pub mod health;
 pub mod inprocess;
 pub mod registry;
 pub mod revision;

@@ -16,7 +16,7 @@ pub struct Origin<'a> {
     /// The client's era.
     pub era: Era,
     /// Raw JSON of the client's `clientInfo`, if a legacy client has told it.
-    pub client_info: Option<&'a str>,
+    pub client_info: Option<&'a [u8]>,
     /// The log level that a legacy client has set.
     pub log_level: Option<&'a str>,
 }
@@ -34,9 +34,9 @@ pub fn request(
     id: u64,
     rename: Option<(Span, &str)>,
 ) -> Vec<u8> {
-    let mut edits = message.edit();
     let id = id.to_string();
-    edits.replace(message.id_span(), id.clone().into_bytes());
+    let mut edits = message.edit();
+    edits.replace(message.id_span(), id.as_bytes());
     if let Some((span, name)) = rename {
         edits.replace(span, encode_string(name).into_bytes());
     }
@@ -51,16 +51,17 @@ pub fn request(
     line_safe(edits.apply())
 }
 
-fn token<'a>(message: &'a Message, edits: &mut Edits<'a>, field: Field, token: &str) {
+fn token<'a>(message: &Message, edits: &mut Edits<'a>, field: Field, token: &'a str) {
     let span = message.span(field);
     if !span.is_empty() {
-        edits.replace(span, token.as_bytes().to_vec());
+        edits.replace(span, token.as_bytes());
     }
 }
 
 fn add_meta<'a>(message: &'a Message, edits: &mut Edits<'a>, from: Origin<'_>) {
     // Requests to the client cannot cross eras yet, so no capability is promised for it.
-    let mut members = modern_meta(from.client_info, "{}");
+    let client_info = from.client_info.and_then(|info| std::str::from_utf8(info).ok());
+    let mut members = modern_meta(client_info, "{}");
     if let Some(level) = from.log_level {
         let _ = write!(members, r#","io.modelcontextprotocol/logLevel":"{level}""#);
     }
@@ -81,7 +82,7 @@ fn add_meta<'a>(message: &'a Message, edits: &mut Edits<'a>, from: Origin<'_>) {
     }
 }
 
-fn strip_meta<'a>(message: &'a Message, edits: &mut Edits<'a>, id: &str) {
+fn strip_meta<'a>(message: &Message, edits: &mut Edits<'a>, id: &'a str) {
     for field in MODERN_META {
         let span = message.span(field);
         if !span.is_empty() {
@@ -105,10 +106,10 @@ pub fn notification(message: &Message, progress_token: Option<&str>) -> Vec<u8> 
 
 /// A request from one side for the other, under the id that we give it.
 pub fn server_request(message: &Message, id: u64) -> Vec<u8> {
-    let mut edits = message.edit();
     let id = id.to_string();
+    let mut edits = message.edit();
     token(message, &mut edits, Field::MetaProgressToken, &id);
-    edits.replace(message.id_span(), id.into_bytes());
+    edits.replace(message.id_span(), id.as_bytes());
     line_safe(edits.apply())
 }
 
@@ -193,7 +194,7 @@ mod tests {
     }
 
     const LEGACY: Origin<'_> =
-        Origin { era: Era::Legacy, client_info: Some("{\"name\":\"c\"}"), log_level: None };
+        Origin { era: Era::Legacy, client_info: Some(b"{\"name\":\"c\"}"), log_level: None };
     const MODERN: Origin<'_> = Origin { era: Era::Modern, client_info: None, log_level: None };
 
     #[test]

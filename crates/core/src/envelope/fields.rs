@@ -14,6 +14,7 @@ pub enum Field {
     RequestId,
     Level,
     TaskId,
+    Task,
     Ref,
     ProtocolVersion,
     Capabilities,
@@ -103,6 +104,7 @@ impl Field {
             b"resourceTemplates" => Self::ResourceTemplates,
             b"contents" => Self::Contents,
             b"taskId" => Self::TaskId,
+            b"task" => Self::Task,
             b"_meta" => Self::Meta,
             _ => return None,
         })

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
-use super::{Edits, Fault, FaultKind, Field, Limits, ScanError, Scanner, Span, decode_quoted, methods};
+use super::string::decode_text;
+use super::{Edits, Fault, FaultKind, Field, Limits, ScanError, Scanner, Span, methods};
 
 /// What a message is (JSON-RPC 2.0 sections 4 and 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +24,8 @@ pub enum Kind {
 /// One message: its bytes and where the members lie that a gateway looks at.
 #[derive(Debug, Clone)]
 pub struct Message {
-    bytes: Bytes,
+    /// Proven to be UTF-8 once, so that a member's text is a slice and no second proof.
+    text: ByteString,
     kind: Kind,
     whole: Span,
     id: Span,
@@ -212,8 +215,9 @@ impl Message {
     /// # Errors
     /// A [`Fault`] with the JSON-RPC code to answer with and the id where it could be read.
     pub fn parse(bytes: Bytes, limits: Limits) -> Result<Self, Fault> {
+        let text = ByteString::try_from(bytes).map_err(|error| ScanError::not_utf8(&error))?;
         let mut draft = Draft::default();
-        let mut scanner = Scanner::new(&bytes, limits.max_depth)?;
+        let mut scanner = Scanner::over(&text, limits.max_depth)?;
         if !matches!(scanner.peek(), Some(b'{') | None) {
             scanner.value()?;
             scanner.end()?;
@@ -222,14 +226,14 @@ impl Message {
         }
         let whole = scanner.object(|scanner, key| draft.member(scanner, key))?;
         scanner.end()?;
-        match draft.judge(&bytes) {
+        match draft.judge(text.as_bytes()) {
             Ok((kind, body)) => {
                 let Draft { id, method, fields, .. } = draft;
-                let known_method = methods::known(method.of(&bytes));
-                Ok(Self { bytes, kind, whole, id, method, known_method, body, fields })
+                let known_method = methods::known(method.of(text.as_bytes()));
+                Ok(Self { text, kind, whole, id, method, known_method, body, fields })
             }
             Err(reason) => {
-                let id = draft.id.of(&bytes);
+                let id = draft.id.of(text.as_bytes());
                 let readable = matches!(id.first(), Some(b'"' | b'-' | b'0'..=b'9'));
                 let id = readable.then(|| String::from_utf8_lossy(id).into_owned());
                 Err(Fault { kind: FaultKind::Invalid, reason: reason.into(), id })
@@ -244,7 +248,7 @@ impl Message {
 
     /// The message as received.
     pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+        self.text.as_bytes()
     }
 
     /// The id as raw JSON text (`1`, `"a"`, `1.0`), if the message has one.
@@ -285,7 +289,7 @@ impl Message {
 
     /// The raw JSON text of `params`, `result` or `error`.
     pub fn body(&self) -> &[u8] {
-        self.body.of(&self.bytes)
+        self.body.of(self.bytes())
     }
 
     /// The same, sharing the message's memory.
@@ -326,23 +330,19 @@ impl Message {
 
     /// A new set of edits on this message.
     pub fn edit(&self) -> Edits<'_> {
-        Edits::new(&self.bytes)
+        Edits::new(self.bytes())
     }
 
     fn slice(&self, span: Span) -> Bytes {
-        self.bytes.slice(span.start as usize..span.end as usize)
+        self.bytes().slice(span.start as usize..span.end as usize)
     }
 
     fn text(&self, span: Span) -> Option<&str> {
-        if span.is_empty() {
-            return None;
-        }
-        // The scan has proven the whole message to be UTF-8, and spans end at ASCII bytes.
-        std::str::from_utf8(span.of(&self.bytes)).ok()
+        self.text.get(span.start as usize..span.end as usize).filter(|text| !text.is_empty())
     }
 
     fn unquote(&self, span: Span) -> Option<Cow<'_, str>> {
-        decode_quoted(span.of(&self.bytes))
+        Some(decode_text(self.text(span)?.strip_prefix('"')?.strip_suffix('"')?))
     }
 }
 

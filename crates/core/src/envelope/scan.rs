@@ -37,6 +37,12 @@ pub struct ScanError {
     pub at: usize,
 }
 
+impl ScanError {
+    pub(super) fn not_utf8(error: &std::str::Utf8Error) -> Self {
+        Self { what: "invalid UTF-8", at: error.valid_up_to() }
+    }
+}
+
 /// Walks a JSON text once. The caller drives it through the members it cares about with [`Scanner::object`]
 /// and [`Scanner::array`] and lets [`Scanner::value`] skip (and validate) the rest.
 #[derive(Debug)]
@@ -53,9 +59,16 @@ impl<'a> Scanner<'a> {
     /// A scanner over text that is checked to be UTF-8 and shorter than 4 GiB. It takes at most `max_depth` levels of
     /// nesting, and never more than [`MAX_FRAGMENT_DEPTH`], whatever is asked for.
     pub fn new(bytes: &'a [u8], max_depth: u16) -> Result<Self> {
-        if let Err(error) = std::str::from_utf8(bytes) {
-            return Err(ScanError { what: "invalid UTF-8", at: error.valid_up_to() });
-        }
+        let text = std::str::from_utf8(bytes).map_err(|error| ScanError::not_utf8(&error))?;
+        Self::over(text, max_depth)
+    }
+
+    /// The same over what is known to be UTF-8.
+    ///
+    /// # Errors
+    /// If it is 4 GiB or longer.
+    pub(super) fn over(text: &'a str, max_depth: u16) -> Result<Self> {
+        let bytes = text.as_bytes();
         if u32::try_from(bytes.len()).is_err() {
             return Err(ScanError { what: "message too large", at: 0 });
         }

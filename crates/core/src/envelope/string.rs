@@ -10,8 +10,12 @@ pub fn decode_quoted(value: &[u8]) -> Option<Cow<'_, str>> {
 /// Decodes the content of a JSON string (without quotes). A lone surrogate becomes U+FFFD: decoded text is only
 /// compared or shown, never sent on.
 pub fn decode_string(raw: &[u8]) -> Cow<'_, str> {
-    let text = std::str::from_utf8(raw).unwrap_or_default();
-    if !raw.contains(&b'\\') {
+    decode_text(std::str::from_utf8(raw).unwrap_or_default())
+}
+
+/// The same for what is known to be text.
+pub(super) fn decode_text(text: &str) -> Cow<'_, str> {
+    if !text.as_bytes().contains(&b'\\') {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());

@@ -35,7 +35,7 @@ pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, 
         principal: "local".into(),
         session: None,
         owner: next_owner(),
-        headers: None,
+        param_headers: None,
     };
     let answer = Arc::clone(gateway).handle(caller, message, Arc::new(Nowhere)).await;
     let cancelled =

@@ -1,6 +1,8 @@
 //! `x-mcp-header` parameters (2026-07-28, "Custom Headers from Tool Parameters"): arguments that a modern HTTP
 //! client repeats as `Mcp-Param-*` headers, and the encoding of header values.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -153,19 +155,19 @@ fn count(schema: &Value, depth: usize) -> usize {
 }
 
 /// Reads a header value; `None` if it is no text or its encoding is broken.
-pub fn decode_header(value: &HeaderValue) -> Option<String> {
+pub fn decode_header(value: &HeaderValue) -> Option<Cow<'_, str>> {
     let text = value.to_str().ok()?;
     if !looks_encoded(text) {
-        return Some(text.to_owned());
+        return Some(text.into());
     }
     let encoded = text.get("=?base64?".len()..text.len().checked_sub(2)?)?;
-    String::from_utf8(STANDARD.decode(encoded).ok()?).ok()
+    String::from_utf8(STANDARD.decode(encoded).ok()?).ok().map(Cow::Owned)
 }
 
 fn looks_encoded(text: &str) -> bool {
-    text.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("=?base64?"))
+    text.len() >= 11
         && text.ends_with("?=")
-        && text.len() >= 11
+        && text.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("=?base64?"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One request on its way through an upstream: sent, its notifications relayed in order, its answer brought back.
 
 use std::collections::{HashMap, VecDeque};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ impl Gateway {
     ) -> Result<Answered, Refusal> {
         let name = route.upstream.name();
         let started = Instant::now();
-        let mut deadline = pin_sleep(started + route.timeout);
+        let mut deadline = pin!(tokio::time::sleep_until(started + route.timeout));
         let mut resends = 0;
         loop {
             let unavailable = |error: Unavailable| {
@@ -189,16 +189,12 @@ fn send(
     let handshake = caller.session.as_ref().and_then(|session| session.handshake());
     let log_level = caller.session.as_ref().and_then(|session| session.log_level());
     let client_info = handshake.and_then(|handshake| handshake.client_info.as_deref());
-    let origin = Origin {
-        era: caller.era(),
-        client_info: client_info.and_then(|info| std::str::from_utf8(info).ok()),
-        log_level,
-    };
+    let origin = Origin { era: caller.era(), client_info, log_level };
     let bytes: Bytes = bridge::request(message, origin, live.peer.era, id, route.rename).into();
     let out = Outgoing {
         bytes,
         method: message.owned_method(),
-        name: route.name.map(str::to_owned),
+        name: route.name.filter(|_| live.peer.era == Era::Modern).map(str::to_owned),
         headers: route.headers.clone(),
     };
     let wants_log = match caller.era() {
@@ -209,12 +205,8 @@ fn send(
     Arc::clone(&live.connection).call(id, out, tag)
 }
 
-fn pin_sleep(deadline: Instant) -> Pin<Box<Sleep>> {
-    Box::pin(tokio::time::sleep_until(deadline))
-}
-
 /// Moves a deadline out to `until`, never in, and never beyond the longest call.
-fn extend(deadline: &mut Pin<Box<Sleep>>, until: Instant, started: Instant) {
+fn extend(deadline: &mut Pin<&mut Sleep>, until: Instant, started: Instant) {
     let until = until.min(started + MAX_CALL);
     if until > deadline.deadline() {
         deadline.as_mut().reset(until);

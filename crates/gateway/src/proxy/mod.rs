@@ -10,6 +10,7 @@ mod tools;
 mod watching;
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -47,8 +48,8 @@ pub struct Caller {
     pub session: Option<Arc<Session>>,
     /// Owner of the calls that it leads to.
     pub owner: u64,
-    /// The HTTP headers of a modern request, for the ones that repeat the body.
-    pub headers: Option<Arc<HeaderMap>>,
+    /// The `Mcp-Param-*` headers of a modern HTTP request.
+    pub param_headers: Option<HeaderMap>,
 }
 
 impl Caller {
@@ -236,24 +237,28 @@ impl Gateway {
 
     /// Answers a request. Notifications and requests that come before the answer go to `outlet`, in order. `None`
     /// means that the client has cancelled the request and gets no answer.
-    pub async fn handle(
+    // Not an `async fn`: that would keep every argument twice, and this future is moved into a box.
+    pub fn handle(
         self: Arc<Self>,
         caller: Caller,
         message: Message,
         outlet: Arc<dyn Outlet>,
-    ) -> Option<Answer> {
-        let id = message.id().unwrap_or("null").to_owned();
-        let Some(session) = caller.session.clone() else {
-            return Some(self.answer(&caller, &message, &outlet, &id).await);
-        };
-        let Some(open) = session.begin(&id, message.method() == "subscriptions/listen") else {
-            let refusal = Refusal::invalid_request("a request with this id is in flight, or too many are");
-            return Some(Answer::refusal(&refusal, &id));
-        };
-        tokio::select! {
-            biased;
-            answer = self.answer(&caller, &message, &outlet, &id) => Some(answer),
-            () = open.cancelled() => None,
+    ) -> impl Future<Output = Option<Answer>> + Send {
+        async move {
+            let id = message.id().unwrap_or("null");
+            let Some(session) = &caller.session else {
+                return Some(self.answer(&caller, &message, &outlet, id).await);
+            };
+            let Some(open) = session.begin(id, message.method() == "subscriptions/listen") else {
+                let refusal =
+                    Refusal::invalid_request("a request with this id is in flight, or too many are");
+                return Some(Answer::refusal(&refusal, id));
+            };
+            tokio::select! {
+                biased;
+                answer = self.answer(&caller, &message, &outlet, id) => Some(answer),
+                () = open.cancelled() => None,
+            }
         }
     }
 

@@ -44,7 +44,7 @@ impl Gateway {
         let (entry, near) = self.find_tool(&catalog, &name)?;
         Self::check_param_headers(caller, message, &catalog, entry)?;
         let started = std::time::Instant::now();
-        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry).await;
+        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry, &name).await;
         entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |(_, failed)| *failed));
         let (answer, _) = ran?;
         Ok(match near {
@@ -88,7 +88,7 @@ impl Gateway {
         catalog: &Catalog,
         entry: &ToolEntry,
     ) -> Result<(), Refusal> {
-        let Some(headers) = &caller.headers else { return Ok(()) };
+        let Some(headers) = &caller.param_headers else { return Ok(()) };
         let Some(params) = catalog.param_headers.get(&entry.shown) else { return Ok(()) };
         let arguments = message.raw(Field::Arguments).unwrap_or("{}");
         params.check(headers, arguments.as_bytes()).map_err(Refusal::header_mismatch)
@@ -102,6 +102,7 @@ impl Gateway {
         id: &str,
         catalog: &Catalog,
         entry: &ToolEntry,
+        called: &str,
     ) -> Result<(Answer, bool), Refusal> {
         let upstream = self.upstream(entry.upstream.index as usize)?;
         if let Endpoint::InProcess(tools) = &upstream.settings.endpoint {
@@ -111,7 +112,7 @@ impl Gateway {
         route.timeout = upstream.settings.timeout_for(&entry.original);
         route.name = Some(&entry.original);
         // By a prefix, or because the client has misspelt it.
-        if message.string(Field::Name).is_none_or(|called| *called != *entry.original) {
+        if *called != *entry.original {
             route.rename = Some((message.span(Field::Name), &entry.original));
         }
         if let Some(params) = catalog.param_headers.get(&entry.shown) {
@@ -155,16 +156,9 @@ impl Gateway {
             self.tasks.remember(&task, upstream, &caller.principal);
             return;
         }
-        // 2025-11-25 answers {"task":{"taskId":…}}; looking for it costs a scan, so only where it can be.
-        if message.kind() != Kind::Response || memchr::memmem::find(message.body(), b"\"taskId\"").is_none() {
-            return;
-        }
-        for (name, value) in open_object(message.body()).unwrap_or_default() {
-            if name == "task"
-                && let Some(task) = task_id(value)
-            {
-                self.tasks.remember(&task, upstream, &caller.principal);
-            }
+        // 2025-11-25 answers {"task":{"taskId":…}}.
+        if let Some(task) = message.raw(Field::Task).and_then(|task| task_id(task.as_bytes())) {
+            self.tasks.remember(&task, upstream, &caller.principal);
         }
     }
 

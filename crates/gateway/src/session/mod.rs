@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use aqe_core::envelope::{Field, Message, open_object};
 use aqe_core::revision::Revision;
 use bytes::Bytes;
-use tokio::sync::Notify;
+use futures_util::task::AtomicWaker;
 
 pub use store::{CreateError, Sessions};
 pub use stream::EventStream;
@@ -79,9 +79,28 @@ pub struct Asked {
 
 #[derive(Debug)]
 struct InFlight {
-    cancelled: Arc<Notify>,
+    cancellation: Arc<Cancellation>,
     /// It is not expected to end by itself.
     endless: bool,
+}
+
+/// Whether a call is to end, for the one who waits for it.
+#[derive(Debug, Default)]
+struct Cancellation {
+    cancelled: AtomicBool,
+    waiter: AtomicWaker,
+}
+
+impl Cancellation {
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.waiter.wake();
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waiter.register(cx.waker());
+        if self.cancelled.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
 }
 
 /// Requests to one client that may be open at a time.
@@ -189,15 +208,15 @@ impl Session {
         if calls.len() >= MAX_CALLS || calls.contains_key(id) {
             return None;
         }
-        let cancelled = Arc::new(Notify::new());
-        calls.insert(id.to_owned(), InFlight { cancelled: Arc::clone(&cancelled), endless });
-        Some(OpenCall { session: Arc::clone(self), id: id.to_owned(), cancelled })
+        let cancellation = Arc::<Cancellation>::default();
+        calls.insert(id.to_owned(), InFlight { cancellation: Arc::clone(&cancellation), endless });
+        Some(OpenCall { session: Arc::clone(self), id: id.to_owned(), cancellation })
     }
 
     /// Cancels the call with this id (raw JSON); an unknown id is ignored, as the specification asks.
     pub fn cancel(&self, id: &str) {
         if let Some(call) = lock(&self.calls).get(id) {
-            call.cancelled.notify_one();
+            call.cancellation.cancel();
         }
     }
 
@@ -298,7 +317,7 @@ impl Session {
     /// Ends every call.
     pub fn close(&self) {
         for call in lock(&self.calls).values() {
-            call.cancelled.notify_one();
+            call.cancellation.cancel();
         }
         self.streams.close();
     }
@@ -317,13 +336,13 @@ pub fn severity(name: &str) -> Option<u8> {
 pub struct OpenCall {
     session: Arc<Session>,
     id: String,
-    cancelled: Arc<Notify>,
+    cancellation: Arc<Cancellation>,
 }
 
 impl OpenCall {
     /// Resolves when the client cancels the call.
     pub async fn cancelled(&self) {
-        self.cancelled.notified().await;
+        std::future::poll_fn(|cx| self.cancellation.poll(cx)).await;
     }
 }
 

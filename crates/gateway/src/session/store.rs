@@ -18,11 +18,13 @@ pub enum CreateError {
     NoRandom,
 }
 
+type Open = HashMap<String, Arc<Session>, foldhash::fast::RandomState>;
+
 /// All open sessions by their key.
 #[derive(Debug)]
 pub struct Sessions {
     settings: SessionSettings,
-    open: Mutex<HashMap<String, Arc<Session>>>,
+    open: Mutex<Open>,
 }
 
 impl Sessions {
@@ -76,7 +78,7 @@ impl Sessions {
         self.lock().values().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Session>>> {
+    fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

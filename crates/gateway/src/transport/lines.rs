@@ -222,7 +222,7 @@ impl Conversation {
             principal: Arc::clone(&self.session.principal),
             session: Some(Arc::clone(&self.session)),
             owner: self.session.owner,
-            headers: None,
+            param_headers: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`spec`]: address, headers, limits; [`client`], [`pool`]: the shared TCP and TLS connections
+//! - [`conn`]: HTTP/1.1 on one of them; [`head`], [`chunked`]: its syntax
 //! - [`frame`]: the headers around a message; [`exchange`]: one request and its response, over redirects
 //! - [`call`]: a request and all that comes back; [`answer`]: what a response means; [`body`]: reading it
 //! - [`listener`]: the legacy GET stream; [`resume`]: taking up a broken stream; [`background`]: short errands
@@ -14,9 +15,12 @@ mod answer;
 mod background;
 mod body;
 mod call;
+mod chunked;
 mod client;
+mod conn;
 mod exchange;
 mod frame;
+mod head;
 mod listener;
 mod pool;
 mod resume;
@@ -45,6 +49,7 @@ use call::{HttpCall, Refused};
 use exchange::Endpoint;
 use frame::Frame;
 use listener::Listener;
+use pool::Response;
 
 pub use client::HttpClient;
 pub use frame::encode_header_value;
@@ -73,7 +78,7 @@ pub struct HttpConnection {
 
 struct State {
     phase: Phase,
-    calls: HashMap<u64, Arc<OpenCall>>,
+    calls: HashMap<u64, Arc<OpenCall>, foldhash::fast::RandomState>,
     listener: Option<AbortHandle>,
 }
 
@@ -121,7 +126,7 @@ impl HttpConnection {
             events,
             frame: ArcSwap::from_pointee(frame),
             next_id: AtomicU64::new(1),
-            state: Mutex::new(State { phase: Phase::Open, calls: HashMap::new(), listener: None }),
+            state: Mutex::new(State { phase: Phase::Open, calls: HashMap::default(), listener: None }),
         }))
     }
 
@@ -201,8 +206,8 @@ impl HttpConnection {
     /// Posts what has no answer.
     async fn post(&self, out: Outgoing) -> Result<(), CallError> {
         let frame = self.frame.load_full();
-        let response = self.endpoint.exchange(Method::POST, || frame.post(&out), out.bytes.clone()).await?;
-        let (head, body) = response.into_parts();
+        let fields = |into: &mut Vec<u8>| frame.post(&out, into);
+        let Response { head, body } = self.endpoint.exchange(&Method::POST, fields, &out.bytes).await?;
         if head.status.is_success() {
             body.finish().await;
             return Ok(());
@@ -222,9 +227,10 @@ impl HttpConnection {
     async fn delete_session(&self) {
         let frame = self.frame.load_full();
         if frame.has_session() {
-            let deleting = self.endpoint.exchange(Method::DELETE, || frame.delete(), Bytes::new());
+            let nothing = Bytes::new();
+            let deleting = self.endpoint.exchange(&Method::DELETE, |into| frame.delete(into), &nothing);
             match timeout(DELETE_TIMEOUT, deleting).await {
-                Ok(Ok(response)) => self.endpoint.client.background().drain(response.into_body()),
+                Ok(Ok(response)) => self.endpoint.client.background().drain(response.body),
                 Ok(Err(error)) => tracing::debug!(upstream = self.label, %error, "session not ended"),
                 Err(_) => tracing::debug!(upstream = self.label, "session not ended in time"),
             }

@@ -1,5 +1,9 @@
 //! Reading a request's body within its limits.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body;
@@ -8,6 +12,12 @@ use hyper::body::Incoming;
 
 use super::super::EdgeLimits;
 use super::reply::{self, ReplyBody};
+
+/// A body of fewer bytes is copied: it comes as a slice of the connection's read buffer, of at least 8 KiB, and would
+/// keep all of it for as long as the call lasts.
+const COPIED: usize = 4 * 1024;
+/// Memory set aside on a length that the client only announced.
+const MAX_RESERVED: usize = 1024 * 1024;
 
 /// The whole body.
 ///
@@ -26,44 +36,43 @@ pub(super) async fn collect(
     if body.size_hint().lower() > max as u64 && headers.contains_key(header::EXPECT) {
         return Err(too_large(max));
     }
-    match tokio::time::timeout(limits.body_timeout, read(&mut body, max)).await {
+    let mut reading = pin!(read(&mut body, max));
+    // Most bodies have come with their head, and need no timer.
+    if let Poll::Ready(result) = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await {
+        return result;
+    }
+    match tokio::time::timeout(limits.body_timeout, reading).await {
         Ok(result) => result,
         Err(_) => Err(last(StatusCode::REQUEST_TIMEOUT, "the body took too long\n")),
     }
 }
 
 async fn read(body: &mut Incoming, max: usize) -> Result<Bytes, Response<ReplyBody>> {
-    let mut first: Option<Bytes> = None;
-    let mut rest = BytesMut::new();
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut whole = BytesMut::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             return Err(last(StatusCode::BAD_REQUEST, "the body broke off\n"));
         };
         let Ok(data) = frame.into_data() else { continue };
+        if length == 0 && body.is_end_stream() && (COPIED..=max).contains(&data.len()) {
+            return Ok(data);
+        }
         length += data.len();
         if length > max.saturating_mul(2) {
             break;
         }
         if length > max {
-            (first, rest) = (None, BytesMut::new());
-        } else if first.is_none() {
-            first = Some(data);
+            whole = BytesMut::new();
         } else {
-            rest.extend_from_slice(&data);
+            if whole.is_empty() {
+                whole.reserve(announced.clamp(data.len(), data.len().max(MAX_RESERVED)));
+            }
+            whole.extend_from_slice(&data);
         }
     }
-    if length > max {
-        return Err(too_large(max));
-    }
-    let first = first.unwrap_or_default();
-    if rest.is_empty() {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(length);
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&rest);
-    Ok(whole.freeze())
+    if length > max { Err(too_large(max)) } else { Ok(whole.freeze()) }
 }
 
 fn too_large(max: usize) -> Response<ReplyBody> {

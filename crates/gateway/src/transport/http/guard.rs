@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
+use super::headers::{one, single};
 use super::reply::{self, ReplyBody};
 
 /// What the configuration says about who may talk to us.
@@ -54,10 +55,9 @@ impl Policy {
         {
             return Err(reply::text(StatusCode::FORBIDDEN, "this host is not served here\n"));
         }
-        let mut hosts = headers.get_all(header::HOST).iter();
-        match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
-            (Some(Ok(host)), None) if self.is_our_host(host) => {}
-            (Some(Ok(_)), None) => {
+        match one(headers, &header::HOST).map(|host| host.map(HeaderValue::to_str)) {
+            Ok(Some(Ok(host))) if self.is_our_host(host) => {}
+            Ok(Some(Ok(_))) => {
                 return Err(reply::text(
                     StatusCode::FORBIDDEN,
                     "this host is not served here; see server.allowed_hosts\n",
@@ -65,10 +65,9 @@ impl Policy {
             }
             _ => return Err(reply::text(StatusCode::BAD_REQUEST, "exactly one Host header is needed\n")),
         }
-        let mut origins = headers.get_all(header::ORIGIN).iter();
-        match (origins.next().map(HeaderValue::to_str), origins.next()) {
-            (None, _) => Ok(()),
-            (Some(Ok(origin)), None) if self.is_our_origin(origin) => Ok(()),
+        match one(headers, &header::ORIGIN).map(|origin| origin.map(HeaderValue::to_str)) {
+            Ok(None) => Ok(()),
+            Ok(Some(Ok(origin))) if self.is_our_origin(origin) => Ok(()),
             _ => Err(reply::text(
                 StatusCode::FORBIDDEN,
                 "this origin may not use the server; see server.allowed_origins\n",
@@ -100,13 +99,8 @@ impl Policy {
         let Some(expected) = self.configured.bearer.as_deref().filter(|_| !local) else {
             return Ok(Arc::clone(&self.local));
         };
-        let mut given = headers.get_all(header::AUTHORIZATION).iter();
-        let token = match (given.next().map(HeaderValue::to_str), given.next()) {
-            (Some(Ok(value)), None) => {
-                value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            }
-            _ => None,
-        };
+        let given = single(headers, &header::AUTHORIZATION).and_then(|value| value.split_once(' '));
+        let token = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         if token.is_some_and(|(_, token)| same(token.trim().as_bytes(), expected.as_bytes())) {
             return Ok(Arc::clone(&self.bearer));
         }

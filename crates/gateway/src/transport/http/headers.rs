@@ -17,14 +17,28 @@ static NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// What the specification has clients send as `Accept`, and nearly all do: it needs no parsing.
 const USUAL_ACCEPT: &str = "application/json, text/event-stream";
 
-/// A header that may occur once, as text.
-pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?;
-    if values.next().is_some() {
-        return None;
+/// A header occurs more than once that may not.
+pub(super) struct Repeated;
+
+/// A header that may occur once.
+pub(super) fn one<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Repeated> {
+    // Nearly always nothing at all is repeated, which is cheaper to ask.
+    if headers.len() == headers.keys_len() {
+        return Ok(headers.get(name));
     }
-    value.to_str().ok()
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(Repeated),
+    }
+}
+
+/// The same as text.
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    one(headers, name).ok()??.to_str().ok()
 }
 
 /// Whether the body is said to be JSON.
@@ -115,11 +129,11 @@ pub(super) fn check_version(headers: &HeaderMap, message: &Message) -> Result<()
 }
 
 fn repeats(headers: &HeaderMap, name: &HeaderName, body: &str) -> Result<(), Refusal> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or_else(|| Refusal::header_mismatch(format!("{name} is missing")))?;
-    if values.next().is_some() {
-        return Err(Refusal::header_mismatch(format!("{name} occurs twice")));
-    }
+    let value = match one(headers, name) {
+        Ok(Some(value)) => value,
+        Ok(None) => return Err(Refusal::header_mismatch(format!("{name} is missing"))),
+        Err(Repeated) => return Err(Refusal::header_mismatch(format!("{name} occurs twice"))),
+    };
     match decode_header(value) {
         Some(value) if value == body => Ok(()),
         Some(_) => Err(Refusal::header_mismatch(format!("{name} differs from the body"))),
@@ -129,16 +143,28 @@ fn repeats(headers: &HeaderMap, name: &HeaderName, body: &str) -> Result<(), Ref
 
 /// The version that a legacy request states; it must be one that we know.
 pub(super) fn legacy_version(headers: &HeaderMap) -> Result<(), Refusal> {
-    let mut values = headers.get_all(&VERSION).iter();
-    let Some(value) = values.next() else { return Ok(()) };
-    let known = value.to_str().ok().and_then(Revision::parse);
-    match (known, values.next()) {
-        (Some(_), None) => Ok(()),
-        _ => Err(Refusal::invalid_request(format!(
+    let version = one(headers, &VERSION);
+    match version.map(|value| value.map(|value| value.to_str().ok().and_then(Revision::parse))) {
+        Ok(None | Some(Some(_))) => Ok(()),
+        Err(Repeated) | Ok(Some(None)) => Err(Refusal::invalid_request(format!(
             "unknown {VERSION}; this server speaks {}",
             Revision::ALL.map(Revision::as_str).join(", ")
         ))),
     }
+}
+
+/// A copy of the headers that repeat arguments (2026-07-28, "Custom Headers from Tool Parameters").
+pub(super) fn params(headers: &HeaderMap) -> HeaderMap {
+    let mut params = HeaderMap::new();
+    for (name, value) in headers {
+        // Copied, so that the request's own memory can be used again.
+        if name.as_str().starts_with("mcp-param-")
+            && let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
+        {
+            params.append(name, value);
+        }
+    }
+    params
 }
 
 /// Whether the headers say that the request is of the modern era.

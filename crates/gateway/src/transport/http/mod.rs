@@ -1,6 +1,7 @@
 //! Streamable HTTP towards clients, both eras, on an accept loop of our own: every wait has a limit.
 
 mod body;
+mod connections;
 mod get;
 mod guard;
 mod headers;
@@ -10,7 +11,6 @@ mod reply;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aqe_core::revision::Era;
@@ -18,11 +18,12 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use connections::{Connections, Reply, Word};
 pub use guard::EdgePolicy;
 pub use reply::ReplyBody;
 
@@ -46,44 +47,28 @@ pub struct Edge {
     policy: guard::Policy,
     permits: Arc<Semaphore>,
     stop: watch::Sender<bool>,
-    open: AtomicUsize,
-    closed: Notify,
-}
-
-/// Counts a connection for as long as it is open.
-struct Open(Arc<Edge>);
-
-impl Open {
-    fn new(edge: &Arc<Edge>) -> Self {
-        edge.open.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(edge))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::AcqRel);
-        self.0.closed.notify_waiters();
-    }
+    open: Arc<Connections>,
 }
 
 impl Edge {
     /// An edge without listeners.
     pub fn new(gateway: Arc<Gateway>, limits: EdgeLimits, policy: EdgePolicy) -> Arc<Self> {
+        let open = Arc::<Connections>::default();
+        open.watch(limits.header_timeout);
         Arc::new(Self {
             gateway,
             limits,
             policy: guard::Policy::new(policy),
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             stop: watch::Sender::new(false),
-            open: AtomicUsize::new(0),
-            closed: Notify::new(),
+            open,
         })
     }
 
     /// No new connections; open ones end after the request in hand.
     pub fn stop(&self) {
         self.stop.send_replace(true);
+        self.open.stop();
     }
 
     /// Resolves once [`Edge::stop`] was called.
@@ -97,13 +82,7 @@ impl Edge {
 
     /// Resolves when no connection is open.
     pub async fn drained(&self) {
-        loop {
-            let closed = self.closed.notified();
-            if self.open.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            closed.await;
-        }
+        self.open.drained().await;
     }
 
     /// A place for one more connection.
@@ -198,24 +177,33 @@ pub(super) async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     local: bool,
 ) {
-    let _open = Open::new(&edge);
-    let service_edge = Arc::clone(&edge);
-    let service = service_fn(move |request| {
-        let edge = Arc::clone(&service_edge);
-        async move { Ok::<_, Infallible>(edge.answer(request, local).await) }
+    let visit = edge.open.enter();
+    let guest = visit.guest();
+    let service = service_fn(move |incoming| {
+        let edge = Arc::clone(&edge);
+        let request = connections::Request::of(&guest);
+        async move {
+            let response = edge.answer(incoming, local).await;
+            Ok::<_, Infallible>(response.map(|body| Reply::new(body, request)))
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(edge.limits.header_timeout)
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = edge.stopped() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut heard = None;
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => break ended,
+            word = visit.word(heard) => match word {
+                Word::Finish => {
+                    heard = Some(word);
+                    connection.as_mut().graceful_shutdown();
+                }
+                Word::Leave => return tracing::debug!("http connection closed: no request came"),
+            },
         }
     };
     if let Err(error) = ended {

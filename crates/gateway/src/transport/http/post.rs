@@ -31,40 +31,54 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     principal: Arc<str>,
 ) -> Response<ReplyBody> {
-    let (parts, incoming) = request.into_parts();
-    if !headers::is_json(&parts.headers) {
+    let (mut parts, incoming) = request.into_parts();
+    let headers = std::mem::take(&mut parts.headers);
+    drop(parts);
+    if !headers::is_json(&headers) {
         return reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json\n");
     }
-    if !headers::accepts_replies(&parts.headers) {
+    if !headers::accepts_replies(&headers) {
         let text = "Accept must include application/json and text/event-stream\n";
         return reply::text(StatusCode::NOT_ACCEPTABLE, text);
     }
-    let bytes = match body::collect(incoming, &parts.headers, &edge.limits).await {
+    let bytes = match body::collect(incoming, &headers, &edge.limits).await {
         Ok(bytes) => bytes,
         Err(refusal) => return refusal,
     };
-    let post = Post { edge, headers: parts.headers, principal };
+    let post = Post { edge, headers, principal };
     if is_batch(&bytes) {
-        return post.batch(&bytes).await;
+        return Box::pin(post.batch(&bytes)).await;
     }
     let message = match Message::parse(bytes, edge.gateway.settings.message) {
         Ok(message) => message,
         Err(fault) => return fault_reply(&fault),
     };
-    if intake::claims_modern(&message) {
-        return post.modern(message).await;
+    let claims_modern = intake::claims_modern(&message);
+    let is_initialize = message.method() == "initialize" && message.kind() == Kind::Request;
+    let next = if claims_modern {
+        post.modern(message)
+    } else if headers::claim_modern(&post.headers) && message.method() != "initialize" {
+        // A header of the modern era over a body without its `_meta`, which only a request must carry.
+        match (not_asking(&message), intake::modern_revision(&message)) {
+            (Some(reply), _) => Next::Reply(reply),
+            (None, Ok(_)) => post.modern(message),
+            (None, Err(refusal)) => Next::Reply(refused(&refusal, message.id())),
+        }
+    } else if is_initialize {
+        return Box::pin(post.initialize(message)).await;
+    } else {
+        post.legacy(message)
+    };
+    match next {
+        Next::Reply(reply) => reply,
+        Next::Call(work, era, style) => respond(work, era, style).await,
     }
-    // A header of the modern era over a body without its `_meta`, which only a request must carry.
-    if headers::claim_modern(&post.headers) && message.method() != "initialize" {
-        return match not_asking(&message) {
-            Some(reply) => reply,
-            None => match intake::modern_revision(&message) {
-                Ok(_) => post.modern(message).await,
-                Err(refusal) => refused(&refusal, message.id()),
-            },
-        };
-    }
-    post.legacy(message).await
+}
+
+/// What becomes of a message.
+enum Next {
+    Reply(Response<ReplyBody>),
+    Call(Work, Era, Style),
 }
 
 fn fault_reply(fault: &Fault) -> Response<ReplyBody> {
@@ -105,6 +119,8 @@ const MODERN_METHODS: [&str; 13] = [
     "tasks/cancel",
 ];
 
+/// A request on its way to the gateway. The headers are let go before the call begins: they are slices of the
+/// connection's read buffer and keep all of it.
 struct Post<'a> {
     edge: &'a Arc<Edge>,
     headers: HeaderMap,
@@ -112,7 +128,7 @@ struct Post<'a> {
 }
 
 impl Post<'_> {
-    async fn modern(self, message: Message) -> Response<ReplyBody> {
+    fn modern(self, message: Message) -> Next {
         let checked = headers::check_version(&self.headers, &message)
             .and_then(|()| intake::modern_revision(&message))
             .and_then(|revision| match &*message.method() {
@@ -123,13 +139,13 @@ impl Post<'_> {
             });
         let revision = match checked {
             Ok(revision) => revision,
-            Err(refusal) => return refused(&refusal, message.id()),
+            Err(refusal) => return Next::Reply(refused(&refusal, message.id())),
         };
         if let Some(reply) = not_asking(&message) {
-            return reply;
+            return Next::Reply(reply);
         }
         if let Err(refusal) = headers::check(&self.headers, &message) {
-            return refused(&refusal, message.id());
+            return Next::Reply(refused(&refusal, message.id()));
         }
         let events = headers::prefers_events(&self.headers);
         let caller = Caller {
@@ -137,13 +153,14 @@ impl Post<'_> {
             principal: self.principal,
             session: None,
             owner: next_owner(),
-            headers: Some(Arc::new(self.headers)),
+            param_headers: Some(headers::params(&self.headers)),
         };
+        drop(self.headers);
         let stream = EventStream::ephemeral();
         let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
         let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
         let work = Work { call: Some(Box::pin(call)), stream, session: None };
-        respond(work, Era::Modern, Style { primed: false, events }).await
+        Next::Call(work, Era::Modern, Style { primed: false, events })
     }
 
     /// The session that a legacy request names.
@@ -160,14 +177,10 @@ impl Post<'_> {
         session.ok_or_else(|| unknown_session(id))
     }
 
-    async fn legacy(self, message: Message) -> Response<ReplyBody> {
-        let id = message.id().map(str::to_owned);
-        if message.kind() == Kind::Request && message.method() == "initialize" {
-            return self.initialize(&message).await;
-        }
-        let session = match self.session(id.as_deref()) {
+    fn legacy(self, message: Message) -> Next {
+        let session = match self.session(message.id()) {
             Ok(session) => session,
-            Err(refusal) => return refusal,
+            Err(refusal) => return Next::Reply(refusal),
         };
         session.touch();
         let revision = session.handshake().map_or(Revision::NEWEST_LEGACY, |handshake| handshake.revision);
@@ -183,11 +196,12 @@ impl Post<'_> {
                     primed: session.primes_streams(),
                     events: headers::prefers_events(&self.headers),
                 };
+                drop(self.headers);
                 let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
-                return respond(work, Era::Legacy, style).await;
+                return Next::Call(work, Era::Legacy, style);
             }
         }
-        reply::empty(StatusCode::ACCEPTED)
+        Next::Reply(reply::empty(StatusCode::ACCEPTED))
     }
 
     fn caller(&self, session: &Arc<Session>, revision: Revision) -> Caller {
@@ -196,11 +210,11 @@ impl Post<'_> {
             principal: Arc::clone(&self.principal),
             session: Some(Arc::clone(session)),
             owner: session.owner,
-            headers: None,
+            param_headers: None,
         }
     }
 
-    async fn initialize(self, message: &Message) -> Response<ReplyBody> {
+    async fn initialize(self, message: Message) -> Response<ReplyBody> {
         let session = match self.edge.gateway.sessions.create(&self.principal) {
             Ok(session) => session,
             Err(error) => {
@@ -213,7 +227,7 @@ impl Post<'_> {
             }
         };
         let key = session.key.clone().unwrap_or_default();
-        match self.edge.gateway.initialize(&session, message).await {
+        match self.edge.gateway.initialize(&session, &message).await {
             Ok(answer) => {
                 let mut response = reply::answer(answer, Era::Legacy);
                 if let Ok(key) = HeaderValue::from_str(&key) {

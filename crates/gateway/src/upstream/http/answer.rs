@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use aqe_core::envelope::{Field, Kind, Limits, Message, is_batch, split_batch};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header, response};
+use http::StatusCode;
 use tokio::time::timeout;
 
 use super::super::{CallError, Item};
 use super::HttpLimits;
 use super::body::Body;
+use super::head::Head;
 use super::spec::Secrets;
 
 /// How much of an error page is read at most; only its first words are shown.
@@ -30,14 +31,12 @@ pub(super) enum Content {
 
 impl Content {
     /// Reads `Content-Type` and `Content-Encoding`.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        if let Some(encoding) =
-            text(header::CONTENT_ENCODING).filter(|it| !it.eq_ignore_ascii_case("identity"))
-        {
+    pub(super) fn of(head: &Head) -> Self {
+        let encoding = if head.is_encoded { head.get("content-encoding") } else { None };
+        if let Some(encoding) = encoding.filter(|it| !it.eq_ignore_ascii_case("identity")) {
             return Self::Other(format!("content encoding {}, which was not asked for", shown(encoding)));
         }
-        let Some(value) = text(header::CONTENT_TYPE) else { return Self::Other("no content type".into()) };
+        let Some(value) = head.content_type() else { return Self::Other("no content type".into()) };
         let essence = value.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/json") {
             Self::Json
@@ -89,8 +88,7 @@ fn is_anonymous(message: &Message) -> bool {
 
 /// A response with an error status, read to its end.
 pub(super) struct Refusal {
-    status: StatusCode,
-    headers: HeaderMap,
+    head: Head,
     text: Bytes,
     message: Option<Box<Message>>,
 }
@@ -107,8 +105,8 @@ pub(super) enum Verdict {
 
 impl Refusal {
     /// Reads the body of a refused request.
-    pub(super) async fn read(head: response::Parts, mut body: Body, limits: &HttpLimits) -> Self {
-        let is_json = Content::of(&head.headers) == Content::Json;
+    pub(super) async fn read(head: Head, mut body: Body, limits: &HttpLimits) -> Self {
+        let is_json = Content::of(&head) == Content::Json;
         let max = if is_json { limits.max_body_bytes } else { MAX_ERROR_BYTES };
         // The status has arrived; a body that cannot be had takes nothing from it.
         let text = match timeout(ERROR_BODY_TIMEOUT, body.read(max)).await {
@@ -119,7 +117,7 @@ impl Refusal {
             .ok()
             .filter(|message| matches!(message.kind(), Kind::Response | Kind::Error))
             .map(Box::new);
-        Self { status: head.status, headers: head.headers, text, message }
+        Self { head, text, message }
     }
 
     /// What it means for the request `id` (`None`: a notification or response), sent in a session or not.
@@ -129,7 +127,7 @@ impl Refusal {
         {
             return Verdict::Answer(message.clone());
         }
-        if in_session && (self.status == StatusCode::NOT_FOUND || self.says_unknown_session()) {
+        if in_session && (self.head.status == StatusCode::NOT_FOUND || self.says_unknown_session()) {
             return Verdict::SessionLost;
         }
         match (&self.message, id) {
@@ -137,7 +135,7 @@ impl Refusal {
             (Some(message), Some(_))
                 if is_anonymous(message)
                     && !matches!(
-                        self.status,
+                        self.head.status,
                         StatusCode::UNAUTHORIZED
                             | StatusCode::TOO_MANY_REQUESTS
                             | StatusCode::SERVICE_UNAVAILABLE
@@ -151,7 +149,7 @@ impl Refusal {
 
     /// The reference servers answer an unknown session with 400 and -32000 in place of 404.
     fn says_unknown_session(&self) -> bool {
-        self.status == StatusCode::BAD_REQUEST
+        self.head.status == StatusCode::BAD_REQUEST
             && self.message.as_ref().is_some_and(|message| {
                 is_anonymous(message)
                     && message.raw(Field::Code) == Some("-32000")
@@ -166,13 +164,14 @@ impl Refusal {
             Some(message) => message.string(Field::ErrorMessage).unwrap_or_default().into_owned(),
             None => std::str::from_utf8(&self.text).unwrap_or_default().to_owned(),
         };
-        let challenge = (self.status == StatusCode::UNAUTHORIZED).then(|| challenge(&self.headers)).flatten();
+        let challenge =
+            (self.head.status == StatusCode::UNAUTHORIZED).then(|| challenge(&self.head)).flatten();
         let detail: Vec<String> =
             challenge.into_iter().chain((!said.trim().is_empty()).then_some(said)).collect();
         let detail = shown(&secrets.redact(&detail.join("; ")));
         CallError::Http {
-            status: self.status.as_u16(),
-            retry_after_s: retry_after(&self.headers),
+            status: self.head.status.as_u16(),
+            retry_after_s: retry_after(&self.head),
             detail: (!detail.is_empty()).then_some(detail),
         }
     }
@@ -186,20 +185,19 @@ fn shown(text: &str) -> String {
 
 /// `Retry-After` in seconds (RFC 9110 section 10.2.3). A date counts from the response's own `Date`, so that no
 /// two clocks are compared.
-fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let value = text(header::RETRY_AFTER)?.trim();
+fn retry_after(head: &Head) -> Option<u64> {
+    let value = head.get("retry-after")?;
     if let Ok(seconds) = value.parse() {
         return Some(seconds);
     }
     let at = httpdate::parse_http_date(value).ok()?;
-    let now = httpdate::parse_http_date(text(header::DATE)?).ok()?;
+    let now = httpdate::parse_http_date(head.get("date")?).ok()?;
     Some(at.duration_since(now).unwrap_or_default().as_secs())
 }
 
 /// Scheme and realm of `WWW-Authenticate`; its other parameters may be long or private.
-fn challenge(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::WWW_AUTHENTICATE)?.to_str().ok()?;
+fn challenge(head: &Head) -> Option<String> {
+    let value = head.get("www-authenticate")?;
     let (scheme, parameters) = value.split_once(' ').unwrap_or((value, ""));
     let realm = parameters.split(',').find_map(|parameter| {
         let (name, value) = parameter.trim().split_once('=')?;
@@ -212,10 +210,9 @@ fn challenge(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
-    fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    fn head(fields: &[(&str, &str)]) -> Head {
+        Head::of(200, fields)
     }
 
     fn message(text: &'static str) -> Message {
@@ -224,13 +221,12 @@ mod tests {
 
     #[test]
     fn content_types_are_read_without_case_and_parameters() {
-        let of = |value| Content::of(&headers(&[(header::CONTENT_TYPE, value)]));
+        let of = |value| Content::of(&head(&[("content-type", value)]));
         assert_eq!(of("Application/JSON; charset=utf-8"), Content::Json);
         assert_eq!(of("text/event-stream;x"), Content::Events);
         assert_eq!(of("text/html"), Content::Other("content type text/html".into()));
-        assert_eq!(Content::of(&HeaderMap::new()), Content::Other("no content type".into()));
-        let packed =
-            headers(&[(header::CONTENT_TYPE, "application/json"), (header::CONTENT_ENCODING, "gzip")]);
+        assert_eq!(Content::of(&head(&[])), Content::Other("no content type".into()));
+        let packed = head(&[("content-type", "application/json"), ("content-encoding", "gzip")]);
         assert!(matches!(Content::of(&packed), Content::Other(_)));
     }
 
@@ -253,18 +249,18 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_both_forms() {
-        assert_eq!(retry_after(&headers(&[(header::RETRY_AFTER, "120")])), Some(120));
-        let dated = headers(&[
-            (header::DATE, "Wed, 21 Oct 2026 07:28:00 GMT"),
-            (header::RETRY_AFTER, "Wed, 21 Oct 2026 07:28:30 GMT"),
+        assert_eq!(retry_after(&head(&[("retry-after", "120")])), Some(120));
+        let dated = head(&[
+            ("date", "Wed, 21 Oct 2026 07:28:00 GMT"),
+            ("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT"),
         ]);
         assert_eq!(retry_after(&dated), Some(30));
-        assert_eq!(retry_after(&headers(&[(header::RETRY_AFTER, "soon")])), None);
+        assert_eq!(retry_after(&head(&[("retry-after", "soon")])), None);
     }
 
     #[test]
     fn a_challenge_shows_scheme_and_realm_only() {
-        let of = |value| challenge(&headers(&[(header::WWW_AUTHENTICATE, value)])).unwrap();
+        let of = |value| challenge(&head(&[("www-authenticate", value)])).unwrap();
         assert_eq!(of("Bearer error=\"x\", realm=\"mcp\""), "WWW-Authenticate: Bearer realm=\"mcp\"");
         assert_eq!(of("Negotiate oYG2MIG"), "WWW-Authenticate: Negotiate");
     }

@@ -1,19 +1,21 @@
 //! Reading response bodies: whole, bounded, or event by event.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use aqe_core::envelope::{Event, SseDecoder};
-use bytes::{Bytes, BytesMut};
-use http_body::{Body as _, Frame};
-use hyper::body::Incoming;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::time::timeout;
 
 use super::super::CallError;
+use super::chunked::{Chunked, Step};
 use super::client::causes;
+use super::head::Framing;
 use super::pool::Lease;
+
+/// What a read asks for when the length of what comes is not known.
+const READ_BYTES: usize = 8 * 1024;
 
 /// Memory set aside on a length that the server only announced.
 const MAX_RESERVED: usize = 1024 * 1024;
@@ -40,24 +42,39 @@ impl From<BodyError> for CallError {
     }
 }
 
+fn ended(within: &str) -> BodyError {
+    BodyError::Broken(format!("the connection ended within {within}"))
+}
+
 /// The body of a response, with the connection that brings it. Dropped before its end, it closes the connection.
 pub(super) struct Body {
-    incoming: Incoming,
     /// `None` once the end has been reached.
     lease: Option<Lease>,
+    /// Bytes of data that come next.
+    left: u64,
+    behind: Behind,
+}
+
+/// What comes behind the data at hand.
+enum Behind {
+    /// The end of the body.
+    End,
+    Chunk(Chunked),
 }
 
 impl Body {
-    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
-        let mut body = Self { incoming, lease: Some(lease) };
-        body.release_at_end();
-        body
-    }
-
-    fn release_at_end(&mut self) {
-        if self.incoming.is_end_stream() {
-            self.release();
+    pub(super) fn new(framing: Framing, lease: Lease) -> Self {
+        let (left, behind) = match framing {
+            Framing::Length(length) => (length, Behind::End),
+            Framing::Chunked => (0, Behind::Chunk(Chunked::default())),
+            Framing::UntilClose => (u64::MAX, Behind::End),
+        };
+        let mut body = Self { lease: Some(lease), left, behind };
+        // Without a wait, so that an empty body gives the connection back at once. What is wrong is told when read.
+        if framing == Framing::Length(0) {
+            body.release();
         }
+        body
     }
 
     fn release(&mut self) {
@@ -66,50 +83,75 @@ impl Body {
         }
     }
 
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+    /// The length, where it is known and not read in part.
+    fn length(&self) -> Option<u64> {
+        matches!(self.behind, Behind::End).then_some(self.left).filter(|left| *left < u64::MAX)
+    }
+
+    /// Adds what comes next to `into`; `false` at the end.
+    fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, BodyError>> {
         loop {
-            let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-            match frame.transpose().map_err(|error| BodyError::Broken(causes(&error)))?.map(Frame::into_data)
-            {
-                Some(Ok(bytes)) => {
-                    self.release_at_end();
-                    return Poll::Ready(Ok(Some(bytes)));
-                }
-                Some(Err(_trailers)) => {}
-                None => {
+            let Some(lease) = &mut self.lease else { return Poll::Ready(Ok(false)) };
+            let conn = &mut lease.conn;
+            if self.left == 0 {
+                let Behind::Chunk(chunked) = &mut self.behind else {
                     self.release();
-                    return Poll::Ready(Ok(None));
+                    continue;
+                };
+                match chunked.step(&mut conn.received).map_err(|why| BodyError::Broken(why.to_owned()))? {
+                    Step::Data(length) => self.left = length,
+                    Step::End => self.behind = Behind::End,
+                    Step::Incomplete => match ready!(conn.poll_receive(cx)) {
+                        Ok(0) => return Poll::Ready(Err(ended("a chunk"))),
+                        Ok(_) => {}
+                        Err(error) => return Poll::Ready(Err(BodyError::Broken(causes(&error)))),
+                    },
                 }
+                continue;
             }
+            let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+            let taken = if conn.received.is_empty() {
+                if into.capacity() == into.len() {
+                    into.reserve(READ_BYTES.min(most));
+                }
+                match ready!(conn.poll_read(cx, &mut into.limit(most))) {
+                    Ok(0) if self.left > u64::MAX / 2 => {
+                        // Without a length the body is what came until the server closed the connection.
+                        self.lease = None;
+                        return Poll::Ready(Ok(false));
+                    }
+                    Ok(0) => return Poll::Ready(Err(ended("the body"))),
+                    Ok(taken) => taken,
+                    Err(error) => return Poll::Ready(Err(BodyError::Broken(causes(&error)))),
+                }
+            } else {
+                let taken = conn.received.len().min(most);
+                into.extend_from_slice(&conn.received[..taken]);
+                conn.received.advance(taken);
+                taken
+            };
+            self.left -= taken as u64;
+            // At once, so that a caller who sends one request after another stays on one connection.
+            if self.left == 0 && matches!(self.behind, Behind::End) {
+                self.release();
+            }
+            return Poll::Ready(Ok(true));
         }
     }
 
-    /// The next piece; `None` at the end.
-    async fn data(&mut self) -> Result<Option<Bytes>, BodyError> {
-        poll_fn(|cx| self.poll_data(cx)).await
-    }
-
-    /// Reads to the end. What came in one piece is not copied.
+    /// Reads to the end.
     pub(super) async fn read(&mut self, max: usize) -> Result<Bytes, BodyError> {
-        let announced = self.incoming.size_hint().lower();
-        if announced > max as u64 {
+        let announced = self.length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        if announced > max {
             return Err(BodyError::TooLarge(max));
         }
-        let Some(first) = self.data().await? else { return Ok(Bytes::new()) };
-        let mut next = if self.lease.is_none() { None } else { self.data().await? };
-        if next.is_none() && first.len() <= max {
-            return Ok(first);
-        }
-        let mut whole = BytesMut::with_capacity(first.len().max((announced as usize).min(MAX_RESERVED)));
-        whole.extend_from_slice(&first);
-        while let Some(bytes) = next {
-            whole.extend_from_slice(&bytes);
+        let mut whole = BytesMut::with_capacity(announced.min(MAX_RESERVED));
+        while poll_fn(|cx| self.poll_data(cx, &mut whole)).await? {
             if whole.len() > max {
-                break;
+                return Err(BodyError::TooLarge(max));
             }
-            next = self.data().await?;
         }
-        if whole.len() > max { Err(BodyError::TooLarge(max)) } else { Ok(whole.freeze()) }
+        Ok(whole.freeze())
     }
 
     /// Reads on to the end, if that is near, so that the connection can be used again.
@@ -123,7 +165,14 @@ impl Body {
     /// Whether the body has ended, as far as is known without waiting.
     pub(super) fn has_ended(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.lease.is_none() || matches!(self.poll_data(&mut cx), Poll::Ready(Ok(None) | Err(_)))
+        let mut rest = BytesMut::new();
+        loop {
+            match self.poll_data(&mut cx, &mut rest) {
+                Poll::Ready(Ok(true)) if rest.len() <= FINISH_BYTES => {}
+                Poll::Ready(Ok(false) | Err(_)) => return true,
+                Poll::Ready(Ok(true)) | Poll::Pending => return false,
+            }
+        }
     }
 }
 
@@ -149,9 +198,9 @@ impl EventStream {
                 Ok(None) => {}
                 Err(_) => return Err(BodyError::TooLarge(self.max)),
             }
-            match self.body.data().await? {
-                Some(bytes) => self.decoder.buffer().extend_from_slice(&bytes),
-                None => return Ok(None),
+            let Self { body, decoder, .. } = self;
+            if !poll_fn(|cx| body.poll_data(cx, decoder.buffer())).await? {
+                return Ok(None);
             }
         }
     }

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use aqe_core::envelope::Event;
-use http::{Method, StatusCode};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
 
 use super::super::{CallError, Item, Outgoing, PendingCall};
 use super::answer::{Content, Refusal, Verdict, messages, sort};
 use super::body::{Body, BodyError, EventStream};
+use super::pool::Response;
 use super::resume::Place;
 use super::{HttpConnection, OpenCall, frame};
 
@@ -140,10 +142,10 @@ impl Request {
     async fn exchange(&self) -> Result<Last, CallError> {
         let Self { connection, out, .. } = self;
         let frame = connection.frame.load_full();
-        let response =
-            connection.endpoint.exchange(Method::POST, || frame.post(out), out.bytes.clone()).await?;
+        let fields = |into: &mut Vec<u8>| frame.post(out, into);
+        let Response { head, mut body } =
+            connection.endpoint.exchange(&Method::POST, fields, &out.bytes).await?;
         let is_initialize = out.method == "initialize";
-        let (head, mut body) = response.into_parts();
         if !head.status.is_success() {
             let in_session = frame.has_session() && !is_initialize;
             let refusal = Refusal::read(head, body, &connection.limits).await;
@@ -156,10 +158,13 @@ impl Request {
                 Verdict::Failed(error) => Err(error),
             };
         }
-        if is_initialize && let Some(session) = head.headers.get(frame::SESSION) {
-            connection.session_opened(session);
+        if is_initialize
+            && let Some(session) =
+                head.get(frame::SESSION.as_str()).and_then(|id| HeaderValue::from_str(id).ok())
+        {
+            connection.session_opened(&session);
         }
-        match Content::of(&head.headers) {
+        match Content::of(&head) {
             Content::Json => {
                 let text = body.read(connection.limits.max_body_bytes).await?;
                 let answer = self.take(text).await?;
@@ -206,9 +211,8 @@ impl Request {
         for _ in 0..MAX_FAILED_ATTEMPTS {
             tokio::time::sleep(place.delay()).await;
             let frame = connection.frame.load_full();
-            let headers = || frame.get(place.last_event_id());
-            let response = match connection.endpoint.exchange(Method::GET, headers, bytes::Bytes::new()).await
-            {
+            let fields = |into: &mut Vec<u8>| frame.get(place.last_event_id(), into);
+            let response = match connection.endpoint.exchange(&Method::GET, fields, &Bytes::new()).await {
                 Ok(response) => response,
                 Err(error @ CallError::Http { .. }) => return Err(error),
                 Err(error) => {
@@ -216,12 +220,12 @@ impl Request {
                     continue;
                 }
             };
-            let status = response.status();
-            if status.is_success() && Content::of(response.headers()) == Content::Events {
-                return Ok(EventStream::new(response.into_body(), connection.limits.max_body_bytes));
+            let status = response.head.status;
+            if status.is_success() && Content::of(&response.head) == Content::Events {
+                return Ok(EventStream::new(response.body, connection.limits.max_body_bytes));
             }
             reason = format!("HTTP status {}", status.as_u16());
-            connection.endpoint.client.background().drain(response.into_body());
+            connection.endpoint.client.background().drain(response.body);
             if status == StatusCode::NOT_FOUND && frame.has_session() {
                 // Not `SessionLost`: the server had taken the request and may have acted on it.
                 connection.session_lost();
@@ -242,7 +246,7 @@ impl Request {
     }
 
     /// Puts the messages of a text into the inbox, up to the answer.
-    async fn take(&self, text: bytes::Bytes) -> Result<Option<Last>, CallError> {
+    async fn take(&self, text: Bytes) -> Result<Option<Last>, CallError> {
         let modern = self.connection.frame.load().is_modern();
         for message in messages(text, self.connection.limits.message)? {
             match sort(message, self.id, modern)? {

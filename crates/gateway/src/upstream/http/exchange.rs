@@ -1,15 +1,16 @@
 //! One HTTP exchange with an upstream, redirects included.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, uri};
-use http_body_util::Full;
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri, uri};
 
 use super::super::CallError;
-use super::body::Body;
 use super::client::HttpClient;
-use super::pool::Pool;
+use super::head::Head;
+use super::pool::{Pool, Response};
 use super::spec::{Origin, Secrets};
 
 /// Redirects of one exchange.
@@ -26,34 +27,32 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Sends a request and awaits the head of its response. Follows what keeps method, body and origin (307 and 308);
-    /// `headers` is asked again for each hop.
+    /// `fields` writes the header fields, for each hop again.
     pub(super) async fn exchange(
         &self,
-        method: Method,
-        headers: impl Fn() -> HeaderMap,
-        body: Bytes,
-    ) -> Result<Response<Body>, CallError> {
-        let mut url = self.url.clone();
+        method: &Method,
+        fields: impl Fn(&mut Vec<u8>),
+        body: &Bytes,
+    ) -> Result<Response, CallError> {
+        let mut redirected: Option<Uri> = None;
         for _ in 0..=MAX_REDIRECTS {
-            let mut request = Request::new(Full::new(body.clone()));
-            *request.method_mut() = method.clone();
-            *request.uri_mut() = origin_form(&url);
-            *request.headers_mut() = headers();
-            let response = self.pool.request(request).await?;
-            if !response.status().is_redirection() {
+            let url = redirected.as_ref().unwrap_or(&self.url);
+            let request = head(method, url, &fields, body.len());
+            let response = self.pool.request(&request, body).await?;
+            if !response.head.status.is_redirection() {
                 return Ok(response);
             }
-            url = self.redirected(&url, &response)?;
+            redirected = Some(self.redirected(url, &response.head)?);
             // The text of a redirect is of no use; reading it keeps the connection for the next hop.
-            response.into_body().finish().await;
+            response.body.finish().await;
         }
         Err(refused(StatusCode::LOOP_DETECTED, format!("more than {MAX_REDIRECTS} redirects")))
     }
 
     /// Where a redirect leads, if it may be followed.
-    fn redirected(&self, from: &Uri, response: &Response<Body>) -> Result<Uri, CallError> {
-        let status = response.status();
-        let target = response.headers().get(header::LOCATION).and_then(|location| resolve(from, location));
+    fn redirected(&self, from: &Uri, head: &Head) -> Result<Uri, CallError> {
+        let status = head.status;
+        let target = head.get("location").and_then(|location| resolve(from, location));
         let Some(target) = target else {
             return Err(refused(status, "redirect without a usable Location".into()));
         };
@@ -71,9 +70,23 @@ impl Endpoint {
     }
 }
 
-/// Path and query alone, as a request line has them (RFC 9112 section 3.2.1).
-fn origin_form(url: &Uri) -> Uri {
-    url.path_and_query().cloned().map(Uri::from).unwrap_or_default()
+/// Room for the head of most requests.
+const HEAD_BYTES: usize = 512;
+
+/// Request line, fields and the empty line (RFC 9112 section 3, origin form).
+fn head(method: &Method, url: &Uri, fields: impl Fn(&mut Vec<u8>), length: usize) -> Vec<u8> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    head.extend_from_slice(method.as_str().as_bytes());
+    head.push(b' ');
+    head.extend_from_slice(url.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    fields(&mut head);
+    if method == Method::POST {
+        // Writing to a vector cannot fail.
+        let _ = write!(head, "content-length: {length}\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
 }
 
 fn refused(status: StatusCode, detail: String) -> CallError {
@@ -82,8 +95,8 @@ fn refused(status: StatusCode, detail: String) -> CallError {
 
 /// Resolves a `Location` against the URL that sent it (RFC 3986 section 5.2, without dot segments: the server
 /// resolves those).
-fn resolve(base: &Uri, location: &HeaderValue) -> Option<Uri> {
-    let location = location.to_str().ok()?.split('#').next()?;
+fn resolve(base: &Uri, location: &str) -> Option<Uri> {
+    let location = location.split('#').next()?;
     let mut parts = base.clone().into_parts();
     if let Some(rest) = location.strip_prefix("//") {
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -121,7 +134,7 @@ mod tests {
             ("", None),
             ("http://", None),
         ] {
-            let resolved = resolve(&base, &HeaderValue::from_static(location));
+            let resolved = resolve(&base, location);
             assert_eq!(resolved.map(|uri| uri.to_string()).as_deref(), target, "{location}");
         }
     }

@@ -1,5 +1,7 @@
 //! The headers around a message (MCP specification, "Streamable HTTP").
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -23,10 +25,7 @@ const FIRST_WITH_VERSION_HEADER: &str = "2025-06-18";
 /// The first revision of streamable HTTP, and so of the GET stream.
 const FIRST_WITH_GET_STREAM: &str = "2025-03-26";
 
-/// Most requests carry no more headers than this beside the prepared ones.
-const HEADROOM: usize = 4;
-
-/// What every request of a connection carries, prepared once per change and copied per request.
+/// What every request of a connection carries, prepared once per change and written per request.
 #[derive(Clone)]
 pub(super) struct Frame {
     /// Host, user agent, the configured headers, and what was negotiated.
@@ -82,7 +81,6 @@ impl Frame {
         if let Some(session) = &self.session {
             post.insert(SESSION, session.clone());
         }
-        post.reserve(HEADROOM);
         self.post = post;
         self
     }
@@ -112,60 +110,71 @@ impl Frame {
         self.session.is_some()
     }
 
-    /// The headers of a POST.
-    pub(super) fn post(&self, out: &Outgoing) -> HeaderMap {
-        let mut headers = self.post.clone();
-        if out.method == "initialize" {
-            headers.remove(SESSION);
+    /// Writes the header fields of a POST.
+    pub(super) fn post(&self, out: &Outgoing, into: &mut Vec<u8>) {
+        let routed = self.is_modern() && !out.method.is_empty();
+        for (name, value) in &self.post {
+            let replaced = (name == SESSION && out.method == "initialize")
+                || (routed && (name == METHOD || (name == NAME && out.name.is_some())))
+                || out.headers.iter().any(|(other, _)| other == name);
+            if !replaced {
+                field(into, name, value.as_bytes());
+            }
         }
-        if self.is_modern() && !out.method.is_empty() {
-            headers.insert(METHOD, encode_header_value(&out.method));
+        if routed {
+            field(into, &METHOD, encoded(&out.method).as_bytes());
             if let Some(name) = &out.name {
-                headers.insert(NAME, encode_header_value(name));
+                field(into, &NAME, encoded(name).as_bytes());
             }
         }
         for (name, value) in &out.headers {
-            headers.insert(name, value.clone());
+            field(into, name, value.as_bytes());
         }
-        headers
     }
 
-    /// The headers of a GET for an event stream, continued after `last_event_id`.
-    pub(super) fn get(&self, last_event_id: Option<&str>) -> HeaderMap {
-        let mut headers = self.delete();
-        headers.insert(header::ACCEPT, EVENTS);
+    /// Writes the header fields of a GET for an event stream, continued after `last_event_id`.
+    pub(super) fn get(&self, last_event_id: Option<&str>, into: &mut Vec<u8>) {
+        self.delete(into);
+        field(into, &header::ACCEPT, EVENTS.as_bytes());
         // An id that is no header value cannot be sent back; the server then starts a stream anew.
         if let Some(id) = last_event_id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
-            headers.insert(LAST_EVENT_ID, id);
+            field(into, &LAST_EVENT_ID, id.as_bytes());
         }
-        headers
     }
 
-    /// The headers of a DELETE.
-    pub(super) fn delete(&self) -> HeaderMap {
-        let mut headers = self.common.clone();
-        if let Some(session) = &self.session {
-            headers.insert(SESSION, session.clone());
+    /// Writes the header fields of a DELETE.
+    pub(super) fn delete(&self, into: &mut Vec<u8>) {
+        for (name, value) in &self.common {
+            field(into, name, value.as_bytes());
         }
-        headers
+        if let Some(session) = &self.session {
+            field(into, &SESSION, session.as_bytes());
+        }
     }
+}
+
+fn field(into: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    into.extend_from_slice(name.as_str().as_bytes());
+    into.extend_from_slice(b": ");
+    into.extend_from_slice(value);
+    into.extend_from_slice(b"\r\n");
 }
 
 /// A text as the value of an `Mcp-*` header: as it is where it can be, else `=?base64?…?=` over its UTF-8
 /// (specification 2026-07-28, "Streamable HTTP", value encoding).
 pub fn encode_header_value(text: &str) -> HeaderValue {
+    // Visible ASCII and inner spaces, either way; so the fallback is never taken.
+    HeaderValue::from_str(&encoded(text)).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn encoded(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let plain = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
         && bytes.first() != Some(&b' ')
         && bytes.last() != Some(&b' ')
         // What looks like the encoding would be decoded by the server.
         && !bytes.get(..9).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"=?base64?"));
-    let plain = if plain { HeaderValue::from_str(text).ok() } else { None };
-    plain.unwrap_or_else(|| {
-        let encoded = format!("=?base64?{}?=", STANDARD.encode(text));
-        // Base64 is visible ASCII, so the fallback is never taken.
-        HeaderValue::from_str(&encoded).unwrap_or(HeaderValue::from_static(""))
-    })
+    if plain { text.into() } else { format!("=?base64?{}?=", STANDARD.encode(text)).into() }
 }
 
 #[cfg(test)]
@@ -185,6 +194,21 @@ mod tests {
             name: name.map(Into::into),
             headers: Vec::new(),
         }
+    }
+
+    /// What was written, read again.
+    fn read(write: impl Fn(&mut Vec<u8>)) -> HeaderMap {
+        let mut fields = Vec::new();
+        write(&mut fields);
+        let lines = String::from_utf8(fields).unwrap();
+        let pairs =
+            lines.strip_suffix("\r\n").unwrap().split("\r\n").map(|line| line.split_once(": ").unwrap());
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            let earlier = headers.insert(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+            assert!(earlier.is_none(), "{name} twice");
+        }
+        headers
     }
 
     fn negotiated(version: &str, modern: bool) -> Negotiated {
@@ -218,24 +242,24 @@ mod tests {
             ("2026-07-28", true, true),
         ] {
             let frame = frame().with_negotiated(negotiated(version, modern));
-            let value = frame.post(&out("ping", None)).get(VERSION).cloned();
+            let value = read(|into| frame.post(&out("ping", None), into)).get(VERSION).cloned();
             assert_eq!(value.is_some(), sent, "{version}");
-            assert_eq!(frame.get(None).get(VERSION).is_some(), sent, "{version}");
+            assert_eq!(read(|into| frame.get(None, into)).get(VERSION).is_some(), sent, "{version}");
         }
-        assert!(frame().post(&out("initialize", None)).get(VERSION).is_none());
+        assert!(read(|into| frame().post(&out("initialize", None), into)).get(VERSION).is_none());
     }
 
     #[test]
     fn only_a_legacy_peer_gets_the_session_and_only_a_modern_one_the_routing_headers() {
         let opened = frame().with_session(HeaderValue::from_static("s1"));
         let legacy = opened.with_negotiated(negotiated("2025-11-25", false));
-        let post = legacy.post(&out("tools/call", Some("x")));
+        let post = read(|into| legacy.post(&out("tools/call", Some("x")), into));
         assert_eq!(post[SESSION], "s1");
         assert!(post.get(METHOD).is_none() && post.get(NAME).is_none());
-        assert!(legacy.post(&out("initialize", None)).get(SESSION).is_none());
+        assert!(read(|into| legacy.post(&out("initialize", None), into)).get(SESSION).is_none());
 
         let modern = opened.with_negotiated(negotiated("2026-07-28", true));
-        let post = modern.post(&out("tools/call", Some("ü")));
+        let post = read(|into| modern.post(&out("tools/call", Some("ü")), into));
         assert!(post.get(SESSION).is_none());
         assert_eq!((&post[METHOD], &post[NAME]), (&"tools/call".parse().unwrap(), &encode_header_value("ü")));
     }
@@ -244,13 +268,12 @@ mod tests {
     fn the_callers_headers_win_and_configured_ones_go_everywhere() {
         let mut message = out("server/discover", None);
         message.headers = vec![(VERSION, HeaderValue::from_static("2026-07-28"))];
-        let post = frame().post(&message);
+        let post = read(|into| frame().post(&message, into));
         assert_eq!(post[VERSION], "2026-07-28");
         assert_eq!(post[header::HOST], "a.example:8080");
-        for headers in [post, frame().get(Some("7")), frame().delete()] {
+        for headers in [post, read(|into| frame().get(Some("7"), into)), read(|into| frame().delete(into))] {
             assert_eq!(headers[header::AUTHORIZATION], "Bearer s");
-            assert!(headers[header::AUTHORIZATION].is_sensitive());
         }
-        assert_eq!(frame().get(Some("7"))[LAST_EVENT_ID], "7");
+        assert_eq!(read(|into| frame().get(Some("7"), into))[LAST_EVENT_ID], "7");
     }
 }

@@ -70,17 +70,17 @@ impl Listener {
     async fn open(&self, place: &Place, was_open: bool) -> Option<Opened> {
         // Released before the wait below: a server may hold back its response for as long as it has nothing to say.
         let frame = self.connection.upgrade()?.frame.load_full();
-        let headers = || frame.get(place.last_event_id());
-        let response = match self.endpoint.exchange(Method::GET, headers, Bytes::new()).await {
+        let fields = |into: &mut Vec<u8>| frame.get(place.last_event_id(), into);
+        let response = match self.endpoint.exchange(&Method::GET, fields, &Bytes::new()).await {
             Ok(response) => response,
             Err(error) => return Some(Opened::Failed(error.to_string())),
         };
-        let status = response.status();
-        if status.is_success() && Content::of(response.headers()) == Content::Events {
-            let stream = EventStream::new(response.into_body(), self.limits.max_body_bytes);
+        let status = response.head.status;
+        if status.is_success() && Content::of(&response.head) == Content::Events {
+            let stream = EventStream::new(response.body, self.limits.max_body_bytes);
             return Some(Opened::Stream(Box::new(stream)));
         }
-        self.endpoint.client.background().drain(response.into_body());
+        self.endpoint.client.background().drain(response.body);
         Some(match status {
             // Many servers route POST alone and answer any other method with 404. Where the stream has never been
             // open that is the likelier reading; a lost session shows at the next POST.

@@ -5,27 +5,22 @@
 //! of hyper-util gives it back from a task of its own, later, and the next request opens another.)
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
-use http_body_util::Full;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use tokio::time::timeout;
+use http::Uri;
 
 use super::super::CallError;
 use super::background::spawn;
 use super::body::Body;
 use super::client::{Connector, causes};
+use super::conn::{Conn, Failure, FailureKind};
+use super::head::Head;
 
 /// Idle connections that one origin may keep; each costs two file descriptors, ours and the server's.
 const MAX_IDLE: usize = 256;
 /// How often the idle ones are looked through. One that was not used between two looks is closed: after 30 to 60 s.
 const SWEEP: Duration = Duration::from_secs(30);
-/// How long a connection may take to become ready whose response we have read: its task has only to notice it.
-const SETTLE: Duration = Duration::from_millis(10);
-
-type Sender = SendRequest<Full<Bytes>>;
 
 /// The connections to one origin.
 pub(super) struct Pool {
@@ -36,10 +31,24 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct State {
-    /// The last used last, each with the sweep since which it lies idle.
-    idle: Vec<(Sender, u64)>,
+    /// The last used last.
+    idle: Vec<Idle>,
     sweeps: u64,
     sweeping: bool,
+}
+
+struct Idle {
+    // In a box, because a TLS connection is large and is moved from hand to hand.
+    conn: Box<Conn>,
+    /// The sweep since which it lies here.
+    since: u64,
+    until: Option<Instant>,
+}
+
+/// A response whose body is still to be read.
+pub(super) struct Response {
+    pub(super) head: Head,
+    pub(super) body: Body,
 }
 
 impl Pool {
@@ -53,78 +62,74 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a request, in origin form and with a `Host`, and awaits the head of its response.
+    /// Sends a request, its head complete with the empty line, and awaits the head of its response.
     ///
-    /// A request that a reused connection gives back unwritten, because it had ended, is sent on another one: the
+    /// A request of which a reused connection has taken nothing, because it had ended, is sent on another one: the
     /// server cannot have seen it. Nothing else is repeated.
     pub(super) async fn request(
         self: &Arc<Self>,
-        mut request: Request<Full<Bytes>>,
-    ) -> Result<Response<Body>, CallError> {
+        request: &[u8],
+        body: &Bytes,
+    ) -> Result<Response, CallError> {
         loop {
-            let (mut sender, reused) = match self.checkout().await {
-                Some(sender) => (sender, true),
+            let (mut conn, reused) = match self.checkout() {
+                Some(conn) => (conn, true),
                 None => (self.connect().await?, false),
             };
-            match sender.try_send_request(request).await {
-                Ok(response) => {
-                    let lease = Lease { pool: Arc::clone(self), sender };
-                    return Ok(response.map(|incoming| Body::new(incoming, lease)));
+            match conn.exchange(request, body).await {
+                Ok(parsed) => {
+                    let lease = Lease { pool: Arc::clone(self), conn };
+                    return Ok(Response { head: parsed.head, body: Body::new(parsed.framing, lease) });
                 }
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if reused => request = unsent,
-                    Some(_) => return Err(CallError::NotSent(causes(failed.error()))),
-                    None if failed.error().is_parse() => {
-                        return Err(CallError::Malformed(causes(failed.error())));
-                    }
-                    None => return Err(CallError::Closed(causes(failed.error()))),
-                },
+                Err(Failure { unsent: true, kind: FailureKind::Io(_) }) if reused => {}
+                Err(Failure { unsent, kind: FailureKind::Io(error) }) => {
+                    let reason = causes(&error);
+                    return Err(if unsent { CallError::NotSent(reason) } else { CallError::Closed(reason) });
+                }
+                Err(Failure { kind: FailureKind::Malformed(reason), .. }) => {
+                    return Err(CallError::Malformed(reason));
+                }
             }
         }
     }
 
     /// The idle connection that was used last and is still open.
-    async fn checkout(&self) -> Option<Sender> {
+    fn checkout(&self) -> Option<Box<Conn>> {
         loop {
-            let (mut sender, _) = self.lock().idle.pop()?;
-            if sender.is_ready() || matches!(timeout(SETTLE, sender.ready()).await, Ok(Ok(()))) {
-                return Some(sender);
+            let Idle { mut conn, until, .. } = self.lock().idle.pop()?;
+            if until.is_none_or(|until| Instant::now() < until) && conn.is_idle() {
+                return Some(conn);
             }
         }
     }
 
-    async fn connect(&self) -> Result<Sender, CallError> {
+    async fn connect(&self) -> Result<Box<Conn>, CallError> {
         let io = self.connector.connect(self.origin.clone()).await.map_err(|error| {
             // The library's outermost error says no more than "connect error".
             CallError::NotSent(causes(error.source().unwrap_or(error.as_ref())))
         })?;
-        let (sender, connection) = handshake(io).await.map_err(|error| CallError::NotSent(causes(&error)))?;
-        spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "upstream TCP connection ended");
-            }
-        });
-        Ok(sender)
+        Ok(Box::new(Conn::new(io)))
     }
 
-    fn put(self: &Arc<Self>, sender: Sender) {
+    fn put(self: &Arc<Self>, conn: Box<Conn>) {
+        let until = conn.idle_until();
         let mut state = self.lock();
-        if sender.is_closed() || state.idle.len() >= MAX_IDLE {
+        if !conn.keeps_alive() || state.idle.len() >= MAX_IDLE {
             return;
         }
-        let sweep = state.sweeps;
-        state.idle.push((sender, sweep));
+        let since = state.sweeps;
+        state.idle.push(Idle { conn, since, until });
         if !state.sweeping {
             state.sweeping = spawn(sweep_until_empty(Arc::downgrade(self))).is_some();
         }
     }
 
-    /// Closes what lies idle since before the last sweep. Returns whether anything is left.
+    /// Closes what has ended or lies idle since before the last sweep. Returns whether anything is left.
     fn sweep(&self) -> bool {
         let mut state = self.lock();
         let last = state.sweeps;
         state.sweeps += 1;
-        state.idle.retain(|(sender, since)| *since == last && !sender.is_closed());
+        state.idle.retain_mut(|idle| idle.since == last && idle.conn.is_idle());
         state.sweeping = !state.idle.is_empty();
         state.sweeping
     }
@@ -142,12 +147,12 @@ async fn sweep_until_empty(pool: Weak<Pool>) {
 /// A connection in use. Dropping it closes it, unless its response has been read to the end.
 pub(super) struct Lease {
     pool: Arc<Pool>,
-    sender: Sender,
+    pub(super) conn: Box<Conn>,
 }
 
 impl Lease {
     /// Gives the connection back: its response has been read to the end.
     pub(super) fn release(self) {
-        self.pool.put(self.sender);
+        self.pool.put(self.conn);
     }
 }
