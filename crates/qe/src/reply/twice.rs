@@ -23,15 +23,21 @@ struct Twice<'a> {
 impl Twice<'_> {
     /// Appends a piece of JSON, escaped. Of the control characters it can have only the white space between tokens.
     fn quote(&mut self, json: &[u8]) {
-        for &byte in json {
-            match byte {
-                b'"' | b'\\' => self.quoted.extend([b'\\', byte]),
-                b'\n' => self.quoted.extend(br"\n"),
-                b'\r' => self.quoted.extend(br"\r"),
-                b'\t' => self.quoted.extend(br"\t"),
-                _ => self.quoted.push(byte),
-            }
+        let mut written = 0;
+        for (at, byte) in json.iter().enumerate() {
+            let escape = match byte {
+                b'"' => br#"\""#,
+                b'\\' => br"\\",
+                b'\n' => br"\n",
+                b'\r' => br"\r",
+                b'\t' => br"\t",
+                _ => continue,
+            };
+            self.quoted.extend_from_slice(&json[written..at]);
+            self.quoted.extend_from_slice(escape);
+            written = at + 1;
         }
+        self.quoted.extend_from_slice(&json[written..]);
     }
 }
 

@@ -176,3 +176,27 @@ fn history(connection: &Connection, id: EntryId) -> Result<Vec<VersionInfo>, Fau
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::schema;
+    use super::*;
+
+    #[test]
+    fn a_question_goes_by_indexes_and_sorts_nothing_so_that_it_costs_the_same_in_a_large_file() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection, Path::new("memory")).unwrap();
+        for statement in [BY_KEY_AT_MOMENT, BY_KEY_AND_VERSION, BY_ID_AT_MOMENT, BY_ID_AND_VERSION] {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+            let steps = plan.query_map(("p", "n", "e", 1), |row| row.get("detail")).unwrap();
+            for step in steps.collect::<rusqlite::Result<Vec<String>>>().unwrap() {
+                assert!(
+                    step.starts_with("SEARCH") || step.starts_with("CORRELATED"),
+                    "{step} in {statement}"
+                );
+            }
+        }
+    }
+}
