@@ -19,6 +19,14 @@ use crate::session::Outlet;
 use crate::settings::Endpoint;
 use crate::wire;
 
+/// The tool of a call.
+struct Found<'a> {
+    catalog: &'a Catalog,
+    entry: &'a ToolEntry,
+    /// The name that the client used.
+    called: &'a str,
+}
+
 /// A tool that was found under another name than the one called.
 struct Near {
     similarity: f64,
@@ -44,7 +52,9 @@ impl Gateway {
         let (entry, near) = self.find_tool(&catalog, &name)?;
         Self::check_param_headers(caller, message, &catalog, entry)?;
         let started = std::time::Instant::now();
-        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry, &name).await;
+        let ran = self
+            .run_tool(caller, message, outlet, id, &Found { catalog: &catalog, entry, called: &name })
+            .await;
         entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |(_, failed)| *failed));
         let (answer, _) = ran?;
         Ok(match near {
@@ -100,10 +110,9 @@ impl Gateway {
         message: &Message,
         outlet: &Arc<dyn Outlet>,
         id: &str,
-        catalog: &Catalog,
-        entry: &ToolEntry,
-        called: &str,
+        found: &Found<'_>,
     ) -> Result<(Answer, bool), Refusal> {
+        let Found { catalog, entry, called } = *found;
         let upstream = self.upstream(entry.upstream.index as usize)?;
         if let Endpoint::InProcess(tools) = &upstream.settings.endpoint {
             return self.run_builtin(&**tools, caller, message, id, entry).await;
@@ -112,7 +121,7 @@ impl Gateway {
         route.timeout = upstream.settings.timeout_for(&entry.original);
         route.name = Some(&entry.original);
         // By a prefix, or because the client has misspelt it.
-        if *called != *entry.original {
+        if called != &*entry.original {
             route.rename = Some((message.span(Field::Name), &entry.original));
         }
         if let Some(params) = catalog.param_headers.get(&entry.shown) {
