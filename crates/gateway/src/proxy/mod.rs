@@ -279,7 +279,10 @@ impl Gateway {
 
     /// Answers a request. Notifications and requests that come before the answer go to `outlet`, in order. `None`
     /// means that the client has cancelled the request and gets no answer.
-    // Not an `async fn`: that would keep every argument twice, and this future is moved into a box.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` keeps every argument twice, and this future is moved into a box"
+    )]
     pub fn handle(
         self: Arc<Self>,
         caller: Caller,
