@@ -59,7 +59,11 @@ impl Catalog {
                 Some(builtin) => Some(builtin.definitions().into()),
                 _ => list(ListKind::Tools),
             };
-            let modern_http = upstream.settings.replicas.iter().any(|replica| matches!(replica.endpoint, Endpoint::Http(_)))
+            let modern_http = upstream
+                .settings
+                .replicas
+                .iter()
+                .any(|replica| matches!(replica.endpoint, Endpoint::Http(_)))
                 && manifest.as_ref().is_some_and(|manifest| manifest.peer.era == Era::Modern);
             let raw_tools = raw_tools.as_deref().unwrap_or_default().iter().filter(|definition| {
                 // An HTTP client must leave out tools with invalid header annotations (2026-07-28, "Custom Headers").

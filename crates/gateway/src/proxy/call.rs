@@ -121,11 +121,11 @@ impl Gateway {
                     {
                         continue;
                     }
-                    return Err(no_turn(name, &error));
+                    return Err(no_turn(route.upstream, &error));
                 }
             };
             let live = Arc::clone(turn.live());
-            let replica = turn.replica();
+            let replica = Some(turn.replica());
             let ours = live.connection.next_id();
             let mut call = send(caller, message, &live, &route, ours);
             let mut relayed = false;
@@ -141,8 +141,10 @@ impl Gateway {
                 };
                 match item {
                     Item::Answer(answer) => {
-                        let failed = answer.kind() == Kind::Error && answer.raw(Field::Code) == Some("-32603");
-                        if failed && route.repeatable && !relayed && is_another_left(&route, &tried, replica) {
+                        let failed =
+                            answer.kind() == Kind::Error && answer.raw(Field::Code) == Some("-32603");
+                        if failed && route.repeatable && !relayed && is_another_left(&route, &tried, replica)
+                        {
                             turn.end(Outcome::Failure(FailureKind::ServerError));
                             if may_resend(&route, &mut tried, replica, &mut resends) {
                                 break None;
@@ -288,11 +290,18 @@ fn outcome_of(error: &CallError, replicas: usize) -> Outcome {
     }
 }
 
-fn no_turn(upstream: &str, error: &NoTurn) -> Refusal {
+fn no_turn(upstream: &Upstream, error: &NoTurn) -> Refusal {
+    let name = upstream.name();
     if error.is_overload() {
-        return Refusal::upstream(upstream, UpstreamReason::Overloaded, &error.to_string());
+        return Refusal::upstream(name, UpstreamReason::Overloaded, &error.to_string());
     }
-    Refusal::upstream(upstream, UpstreamReason::Unavailable, &format!("not available: {error}"))
+    // Why a replica cannot be reached is known where its connections are opened.
+    let last = match error {
+        NoTurn::Balancer(_) => upstream.status().error.map(|last| format!("; last error: {last}")),
+        NoTurn::Pool { .. } => None,
+    };
+    let detail = format!("not available: {error}{}", last.unwrap_or_default());
+    Refusal::upstream(name, UpstreamReason::Unavailable, &detail)
 }
 
 /// A modern answer that asks for input reaches a legacy client only through requests, which do not cross eras.

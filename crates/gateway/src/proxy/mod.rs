@@ -31,9 +31,7 @@ use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
 use crate::settings::{Balancing, Settings};
 use crate::tasks;
-use crate::upstream::{
-    Common, Hooks, HttpClient, ListKind, Live, Manifest, Upstream, UpstreamError,
-};
+use crate::upstream::{Common, Hooks, HttpClient, ListKind, Live, Manifest, Upstream, UpstreamError};
 use subscriptions::Subscriptions;
 
 /// Keeps manifests across restarts.
@@ -228,7 +226,12 @@ impl Gateway {
     }
 
     /// Does something again and again for as long as the gateway is there.
-    fn every(self: &Arc<Self>, name: &'static str, pause: Duration, work: impl Fn(&Arc<Self>) + Send + 'static) {
+    fn every(
+        self: &Arc<Self>,
+        name: &'static str,
+        pause: Duration,
+        work: impl Fn(&Arc<Self>) + Send + 'static,
+    ) {
         let this = Arc::downgrade(self);
         tasks::spawn(name, async move {
             loop {

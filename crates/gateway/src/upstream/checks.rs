@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use aqe_core::balancer::{BalancerConfigError, BalancerStatus, Change, Probe};
 use aqe_core::health::{FailureKind, Outcome};
-use aqe_core::pool::ReplicaHealth;
+use aqe_core::pool::{ReplicaHealth, ReplicaId};
 
+use super::live::Live;
 use super::supervisor::{Upstream, balancer_config};
 use crate::settings::Balancing;
 use crate::tasks;
@@ -45,29 +46,8 @@ impl Upstream {
         let Some(id) = replica.pool.get() else { return };
         let open = self.pool.open_of(*id);
         let outcome = match open.first() {
-            Some(live) => match live.probe(PROBE_TIMEOUT).await {
-                Ok(()) => Outcome::Success,
-                Err(error) => {
-                    tracing::debug!(upstream = self.name(), %error, "a probe failed");
-                    Outcome::Failure(if live.connection.is_open() {
-                        FailureKind::Timeout
-                    } else {
-                        FailureKind::Closed
-                    })
-                }
-            },
-            None => {
-                let status = self.pool.status();
-                let own = status.replicas.iter().find(|status| status.id == *id);
-                match own.map(|own| own.health) {
-                    Some(ReplicaHealth::CrashLooping { .. }) => Outcome::Failure(FailureKind::Connect),
-                    Some(ReplicaHealth::BackingOff { failures, .. }) if failures >= FAILURES => {
-                        Outcome::Failure(FailureKind::Connect)
-                    }
-                    // Nobody has asked for it yet, and a probe is no reason to start it; or it is just starting again.
-                    _ => Outcome::Cancelled,
-                }
-            }
+            Some(live) => Self::ask_for_life(live).await,
+            None => self.outcome_unconnected(*id),
         };
         let stalled = matches!(outcome, Outcome::Failure(FailureKind::Timeout));
         self.balance(|balancer, now| balancer.probed(probe, outcome, now));
@@ -75,6 +55,27 @@ impl Upstream {
             for live in open {
                 live.move_repeatable();
             }
+        }
+    }
+
+    async fn ask_for_life(live: &Live) -> Outcome {
+        let Err(error) = live.probe(PROBE_TIMEOUT).await else { return Outcome::Success };
+        tracing::debug!(%error, "a probe failed");
+        let open = live.connection.is_open();
+        Outcome::Failure(if open { FailureKind::Timeout } else { FailureKind::Closed })
+    }
+
+    /// What is known of a replica without a connection.
+    fn outcome_unconnected(&self, replica: ReplicaId) -> Outcome {
+        let status = self.pool.status();
+        let health = status.replicas.iter().find(|status| status.id == replica).map(|status| status.health);
+        match health {
+            Some(ReplicaHealth::CrashLooping { .. }) => Outcome::Failure(FailureKind::Connect),
+            Some(ReplicaHealth::BackingOff { failures, .. }) if failures >= FAILURES => {
+                Outcome::Failure(FailureKind::Connect)
+            }
+            // Nobody has asked for it yet, and a probe is no reason to start it; or it is just starting again.
+            _ => Outcome::Cancelled,
         }
     }
 

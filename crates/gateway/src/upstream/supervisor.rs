@@ -15,12 +15,12 @@ use aqe_core::revision::Era;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+use super::HttpClient;
 use super::handshake::Peer;
 use super::live::{Hooks, Live, variant_of};
 use super::manifest::{ListKind, Manifest};
 use super::opening::other;
 use super::turn::Queue;
-use super::HttpClient;
 use crate::pool::ConnectionPool;
 use crate::settings::{Balancing, SessionScope, Start, UpstreamSettings};
 use crate::tasks;
@@ -150,19 +150,13 @@ impl Upstream {
         manifest: Option<Manifest>,
         common: &Common,
     ) -> Result<Arc<Self>, UpstreamError> {
-        let balancer = Balancer::new(
-            balancer_config(&settings, &common.balancing),
-            fastrand::u64(..),
-            Instant::now(),
-        )
-        .map_err(|fault| UpstreamError::Balancer { name: settings.name.clone(), fault })?;
+        let balancer =
+            Balancer::new(balancer_config(&settings, &common.balancing), fastrand::u64(..), Instant::now())
+                .map_err(|fault| UpstreamError::Balancer { name: settings.name.clone(), fault })?;
         let ids: Vec<balancer::ReplicaId> = balancer.replicas().map(|(id, _)| id).collect();
         let peer = manifest.as_ref().map(|manifest| Arc::new(manifest.peer.clone()));
-        let replica = |balancer| Replica {
-            pool: OnceLock::new(),
-            balancer,
-            peer: ArcSwapOption::from(peer.clone()),
-        };
+        let replica =
+            |balancer| Replica { pool: OnceLock::new(), balancer, peer: ArcSwapOption::from(peer.clone()) };
         Ok(Arc::new(Self {
             index,
             settings,
@@ -291,7 +285,9 @@ impl Upstream {
     fn is_backing_off(&self) -> Option<Unavailable> {
         let status = self.pool.status();
         let mut soonest: Option<Unavailable> = None;
-        for replica in status.replicas.iter().filter(|it| self.replicas.iter().any(|own| own.pool.get() == Some(&it.id))) {
+        for replica in
+            status.replicas.iter().filter(|it| self.replicas.iter().any(|own| own.pool.get() == Some(&it.id)))
+        {
             let (pool::ReplicaHealth::BackingOff { retry_in, .. }
             | pool::ReplicaHealth::CrashLooping { retry_in, .. }) = replica.health
             else {
@@ -363,9 +359,10 @@ impl Upstream {
         let slot = &self.primary[slot(live.peer.era)];
         let current = slot.load();
         if current.as_ref().is_some_and(|current| current.generation == live.generation) {
-            let heir = self.connections().into_iter().find(|other| {
-                other.peer.era == live.peer.era && other.connection.is_open()
-            });
+            let heir = self
+                .connections()
+                .into_iter()
+                .find(|other| other.peer.era == live.peer.era && other.connection.is_open());
             slot.compare_and_swap(&current, None);
             if let Some(heir) = heir {
                 self.lead(&heir);
