@@ -170,8 +170,8 @@ impl Upstream {
             picked => picked?,
         };
         let replica = ticket.replica();
-        let mut turn =
-            Turn { upstream: Arc::clone(self), ticket: Some(ticket), leased: None, started: Instant::now() };
+        let choice =
+            Choice { upstream: Arc::clone(self), ticket: Some(ticket), replica, started: Instant::now() };
         let at = self.replicas.iter().position(|own| own.balancer == replica).unwrap_or_default();
         loop {
             let era = self.era_for(at, asking.era);
