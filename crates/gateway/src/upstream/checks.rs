@@ -67,6 +67,10 @@ impl Upstream {
 
     /// What is known of a replica without a connection.
     fn outcome_unconnected(&self, replica: ReplicaId) -> Outcome {
+        if self.replicas.len() == 1 {
+            // The pool tries again by itself, and there is nobody to turn to meanwhile.
+            return Outcome::Cancelled;
+        }
         let status = self.pool.status();
         let health = status.replicas.iter().find(|status| status.id == replica).map(|status| status.health);
         match health {
