@@ -8,7 +8,8 @@ use aqe_core::health::{FailureKind, Outcome};
 use aqe_core::pool::{ReplicaHealth, ReplicaId};
 
 use super::live::Live;
-use super::supervisor::{Upstream, balancer_config};
+use super::membership::balancer_config;
+use super::supervisor::Upstream;
 use crate::settings::Balancing;
 use crate::tasks;
 
