@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aqe_core::balancer::{BalancerConfig, ReplicaStatus, ScoreWeights, Strategy};
+use aqe_core::balancer::{BalancerConfig, BalancerConfigError, ReplicaStatus, ScoreWeights, Strategy};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refuse
         &["upstream", "strategy", "load_weight", "response_weight", "category_weight"],
     )?;
     let strategy: Option<Strategy> = match changes.text("strategy")? {
-        Some(name) => Some(name.parse().map_err(refused)?),
+        Some(name) => Some(name.parse().map_err(|error| refused(&error))?),
         None => None,
     };
     let load = changes.real("load_weight")?;
@@ -54,10 +54,10 @@ pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refuse
     for upstream in &meant {
         let mut config = upstream.balancer_config();
         change(&mut config);
-        config.check().map_err(refused)?;
+        config.check().map_err(|error| refused(&error))?;
     }
     for upstream in &meant {
-        upstream.retune(change).map_err(refused)?;
+        upstream.retune(change).map_err(|error| refused(&error))?;
         let strategy = upstream.balancer_config().strategy;
         tracing::info!(upstream = upstream.name(), %strategy, "balancer reconfigured");
     }
@@ -65,7 +65,7 @@ pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refuse
     Ok(json!({ "upstreams": upstreams }))
 }
 
-fn refused(error: aqe_core::balancer::BalancerConfigError) -> Refused {
+fn refused(error: &BalancerConfigError) -> Refused {
     Refused::bad(error.to_string())
 }
 
