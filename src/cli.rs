@@ -4,12 +4,15 @@
 //! command line is wrong; 3 no server is running.
 
 mod ask;
+mod balance;
 mod call;
 mod check;
 mod client;
+mod drain;
 mod find;
 mod output;
 mod places;
+mod pool;
 mod start;
 mod status;
 mod table;
@@ -53,6 +56,10 @@ enum Mcp {
     /// The tools of a running server.
     #[command(subcommand)]
     Tools(tools::Tools),
+    /// The connections of a running server to its upstreams.
+    Pool(pool::Pool),
+    /// How a running server spreads calls over replicas.
+    Balance(balance::Balance),
     /// The upstreams of a running server.
     Status(status::Status),
     /// The configuration.
@@ -133,6 +140,8 @@ impl Cli {
         match self.command {
             Top::Mcp(Mcp::Start(start)) => return start.run(),
             Top::Mcp(Mcp::Tools(tools)) => tools.run()?,
+            Top::Mcp(Mcp::Pool(pool)) => pool.run()?,
+            Top::Mcp(Mcp::Balance(balance)) => balance.run()?,
             Top::Mcp(Mcp::Status(status)) => status.run()?,
             Top::Mcp(Mcp::Config(config)) => config.run()?,
             Top::Completions { shell } => {

@@ -16,7 +16,9 @@ use aqe_core::registry::{
 };
 use aqe_core::revision::Era;
 use aqe_gateway::admin::About;
-use aqe_gateway::settings::{Balancing, Endpoint, ReplicaSettings, SessionSettings, Settings, Start, UpstreamSettings};
+use aqe_gateway::settings::{
+    Balancing, Endpoint, ReplicaSettings, SessionSettings, Settings, Start, UpstreamSettings,
+};
 use aqe_gateway::transport::EdgeLimits;
 use aqe_gateway::transport::http::EdgePolicy;
 use aqe_gateway::upstream::{ChildSpec, HttpSpec};

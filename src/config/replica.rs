@@ -82,18 +82,7 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
     repeated: true,
     meaning: "Further places where an upstream runs, each offering the same tools; also written \
               `replicas = [{ url = \"…\" }, { command = \"…\", args = [\"…\"] }]` in the `[[upstream]]` above.",
-    keys: &[
-        &NAME,
-        &COMMAND,
-        &ARGS,
-        &ENV,
-        &INHERIT_ENV,
-        &CWD,
-        &URL,
-        &HEADERS,
-        &WEIGHT,
-        &CATEGORIES,
-    ],
+    keys: &[&NAME, &COMMAND, &ARGS, &ENV, &INHERIT_ENV, &CWD, &URL, &HEADERS, &WEIGHT, &CATEGORIES],
 };
 
 /// Keys that say something of a child process, and of an HTTP server.
@@ -230,8 +219,12 @@ fn endpoint(section: &Section<'_, '_>, server: &Server, whose: &str) -> Option<E
     let (has_command, has_url) = (written(COMMAND.name), written(URL.name));
     // A key that would do nothing is a mistake: the user meant something by it.
     match (has_command, has_url) {
-        (true, false) => refuse_foreign(section, OF_URL, "has no effect with \"command\"; it belongs to \"url\""),
-        (false, true) => refuse_foreign(section, OF_CHILD, "has no effect with \"url\"; it belongs to \"command\""),
+        (true, false) => {
+            refuse_foreign(section, OF_URL, "has no effect with \"command\"; it belongs to \"url\"")
+        }
+        (false, true) => {
+            refuse_foreign(section, OF_CHILD, "has no effect with \"url\"; it belongs to \"command\"")
+        }
         _ => {}
     }
     // A wrong type was reported where it stands: "neither is given" would be a second, false report.

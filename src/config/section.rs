@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::env::{Dialect, Environment, clip, expand};
 use super::keys::{
-    Choice, Flag, Group, Int, Key, Map, OptChoice, OptInt, Real, SectionKeys, Tables, Text, Texts, one_of, whole_number,
+    Choice, Flag, Group, Int, Key, Map, OptChoice, OptInt, Real, SectionKeys, Tables, Text, Texts, one_of,
+    whole_number,
 };
 use super::place::{Place, Severity, Sink};
 use super::secret::Expanded;
@@ -343,7 +344,7 @@ impl<'t, 'c> Section<'t, 'c> {
             let message = if self.keys.path.is_empty() {
                 format!("\"{name}\" is written [[{name}]], once for each; found {found}")
             } else {
-                format!("\"{name}\" must be {}; found {found}", key.kind())
+                format!("\"{name}\" must be a list of tables; found {found}")
             };
             self.cx.fault(at, message);
         };

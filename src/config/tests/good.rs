@@ -70,8 +70,11 @@ fn the_defaults_of_pool_and_balancer_are_those_of_the_parts_that_use_them() {
     let balancer = &config.balancer;
     let health = HealthConfig::default();
     assert_eq!(balancer.strategy, Strategy::default());
-    let score =
-        ScoreWeights { load: balancer.load_weight, response: balancer.response_weight, category: balancer.category_weight };
+    let score = ScoreWeights {
+        load: balancer.load_weight,
+        response: balancer.response_weight,
+        category: balancer.category_weight,
+    };
     assert_eq!(score, ScoreWeights::default());
     let configured = HealthConfig {
         ejection: balancer.ejection,
@@ -87,7 +90,9 @@ fn the_defaults_of_pool_and_balancer_are_those_of_the_parts_that_use_them() {
         ..health.clone()
     };
     assert_eq!(configured, health);
-    assert!((f64::from(balancer.retry_budget_percent) / 100.0 - BudgetConfig::RETRIES.share).abs() < f64::EPSILON);
+    assert!(
+        (f64::from(balancer.retry_budget_percent) / 100.0 - BudgetConfig::RETRIES.share).abs() < f64::EPSILON
+    );
 }
 
 #[test]
@@ -116,7 +121,10 @@ fn every_key_of_a_full_file_arrives() {
     let balancer = &config.balancer;
     assert_eq!((balancer.strategy, balancer.ejection), (Strategy::P2c, false));
     assert_eq!([balancer.load_weight, balancer.response_weight, balancer.category_weight], [1.0, 0.0, 0.5]);
-    assert_eq!((balancer.failures_in_row, balancer.timeouts_in_row, balancer.retry_budget_percent), (3, 2, 0));
+    assert_eq!(
+        (balancer.failures_in_row, balancer.timeouts_in_row, balancer.retry_budget_percent),
+        (3, 2, 0)
+    );
     assert_eq!([balancer.success_rate, balancer.slow_factor, balancer.panic_threshold], [0.5, 3.0, 0.25]);
     assert_eq!((balancer.backoff_min, balancer.backoff_max), (ms(100), ms(2000)));
     assert_eq!((balancer.slow_start, balancer.health_check_interval), (ms(0), ms(500)));
