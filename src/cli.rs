@@ -38,7 +38,7 @@ struct Cli {
 enum Top {
     /// The gateway: start it, ask it, check its configuration.
     #[command(subcommand)]
-    Mcp(Mcp),
+    Mcp(Box<Mcp>),
     /// Print completions for a shell.
     #[command(
         after_help = "Example:\n  aqe-v3 completions bash > ~/.local/share/bash-completion/completions/aqe-v3"
@@ -138,18 +138,27 @@ pub fn run() -> ExitCode {
 impl Cli {
     fn run(self) -> Result<ExitCode, Failure> {
         match self.command {
-            Top::Mcp(Mcp::Start(start)) => return start.run(),
-            Top::Mcp(Mcp::Tools(tools)) => tools.run()?,
-            Top::Mcp(Mcp::Pool(pool)) => pool.run()?,
-            Top::Mcp(Mcp::Balance(balance)) => balance.run()?,
-            Top::Mcp(Mcp::Status(status)) => status.run()?,
-            Top::Mcp(Mcp::Config(config)) => config.run()?,
+            Top::Mcp(command) => return command.run(),
             Top::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "aqe-v3", &mut script);
                 output::write(&script)?;
             }
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Mcp {
+    fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Start(start) => return start.run(),
+            Self::Tools(tools) => tools.run(),
+            Self::Pool(pool) => pool.run(),
+            Self::Balance(balance) => balance.run(),
+            Self::Status(status) => status.run(),
+            Self::Config(config) => config.run(),
+        }?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -64,7 +64,7 @@ mod end {
         /// Resolves when it has ended; the descriptor is readable then (`pidfd_open(2)`).
         pub(super) async fn ended(self) {
             let Some(fd) = self.0 else { return };
-            if let Ok(fd) = AsyncFd::with_interest(fd, Interest::READABLE) {
+            if let Ok(fd) = AsyncFd::try_with_interest(fd, Interest::READABLE) {
                 let _ = fd.readable().await;
             }
         }

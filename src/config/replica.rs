@@ -220,10 +220,10 @@ fn endpoint(section: &Section<'_, '_>, server: &Server, whose: &str) -> Option<E
     // A key that would do nothing is a mistake: the user meant something by it.
     match (has_command, has_url) {
         (true, false) => {
-            refuse_foreign(section, OF_URL, "has no effect with \"command\"; it belongs to \"url\"")
+            refuse_foreign(section, OF_URL, "has no effect with \"command\"; it belongs to \"url\"");
         }
         (false, true) => {
-            refuse_foreign(section, OF_CHILD, "has no effect with \"url\"; it belongs to \"command\"")
+            refuse_foreign(section, OF_CHILD, "has no effect with \"url\"; it belongs to \"command\"");
         }
         _ => {}
     }
