@@ -5,23 +5,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::cases::{Case, Contender};
+use crate::cases::Contender;
 use crate::load::{self, Until};
-use crate::subject::Subject;
 
 /// Changes how something is started, by its name.
 pub(crate) type Wrap<'a> = &'a dyn Fn(&str, Command) -> Command;
 
-/// Requests of the two runs. Their difference is without start, handshake and first allocations.
-const FEW: u64 = 200;
-const MANY: u64 = 1_200;
-
-/// Instructions per call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Counted {
-    pub(crate) subject: f64,
-    pub(crate) baseline: f64,
-}
+/// Requests before counting begins: first allocations, statements that are prepared once.
+const WARM_UP: u64 = 200;
+/// Requests that are counted, on one connection, whose accepting and closing is counted too.
+const CALLS: u64 = 1_000;
 
 /// Whether valgrind is there.
 pub(crate) fn is_installed() -> bool {
@@ -30,34 +23,11 @@ pub(crate) fn is_installed() -> bool {
     version.is_ok_and(|status| status.success())
 }
 
-/// Counts for both sides of a case. The profiles of the longer run stay in `folder`.
-pub(crate) fn count(case: &Case, subject: &Subject, folder: &Path) -> Result<Counted> {
-    let few = run(case, subject, folder, FEW)?;
-    let many = run(case, subject, folder, MANY)?;
-    let each = |few: u64, many: u64| many.saturating_sub(few) as f64 / (MANY - FEW) as f64;
-    Ok(Counted { subject: each(few.0, many.0), baseline: each(few.1, many.1) })
-}
-
-/// Instructions of subject and baseline for a number of requests.
-fn run(case: &Case, subject: &Subject, folder: &Path, requests: u64) -> Result<(u64, u64)> {
-    let prefix = folder.join(case.name.replace([' ', ',', '/'], "_"));
-    let out = |name: &str| format!("{}.{name}.{requests}.callgrind", prefix.display());
-    let wrap = |name: &str, command: Command| under(&command, &out(name));
-    let contest = case.start(subject, &wrap)?;
-    let drive = |contender: Contender| -> Result<()> {
-        let Contender { mut running, request } = contender;
-        load::run(running.server.address, &request, 1, Until::Requests(requests))?;
-        running.process.stop()
-    };
-    drive(contest.baseline)?;
-    drive(contest.subject)?;
-    Ok((total(&out("subject"))?, total(&out("baseline"))?))
-}
-
-/// The command, run by valgrind.
-fn under(command: &Command, out: &str) -> Command {
+/// The command, run by valgrind, which counts nothing yet. Its profile goes to `out`.
+pub(crate) fn under(command: &Command, out: &Path) -> Command {
     let mut wrapped = Command::new("valgrind");
-    wrapped.args(["--quiet", "--tool=callgrind", &format!("--callgrind-out-file={out}")]);
+    wrapped.args(["--quiet", "--tool=callgrind", "--instr-atstart=no"]);
+    wrapped.arg(format!("--callgrind-out-file={}", out.display()));
     wrapped.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
@@ -72,11 +42,34 @@ fn under(command: &Command, out: &str) -> Command {
     wrapped
 }
 
-fn total(out: &str) -> Result<u64> {
-    let text = std::fs::read_to_string(out).map_err(|error| format!("{out}: {error}"))?;
+/// Instructions per call of a server that was started by [`under`] with the same `out`. Ends it.
+pub(crate) fn count(contender: Contender, out: &Path) -> Result<f64> {
+    let Contender { mut running, request } = contender;
+    let (address, pid) = (running.server.address, running.process.id());
+    load::run(address, &request, 1, Until::Requests(WARM_UP))?;
+    switch(pid, "on")?;
+    load::run(address, &request, 1, Until::Requests(CALLS))?;
+    switch(pid, "off")?;
+    running.process.stop()?;
+    Ok(total(out)? as f64 / CALLS as f64)
+}
+
+/// Tells a running valgrind to count or not to.
+fn switch(pid: u32, state: &str) -> Result<()> {
+    let output =
+        Command::new("callgrind_control").arg(format!("--instr={state}")).arg(pid.to_string()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(format!("callgrind_control cannot reach process {pid}: {}", String::from_utf8_lossy(&said)).into())
+}
+
+fn total(out: &Path) -> Result<u64> {
+    let text = std::fs::read_to_string(out).map_err(|error| format!("{}: {error}", out.display()))?;
     let total = text
         .lines()
         .find_map(|line| line.strip_prefix("totals: "))
         .and_then(|total| total.trim().parse().ok());
-    total.ok_or_else(|| format!("{out} has no totals").into())
+    total.ok_or_else(|| format!("{} has no totals", out.display()).into())
 }

@@ -1,5 +1,6 @@
 //! What a call costs: over HTTP beside a baseline, over stdio with many in flight.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::Result;
@@ -16,7 +17,7 @@ use crate::stats::Spread;
 use crate::subject::{Home, Subject, Upstream};
 
 /// Requests before a round that do not count.
-const WARM_UP: Duration = Duration::from_millis(200);
+pub(crate) const WARM_UP: Duration = Duration::from_millis(200);
 /// Requests in flight over stdio.
 const IN_FLIGHT: usize = 64;
 /// Requests per second over stdio (design.md 8).
@@ -37,13 +38,14 @@ pub(crate) struct Plan {
 
 /// The rounds of one side.
 #[derive(Debug, Default)]
-struct Rounds {
+pub(crate) struct Rounds {
     /// CPU microseconds per call.
-    cpu: Vec<f64>,
+    pub(crate) cpu: Vec<f64>,
     /// Calls per second.
-    rate: Vec<f64>,
-    p50: Vec<f64>,
-    p99: Vec<f64>,
+    pub(crate) rate: Vec<f64>,
+    /// Microseconds from request to reply.
+    pub(crate) p50: Vec<f64>,
+    pub(crate) p99: Vec<f64>,
 }
 
 impl Rounds {
@@ -56,12 +58,12 @@ impl Rounds {
 }
 
 /// The middle of some rounds as a cell.
-fn cell(rounds: &[f64], digits: usize) -> Result<Cell> {
+pub(crate) fn cell(rounds: &[f64], digits: usize) -> Result<Cell> {
     Ok(Cell::Figure(Spread::of(rounds.iter().copied()).ok_or("no rounds")?, digits))
 }
 
 /// A middle alone, where the range would only widen the table.
-fn middle(rounds: &[f64], digits: usize) -> Result<Cell> {
+pub(crate) fn middle(rounds: &[f64], digits: usize) -> Result<Cell> {
     let spread = Spread::of(rounds.iter().copied()).ok_or("no rounds")?;
     Ok(Cell::Figure(Spread::exactly(spread.median), digits))
 }
@@ -96,12 +98,14 @@ pub(crate) fn times(subject: &Subject, plan: &Plan) -> Result<Section> {
     })
 }
 
-fn selected(plan: &Plan) -> impl Iterator<Item = Case> {
+/// The cases over HTTP that were asked for.
+pub(crate) fn selected(plan: &Plan) -> impl Iterator<Item = Case> {
     let only = plan.only.clone();
     all().into_iter().filter(move |case| case.name.contains(&only))
 }
 
-fn progress(name: &str) {
+/// Says what is measured now.
+pub(crate) fn progress(name: &str) {
     eprintln!("  {name} …");
 }
 
@@ -129,7 +133,8 @@ fn time(case: &Case, subject: &Subject, plan: &Plan) -> Result<Vec<Cell>> {
     ])
 }
 
-fn round(contender: &Contender, plan: &Plan, rounds: &mut Rounds) -> Result<()> {
+/// One round of one side, warmed up.
+pub(crate) fn round(contender: &Contender, plan: &Plan, rounds: &mut Rounds) -> Result<()> {
     let address = contender.running.server.address;
     let pid = contender.running.process.id();
     load::run(address, &contender.request, plan.connections, Until::Elapsed(WARM_UP))?;
@@ -139,29 +144,19 @@ fn round(contender: &Contender, plan: &Plan, rounds: &mut Rounds) -> Result<()> 
     Ok(())
 }
 
-/// Instructions of calls over HTTP. Profiles are kept in `keep`, if it is given.
-pub(crate) fn instructions(
-    subject: &Subject,
-    plan: &Plan,
-    keep: Option<&std::path::Path>,
-) -> Result<Section> {
-    if !callgrind::is_installed() {
-        return Err("--instructions needs valgrind".into());
-    }
-    let folder = tempfile::tempdir()?;
-    let folder = keep.unwrap_or(folder.path());
-    std::fs::create_dir_all(folder)?;
+/// Instructions of calls over HTTP. Profiles are kept in `folder`.
+pub(crate) fn instructions(subject: &Subject, plan: &Plan, folder: &Path) -> Result<Section> {
     let mut rows = Vec::new();
     for case in selected(plan) {
         progress(&case.name);
-        let counted =
-            callgrind::count(&case, subject, folder).map_err(|error| format!("{}: {error}", case.name))?;
-        let ratio = counted.subject / counted.baseline;
+        let (ours, theirs) =
+            count(&case, subject, folder).map_err(|error| format!("{}: {error}", case.name))?;
+        let ratio = ours / theirs;
         rows.push(vec![
             Cell::text(&case.name),
-            Cell::Figure(Spread::exactly(counted.subject), 0),
+            Cell::Figure(Spread::exactly(ours), 0),
             Cell::text(case.baseline.name()),
-            Cell::Figure(Spread::exactly(counted.baseline), 0),
+            Cell::Figure(Spread::exactly(theirs), 0),
             Cell::Figure(Spread::exactly(ratio), 2),
             Cell::Goal(case.instructions.map(|limit| Goal::AtMost(ratio, limit))),
         ]);
@@ -172,6 +167,15 @@ pub(crate) fn instructions(
         columns: vec!["case", "instructions", "baseline", "baseline_instructions", "ratio", "goal"],
         rows,
     })
+}
+
+/// Instructions per call of subject and baseline.
+fn count(case: &Case, subject: &Subject, folder: &Path) -> Result<(f64, f64)> {
+    let name = case.name.replace([' ', ',', '/'], "_");
+    let out = |side: &str| folder.join(format!("{name}.{side}.callgrind"));
+    let contest = case.start(subject, &|side, command| callgrind::under(&command, &out(side)))?;
+    let theirs = callgrind::count(contest.baseline, &out("baseline"))?;
+    Ok((callgrind::count(contest.subject, &out("subject"))?, theirs))
 }
 
 /// Calls over stdio, many in flight.
@@ -187,7 +191,7 @@ pub(crate) fn stdio(subject: &Subject, plan: &Plan) -> Result<Section> {
         ),
         ("ping", Upstream::None, Call::method(era, "ping"), true),
         ("retrieve, absent", Upstream::None, retrieve(era), false),
-        ("stdio→stdio 0.2 KB", Upstream::Child { tools: 0 }, forwarded(era, tool, size), false),
+        ("stdio→stdio 0.2 KB", Upstream::Child { tools: TOOLS.len() }, forwarded(era, tool, size), false),
     ];
     let mut rows = Vec::new();
     for (name, upstream, call, has_goal) in cases {
@@ -198,7 +202,7 @@ pub(crate) fn stdio(subject: &Subject, plan: &Plan) -> Result<Section> {
         progress(&name);
         let home = Home::new(&upstream)?;
         let command = if call.tool.as_deref() == Some(tool) {
-            Serve::EchoStdio { tools: 0, aside: false }.command()?
+            Serve::EchoStdio { tools: TOOLS.len(), aside: false }.command()?
         } else {
             subject.stdio(&home)
         };

@@ -135,8 +135,10 @@ pub(crate) struct Contender {
 pub(crate) struct Contest {
     pub(crate) baseline: Contender,
     pub(crate) subject: Contender,
-    /// The server that both send to, and the file that a baseline has read.
-    _shared: (Option<Running>, tempfile::TempDir),
+    /// The server that both send to, if it speaks HTTP.
+    pub(crate) upstream: Option<Running>,
+    /// The file that a baseline has read.
+    _folder: tempfile::TempDir,
 }
 
 impl Case {
@@ -144,9 +146,9 @@ impl Case {
     pub(crate) fn start(&self, subject: &Subject, wrap: Wrap<'_>) -> Result<Contest> {
         let folder = tempfile::tempdir()?;
         let upstream = match self.route {
-            Route::Http => Some(Running::start(Serve::EchoHttp { tools: 0 }.command()?, None)?),
+            Route::Http => Some(Running::start(Serve::EchoHttp { tools: TOOLS.len() }.command()?, None)?),
             Route::Child if self.baseline == Baseline::Proxy => {
-                Some(Running::start(Serve::EchoHttp { tools: 0 }.command()?, None)?)
+                Some(Running::start(Serve::EchoHttp { tools: TOOLS.len() }.command()?, None)?)
             }
             _ => None,
         };
@@ -166,20 +168,25 @@ impl Case {
                 let url = upstream.as_ref().map(Running::url).unwrap_or_default();
                 let upstream = url.trim_end_matches("/mcp").to_owned();
                 let running = Running::start(wrap("baseline", Serve::Proxy { upstream }.command()?), None)?;
-                let own = self.call.tool.as_deref().map(|tool| tool.trim_start_matches("up__").to_owned());
-                contender(running, &Call { tool: own, ..self.call.clone() })?
+                contender(running, &self.direct())?
             }
             Baseline::Inside => {
                 let running = self.gateway_with(subject, &Upstream::None, "baseline", wrap)?;
                 contender(running, &retrieve(self.call.era))?
             }
         };
-        Ok(Contest { baseline, subject: gateway, _shared: (upstream, folder) })
+        Ok(Contest { baseline, subject: gateway, upstream, _folder: folder })
+    }
+
+    /// The call as the upstream knows it.
+    pub(crate) fn direct(&self) -> Call {
+        let tool = self.call.tool.as_deref().map(|tool| tool.trim_start_matches("up__").to_owned());
+        Call { tool, ..self.call.clone() }
     }
 
     fn gateway(&self, subject: &Subject, upstream: Option<&Running>, wrap: Wrap<'_>) -> Result<Running> {
         let behind = match (self.route, upstream) {
-            (Route::Child, _) => Upstream::Child { tools: 0 },
+            (Route::Child, _) => Upstream::Child { tools: TOOLS.len() },
             (Route::Http, Some(upstream)) => Upstream::Http(upstream.url()),
             _ => Upstream::None,
         };
@@ -206,7 +213,7 @@ impl Case {
 }
 
 /// A server that answers a call as it should.
-fn contender(running: Running, call: &Call) -> Result<Contender> {
+pub(crate) fn contender(running: Running, call: &Call) -> Result<Contender> {
     let reply = running.server.ask(call)?;
     if !reply["result"].is_object() || reply["result"]["isError"] == true {
         return Err(format!("{} is answered with {reply}", call.method).into());

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -11,7 +11,7 @@ use crate::process::processors;
 use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;
-use crate::{Result, memory, start};
+use crate::{Result, callgrind, flat, latency, memory, start};
 
 /// What a call, a start and idling cost the gateway, beside baselines of the same run.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ struct Cli {
 enum Command {
     /// What a call costs: CPU time, rate, latency; or instructions.
     Calls(Options),
+    /// Whether a call costs the same with one tool and with 100,000: CPU time; or instructions.
+    Flat(Options),
     /// Process start to the first answered tools/list.
     Start(Options),
     /// Memory when idle and after calls.
@@ -83,6 +85,17 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl Options {
+    /// Counts instructions; the profiles stay in the folder that was named, if one was.
+    fn profiled(&self, work: impl FnOnce(&Path) -> Result<Vec<Section>>) -> Result<Vec<Section>> {
+        if !callgrind::is_installed() {
+            return Err("--instructions needs valgrind".into());
+        }
+        let scratch = tempfile::tempdir()?;
+        let folder = self.profiles.as_deref().unwrap_or(scratch.path());
+        std::fs::create_dir_all(folder)?;
+        work(folder)
+    }
+
     fn plan(&self) -> Plan {
         Plan {
             round: Duration::from_secs_f64(self.seconds),
@@ -98,10 +111,21 @@ pub(crate) fn run() -> Result<()> {
     match Cli::parse().command {
         Command::Serve { what } => what.run(),
         Command::Calls(options) => measure(&options, |subject| {
+            let plan = options.plan();
             if options.instructions {
-                return Ok(vec![calls::instructions(subject, &options.plan(), options.profiles.as_deref())?]);
+                return options.profiled(|folder| Ok(vec![calls::instructions(subject, &plan, folder)?]));
             }
-            Ok(vec![calls::times(subject, &options.plan())?, calls::stdio(subject, &options.plan())?])
+            Ok(vec![
+                calls::times(subject, &plan)?,
+                latency::measure(subject, &plan)?,
+                calls::stdio(subject, &plan)?,
+            ])
+        }),
+        Command::Flat(options) => measure(&options, |subject| {
+            if options.instructions {
+                return options.profiled(|folder| Ok(vec![flat::instructions(subject, folder)?]));
+            }
+            Ok(vec![flat::times(subject, &options.plan())?])
         }),
         Command::Start(options) => {
             measure(&options, |subject| Ok(vec![start::measure(subject, options.starts.into())?]))
@@ -109,9 +133,19 @@ pub(crate) fn run() -> Result<()> {
         Command::Memory(options) => measure(&options, |subject| Ok(vec![memory::measure(subject)?])),
         Command::All(options) => measure(&options, |subject| {
             let plan = options.plan();
-            let mut sections = vec![calls::times(subject, &plan)?, calls::stdio(subject, &plan)?];
-            if crate::callgrind::is_installed() {
-                sections.push(calls::instructions(subject, &plan, options.profiles.as_deref())?);
+            let mut sections = vec![
+                calls::times(subject, &plan)?,
+                latency::measure(subject, &plan)?,
+                calls::stdio(subject, &plan)?,
+                flat::times(subject, &plan)?,
+            ];
+            if callgrind::is_installed() {
+                sections.extend(options.profiled(|folder| {
+                    Ok(vec![
+                        calls::instructions(subject, &plan, folder)?,
+                        flat::instructions(subject, folder)?,
+                    ])
+                })?);
             } else {
                 eprintln!("  valgrind is not installed: no instructions are counted");
             }

@@ -8,10 +8,14 @@ use crate::message::{LEGACY, MODERN, nested};
 /// The tools that are called, with the size of their result in bytes.
 pub(crate) const TOOLS: [(&str, usize); 3] = [("echo_0k", 200), ("echo_7k", 7_000), ("echo_175k", 175_000)];
 
+/// Tools in a page of the list: some 700 KB.
+const PAGE: usize = 1_000;
+
 /// The prepared answers.
 #[derive(Debug)]
 pub(crate) struct Echo {
-    list: String,
+    /// The pages of the list, each as the members of a result.
+    pages: Vec<String>,
     results: Vec<(&'static str, String)>,
 }
 
@@ -22,16 +26,22 @@ const COMPLETE: &str = r#","resultType":"complete""#;
 const UNCACHED: &str = r#","ttlMs":0,"cacheScope":"private""#;
 
 impl Echo {
-    /// A server that lists `tools` tools, at least those of [`TOOLS`].
+    /// A server that lists `tools` tools, those of [`TOOLS`] first.
     pub(crate) fn new(tools: usize) -> Self {
         let own = TOOLS.iter().map(|(name, _)| (*name).to_owned());
         let more = (TOOLS.len()..tools).map(|index| format!("tool_{index:05}"));
-        let list: Vec<String> = own.chain(more).map(|name| definition(&name)).collect();
+        let list: Vec<String> = own.chain(more).take(tools).map(|name| definition(&name)).collect();
+        let page = |(index, tools): (usize, &[String])| {
+            let next = index + 1;
+            let next = (next * PAGE < list.len()).then(|| format!(r#","nextCursor":"{next}""#));
+            format!(r#""tools":[{}]{}"#, tools.join(","), next.unwrap_or_default())
+        };
+        let pages = list.chunks(PAGE).enumerate().map(page).collect();
         let results = TOOLS.iter().map(|(name, bytes)| {
             let structure = nested(*bytes);
             (*name, format!(r#""content":[{{"type":"text","text":"ok"}}],"structuredContent":{structure}"#))
         });
-        Self { list: format!(r#""tools":[{}]"#, list.join(",")), results: results.collect() }
+        Self { pages, results: results.collect() }
     }
 
     /// Appends the response to a message; nothing if it is a notification.
@@ -51,7 +61,15 @@ impl Echo {
                     None => error(out, -32602, "unknown tool"),
                 }
             }
-            b"tools/list" => result(out, &self.list, modern, UNCACHED),
+            b"tools/list" => {
+                let page =
+                    after(message, b"\"cursor\":\"").map_or(b"0".as_slice(), |at| text(&message[at..]));
+                let page = std::str::from_utf8(page).ok().and_then(|page| page.parse::<usize>().ok());
+                match page.and_then(|page| self.pages.get(page)) {
+                    Some(page) => result(out, page, modern, UNCACHED),
+                    None => error(out, -32602, "no such page"),
+                }
+            }
             b"initialize" => {
                 let members = format!(
                     r#""protocolVersion":"{LEGACY}","capabilities":{CAPABILITIES},"serverInfo":{SERVER}"#
@@ -133,7 +151,7 @@ mod tests {
     fn every_answer_is_json_with_the_id_of_its_request() {
         for era in [Era::Legacy, Era::Modern] {
             for (tool, size) in TOOLS {
-                let answer = ask(&Call::tool(era, tool, nested(size)), 0);
+                let answer = ask(&Call::tool(era, tool, nested(size)), TOOLS.len());
                 assert_eq!(answer["id"], 100_000_001);
                 assert!(answer["result"]["structuredContent"]["rows"].is_array(), "{answer}");
                 assert_eq!(answer["result"]["resultType"] == "complete", era == Era::Modern);
@@ -141,12 +159,12 @@ mod tests {
             let list = ask(&Call::method(era, "tools/list"), 300);
             assert_eq!(list["result"]["tools"].as_array().unwrap().len(), 300);
             for method in ["server/discover", "initialize", "ping"] {
-                assert!(ask(&Call::method(era, method), 0)["result"].is_object());
+                assert!(ask(&Call::method(era, method), 1)["result"].is_object());
             }
-            assert_eq!(ask(&Call::tool(era, "none", "{}"), 0)["error"]["code"], -32602);
+            assert_eq!(ask(&Call::tool(era, "none", "{}"), 1)["error"]["code"], -32602);
         }
         let mut out = Vec::new();
-        Echo::new(0).answer(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, &mut out);
+        Echo::new(1).answer(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, &mut out);
         assert!(out.is_empty());
     }
 }

@@ -7,7 +7,7 @@
 //! - [`subject`]: the gateway as a process: a command line and where it then listens.
 //! - [`process`]: starting, placing and weighing processes.
 //! - [`message`]: the requests that are sent. [`http`], [`load`], [`pipe`]: sending them.
-//! - [`calls`], [`start`], [`memory`]: the measurements. [`report`]: their tables.
+//! - [`calls`], [`latency`], [`flat`], [`start`], [`memory`]: the measurements. [`report`]: their tables.
 
 #![allow(
     clippy::print_stdout,
@@ -20,7 +20,9 @@ mod calls;
 mod cases;
 mod cli;
 mod echo;
+mod flat;
 mod http;
+mod latency;
 mod load;
 mod memory;
 mod message;
@@ -35,7 +37,8 @@ mod subject;
 use std::process::ExitCode;
 
 /// What went wrong, for a person to read: nothing here is handled by its kind.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Error>;
 
 fn main() -> ExitCode {
     match cli::run() {

@@ -33,13 +33,13 @@ pub(crate) enum Serve {
     /// The upstream over HTTP.
     EchoHttp {
         /// Tools to list.
-        #[arg(long, default_value_t = 0)]
+        #[arg(long)]
         tools: usize,
     },
     /// The upstream over standard input and output.
     EchoStdio {
         /// Tools to list.
-        #[arg(long, default_value_t = 0)]
+        #[arg(long)]
         tools: usize,
         /// Move away from the processor that is measured, where whoever starts us runs.
         #[arg(long)]

@@ -20,8 +20,17 @@ pub struct Caller<'a> {
     pub deadline: Instant,
 }
 
+/// A tool's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolResult {
+    /// The raw JSON of an MCP `CallToolResult`.
+    pub json: Vec<u8>,
+    /// Whether it says `"isError":true`.
+    pub is_error: bool,
+}
+
 /// A call under way. Dropping it cancels the call.
-pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, InProcessError>> + Send + 'a>>;
+pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<ToolResult, InProcessError>> + Send + 'a>>;
 
 /// A set of tools in this process.
 pub trait InProcess: Send + Sync + fmt::Debug {
@@ -31,12 +40,12 @@ pub trait InProcess: Send + Sync + fmt::Debug {
 
     /// Calls the tool `name`. `arguments` is the raw text of a JSON object, or empty if the request had none.
     ///
-    /// Answers with the raw JSON of an MCP `CallToolResult`. Bad arguments and failures of the tool's own
-    /// domain are such a result too, with `isError: true` and a text that says what to do (SEP-1303).
+    /// Bad arguments and failures of the tool's own domain are a result too, with `isError: true` and a text that
+    /// says what to do (SEP-1303).
     ///
     /// # Errors
     /// Only what the protocol answers with a JSON-RPC error: see [`InProcessError`].
-    fn call<'a>(&'a self, name: &'a str, arguments: &'a [u8], caller: Caller<'a>) -> CallFuture<'a>;
+    fn call<'a>(&'a self, name: &'a str, arguments: &'a str, caller: Caller<'a>) -> CallFuture<'a>;
 }
 
 /// Why a request never became a tool call. Both are JSON-RPC "invalid params" (-32602).

@@ -5,13 +5,21 @@ use bytes::Bytes;
 
 /// `{"jsonrpc":"2.0","id":ID,"result":RESULT}`; `id` and `result` are raw JSON.
 pub fn result(id: &str, result: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(result.len() + id.len() + 40);
-    out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
-    out.extend_from_slice(id.as_bytes());
-    out.extend_from_slice(b",\"result\":");
-    out.extend_from_slice(result);
-    out.push(b'}');
-    out
+    let id = id.as_bytes();
+    joined(&[br#"{"jsonrpc":"2.0","id":"#, id, br#","result":"#, result, b"}"])
+}
+
+/// The same with `members`, which are raw and not empty, in front of the result's own. `result` is an object.
+pub fn result_with(id: &str, members: &str, result: &[u8]) -> Vec<u8> {
+    let (id, members) = (id.as_bytes(), members.as_bytes());
+    let own = result.strip_prefix(b"{").unwrap_or(result);
+    let comma: &[u8] = if own.trim_ascii_start().starts_with(b"}") { b"" } else { b"," };
+    joined(&[br#"{"jsonrpc":"2.0","id":"#, id, br#","result":{"#, members, comma, own, b"}"])
+}
+
+/// The pieces in a row, in no more memory than they need, which `Bytes` then takes over as it is.
+fn joined(pieces: &[&[u8]]) -> Vec<u8> {
+    pieces.concat()
 }
 
 /// An error response. `id` and `data` are raw JSON; without an id it is `null`, as JSON-RPC 2.0 section 5 asks.

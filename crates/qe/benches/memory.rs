@@ -134,18 +134,11 @@ async fn calls(path: &Path) {
 /// The store's read alone: on the caller's thread, as it is; on a thread of its own; on the runtime's
 /// blocking pool.
 async fn where_to_read(store: &Arc<SqliteStore>) {
-    let question = |n: usize| Get {
-        principal: "bench".into(),
-        namespace: "bench".into(),
-        entry: EntryRef::Key(format!("key-{}", n * 7_919 % ENTRIES)),
-        at: At::Now,
-        history: false,
-        now: NOW,
-    };
+    let key = |n: usize| format!("key-{}", n * 7_919 % ENTRIES);
     let mut samples = Vec::new();
     for n in 0..SAMPLES {
         let started = Instant::now();
-        assert!(matches!(store.get(question(n)).await, Ok(Lookup::Found(_))));
+        assert!(matches!(store.get(question(&key(n))).await, Ok(Lookup::Found(_))));
         samples.push(started.elapsed());
     }
     report("read on the caller's thread", samples);
@@ -155,7 +148,7 @@ async fn where_to_read(store: &Arc<SqliteStore>) {
     for n in 0..SAMPLES {
         let started = Instant::now();
         let (reply, answer) = oneshot::channel();
-        thread.send((question(n), reply)).unwrap();
+        thread.send((key(n), reply)).unwrap();
         assert!(matches!(answer.await.unwrap(), Lookup::Found(_)));
         samples.push(started.elapsed());
     }
@@ -164,20 +157,25 @@ async fn where_to_read(store: &Arc<SqliteStore>) {
     let mut samples = Vec::new();
     for n in 0..SAMPLES {
         let started = Instant::now();
-        let (store, get) = (Arc::clone(store), question(n));
-        let read = move || tokio::runtime::Handle::current().block_on(store.get(get)).unwrap();
+        let (store, key) = (Arc::clone(store), key(n));
+        let read = move || tokio::runtime::Handle::current().block_on(store.get(question(&key))).unwrap();
         assert!(matches!(tokio::task::spawn_blocking(read).await.unwrap(), Lookup::Found(_)));
         samples.push(started.elapsed());
     }
     report("read on the blocking pool", samples);
 }
 
-fn reader_thread(store: Arc<SqliteStore>) -> SyncSender<(Get, oneshot::Sender<Lookup>)> {
-    let (send, receive) = sync_channel::<(Get, oneshot::Sender<Lookup>)>(64);
+fn question(key: &str) -> Get<'_> {
+    let entry = EntryRef::Key(key);
+    Get { principal: "bench", namespace: "bench", entry, at: At::Now, history: false, now: NOW }
+}
+
+fn reader_thread(store: Arc<SqliteStore>) -> SyncSender<(String, oneshot::Sender<Lookup>)> {
+    let (send, receive) = sync_channel::<(String, oneshot::Sender<Lookup>)>(64);
     let runtime = tokio::runtime::Handle::current();
     std::thread::spawn(move || {
-        for (get, reply) in receive {
-            let _ = reply.send(runtime.block_on(store.get(get)).unwrap());
+        for (key, reply) in receive {
+            let _ = reply.send(runtime.block_on(store.get(question(&key))).unwrap());
         }
     });
     send
@@ -185,8 +183,8 @@ fn reader_thread(store: Arc<SqliteStore>) -> SyncSender<(Get, oneshot::Sender<Lo
 
 async fn call(tools: &Arc<dyn InProcess>, tool: &str, arguments: &str) {
     let caller = Caller { principal: "bench", deadline: Instant::now() + Duration::from_secs(60) };
-    let reply = tools.call(tool, arguments.as_bytes(), caller).await.unwrap();
-    assert!(!reply.ends_with(b"\"isError\":true}"), "{}", String::from_utf8_lossy(&reply));
+    let reply = tools.call(tool, arguments, caller).await.unwrap();
+    assert!(!reply.is_error, "{}", String::from_utf8_lossy(&reply.json));
 }
 
 async fn one_by_one(

@@ -1,5 +1,7 @@
 //! From the raw text of arguments to a tool's own type, with messages that help to do better.
 
+use std::borrow::Cow;
+
 use aqe_core::inprocess::InProcessError;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -7,17 +9,22 @@ use serde::Deserialize;
 use crate::reply::Refusal;
 
 /// The arguments' text, `{}` if there were none.
-pub(crate) fn object(arguments: &[u8]) -> Result<&[u8], InProcessError> {
-    match arguments.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => Ok(b"{}"),
+pub(crate) fn object(arguments: &str) -> Result<&str, InProcessError> {
+    match arguments.bytes().find(|byte| !byte.is_ascii_whitespace()) {
+        None => Ok("{}"),
         Some(b'{') => Ok(arguments),
         Some(_) => Err(InProcessError::ArgumentsNotAnObject),
     }
 }
 
 /// Reads a tool's arguments. Their type says `deny_unknown_fields`.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(arguments: &'a [u8]) -> Result<T, Refusal> {
-    let mut json = serde_json::Deserializer::from_slice(arguments);
+pub(crate) fn parse<'a, T: Deserialize<'a>>(arguments: &'a str) -> Result<T, Refusal> {
+    // Keeping track of the path costs as much as reading does, and only a refusal needs it.
+    serde_json::from_str(arguments).or_else(|_| parse_tracking(arguments))
+}
+
+fn parse_tracking<'a, T: Deserialize<'a>>(arguments: &'a str) -> Result<T, Refusal> {
+    let mut json = serde_json::Deserializer::from_str(arguments);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let message = error.into_inner().to_string();
@@ -50,13 +57,19 @@ fn explain(path: &str, message: &str) -> Refusal {
     })
 }
 
+/// Text, borrowed from the arguments unless it has escapes. (An `Option<Cow<str>>` would always be a copy: Serde borrows
+/// where the field itself is a `Cow`.)
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
 /// A moment, written as RFC 3339 with any offset; kept to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment(pub(crate) i64);
 
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let Text(text) = Text::deserialize(deserializer)?;
         let parsed: Result<Timestamp, _> = text.parse();
         parsed.map(|timestamp| Self(timestamp.as_millisecond())).map_err(|_| {
             serde::de::Error::custom("expected a time as in RFC 3339, such as 2026-11-21T09:30:00Z")
@@ -86,7 +99,7 @@ mod tests {
     }
 
     fn refusal(arguments: &str) -> String {
-        parse::<Example>(arguments.as_bytes()).unwrap_err().0
+        parse::<Example>(arguments).unwrap_err().0
     }
 
     #[test]
@@ -121,10 +134,10 @@ mod tests {
 
     #[test]
     fn only_objects_are_arguments() {
-        assert_eq!(object(b" \n").unwrap(), b"{}");
-        assert_eq!(object(b" {\"a\":1}").unwrap(), b" {\"a\":1}");
+        assert_eq!(object(" \n").unwrap(), "{}");
+        assert_eq!(object(" {\"a\":1}").unwrap(), " {\"a\":1}");
         for other in ["[]", "null", "1", "\"{}\""] {
-            assert_eq!(object(other.as_bytes()), Err(InProcessError::ArgumentsNotAnObject));
+            assert_eq!(object(other), Err(InProcessError::ArgumentsNotAnObject));
         }
     }
 }

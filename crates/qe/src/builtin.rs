@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError};
+use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError, ToolResult};
 use aqe_store::{Store, UnixMillis};
 use bytes::Bytes;
 
@@ -34,7 +34,7 @@ impl fmt::Debug for Builtin {
 }
 
 impl Builtin {
-    async fn run(&self, tool: Tool, arguments: &[u8], caller: Caller<'_>) -> Result<Bytes, Refusal> {
+    async fn run(&self, tool: Tool, arguments: &str, caller: Caller<'_>) -> Result<Vec<u8>, Refusal> {
         let now = (self.clock)();
         match tool {
             Tool::MemoryStore => self.memory.store(arguments::parse(arguments)?, caller, now).await,
@@ -48,12 +48,15 @@ impl InProcess for Builtin {
         &self.definitions
     }
 
-    fn call<'a>(&'a self, name: &'a str, arguments: &'a [u8], caller: Caller<'a>) -> CallFuture<'a> {
+    fn call<'a>(&'a self, name: &'a str, arguments: &'a str, caller: Caller<'a>) -> CallFuture<'a> {
         Box::pin(async move {
             let tool =
                 Tool::named(name).ok_or_else(|| InProcessError::UnknownTool { name: name.to_owned() })?;
             let arguments = arguments::object(arguments)?;
-            Ok(self.run(tool, arguments, caller).await.unwrap_or_else(|refusal| refused(&refusal)))
+            Ok(match self.run(tool, arguments, caller).await {
+                Ok(json) => ToolResult { json, is_error: false },
+                Err(refusal) => ToolResult { json: refused(&refusal), is_error: true },
+            })
         })
     }
 }

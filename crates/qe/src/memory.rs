@@ -21,7 +21,7 @@ pub(crate) struct Memory {
 const ID_PREFIX: &str = "mem_";
 
 fn shown(id: EntryId) -> String {
-    format!("{ID_PREFIX}{}", id.0)
+    [ID_PREFIX, &id.0.to_string()].concat()
 }
 
 fn parse_id(text: &str) -> Option<EntryId> {

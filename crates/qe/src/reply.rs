@@ -1,6 +1,7 @@
 //! Results in the form of MCP's `CallToolResult`.
 
-use bytes::Bytes;
+mod twice;
+
 use serde::Serialize;
 
 /// Why a tool did not do what it was asked; says what to do.
@@ -10,26 +11,32 @@ pub(crate) struct Refusal(pub(crate) String);
 /// Characters of a refusal: it may quote what was sent, which may be long.
 const REFUSAL_MAX_CHARS: usize = 400;
 
+/// Bytes that most results fit in, and their JSON alone. Allocators keep blocks of up to 1 KiB at hand.
+const REPLY_BYTES: usize = 1_024;
+const JSON_BYTES: usize = 400;
+
 /// A result with `structuredContent`, and the same as text for clients that read only that.
-pub(crate) fn structured(result: &impl Serialize) -> Result<Bytes, Refusal> {
-    let unwritable = |error| Refusal(format!("the result cannot be written: {error}"));
-    let json = serde_json::to_string(result).map_err(unwritable)?;
-    let mut reply = Vec::with_capacity(json.len() * 5 / 2 + 80);
-    reply.extend_from_slice(br#"{"content":[{"type":"text","text":"#);
-    serde_json::to_writer(&mut reply, &json).map_err(unwritable)?;
-    reply.extend_from_slice(br#"}],"structuredContent":"#);
-    reply.extend_from_slice(json.as_bytes());
+pub(crate) fn structured(result: &impl Serialize) -> Result<Vec<u8>, Refusal> {
+    let mut json = Vec::with_capacity(JSON_BYTES);
+    let mut reply = Vec::with_capacity(REPLY_BYTES);
+    reply.extend_from_slice(br#"{"content":[{"type":"text","text":""#);
+    twice::write(result, &mut json, &mut reply)
+        .map_err(|error| Refusal(format!("the result cannot be written: {error}")))?;
+    reply.extend_from_slice(br#""}],"structuredContent":"#);
+    reply.extend_from_slice(&json);
     reply.push(b'}');
-    Ok(reply.into())
+    Ok(reply)
 }
 
 /// A result with `isError: true`, for the model to read and do better (SEP-1303).
-pub(crate) fn refused(refusal: &Refusal) -> Bytes {
+pub(crate) fn refused(refusal: &Refusal) -> Vec<u8> {
     let text: String = match refusal.0.char_indices().nth(REFUSAL_MAX_CHARS) {
         Some((end, _)) => format!("{}…", &refusal.0[..end]),
         None => refusal.0.clone(),
     };
-    serde_json::json!({ "content": [{ "type": "text", "text": text }], "isError": true }).to_string().into()
+    serde_json::json!({ "content": [{ "type": "text", "text": text }], "isError": true })
+        .to_string()
+        .into_bytes()
 }
 
 #[cfg(test)]

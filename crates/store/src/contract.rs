@@ -24,7 +24,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Reads one memory entry as of a moment or a version. What is not there is an answer
     /// ([`Lookup::Absent`]), not an error.
-    fn get(&self, get: Get) -> StoreFuture<'_, Lookup>;
+    fn get<'a>(&'a self, get: Get<'a>) -> StoreFuture<'a, Lookup>;
 
     /// All saved manifests, in the order of their keys.
     fn load_manifests(&self) -> StoreFuture<'_, Vec<Manifest>>;

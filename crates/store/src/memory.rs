@@ -113,14 +113,14 @@ pub struct Stored {
 }
 
 /// One question.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Get {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Get<'a> {
     /// Who asks.
-    pub principal: String,
+    pub principal: &'a str,
     /// In which namespace.
-    pub namespace: String,
+    pub namespace: &'a str,
     /// Which entry of it.
-    pub entry: EntryRef,
+    pub entry: EntryRef<'a>,
     /// Which of its versions.
     pub at: At,
     /// Whether to list all versions too.
@@ -130,10 +130,10 @@ pub struct Get {
 }
 
 /// Names an entry within its namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EntryRef {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryRef<'a> {
     /// By its key.
-    Key(String),
+    Key(&'a str),
     /// By the id that a write answered with.
     Id(EntryId),
 }

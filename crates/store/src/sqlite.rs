@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 use crate::StoreError;
 use crate::contract::{Manifest, Store, StoreFuture};
 use crate::limits::{FILE_MAX_BYTES, READERS};
-use crate::memory::{Get, Lookup, Put, Stored};
+use crate::memory::{EntryRef, Get, Lookup, Put, Stored};
 use hits::Hits;
 use writer::Writer;
 
@@ -129,11 +129,9 @@ impl SqliteStore {
         read(&connection).map_err(|fault| self.shared.fault(fault))
     }
 
-    async fn find(&self, get: Get) -> Result<Lookup, StoreError> {
+    async fn find(&self, get: Get<'_>) -> Result<Lookup, StoreError> {
         let mut found = match self.read(|connection| get::get(connection, &get)) {
-            Err(StoreError::Locked { .. }) => {
-                self.writer.read(move |connection| get::get(connection, &get)).await?
-            }
+            Err(StoreError::Locked { .. }) => self.find_waiting(get).await?,
             other => other?,
         };
         if let Lookup::Found(entry) = &mut found {
@@ -145,6 +143,23 @@ impl SqliteStore {
         }
         Ok(found)
     }
+
+    /// Reads on the writer's thread, which may wait for a lock.
+    async fn find_waiting(&self, get: Get<'_>) -> Result<Lookup, StoreError> {
+        let (principal, namespace) = (get.principal.to_owned(), get.namespace.to_owned());
+        let (id, key) = match get.entry {
+            EntryRef::Key(key) => (None, key.to_owned()),
+            EntryRef::Id(id) => (Some(id), String::new()),
+        };
+        let Get { at, history, now, .. } = get;
+        self.writer
+            .read(move |connection| {
+                let entry = id.map_or(EntryRef::Key(&key), EntryRef::Id);
+                let (principal, namespace) = (&principal, &namespace);
+                get::get(connection, &Get { principal, namespace, entry, at, history, now })
+            })
+            .await
+    }
 }
 
 impl Store for SqliteStore {
@@ -155,7 +170,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn get(&self, get: Get) -> StoreFuture<'_, Lookup> {
+    fn get<'a>(&'a self, get: Get<'a>) -> StoreFuture<'a, Lookup> {
         Box::pin(self.find(get))
     }
 

@@ -183,12 +183,10 @@ const BLOCK: usize = 64;
 
 /// The length of the plain blocks in front. Written so that the compiler turns a block into a few vector compares.
 #[inline(never)]
+#[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch for every byte")]
 fn plain_blocks(bytes: &[u8]) -> usize {
-    let is_plain = |block: &&[u8; BLOCK]| {
-        !block
-            .iter()
-            .fold(false, |special, byte| special | (*byte == b'"') | (*byte == b'\\') | (*byte < 0x20))
-    };
+    let is_special = |byte: &u8| (*byte == b'"') | (*byte == b'\\') | (*byte < 0x20);
+    let is_plain = |block: &&[u8; BLOCK]| !block.iter().fold(false, |any, byte| any | is_special(byte));
     bytes.as_chunks::<BLOCK>().0.iter().take_while(is_plain).count() * BLOCK
 }
 

@@ -13,17 +13,18 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use aqe_core::envelope::{MAX_FRAGMENT_DEPTH, Scanner, decode_quoted};
+use aqe_core::envelope::{MAX_FRAGMENT_DEPTH, Scanner, decode_quoted, encode_string};
 use aqe_core::registry::{RawTool, RegistryConfig, Snapshot, SnapshotBuilder, UpstreamTools};
-use aqe_core::revision::Era;
+use aqe_core::revision::{Era, Revision};
 use bytes::Bytes;
 
 pub use capabilities::Capabilities;
 pub use param_headers::{MAX_SAFE_INTEGER, ParamHeaders, decode_header};
 pub use resources::{Resources, Target};
 
+use crate::bridge;
 use crate::settings::{Endpoint, UpstreamSettings};
-use crate::upstream::{ListKind, Manifest, Upstream};
+use crate::upstream::{ListKind, Manifest, Upstream, handshake};
 
 /// The offer of all upstreams at one moment.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Catalog {
     pub capabilities: Capabilities,
     /// `instructions` for clients.
     pub instructions: Option<String>,
+    /// The result of `server/discover`, raw JSON.
+    pub discovery: String,
     /// `x-mcp-header` parameters by shown tool name; most tools have none.
     pub param_headers: HashMap<Box<str>, ParamHeaders>,
 }
@@ -56,7 +59,11 @@ impl Catalog {
                 Some(builtin) => Some(builtin.definitions().into()),
                 _ => list(ListKind::Tools),
             };
-            let modern_http = upstream.settings.replicas.iter().any(|replica| matches!(replica.endpoint, Endpoint::Http(_)))
+            let modern_http = upstream
+                .settings
+                .replicas
+                .iter()
+                .any(|replica| matches!(replica.endpoint, Endpoint::Http(_)))
                 && manifest.as_ref().is_some_and(|manifest| manifest.peer.era == Era::Modern);
             let raw_tools = raw_tools.as_deref().unwrap_or_default().iter().filter(|definition| {
                 // An HTTP client must leave out tools with invalid header annotations (2026-07-28, "Custom Headers").
@@ -94,7 +101,8 @@ impl Catalog {
         let resources = Resources::build(&manifests);
         let capabilities = Capabilities::merge(&manifests);
         let instructions = instructions(&manifests);
-        Self { tools, prompts, resources, capabilities, instructions, param_headers }
+        let discovery = discovery(&capabilities, instructions.as_deref());
+        Self { tools, prompts, resources, capabilities, instructions, discovery, param_headers }
     }
 }
 
@@ -121,6 +129,20 @@ fn instructions(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)]) -> Option
             Some(text.trim_end().to_owned())
         }
     }
+}
+
+fn discovery(capabilities: &Capabilities, instructions: Option<&str>) -> String {
+    let versions = Revision::ALL.map(|revision| format!("\"{revision}\""));
+    let versions: Vec<&str> = versions.iter().rev().map(String::as_str).collect();
+    let instructions = instructions.map(|text| format!(r#","instructions":{}"#, encode_string(text)));
+    format!(
+        r#"{{{},"supportedVersions":[{}],"capabilities":{}{},"_meta":{{"io.modelcontextprotocol/serverInfo":{}}}}}"#,
+        bridge::modern_members("server/discover"),
+        versions.join(","),
+        capabilities.of(Era::Modern),
+        instructions.unwrap_or_default(),
+        handshake::implementation()
+    )
 }
 
 fn entries<'a>(

@@ -122,7 +122,11 @@ impl ConnectionPool {
         tasks::spawn("close connection", async move {
             if let Some(live) = live {
                 if let Some(upstream) = live.upstream() {
-                    tracing::debug!(upstream = upstream.name(), reason = reason.as_str(), "closing a connection");
+                    tracing::debug!(
+                        upstream = upstream.name(),
+                        reason = reason.as_str(),
+                        "closing a connection"
+                    );
                     upstream.parted(&live);
                 }
                 live.connection.close(reason.as_str()).await;

@@ -168,13 +168,12 @@ impl ConnectionPool {
             Acquire::Granted(lease) => {
                 let live = state.open.get(&lease.conn()).map(Arc::clone);
                 self.settle(state);
-                Asked::Answered(match live {
-                    Some(live) => Ok(Leased::new(self, lease, live)),
-                    None => {
-                        // The connection has ended at this moment, and its end is about to be reported.
-                        self.release(lease, aqe_core::pool::Outcome::Broken);
-                        Err(AcquireError::UnknownReplica)
-                    }
+                Asked::Answered(if let Some(live) = live {
+                    Ok(Leased::new(self, lease, live))
+                } else {
+                    // The connection has ended at this moment, and its end is about to be reported.
+                    self.release(lease, aqe_core::pool::Outcome::Broken);
+                    Err(AcquireError::UnknownReplica)
                 })
             }
             Acquire::Refused(error) => {

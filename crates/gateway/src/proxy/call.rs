@@ -121,11 +121,11 @@ impl Gateway {
                     {
                         continue;
                     }
-                    return Err(no_turn(name, &error));
+                    return Err(no_turn(route.upstream, &error));
                 }
             };
             let live = Arc::clone(turn.live());
-            let replica = turn.replica();
+            let replica = Some(turn.replica());
             let ours = live.connection.next_id();
             let mut call = send(caller, message, &live, &route, ours);
             let mut relayed = false;
@@ -141,8 +141,10 @@ impl Gateway {
                 };
                 match item {
                     Item::Answer(answer) => {
-                        let failed = answer.kind() == Kind::Error && answer.raw(Field::Code) == Some("-32603");
-                        if failed && route.repeatable && !relayed && is_another_left(&route, &tried, replica) {
+                        let failed =
+                            answer.kind() == Kind::Error && answer.raw(Field::Code) == Some("-32603");
+                        if failed && route.repeatable && !relayed && is_another_left(&route, &tried, replica)
+                        {
                             turn.end(Outcome::Failure(FailureKind::ServerError));
                             if may_resend(&route, &mut tried, replica, &mut resends) {
                                 break None;
@@ -195,7 +197,7 @@ impl Gateway {
             };
             drop(call);
             let Some((error, turn)) = failed else { continue };
-            turn.end(outcome_of(&error));
+            turn.end(outcome_of(&error, route.upstream.settings.replicas.len()));
             let again = match &error {
                 CallError::SessionLost => {
                     route.upstream.retire(&live);
@@ -263,12 +265,18 @@ fn may_resend(
     true
 }
 
-/// What a failed call says of its replica.
-fn outcome_of(error: &CallError) -> Outcome {
+/// What a failed call says of its replica, which is one of so many.
+fn outcome_of(error: &CallError, replicas: usize) -> Outcome {
     match error {
         CallError::NotSent(_) => Outcome::Failure(FailureKind::Connect),
         CallError::Closed(_) => Outcome::Failure(FailureKind::Closed),
         CallError::Malformed(_) => Outcome::Failure(FailureKind::Malformed),
+        // A lone server says so itself to every call; its limit may be one of this client or tool alone.
+        CallError::Http { status: 429, .. } | CallError::Http { status: 503, retry_after_s: Some(_), .. }
+            if replicas == 1 =>
+        {
+            Outcome::Success
+        }
         CallError::Http { status: 429, retry_after_s, .. } => {
             Outcome::Overloaded { retry_after: retry_after_s.map(Duration::from_secs) }
         }
@@ -282,11 +290,18 @@ fn outcome_of(error: &CallError) -> Outcome {
     }
 }
 
-fn no_turn(upstream: &str, error: &NoTurn) -> Refusal {
+fn no_turn(upstream: &Upstream, error: &NoTurn) -> Refusal {
+    let name = upstream.name();
     if error.is_overload() {
-        return Refusal::upstream(upstream, UpstreamReason::Overloaded, &error.to_string());
+        return Refusal::upstream(name, UpstreamReason::Overloaded, &error.to_string());
     }
-    Refusal::upstream(upstream, UpstreamReason::Unavailable, &format!("not available: {error}"))
+    // Why a replica cannot be reached is known where its connections are opened.
+    let last = match error {
+        NoTurn::Balancer(_) => upstream.status().error.map(|last| format!("; last error: {last}")),
+        NoTurn::Pool { .. } => None,
+    };
+    let detail = format!("not available: {error}{}", last.unwrap_or_default());
+    Refusal::upstream(name, UpstreamReason::Unavailable, &detail)
 }
 
 /// A modern answer that asks for input reaches a legacy client only through requests, which do not cross eras.

@@ -1,5 +1,6 @@
 //! The four list methods, answered from the catalog.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::refusal::Refusal;
 use crate::upstream::ListKind;
 use crate::upstream::handshake;
 
+/// A list up to this size is copied into its answer: that costs less than writing it as a part of its own.
+const COPIED_BYTES: usize = 16 * 1024;
 /// How long a resource list waits for upstreams that do not announce changes and so must be asked.
 const FRESH_WAIT: Duration = Duration::from_secs(2);
 
@@ -58,17 +61,12 @@ impl Gateway {
                 page(list.iter(), list.len(), start, self.settings.page_size, &etag)
             }
         };
-        let head = match caller.era() {
-            Era::Legacy => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"{}":"#, kind.member()),
-            Era::Modern => format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"result":{{{},"_meta":{{"io.modelcontextprotocol/serverInfo":{}}},"{}":"#,
-                bridge::modern_members(kind.method()),
-                handshake::implementation(),
-                kind.member()
-            ),
-        };
-        let next = next.map(|next| format!(r#","nextCursor":"{next}""#)).unwrap_or_default();
-        Ok(Answer { parts: [head.into(), array, format!("{next}}}}}").into()], status: 200 })
+        let head = head(id, kind, caller.era());
+        let tail = next.map_or(Cow::Borrowed("}}"), |next| format!(r#","nextCursor":"{next}"}}}}"#).into());
+        if array.len() <= COPIED_BYTES {
+            return Ok(Answer::ok([head.as_bytes(), &array, tail.as_bytes()].concat()));
+        }
+        Ok(Answer { parts: [head.into(), array, Bytes::copy_from_slice(tail.as_bytes())], status: 200 })
     }
 
     /// Asks upstreams that announce no changes of their resources for their list again.
@@ -83,6 +81,25 @@ impl Gateway {
         });
         let asked = silent.map(|upstream| upstream.refresh_now(kind));
         let _ = tokio::time::timeout(FRESH_WAIT, futures_util::future::join_all(asked)).await;
+    }
+}
+
+/// An answer up to its array.
+fn head(id: &str, kind: ListKind, era: Era) -> String {
+    match era {
+        Era::Legacy => [r#"{"jsonrpc":"2.0","id":"#, id, r#","result":{""#, kind.member(), r#"":"#].concat(),
+        Era::Modern => [
+            r#"{"jsonrpc":"2.0","id":"#,
+            id,
+            r#","result":{"#,
+            bridge::modern_members(kind.method()),
+            r#","_meta":{"io.modelcontextprotocol/serverInfo":"#,
+            handshake::implementation(),
+            r#"},""#,
+            kind.member(),
+            r#"":"#,
+        ]
+        .concat(),
     }
 }
 

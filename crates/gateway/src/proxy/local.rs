@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_core::envelope::{Field, Message, encode_string};
-use aqe_core::revision::{Era, Revision};
+use aqe_core::revision::Era;
 
 use super::{Answer, Caller, Gateway};
 use crate::refusal::Refusal;
@@ -44,20 +44,7 @@ impl Gateway {
 
     pub(super) async fn discover(&self, id: &str) -> Answer {
         self.first_lists().await;
-        let catalog = self.catalog();
-        let versions: Vec<String> =
-            Revision::ALL.iter().rev().map(|revision| format!("\"{revision}\"")).collect();
-        let instructions = catalog.instructions.as_deref();
-        let instructions = instructions
-            .map(|text| format!(r#","instructions":{}"#, encode_string(text)))
-            .unwrap_or_default();
-        let result = format!(
-            r#"{{"resultType":"complete","supportedVersions":[{}],"capabilities":{}{instructions},"ttlMs":0,"cacheScope":"private","_meta":{{"io.modelcontextprotocol/serverInfo":{}}}}}"#,
-            versions.join(","),
-            catalog.capabilities.of(Era::Modern),
-            handshake::implementation()
-        );
-        Answer::ok(wire::result(id, result.as_bytes()))
+        Answer::ok(wire::result(id, self.catalog().discovery.as_bytes()))
     }
 
     pub(super) async fn set_level(

@@ -31,9 +31,7 @@ use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
 use crate::settings::{Balancing, Settings};
 use crate::tasks;
-use crate::upstream::{
-    self, Common, Hooks, HttpClient, ListKind, Live, Manifest, Upstream, UpstreamError,
-};
+use crate::upstream::{Common, Hooks, HttpClient, ListKind, Live, Manifest, Upstream, UpstreamError};
 use subscriptions::Subscriptions;
 
 /// Keeps manifests across restarts.
@@ -167,7 +165,6 @@ impl Gateway {
                 http: Arc::clone(http),
                 pool: Arc::clone(&pool),
                 balancing: settings.balancing.clone(),
-                start: settings.start,
                 message: settings.message,
                 hooks: this.clone(),
             };
@@ -213,7 +210,7 @@ impl Gateway {
             return Err(error.into());
         }
         for upstream in &gateway.upstreams {
-            upstream::supervise(upstream);
+            upstream.start(gateway.settings.start)?;
         }
         gateway.every("session reaper", REAP_INTERVAL, |gateway| {
             for session in gateway.sessions.reap(Instant::now()) {
@@ -229,7 +226,12 @@ impl Gateway {
     }
 
     /// Does something again and again for as long as the gateway is there.
-    fn every(self: &Arc<Self>, name: &'static str, pause: Duration, work: impl Fn(&Arc<Self>) + Send + 'static) {
+    fn every(
+        self: &Arc<Self>,
+        name: &'static str,
+        pause: Duration,
+        work: impl Fn(&Arc<Self>) + Send + 'static,
+    ) {
         let this = Arc::downgrade(self);
         tasks::spawn(name, async move {
             loop {
@@ -280,7 +282,10 @@ impl Gateway {
 
     /// Answers a request. Notifications and requests that come before the answer go to `outlet`, in order. `None`
     /// means that the client has cancelled the request and gets no answer.
-    // Not an `async fn`: that would keep every argument twice, and this future is moved into a box.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` keeps every argument twice, and this future is moved into a box"
+    )]
     pub fn handle(
         self: Arc<Self>,
         caller: Caller,

@@ -18,6 +18,14 @@ use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::Outlet;
 use crate::wire;
 
+/// The tool of a call.
+struct Found<'a> {
+    catalog: &'a Catalog,
+    entry: &'a ToolEntry,
+    /// The name that the client used.
+    called: &'a str,
+}
+
 /// A tool that was found under another name than the one called.
 struct Near {
     similarity: f64,
@@ -43,7 +51,9 @@ impl Gateway {
         let (entry, near) = self.find_tool(&catalog, &name)?;
         Self::check_param_headers(caller, message, &catalog, entry)?;
         let started = std::time::Instant::now();
-        let ran = self.run_tool(caller, message, outlet, id, &catalog, entry, &name).await;
+        let ran = self
+            .run_tool(caller, message, outlet, id, &Found { catalog: &catalog, entry, called: &name })
+            .await;
         entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |(_, failed)| *failed));
         let (answer, _) = ran?;
         Ok(match near {
@@ -99,10 +109,9 @@ impl Gateway {
         message: &Message,
         outlet: &Arc<dyn Outlet>,
         id: &str,
-        catalog: &Catalog,
-        entry: &ToolEntry,
-        called: &str,
+        found: &Found<'_>,
     ) -> Result<(Answer, bool), Refusal> {
+        let Found { catalog, entry, called } = *found;
         let upstream = self.upstream(entry.upstream.index as usize)?;
         if let Some(tools) = upstream.settings.in_process() {
             return self.run_builtin(&**tools, caller, message, id, entry).await;
@@ -115,7 +124,7 @@ impl Gateway {
         let says = entry.annotations;
         route.repeatable = says.read_only == Some(true) || says.idempotent == Some(true);
         // By a prefix, or because the client has misspelt it.
-        if *called != *entry.original {
+        if called != &*entry.original {
             route.rename = Some((message.span(Field::Name), &entry.original));
         }
         if let Some(params) = catalog.param_headers.get(&entry.shown) {
@@ -139,21 +148,19 @@ impl Gateway {
         let upstream = self.upstream(entry.upstream.index as usize)?;
         let timeout = upstream.settings.timeout_for(&entry.original);
         let arguments = message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default();
-        let on_behalf =
-            inprocess::Caller { principal: &caller.principal, deadline: std::time::Instant::now() + timeout };
-        let call = tools.call(&entry.original, arguments.as_bytes(), on_behalf);
-        let Ok(result) = tokio::time::timeout(timeout, call).await else {
+        let deadline = std::time::Instant::now() + timeout;
+        let on_behalf = inprocess::Caller { principal: &caller.principal, deadline };
+        let call = tools.call(&entry.original, arguments, on_behalf);
+        let Ok(result) = tokio::time::timeout_at(deadline.into(), call).await else {
             let detail = format!("timed out after {} ms", timeout.as_millis());
             return Err(Refusal::upstream(upstream.name(), UpstreamReason::Timeout, &detail));
         };
         let result = result.map_err(|error| Refusal::invalid_params(error.to_string()))?;
         let bytes = match caller.era() {
-            Era::Legacy => wire::result(id, &result),
-            Era::Modern => with_members(&result, bridge::modern_members("tools/call"), id),
+            Era::Legacy => wire::result(id, &result.json),
+            Era::Modern => wire::result_with(id, bridge::modern_members("tools/call"), &result.json),
         };
-        // The result is our own, so it has no other spelling of this.
-        let failed = memchr::memmem::find(&result, b"\"isError\":true").is_some();
-        Ok((Answer::ok(bytes), failed))
+        Ok((Answer::ok(bytes), result.is_error))
     }
 
     fn remember_task(&self, answered: &Answered, place: Place, caller: &Caller) {
@@ -286,16 +293,6 @@ fn task_id(task: &[u8]) -> Option<String> {
     let members = open_object(task).ok()?;
     let (_, value) = members.into_iter().find(|(name, _)| name == "taskId")?;
     decode_quoted(value).map(Cow::into_owned)
-}
-
-/// A response with `members` in front of a raw result's own.
-fn with_members(result: &[u8], members: &str, id: &str) -> Vec<u8> {
-    let inner = result.strip_prefix(b"{").unwrap_or(result);
-    let comma = if inner.trim_ascii_start().first() == Some(&b'}') { "" } else { "," };
-    let mut out = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{{members}{comma}"#).into_bytes();
-    out.extend_from_slice(inner);
-    out.push(b'}');
-    out
 }
 
 /// Says in `_meta` which tool ran in place of the one that was named.

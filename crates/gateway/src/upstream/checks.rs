@@ -5,14 +5,18 @@ use std::time::{Duration, Instant};
 
 use aqe_core::balancer::{BalancerConfigError, BalancerStatus, Change, Probe};
 use aqe_core::health::{FailureKind, Outcome};
-use aqe_core::pool::ReplicaHealth;
+use aqe_core::pool::{ReplicaHealth, ReplicaId};
 
+use super::live::Live;
 use super::supervisor::{Upstream, balancer_config};
 use crate::settings::Balancing;
 use crate::tasks;
 
 /// How long a replica may take to answer a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Failures to connect in a row from which a replica counts as down.
+const FAILURES: u32 = 3;
 
 impl Upstream {
     /// Lets the balancer look after its replicas; about once a second.
@@ -39,30 +43,11 @@ impl Upstream {
 
     async fn check(self: &Arc<Self>, probe: Probe) {
         let Some(replica) = self.replicas.iter().find(|own| own.balancer == probe.replica()) else { return };
-        let open = self.pool.open_of(replica.pool);
+        let Some(id) = replica.pool.get() else { return };
+        let open = self.pool.open_of(*id);
         let outcome = match open.first() {
-            Some(live) => match live.probe(PROBE_TIMEOUT).await {
-                Ok(()) => Outcome::Success,
-                Err(error) => {
-                    tracing::debug!(upstream = self.name(), %error, "a probe failed");
-                    Outcome::Failure(if live.connection.is_open() {
-                        FailureKind::Timeout
-                    } else {
-                        FailureKind::Closed
-                    })
-                }
-            },
-            None => {
-                let status = self.pool.status();
-                let own = status.replicas.iter().find(|status| status.id == replica.pool);
-                match own.map(|own| own.health) {
-                    Some(ReplicaHealth::BackingOff { .. } | ReplicaHealth::CrashLooping { .. }) => {
-                        Outcome::Failure(FailureKind::Connect)
-                    }
-                    // Nobody has asked for it yet, and a probe is no reason to start it.
-                    _ => Outcome::Cancelled,
-                }
-            }
+            Some(live) => Self::ask_for_life(live).await,
+            None => self.outcome_unconnected(*id),
         };
         let stalled = matches!(outcome, Outcome::Failure(FailureKind::Timeout));
         self.balance(|balancer, now| balancer.probed(probe, outcome, now));
@@ -70,6 +55,27 @@ impl Upstream {
             for live in open {
                 live.move_repeatable();
             }
+        }
+    }
+
+    async fn ask_for_life(live: &Live) -> Outcome {
+        let Err(error) = live.probe(PROBE_TIMEOUT).await else { return Outcome::Success };
+        tracing::debug!(%error, "a probe failed");
+        let open = live.connection.is_open();
+        Outcome::Failure(if open { FailureKind::Timeout } else { FailureKind::Closed })
+    }
+
+    /// What is known of a replica without a connection.
+    fn outcome_unconnected(&self, replica: ReplicaId) -> Outcome {
+        let status = self.pool.status();
+        let health = status.replicas.iter().find(|status| status.id == replica).map(|status| status.health);
+        match health {
+            Some(ReplicaHealth::CrashLooping { .. }) => Outcome::Failure(FailureKind::Connect),
+            Some(ReplicaHealth::BackingOff { failures, .. }) if failures >= FAILURES => {
+                Outcome::Failure(FailureKind::Connect)
+            }
+            // Nobody has asked for it yet, and a probe is no reason to start it; or it is just starting again.
+            _ => Outcome::Cancelled,
         }
     }
 

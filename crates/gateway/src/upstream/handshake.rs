@@ -50,13 +50,13 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) const OWN: CallTag = CallTag { owner: 0, wants_log: false, repeatable: false };
 
 /// Our name and version as an MCP `Implementation`.
-pub fn implementation() -> String {
-    format!(r#"{{"name":"aqe-v3","title":"aqe-v3","version":"{}"}}"#, env!("CARGO_PKG_VERSION"))
+pub fn implementation() -> &'static str {
+    concat!(r#"{"name":"aqe-v3","title":"aqe-v3","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#)
 }
 
 /// The members of `_meta` that every modern request must carry, for requests of our own.
 pub fn own_meta() -> String {
-    modern_meta(Some(&implementation()), "{}")
+    modern_meta(Some(implementation()), "{}")
 }
 
 /// The members (without braces) of a modern `_meta`; the arguments are raw JSON.

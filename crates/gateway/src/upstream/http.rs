@@ -62,8 +62,6 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long ending a session may take.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
 
-const SESSION_LOST: &str = "the server has lost the session";
-
 /// A conversation with a streamable HTTP server: a session in the legacy era, a client in the modern one. It shares
 /// the TCP connections of its [`HttpClient`].
 pub struct HttpConnection {
@@ -164,7 +162,7 @@ impl HttpConnection {
     fn session_lost(&self) {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Open) {
-            tracing::debug!(upstream = self.label, SESSION_LOST);
+            tracing::debug!(upstream = self.label, "the server has lost the session");
             state.phase = Phase::Lost { reported: false };
             if let Some(listener) = state.listener.take() {
                 listener.abort();
@@ -177,7 +175,7 @@ impl HttpConnection {
         if matches!(state.phase, Phase::Lost { reported: false }) && state.calls.is_empty() {
             state.phase = Phase::Lost { reported: true };
             drop(state);
-            self.events.closed(SESSION_LOST);
+            self.events.session_lost();
         }
     }
 

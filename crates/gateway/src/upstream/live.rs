@@ -139,4 +139,9 @@ impl Events for LiveEvents {
         let Some(upstream) = self.upstream.upgrade() else { return };
         upstream.lost(self.generation, reason);
     }
+
+    fn session_lost(&self) {
+        let Some(upstream) = self.upstream.upgrade() else { return };
+        upstream.session_lost(self.generation);
+    }
 }

@@ -35,7 +35,7 @@ pub use inbox::{Inbox, Overflow};
 pub use live::{Hooks, Live};
 pub use manifest::{ListKind, Manifest};
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
-pub use supervisor::{Common, Status, Unavailable, Upstream, UpstreamError, supervise};
+pub use supervisor::{Common, Status, Unavailable, Upstream, UpstreamError};
 pub use turn::{Asking, NoTurn, Turn};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
@@ -126,6 +126,8 @@ pub trait Events: Send + Sync {
     fn unsolicited(&self, message: Message);
     /// The connection has ended; every open call has been failed. Reported once, unless we closed it.
     fn closed(&self, reason: &str);
+    /// The server has forgotten the session of the connection, and no call is open on it any more. Reported once.
+    fn session_lost(&self);
 }
 
 /// What the handshake has settled, told to the connection so that it can frame what it sends.

@@ -38,7 +38,11 @@ impl Upstream {
                 Ok(peer) => {
                     let generation = events.generation;
                     let live = Live { connection, peer, generation, events, replica, pool_replica, conn };
-                    self.replicas[replica].peer.store(Some(Arc::new(live.peer.clone())));
+                    let known = &self.replicas[replica].peer;
+                    // What a server of both eras says in the legacy one does not tell that it speaks both.
+                    if !known.load().as_ref().is_some_and(|known| known.dual) {
+                        known.store(Some(Arc::new(live.peer.clone())));
+                    }
                     return Ok(Arc::new(live));
                 }
                 Err(HandshakeError::OtherEra(_, why)) => {

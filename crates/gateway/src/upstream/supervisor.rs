@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use aqe_core::balancer::{self, Balancer, BalancerConfig, BalancerConfigError};
@@ -15,12 +15,12 @@ use aqe_core::revision::Era;
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+use super::HttpClient;
 use super::handshake::Peer;
 use super::live::{Hooks, Live, variant_of};
 use super::manifest::{ListKind, Manifest};
 use super::opening::other;
 use super::turn::Queue;
-use super::HttpClient;
 use crate::pool::ConnectionPool;
 use crate::settings::{Balancing, SessionScope, Start, UpstreamSettings};
 use crate::tasks;
@@ -65,8 +65,6 @@ pub struct Common {
     pub pool: Arc<ConnectionPool>,
     /// How calls are spread.
     pub balancing: Balancing,
-    /// When connections are opened.
-    pub start: Start,
     /// Bounds on one message.
     pub message: aqe_core::envelope::Limits,
     /// What is told of what happens.
@@ -75,7 +73,8 @@ pub struct Common {
 
 /// One replica as the pool and the balancer know it.
 pub(super) struct Replica {
-    pub(super) pool: pool::ReplicaId,
+    /// Set when the upstream is started.
+    pub(super) pool: OnceLock<pool::ReplicaId>,
     pub(super) balancer: balancer::ReplicaId,
     /// What the server said last.
     pub(super) peer: ArcSwapOption<Peer>,
@@ -90,6 +89,7 @@ pub struct Upstream {
     pub(super) replicas: Vec<Replica>,
     pub(super) balancer: Mutex<Balancer>,
     pub(super) queue: Queue,
+    lazy: std::sync::atomic::AtomicBool,
     pub(super) pool: Arc<ConnectionPool>,
     /// Every open connection by its generation.
     open: Mutex<HashMap<u64, Arc<Live>>>,
@@ -150,53 +150,55 @@ impl Upstream {
         manifest: Option<Manifest>,
         common: &Common,
     ) -> Result<Arc<Self>, UpstreamError> {
-        let balancer = Balancer::new(
-            balancer_config(&settings, &common.balancing),
-            fastrand::u64(..),
-            Instant::now(),
-        )
-        .map_err(|fault| UpstreamError::Balancer { name: settings.name.clone(), fault })?;
+        let balancer =
+            Balancer::new(balancer_config(&settings, &common.balancing), fastrand::u64(..), Instant::now())
+                .map_err(|fault| UpstreamError::Balancer { name: settings.name.clone(), fault })?;
         let ids: Vec<balancer::ReplicaId> = balancer.replicas().map(|(id, _)| id).collect();
         let peer = manifest.as_ref().map(|manifest| Arc::new(manifest.peer.clone()));
-        let mut refused = None;
-        let this = Arc::new_cyclic(|this: &Weak<Self>| {
-            let mut replicas = Vec::new();
-            for (at, balancer) in ids.into_iter().enumerate() {
-                let config = pool_config(&settings, at, peer.as_deref(), common.start);
-                match common.pool.add(Weak::clone(this), at, config) {
-                    Ok(pool) => {
-                        let peer = ArcSwapOption::from(peer.clone());
-                        replicas.push(Replica { pool, balancer, peer });
-                    }
-                    Err(fault) => {
-                        refused = Some(UpstreamError::Pool { name: settings.name.clone(), fault });
-                    }
-                }
-            }
-            Self {
-                index,
-                settings,
-                replicas,
-                balancer: Mutex::new(balancer),
-                queue: Queue::default(),
-                pool: Arc::clone(&common.pool),
-                open: Mutex::default(),
-                primary: [ArcSwapOption::empty(), ArcSwapOption::empty()],
-                manifest: ArcSwapOption::from(manifest.map(Arc::new)),
-                generation: AtomicU64::new(0),
-                attempts: Mutex::default(),
-                changed: Notify::new(),
-                stale: Mutex::default(),
-                refresh: Notify::new(),
-                hooks: common.hooks.clone(),
-                http: Arc::clone(&common.http),
-                message_limits: common.message,
-            }
-        });
-        match refused {
-            Some(error) => Err(error),
-            None => Ok(this),
+        let replica =
+            |balancer| Replica { pool: OnceLock::new(), balancer, peer: ArcSwapOption::from(peer.clone()) };
+        Ok(Arc::new(Self {
+            index,
+            settings,
+            replicas: ids.into_iter().map(replica).collect(),
+            balancer: Mutex::new(balancer),
+            queue: Queue::default(),
+            lazy: std::sync::atomic::AtomicBool::new(false),
+            pool: Arc::clone(&common.pool),
+            open: Mutex::default(),
+            primary: [ArcSwapOption::empty(), ArcSwapOption::empty()],
+            manifest: ArcSwapOption::from(manifest.map(Arc::new)),
+            generation: AtomicU64::new(0),
+            attempts: Mutex::default(),
+            changed: Notify::new(),
+            stale: Mutex::default(),
+            refresh: Notify::new(),
+            hooks: common.hooks.clone(),
+            http: Arc::clone(&common.http),
+            message_limits: common.message,
+        }))
+    }
+
+    /// Makes the replicas known to the pool, which opens connections from here on as `start` wants it; and keeps the
+    /// manifest fresh. To be called once, when everything that hears of it is there.
+    ///
+    /// # Errors
+    /// If the limits on its connections cannot be used.
+    pub fn start(self: &Arc<Self>, start: Start) -> Result<(), UpstreamError> {
+        if self.settings.in_process().is_some() {
+            return Ok(());
         }
+        self.lazy.store(start == Start::Lazy, Ordering::Relaxed);
+        for (at, replica) in self.replicas.iter().enumerate() {
+            let config = pool_config(&self.settings, at, replica.peer.load().as_deref(), start);
+            let id = self
+                .pool
+                .add(Arc::downgrade(self), at, config)
+                .map_err(|fault| UpstreamError::Pool { name: self.settings.name.clone(), fault })?;
+            let _ = replica.pool.set(id);
+        }
+        tasks::spawn("upstream", Arc::clone(self).supervise());
+        Ok(())
     }
 
     /// The name in the configuration.
@@ -283,7 +285,9 @@ impl Upstream {
     fn is_backing_off(&self) -> Option<Unavailable> {
         let status = self.pool.status();
         let mut soonest: Option<Unavailable> = None;
-        for replica in status.replicas.iter().filter(|it| self.replicas.iter().any(|own| own.pool == it.id)) {
+        for replica in
+            status.replicas.iter().filter(|it| self.replicas.iter().any(|own| own.pool.get() == Some(&it.id)))
+        {
             let (pool::ReplicaHealth::BackingOff { retry_in, .. }
             | pool::ReplicaHealth::CrashLooping { retry_in, .. }) = replica.health
             else {
@@ -302,18 +306,31 @@ impl Upstream {
 
     /// Has the pool keep a connection open from now on, if it kept none.
     fn keep_one(&self) {
+        let lazy = self.lazy.load(Ordering::Relaxed);
         for (at, replica) in self.replicas.iter().enumerate() {
+            let Some(id) = replica.pool.get() else { continue };
             let peer = replica.peer.load();
-            let config = pool_config(&self.settings, at, peer.as_deref(), Start::Eager);
+            let mut config = pool_config(&self.settings, at, peer.as_deref(), Start::Eager);
+            if lazy {
+                config.min_connections = Some(1);
+            }
             // The settings were taken when the replica was added.
-            let _ = self.pool.configure_replica(replica.pool, config);
+            let _ = self.pool.configure_replica(*id, config);
         }
     }
 
     /// A connection that the pool has opened is taken into use.
     pub(crate) fn adopt(self: &Arc<Self>, live: &Arc<Live>) {
-        lock(&self.open).insert(live.generation, Arc::clone(live));
+        let alone = {
+            let mut open = lock(&self.open);
+            open.insert(live.generation, Arc::clone(live));
+            open.values().filter(|other| other.replica == live.replica).count() == 1
+        };
         self.attempts().last_error = None;
+        if alone {
+            let replica = self.replicas[live.replica].balancer;
+            self.balance(|balancer, now| balancer.renewed(replica, now));
+        }
         tracing::info!(upstream = self.name(), revision = live.peer.revision, "connected");
         let first = self.current().is_none();
         let leads = self.current_in(live.peer.era).is_none();
@@ -342,9 +359,10 @@ impl Upstream {
         let slot = &self.primary[slot(live.peer.era)];
         let current = slot.load();
         if current.as_ref().is_some_and(|current| current.generation == live.generation) {
-            let heir = self.connections().into_iter().find(|other| {
-                other.peer.era == live.peer.era && other.connection.is_open()
-            });
+            let heir = self
+                .connections()
+                .into_iter()
+                .find(|other| other.peer.era == live.peer.era && other.connection.is_open());
             slot.compare_and_swap(&current, None);
             if let Some(heir) = heir {
                 self.lead(&heir);
@@ -374,10 +392,7 @@ impl Upstream {
     }
 
     /// Keeps the manifest fresh. Runs until [`Upstream::stop`].
-    pub async fn supervise(self: Arc<Self>) {
-        if self.manifest().is_none() {
-            self.keep_one();
-        }
+    async fn supervise(self: Arc<Self>) {
         loop {
             self.refresh.notified().await;
             if self.attempts().stopped {
@@ -397,6 +412,13 @@ impl Upstream {
         tracing::warn!(upstream = self.name(), reason, "connection lost");
         self.attempts().last_error = Some(reason.to_owned());
         self.pool.lost(&live, reason);
+    }
+
+    /// The server of a connection has forgotten its session, and the calls on it have ended.
+    pub(super) fn session_lost(&self, generation: u64) {
+        if let Some(live) = self.of_generation(generation) {
+            self.pool.retire(&live);
+        }
     }
 
     pub(super) fn of_generation(&self, generation: u64) -> Option<Arc<Live>> {
@@ -458,14 +480,12 @@ fn pool_config(
         Some(SessionScope::PerPrincipal | SessionScope::PerClientSession) => true,
         None => era == Era::Legacy,
     };
-    let built_in = settings.in_process().is_some();
     let known = peer.is_some();
     pool::ReplicaConfig {
         name: format!("{}/{}", settings.name, replica.name).into(),
         variant: variant_of(era),
         max_connections: replica.max_connections,
         min_connections: match start {
-            _ if built_in => Some(0),
             Start::Lazy if known => Some(0),
             Start::Lazy => Some(1),
             Start::Eager => replica.min_connections,
@@ -494,12 +514,5 @@ pub(super) fn balancer_config(settings: &UpstreamSettings, balancing: &Balancing
         retries: balancing.retries,
         hedges: balancing.hedges,
         ..BalancerConfig::new(replicas.collect())
-    }
-}
-
-/// Starts the supervision of an upstream in the background.
-pub fn supervise(upstream: &Arc<Upstream>) {
-    if upstream.settings.in_process().is_none() {
-        tasks::spawn("upstream", Arc::clone(upstream).supervise());
     }
 }

@@ -60,42 +60,46 @@ impl NoTurn {
 }
 
 /// The right to send one call over one connection. Dropped without a word it counts as given up by the client.
+#[derive(Debug)]
 #[must_use]
 pub struct Turn {
-    upstream: Arc<Upstream>,
-    ticket: Option<Ticket>,
-    leased: Option<Leased>,
-    started: Instant,
-}
-
-impl std::fmt::Debug for Turn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Turn").field("ticket", &self.ticket).field("leased", &self.leased).finish_non_exhaustive()
-    }
+    choice: Choice,
+    leased: Leased,
 }
 
 impl Turn {
     /// The connection.
     pub fn live(&self) -> &Arc<Live> {
-        // Taken only when the turn ends.
-        self.leased.as_ref().map(Leased::live).unwrap_or_else(|| unreachable!("the turn has ended"))
+        self.leased.live()
     }
 
     /// The replica, as the balancer knows it.
-    pub fn replica(&self) -> Option<ReplicaId> {
-        self.ticket.as_ref().map(Ticket::replica)
+    pub fn replica(&self) -> ReplicaId {
+        self.choice.replica
     }
 
     /// The call has ended.
-    pub fn end(mut self, outcome: Outcome) {
-        let of_connection = match outcome {
-            Outcome::Success | Outcome::Overloaded { .. } => pool::Outcome::Ok,
-            Outcome::Failure(FailureKind::ServerError | FailureKind::Malformed) => pool::Outcome::Ok,
+    pub fn end(self, outcome: Outcome) {
+        self.leased.end(match outcome {
+            Outcome::Success
+            | Outcome::Overloaded { .. }
+            | Outcome::Failure(FailureKind::ServerError | FailureKind::Malformed) => pool::Outcome::Ok,
             Outcome::Failure(_) | Outcome::Cancelled => pool::Outcome::Unanswered,
-        };
-        if let Some(leased) = self.leased.take() {
-            leased.end(of_connection);
-        }
+        });
+        self.choice.end(outcome);
+    }
+}
+
+/// A call that the balancer counts as in flight. Dropped without a word it counts as given up by the client.
+struct Choice {
+    upstream: Arc<Upstream>,
+    ticket: Option<Ticket>,
+    replica: ReplicaId,
+    started: Instant,
+}
+
+impl Choice {
+    fn end(mut self, outcome: Outcome) {
         self.finish(outcome);
     }
 
@@ -106,9 +110,15 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Choice {
     fn drop(&mut self) {
         self.finish(Outcome::Cancelled);
+    }
+}
+
+impl std::fmt::Debug for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Choice").field(&self.ticket).finish()
     }
 }
 
@@ -121,6 +131,12 @@ pub(super) struct Queue {
 
 /// Calls of one upstream that may wait for a replica to have room.
 const MAX_WAITING: usize = 500;
+
+/// A pause before the next attempt to connect that a call waits for, how long it does so in all, and how short a pause
+/// is at least.
+const SHORT_PAUSE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
+const LEAST_PAUSE: Duration = Duration::from_millis(5);
 
 struct Place<'a>(&'a Queue);
 
@@ -154,34 +170,34 @@ impl Upstream {
             picked => picked?,
         };
         let replica = ticket.replica();
-        let mut turn = Turn {
-            upstream: Arc::clone(self),
-            ticket: Some(ticket),
-            leased: None,
-            started: Instant::now(),
-        };
+        let choice =
+            Choice { upstream: Arc::clone(self), ticket: Some(ticket), replica, started: Instant::now() };
         let at = self.replicas.iter().position(|own| own.balancer == replica).unwrap_or_default();
         loop {
             let era = self.era_for(at, asking.era);
-            let lane = Lane {
-                replica: self.replicas[at].pool,
-                variant: variant_of(era),
-                scope: self.scope(&asking, era),
+            let Some(pool) = self.replicas[at].pool.get() else {
+                return Err(NoTurn::Pool { error: AcquireError::UnknownReplica, replica });
             };
+            let lane = Lane { replica: *pool, variant: variant_of(era), scope: self.scope(&asking, era) };
             match self.pool.acquire(lane, deadline).await {
-                Ok(leased) => {
-                    turn.leased = Some(leased);
-                    return Ok(turn);
-                }
+                Ok(leased) => return Ok(Turn { choice, leased }),
                 // A start takes as long as it takes; the pool's own time-out is for those who wait for others.
                 Err(AcquireError::Timeout { .. })
-                    if Instant::now() < deadline.min(turn.started + self.settings.connect_timeout)
+                    if Instant::now() < deadline.min(choice.started + self.settings.connect_timeout)
                         && self.pool.open_of(lane.replica).is_empty() => {}
+                // The only replica will be tried again in a moment: that is worth more than an error.
+                Err(AcquireError::Unavailable { retry_in, crash_looping: false, .. })
+                    if self.replicas.len() == 1
+                        && retry_in <= SHORT_PAUSE
+                        && Instant::now() + retry_in < deadline.min(choice.started + PATIENCE) =>
+                {
+                    tokio::time::sleep(retry_in.max(LEAST_PAUSE)).await;
+                }
                 // The server has told what it speaks while we waited.
                 Err(AcquireError::OtherVariant) if self.era_for(at, asking.era) != era => {}
                 Err(error) => {
                     let unreachable = matches!(error, AcquireError::Unavailable { .. });
-                    turn.finish(if unreachable {
+                    choice.end(if unreachable {
                         Outcome::Failure(FailureKind::Connect)
                     } else {
                         Outcome::Cancelled
@@ -260,10 +276,7 @@ impl Upstream {
         }
     }
 
-    pub(super) fn balance<T>(
-        &self,
-        ask: impl FnOnce(&mut aqe_core::balancer::Balancer, Instant) -> T,
-    ) -> T {
+    pub(super) fn balance<T>(&self, ask: impl FnOnce(&mut aqe_core::balancer::Balancer, Instant) -> T) -> T {
         let mut balancer = self.balancer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         ask(&mut balancer, Instant::now())
     }

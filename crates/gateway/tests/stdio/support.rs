@@ -47,6 +47,10 @@ impl Events for Seen {
     fn unsolicited(&self, _message: Message) {
         self.unsolicited.fetch_add(1, Ordering::Relaxed);
     }
+    fn session_lost(&self) {
+        unreachable!("a child has no session that could be lost")
+    }
+
     fn closed(&self, reason: &str) {
         self.closed.lock().unwrap().push(reason.to_owned());
     }

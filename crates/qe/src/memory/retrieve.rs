@@ -2,12 +2,11 @@
 
 use aqe_core::inprocess::Caller;
 use aqe_store::{Absence, At, Entry, EntryRef, Get, Lookup, UnixMillis, VersionInfo};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Memory, parse_id, shown};
-use crate::arguments::{Moment, rfc3339};
+use crate::arguments::{Moment, Text, rfc3339};
 use crate::reply::{Refusal, structured};
 
 /// The tool as it is listed.
@@ -15,10 +14,11 @@ pub(crate) const DEFINITION: &str = r#"{"name":"qe_memory_retrieve","title":"Ret
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Arguments {
-    namespace: String,
-    key: Option<String>,
-    id: Option<String>,
+pub(crate) struct Arguments<'a> {
+    #[serde(borrow)]
+    namespace: Text<'a>,
+    key: Option<Text<'a>>,
+    id: Option<Text<'a>>,
     version: Option<u64>,
     as_of: Option<Moment>,
     include_history: Option<bool>,
@@ -72,25 +72,23 @@ struct Miss {
 impl Memory {
     pub(crate) async fn retrieve(
         &self,
-        arguments: Arguments,
+        arguments: Arguments<'_>,
         caller: Caller<'_>,
         now: UnixMillis,
-    ) -> Result<Bytes, Refusal> {
-        let namespace = arguments.namespace.clone();
-        let history = arguments.include_history.unwrap_or(false);
-        let get = arguments.into_get(caller.principal, now)?;
+    ) -> Result<Vec<u8>, Refusal> {
+        let get = arguments.as_get(caller.principal, now)?;
         match self.store.get(get).await.map_err(|error| Refusal(format!("not read: {error}")))? {
-            Lookup::Found(entry) => found(&namespace, &entry, history),
+            Lookup::Found(entry) => found(get.namespace, &entry, get.history),
             Lookup::Absent(absence) => structured(&Miss { found: false, reason: reason(absence) }),
         }
     }
 }
 
-impl Arguments {
-    fn into_get(self, principal: &str, now: UnixMillis) -> Result<Get, Refusal> {
-        let entry = match (self.key, self.id) {
-            (Some(key), None) => EntryRef::Key(key),
-            (None, Some(id)) => EntryRef::Id(parse_id(&id).ok_or_else(|| {
+impl Arguments<'_> {
+    fn as_get<'a>(&'a self, principal: &'a str, now: UnixMillis) -> Result<Get<'a>, Refusal> {
+        let entry = match (&self.key, &self.id) {
+            (Some(Text(key)), None) => EntryRef::Key(key),
+            (None, Some(Text(id))) => EntryRef::Id(parse_id(id).ok_or_else(|| {
                 Refusal(
                     "bad arguments: `id` must be one that qe_memory_store answered with, such as mem_12"
                         .into(),
@@ -114,11 +112,11 @@ impl Arguments {
             }
         };
         let history = self.include_history.unwrap_or(false);
-        Ok(Get { principal: principal.to_owned(), namespace: self.namespace, entry, at, history, now })
+        Ok(Get { principal, namespace: &self.namespace.0, entry, at, history, now })
     }
 }
 
-fn found(namespace: &str, entry: &Entry, with_history: bool) -> Result<Bytes, Refusal> {
+fn found(namespace: &str, entry: &Entry, with_history: bool) -> Result<Vec<u8>, Refusal> {
     // Checked before it is spliced into a reply: damage on the disk must not become damage on the wire.
     let json = |text| {
         serde_json::from_str::<&RawValue>(text)

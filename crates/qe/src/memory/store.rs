@@ -2,7 +2,6 @@
 
 use aqe_core::inprocess::Caller;
 use aqe_store::{Attributes, OnConflict, Put, StoreError, UnixMillis};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -101,7 +100,7 @@ impl Memory {
         arguments: Arguments<'_>,
         caller: Caller<'_>,
         now: UnixMillis,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Vec<u8>, Refusal> {
         let put = arguments.into_put(caller.principal, now)?;
         let (namespace, key) = (put.namespace.clone(), put.key.clone());
         let stored = self.store.put(put).await.map_err(|error| refusal(&error, &key))?;

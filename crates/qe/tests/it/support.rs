@@ -42,8 +42,10 @@ impl Tools {
         arguments: &str,
     ) -> Result<String, InProcessError> {
         let caller = Caller { principal, deadline: Instant::now() + Duration::from_secs(60) };
-        let reply = self.set.call(tool, arguments.as_bytes(), caller).await?;
-        Ok(String::from_utf8(reply.to_vec()).unwrap())
+        let reply = self.set.call(tool, arguments, caller).await?;
+        let json = String::from_utf8(reply.json).unwrap();
+        assert_eq!(reply.is_error, json.ends_with(r#""isError":true}"#), "{json}");
+        Ok(json)
     }
 
     /// The structured result of a call that succeeds.

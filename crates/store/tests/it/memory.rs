@@ -31,11 +31,11 @@ async fn a_value_comes_back_byte_for_byte_with_all_that_was_said_beside_it() {
 async fn nobody_sees_another_principals_or_namespaces_entries() {
     let (_directory, store) = fresh();
     let stored = put(&store, write("k", "1")).await;
-    for entry in [EntryRef::Key("k".into()), EntryRef::Id(stored.id)] {
+    for entry in [EntryRef::Key("k"), EntryRef::Id(stored.id)] {
         let own = Get { entry, ..question("k") };
-        found(&store, own.clone()).await;
-        assert_eq!(absent(&store, Get { principal: "bob".into(), ..own.clone() }).await, Absence::NoEntry);
-        assert_eq!(absent(&store, Get { namespace: "other".into(), ..own }).await, Absence::NoEntry);
+        found(&store, own).await;
+        assert_eq!(absent(&store, Get { principal: "bob", ..own }).await, Absence::NoEntry);
+        assert_eq!(absent(&store, Get { namespace: "other", ..own }).await, Absence::NoEntry);
     }
     let theirs = put(&store, Put { principal: "bob".into(), ..write("k", "2") }).await;
     assert_eq!(theirs.version, 1);

@@ -175,7 +175,8 @@ proptest! {
                     }
                     Step::Get { key, at } => {
                         let model = &models[usize::from(key)];
-                        let get = Get { at, history: true, now, ..question(&format!("k{key}")) };
+                        let key = format!("k{key}");
+                        let get = Get { at, history: true, now, ..question(&key) };
                         match (store.get(get).await.unwrap(), model.get(at, now)) {
                             (Lookup::Found(entry), Ok(expected)) => check_entry(model, expected, &entry),
                             (Lookup::Absent(absence), Err(expected)) => assert_eq!(absence, expected),

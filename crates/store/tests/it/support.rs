@@ -35,11 +35,11 @@ pub(crate) fn write(key: &str, value: &str) -> Put {
     }
 }
 
-pub(crate) fn question(key: &str) -> Get {
+pub(crate) fn question(key: &str) -> Get<'_> {
     Get {
-        principal: "alice".into(),
-        namespace: "ns".into(),
-        entry: EntryRef::Key(key.into()),
+        principal: "alice",
+        namespace: "ns",
+        entry: EntryRef::Key(key),
         at: At::Now,
         history: false,
         now: T0,
@@ -54,14 +54,14 @@ pub(crate) async fn refused(store: &dyn Store, put: Put) -> StoreError {
     store.put(put).await.expect_err("the write is refused")
 }
 
-pub(crate) async fn found(store: &dyn Store, get: Get) -> Entry {
+pub(crate) async fn found(store: &dyn Store, get: Get<'_>) -> Entry {
     match store.get(get).await.expect("the read succeeds") {
         Lookup::Found(entry) => *entry,
         Lookup::Absent(absence) => panic!("absent: {absence:?}"),
     }
 }
 
-pub(crate) async fn absent(store: &dyn Store, get: Get) -> Absence {
+pub(crate) async fn absent(store: &dyn Store, get: Get<'_>) -> Absence {
     match store.get(get).await.expect("the read succeeds") {
         Lookup::Found(entry) => panic!("found: {entry:?}"),
         Lookup::Absent(absence) => absence,

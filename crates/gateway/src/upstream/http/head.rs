@@ -66,8 +66,8 @@ impl Head {
 
     #[cfg(test)]
     pub(super) fn of(status: u16, fields: &[(&str, &str)]) -> Self {
-        let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let text = format!("HTTP/1.1 {status} \r\n{lines}\r\n");
+        let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let text = format!("HTTP/1.1 {status} \r\n{}\r\n", lines.concat());
         parse(text.as_bytes()).unwrap().unwrap().head
     }
 }

@@ -22,6 +22,7 @@ impl Events for Unsolicited {
         self.0.lock().unwrap().push(message.method().into_owned());
     }
     fn closed(&self, _reason: &str) {}
+    fn session_lost(&self) {}
 }
 
 struct Bench {

@@ -241,6 +241,10 @@ impl Events for Recorder {
         self.unsolicited.lock().unwrap().push(text(&message));
     }
 
+    fn session_lost(&self) {
+        self.closed("the server has lost the session");
+    }
+
     fn closed(&self, reason: &str) {
         self.closed.lock().unwrap().push(reason.to_owned());
     }
