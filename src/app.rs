@@ -28,6 +28,7 @@ use aqe_store::{Store, StoreError};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Environment, Loaded, Transport};
@@ -121,7 +122,7 @@ impl Serves {
     }
 }
 
-/// Runs the server until a signal, or until standard input ends where that is served. `announce` is told what the
+/// Runs the server until a signal, or a request to drain, or until standard input ends where that is served. `announce` is told what the
 /// process serves and how its upstreams are ([`admin::status`]) as soon as clients can connect.
 pub fn run(plan: &Plan, announce: impl FnOnce(&About, &Value)) -> Result<Ended, StartError> {
     let config = &plan.loaded.config;
@@ -229,7 +230,8 @@ async fn serve(
     let listeners = Listeners::open(plan, serves).await?;
     let about = listeners.about(plan, serves);
     let manifests = Arc::new(Manifests::new(store.clone()));
-    let gateway = start_gateway(plan, store, &manifests, about.clone()).await?;
+    let drain = Arc::new(Notify::new());
+    let gateway = start_gateway(plan, store, &manifests, about.clone(), &drain).await?;
     let edge =
         Edge::new(Arc::clone(&gateway), settings::limits(&config.server), settings::policy(&config.server));
     listeners.serve(&edge);
@@ -242,6 +244,10 @@ async fn serve(
     let limit = tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "stopping");
+            config.server.drain_timeout
+        }
+        () = drain.notified() => {
+            tracing::info!("asked to drain; stopping");
             config.server.drain_timeout
         }
         () = agent_left(&mut talk) => config.server.drain_timeout.min(ORPHAN_DRAIN),
@@ -303,11 +309,12 @@ async fn start_gateway(
     store: Option<Arc<dyn Store>>,
     manifests: &Arc<Manifests>,
     about: About,
+    drain: &Arc<Notify>,
 ) -> Result<Arc<Gateway>, StartError> {
     let config = &plan.loaded.config;
     let builtin = store.filter(|_| config.server.builtin);
     let builtin = builtin.map(|store| aqe_qe::builtin(store, state::now));
-    let settings = settings::gateway(config, builtin, &plan.env, about)?;
+    let settings = settings::gateway(config, builtin, &plan.env, about, Arc::clone(drain))?;
     let known = manifests.known(&settings.upstreams).await;
     let manifests: Arc<dyn ManifestStore> = manifests.clone();
     Ok(Gateway::start(settings, &HttpClient::new(), manifests, known)?)

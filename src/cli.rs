@@ -4,12 +4,15 @@
 //! command line is wrong; 3 no server is running.
 
 mod ask;
+mod balance;
 mod call;
 mod check;
 mod client;
+mod drain;
 mod find;
 mod output;
 mod places;
+mod pool;
 mod start;
 mod status;
 mod table;
@@ -35,7 +38,7 @@ struct Cli {
 enum Top {
     /// The gateway: start it, ask it, check its configuration.
     #[command(subcommand)]
-    Mcp(Mcp),
+    Mcp(Box<Mcp>),
     /// Print completions for a shell.
     #[command(
         after_help = "Example:\n  aqe-v3 completions bash > ~/.local/share/bash-completion/completions/aqe-v3"
@@ -53,6 +56,10 @@ enum Mcp {
     /// The tools of a running server.
     #[command(subcommand)]
     Tools(tools::Tools),
+    /// The connections of a running server to its upstreams.
+    Pool(pool::Pool),
+    /// How a running server spreads calls over replicas.
+    Balance(balance::Balance),
     /// The upstreams of a running server.
     Status(status::Status),
     /// The configuration.
@@ -131,16 +138,27 @@ pub fn run() -> ExitCode {
 impl Cli {
     fn run(self) -> Result<ExitCode, Failure> {
         match self.command {
-            Top::Mcp(Mcp::Start(start)) => return start.run(),
-            Top::Mcp(Mcp::Tools(tools)) => tools.run()?,
-            Top::Mcp(Mcp::Status(status)) => status.run()?,
-            Top::Mcp(Mcp::Config(config)) => config.run()?,
+            Top::Mcp(command) => return command.run(),
             Top::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "aqe-v3", &mut script);
                 output::write(&script)?;
             }
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Mcp {
+    fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Start(start) => return start.run(),
+            Self::Tools(tools) => tools.run(),
+            Self::Pool(pool) => pool.run(),
+            Self::Balance(balance) => balance.run(),
+            Self::Status(status) => status.run(),
+            Self::Config(config) => config.run(),
+        }?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -8,11 +8,12 @@
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
 //! - `keys` and `section` declare keys and read them; `env` replaces `${VAR}`.
-//! - [`server`], [`registry`], [`store`], [`upstream`], [`endpoint`] are the sections; `mcp_json` the
+//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
 pub mod address;
+pub mod balancer;
 pub mod endpoint;
 pub mod env;
 pub mod file;
@@ -22,8 +23,10 @@ mod mcp_json;
 mod merge;
 mod paths;
 pub mod place;
+pub mod pool;
 pub mod reference;
 pub mod registry;
+pub mod replica;
 pub mod report;
 pub mod secret;
 mod section;
@@ -40,10 +43,15 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use aqe_core::balancer::Strategy;
+
+pub use self::balancer::Balancer;
 pub use self::env::Environment;
 pub use self::file::{Source, SourceKind};
 pub use self::place::{Fault, Note, Place, Severity};
+pub use self::pool::Pool;
 pub use self::registry::Registry;
+pub use self::replica::Replica;
 pub use self::report::Report;
 pub use self::server::{Server, Transport};
 pub use self::store::Store;
@@ -59,10 +67,16 @@ pub struct Config {
     pub server: Server,
     /// How tools are named and found.
     pub registry: Registry,
+    /// The connections to all upstreams.
+    pub pool: Pool,
+    /// How calls are spread over the replicas of an upstream.
+    pub balancer: Balancer,
     /// Durable state.
     pub store: Store,
     /// The servers behind the gateway, in the order of the files; also those that are switched off.
     pub upstreams: Vec<Upstream>,
+    /// Whether connections are kept and names are indexed; off only to compare with.
+    pub optimized: bool,
 }
 
 /// What to load.
@@ -91,6 +105,12 @@ pub struct Flags {
     pub no_builtin: bool,
     /// `--worker-threads`.
     pub worker_threads: Option<usize>,
+    /// `--pool-size`: the most connections of the pool.
+    pub pool_size: Option<u32>,
+    /// `--strategy`: how replicas are chosen, but for upstreams that say it themselves.
+    pub strategy: Option<Strategy>,
+    /// `--optimized`.
+    pub optimized: Option<bool>,
 }
 
 impl Flags {

@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aqe_core::balancer::{BudgetConfig, ScoreWeights};
 use aqe_core::envelope::Limits;
+use aqe_core::health::HealthConfig;
 use aqe_core::inprocess::InProcess;
 use aqe_core::pool::PoolConfig;
 use aqe_core::registry::{
@@ -21,6 +23,7 @@ use aqe_gateway::transport::EdgeLimits;
 use aqe_gateway::transport::http::EdgePolicy;
 use aqe_gateway::upstream::{ChildSpec, HttpSpec};
 use http::{HeaderName, HeaderValue};
+use tokio::sync::Notify;
 
 use crate::config::{self, Config, Environment, endpoint, registry, upstream};
 
@@ -53,12 +56,13 @@ pub(super) fn gateway(
     builtin: Option<Arc<dyn InProcess>>,
     env: &Environment,
     about: About,
+    drain: Arc<Notify>,
 ) -> Result<Settings, SettingsError> {
     let server = &config.server;
     let mut upstreams = Vec::new();
     upstreams.extend(builtin.map(|tools| built_in(tools, server)));
     for upstream in config.upstreams.iter().filter(|upstream| upstream.enabled) {
-        upstreams.push(configured(upstream, env)?);
+        upstreams.push(configured(upstream, &config.pool, env)?);
     }
     Ok(Settings {
         message: Limits {
@@ -74,15 +78,61 @@ pub(super) fn gateway(
             registry::Start::Eager => Start::Eager,
         },
         first_list_wait: FIRST_LIST_WAIT,
-        pool: PoolConfig::default(),
-        balancing: Balancing::default(),
+        pool: pool(&config.pool),
+        balancing: balancing(&config.balancer),
         upstreams,
         sessions: SessionSettings {
             max_sessions: server.max_sessions,
             idle_timeout: server.session_idle_timeout,
         },
+        optimized: config.optimized,
         about,
+        drain,
     })
+}
+
+fn pool(pool: &config::Pool) -> PoolConfig {
+    PoolConfig {
+        max_connections: pool.max_connections,
+        min_connections: pool.min_connections,
+        max_opening: pool.max_opening,
+        acquire_timeout: pool.acquire_timeout,
+        idle_timeout: pool.idle_timeout,
+        max_uses: pool.max_uses,
+        max_lifetime: pool.max_lifetime,
+        health_check_interval: pool.health_check_interval,
+        ..PoolConfig::default()
+    }
+}
+
+fn balancing(balancer: &config::Balancer) -> Balancing {
+    let retries = match balancer.retry_budget_percent {
+        0 => BudgetConfig::OFF,
+        percent => BudgetConfig { share: f64::from(percent) / 100.0, ..BudgetConfig::RETRIES },
+    };
+    Balancing {
+        strategy: balancer.strategy,
+        score: ScoreWeights {
+            load: balancer.load_weight,
+            response: balancer.response_weight,
+            category: balancer.category_weight,
+        },
+        health: HealthConfig {
+            ejection: balancer.ejection,
+            failures_in_row: balancer.failures_in_row,
+            timeouts_in_row: balancer.timeouts_in_row,
+            success_rate: balancer.success_rate,
+            slow_factor: balancer.slow_factor,
+            backoff_min: balancer.backoff_min,
+            backoff_max: balancer.backoff_max,
+            slow_start: balancer.slow_start,
+            panic_threshold: balancer.panic_threshold,
+            probe_interval: Some(balancer.health_check_interval),
+            ..HealthConfig::default()
+        },
+        retries,
+        ..Balancing::default()
+    }
 }
 
 /// The bounds on connections.
@@ -161,16 +211,17 @@ fn built_in(tools: Arc<dyn InProcess>, server: &config::Server) -> UpstreamSetti
     }
 }
 
-fn configured(upstream: &config::Upstream, env: &Environment) -> Result<UpstreamSettings, SettingsError> {
-    let endpoint = match &upstream.endpoint {
-        endpoint::Endpoint::Child(child) => Endpoint::Child(self::child(&upstream.name, child, env)),
-        endpoint::Endpoint::Http(server) => Endpoint::Http(self::http(&upstream.name, server)?),
-    };
+fn configured(
+    upstream: &config::Upstream,
+    pool: &config::Pool,
+    env: &Environment,
+) -> Result<UpstreamSettings, SettingsError> {
+    let replicas = upstream.replicas.iter().map(|replica| self::replica(upstream, replica, pool, env));
     Ok(UpstreamSettings {
         name: upstream.name.clone(),
-        replicas: vec![ReplicaSettings::new(upstream.name.as_str(), endpoint)],
-        strategy: None,
-        session_scope: None,
+        replicas: replicas.collect::<Result<_, SettingsError>>()?,
+        strategy: upstream.strategy,
+        session_scope: upstream.session_scope,
         category: upstream.category.clone(),
         trusted: upstream.trusted,
         allow: globs(&upstream.tools.allow),
@@ -189,6 +240,38 @@ fn configured(upstream: &config::Upstream, env: &Environment) -> Result<Upstream
             .map(|(tool, timeout)| (tool.clone(), *timeout))
             .collect(),
         max_message_bytes: upstream.max_line,
+    })
+}
+
+fn replica(
+    upstream: &config::Upstream,
+    replica: &config::Replica,
+    pool: &config::Pool,
+    env: &Environment,
+) -> Result<ReplicaSettings, SettingsError> {
+    let (endpoint, max_connections, min_connections) = match &replica.endpoint {
+        endpoint::Endpoint::Child(child) => {
+            // Several workers start when there is work for them; the pool's minimum would start them all.
+            let least = (upstream.workers > 1).then(|| pool.min_connections.min(1));
+            let child = self::child(&upstream.name, child, env);
+            (Endpoint::Child(child), Some(upstream.workers), upstream.min_connections.or(least))
+        }
+        endpoint::Endpoint::Http(server) => {
+            let server = self::http(&upstream.name, server)?;
+            (Endpoint::Http(server), upstream.max_connections, upstream.min_connections)
+        }
+    };
+    // Most stdio servers have one thread: a second one helps as soon as the first has something to do.
+    let spread = matches!(endpoint, Endpoint::Child(_)) && upstream.workers > 1;
+    let defaults = ReplicaSettings::new(replica.name.as_str(), endpoint);
+    Ok(ReplicaSettings {
+        max_connections: max_connections.unwrap_or(defaults.max_connections),
+        min_connections,
+        max_calls: upstream.max_calls.unwrap_or(defaults.max_calls),
+        grow_at: spread.then_some(1),
+        weight: replica.weight,
+        categories: replica.categories.iter().map(|category| category.as_str().into()).collect(),
+        ..defaults
     })
 }
 

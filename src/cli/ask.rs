@@ -18,6 +18,20 @@ pub(super) fn ask(
     Ok(answer)
 }
 
+/// Finds the server and posts `body` to a path; shows the answer as [`ask`] does.
+pub(super) fn change(
+    server: &Server,
+    path: &str,
+    body: &Value,
+    show: impl FnOnce(&Value) -> String,
+) -> Result<(), Failure> {
+    let body = body.to_string().into();
+    let answer = on_server(server, |socket| async move { Ok(client::post(&socket, path, body).await?) })?;
+    let answer: Value = serde_json::from_slice(&answer).map_err(client::ClientError::from)?;
+    output::line(&if server.json { answer.to_string() } else { show(&answer) })?;
+    Ok(())
+}
+
 /// Finds the server and does something with its socket.
 pub(super) fn on_server<T, F>(server: &Server, then: impl FnOnce(PathBuf) -> F) -> Result<T, Failure>
 where
@@ -45,6 +59,11 @@ pub(super) fn text(value: &Value) -> String {
 /// Milliseconds for people, or a dash for what is not known.
 pub(super) fn millis(value: &Value) -> String {
     value.as_f64().map_or_else(|| "-".into(), |ms| format!("{ms:.2} ms"))
+}
+
+/// A share from 0 to 1 for people, or a dash for what is not known.
+pub(super) fn percent(value: &Value) -> String {
+    value.as_f64().map_or_else(|| "-".into(), |share| format!("{:.1} %", share * 100.0))
 }
 
 /// The items of a list.

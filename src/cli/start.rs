@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::process::ExitCode;
 
-use aqe_gateway::admin::About;
+use aqe_core::balancer::{BalancerConfigError, Strategy};
+use aqe_gateway::admin::{About, MOST_CONNECTIONS};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -24,6 +25,7 @@ agent (standard input is a pipe) it speaks stdio, otherwise HTTP.
 Examples:
   aqe-v3 mcp start
   aqe-v3 mcp start --transport http --listen 127.0.0.1:0 --json
+  aqe-v3 mcp start --optimized --pool-size 50 --strategy least-connections
   claude mcp add aqe -- aqe-v3 mcp start")]
 pub(super) struct Start {
     #[command(flatten)]
@@ -40,6 +42,17 @@ pub(super) struct Start {
     /// Threads that serve, 1 to 512.
     #[arg(long, value_name = "N", value_parser = workers)]
     worker_threads: Option<NonZero<usize>>,
+    /// Keep connections and index names. "false" is a plain server to compare with: a connection for each call.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true,
+        default_missing_value = "true", action = clap::ArgAction::Set)]
+    optimized: bool,
+    /// Most connections to all upstreams together: max_connections of [pool].
+    #[arg(long, value_name = "N", value_parser = pool_size)]
+    pool_size: Option<u32>,
+    /// How a replica is chosen: round-robin, least-connections, response-time, weighted or p2c. An upstream with a
+    /// strategy of its own keeps it.
+    #[arg(long, value_name = "NAME", value_parser = strategy)]
+    strategy: Option<Strategy>,
     /// What to log, such as "info" or "aqe_gateway=debug"; stands before RUST_LOG.
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -58,6 +71,16 @@ fn workers(text: &str) -> Result<NonZero<usize>, String> {
     number.ok_or_else(|| "must be a whole number from 1 to 512".into())
 }
 
+fn pool_size(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=MOST_CONNECTIONS).contains(number));
+    number.ok_or_else(|| format!("must be a whole number from 1 to {MOST_CONNECTIONS}"))
+}
+
+/// Reads the name of a strategy.
+pub(super) fn strategy(name: &str) -> Result<Strategy, String> {
+    name.parse().map_err(|error: BalancerConfigError| error.to_string())
+}
+
 impl Start {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let flags = Flags {
@@ -65,6 +88,9 @@ impl Start {
             listen: self.listen,
             no_builtin: self.no_builtin,
             worker_threads: self.worker_threads.map(NonZero::get),
+            pool_size: self.pool_size,
+            strategy: self.strategy,
+            optimized: Some(self.optimized),
         };
         let request = self.files.request(flags)?;
         let loaded = config::load(&request).map_err(|faults| Failure::Failed(faults.to_string()))?;

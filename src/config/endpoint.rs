@@ -108,16 +108,16 @@ pub(super) struct Draft<'t> {
 }
 
 impl Draft<'_> {
-    /// Checks and expands the pieces; `at` is where the upstream stands.
-    pub(super) fn finish(self, cx: &Context<'_>, at: &Span) -> Option<Endpoint> {
+    /// Checks and expands the pieces; `at` is where the upstream or replica stands, `whose` which of both it is.
+    pub(super) fn finish(self, cx: &Context<'_>, at: &Span, whose: &str) -> Option<Endpoint> {
         match (&self.command, &self.url) {
             (Some(_), Some(url)) => {
-                let message = "\"command\" and \"url\" are both given; an upstream is one or the other";
+                let message = format!("\"command\" and \"url\" are both given; {whose} is one or the other");
                 cx.fault(&url.at, message);
                 None
             }
             (None, None) => {
-                cx.fault(at, "neither \"command\" nor \"url\" is given; an upstream needs one of them");
+                cx.fault(at, format!("neither \"command\" nor \"url\" is given; {whose} needs one of them"));
                 None
             }
             (Some(command), None) => self.child(cx, command).map(Endpoint::Child),

@@ -24,10 +24,13 @@ fn unit(name: &str) -> Option<&'static str> {
         .find_map(|(suffix, unit)| name.ends_with(suffix).then_some(unit))
 }
 
+fn of_unit(name: &str) -> String {
+    unit(name).map(|unit| format!(" of {unit}")).unwrap_or_default()
+}
+
 /// `a whole number of milliseconds from 1 to 1000`.
 pub(super) fn whole_number(name: &str, min: u64, max: u64) -> String {
-    let unit = unit(name).map(|u| format!(" of {u}")).unwrap_or_default();
-    format!("a whole number{unit} from {min} to {max}")
+    format!("a whole number{} from {min} to {max}", of_unit(name))
 }
 
 macro_rules! key {
@@ -82,7 +85,10 @@ pub(super) struct Real {
     pub(super) max: f64,
     pub(super) meaning: &'static str,
 }
-key!(Real, |k| format!("a number from {} to {}", k.min, k.max), |k| format!("`{}`", k.default));
+key!(Real, |k| format!("a number{} from {} to {}", of_unit(k.name), k.min, k.max), |k| format!(
+    "`{}`",
+    k.default
+));
 
 /// `true` or `false`.
 #[derive(Debug)]
@@ -105,6 +111,16 @@ key!(Choice<T>, |k| one_of(k.options.iter().map(|(word, _)| *word)), |k| k
     .first()
     .map(|(word, _)| format!("`\"{word}\"`"))
     .unwrap_or_default());
+
+/// One of a few words, without which something else holds.
+#[derive(Debug)]
+pub(super) struct OptChoice<T: 'static> {
+    pub(super) name: &'static str,
+    pub(super) options: &'static [(&'static str, T)],
+    pub(super) absent: &'static str,
+    pub(super) meaning: &'static str,
+}
+key!(OptChoice<T>, |k| one_of(k.options.iter().map(|(word, _)| *word)), |k| k.absent.to_owned());
 
 /// `"a", "b" or "c"`.
 pub(super) fn one_of(words: impl Iterator<Item = &'static str>) -> String {
@@ -152,6 +168,14 @@ pub(super) struct Group {
     pub(super) meaning: &'static str,
 }
 key!(Group, |_| "a table; see below".to_owned(), |_| "`{}`".to_owned());
+
+/// A list of tables, each with the same keys, documented under a heading of their own.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) name: &'static str,
+    pub(super) meaning: &'static str,
+}
+key!(Tables, |_| "a list of tables; see below".to_owned(), |_| "`[]`".to_owned());
 
 /// A section of the file: its keys are all that may stand in it.
 #[derive(Debug)]

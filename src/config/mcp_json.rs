@@ -163,7 +163,7 @@ fn draft(cx: Context<'_>, entry: &Entry, server: &Server) -> Option<(Endpoint, b
         return None;
     }
     note_ignored(&cx, &entry.node, &format!("\"{}\": ", clip(&entry.key)), ignored.into_iter());
-    Some((draft.finish(&cx, &entry.key_at)?, enabled))
+    Some((draft.finish(&cx, &entry.key_at, "an upstream")?, enabled))
 }
 
 /// Whether an entry would start or call this very server. An agent that keeps us in the same file as our

@@ -1,10 +1,12 @@
 //! Puts the files and the command line together: defaults, then our file, then the agents' files, which
 //! only add upstreams, then flags.
 
+use super::balancer::Balancer;
 use super::env::{Dialect, clip};
 use super::file::{File, SourceKind};
-use super::keys::{Group, SectionKeys};
+use super::keys::{Group, SectionKeys, Tables};
 use super::place::{Place, Sink};
+use super::pool::Pool;
 use super::registry::Registry;
 use super::section::{Context, Section};
 use super::server::Server;
@@ -12,12 +14,14 @@ use super::store::Store;
 use super::tree::{Node, Value, from_json, from_toml};
 use super::upstream::{self, Upstream};
 use super::validate::{listen_flag, validate};
-use super::{Config, Faults, Loaded, Request, mcp_json, registry, server, store};
+use super::{Config, Faults, Loaded, Request, balancer, mcp_json, pool, registry, server, store};
 
 static SERVER: Group = Group { name: "server", meaning: "What clients meet." };
 static REGISTRY: Group = Group { name: "registry", meaning: "How tools are named and found." };
+static POOL: Group = Group { name: "pool", meaning: "The connections to all upstreams." };
+static BALANCER: Group = Group { name: "balancer", meaning: "How calls are spread over replicas." };
 static STORE: Group = Group { name: "store", meaning: "Durable state." };
-static UPSTREAM: Group = Group { name: "upstream", meaning: "The servers behind the gateway." };
+static UPSTREAM: Tables = Tables { name: "upstream", meaning: "The servers behind the gateway." };
 
 /// The top of the file. A new section is one more line here, one in `read_toml`, one in
 /// [`super::reference::SECTIONS`].
@@ -25,7 +29,7 @@ static ROOT: SectionKeys = SectionKeys {
     path: "",
     repeated: false,
     meaning: "The sections.",
-    keys: &[&SERVER, &REGISTRY, &STORE, &UPSTREAM],
+    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &STORE, &UPSTREAM],
 };
 
 /// Reads the files in their order.
@@ -71,14 +75,17 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let mut server = Server::read(&server_section);
     request.flags.apply(&mut server);
     let registry = Registry::read(&root.group(&REGISTRY, &registry::KEYS));
+    let pool = Pool::read(&root.group(&POOL, &pool::KEYS), request.flags.pool_size);
+    let balancer = Balancer::read(&root.group(&BALANCER, &balancer::KEYS), request.flags.strategy);
     let store = Store::read(&root.group(&STORE, &store::KEYS));
     let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
         let section = Section::open(cx, &upstream::KEYS, Some(node));
         Upstream::read(&section, &server)
     });
     let upstreams = upstreams.collect();
+    let optimized = request.flags.optimized.unwrap_or(true);
     let listen = server_section.key_at("listen").map(|at| cx.place(&at));
-    (Config { server, registry, store, upstreams }, listen)
+    (Config { server, registry, pool, balancer, store, upstreams, optimized }, listen)
 }
 
 /// Adds the servers of an agent's file; a name that our file has stays ours.

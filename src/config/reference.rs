@@ -3,13 +3,21 @@
 use std::fmt::Write as _;
 
 use super::keys::SectionKeys;
-use super::{registry, server, store, upstream};
+use super::{balancer, pool, registry, replica, server, store, upstream};
 
 pub use super::keys::{Key, SectionKeys as Section};
 
 /// The sections, in the order of the page.
-pub static SECTIONS: &[&SectionKeys] =
-    &[&server::KEYS, &registry::KEYS, &store::KEYS, &upstream::KEYS, &upstream::TOOLS_KEYS];
+pub static SECTIONS: &[&SectionKeys] = &[
+    &server::KEYS,
+    &registry::KEYS,
+    &pool::KEYS,
+    &balancer::KEYS,
+    &store::KEYS,
+    &upstream::KEYS,
+    &replica::KEYS,
+    &upstream::TOOLS_KEYS,
+];
 
 const INTRODUCTION: &str = "\
 # Configuration

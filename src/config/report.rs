@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::endpoint::Endpoint;
 use super::file::Source;
 use super::place::{Fault, Note, Place};
+use super::replica::Replica;
 use super::secret::Expanded;
 use super::upstream::Upstream;
 use super::{Faults, Loaded};
@@ -35,6 +36,15 @@ pub struct UpstreamLine {
     pub place: Place,
     /// Whether it is served.
     pub enabled: bool,
+    /// Where it runs.
+    pub replicas: Vec<ReplicaLine>,
+}
+
+/// A replica as a report shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReplicaLine {
+    /// Its name.
+    pub name: String,
     /// The command line as it was written, or the URL without the values of its query.
     pub target: String,
     /// Variables or headers that it gets, without their values.
@@ -43,7 +53,15 @@ pub struct UpstreamLine {
 
 impl From<&Upstream> for UpstreamLine {
     fn from(upstream: &Upstream) -> Self {
-        let (target, masked) = match &upstream.endpoint {
+        let Upstream { name, place, enabled, replicas, .. } = upstream;
+        let replicas = replicas.iter().map(ReplicaLine::from).collect();
+        Self { name: name.clone(), place: place.clone(), enabled: *enabled, replicas }
+    }
+}
+
+impl From<&Replica> for ReplicaLine {
+    fn from(replica: &Replica) -> Self {
+        let (target, masked) = match &replica.endpoint {
             Endpoint::Child(child) => {
                 let args = child.args.iter().map(Expanded::written);
                 let words = std::iter::once(child.command.as_str()).chain(args);
@@ -54,8 +72,7 @@ impl From<&Upstream> for UpstreamLine {
                 (http.shown_url(), http.headers.iter().map(|(name, _)| format!("{name}: ***")).collect())
             }
         };
-        let Upstream { name, place, enabled, .. } = upstream;
-        Self { name: name.clone(), place: place.clone(), enabled: *enabled, target, masked }
+        Self { name: replica.name.clone(), target, masked }
     }
 }
 
@@ -116,11 +133,19 @@ impl fmt::Display for Report {
             writeln!(f, "upstreams:")?;
         }
         for upstream in &self.upstreams {
-            let UpstreamLine { name, place, enabled, target, masked } = upstream;
+            let UpstreamLine { name, place, enabled, replicas } = upstream;
             let off = if *enabled { "" } else { "  (off)" };
-            writeln!(f, "  {name}{off}  {target}  [{place}]")?;
-            if !masked.is_empty() {
-                writeln!(f, "    with {}", masked.join(", "))?;
+            match &replicas[..] {
+                [only] => writeln!(f, "  {name}{off}  {}  [{place}]", only.target)?,
+                several => writeln!(f, "  {name}{off}  {} replicas  [{place}]", several.len())?,
+            }
+            for ReplicaLine { name, target, masked } in replicas {
+                if replicas.len() > 1 {
+                    writeln!(f, "    {name}: {target}")?;
+                }
+                if !masked.is_empty() {
+                    writeln!(f, "    with {}", masked.join(", "))?;
+                }
             }
         }
         for note in &self.notes {

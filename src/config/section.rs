@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::env::{Dialect, Environment, clip, expand};
 use super::keys::{
-    Choice, Flag, Group, Int, Key, Map, OptInt, Real, SectionKeys, Text, Texts, one_of, whole_number,
+    Choice, Flag, Group, Int, Key, Map, OptChoice, OptInt, Real, SectionKeys, Tables, Text, Texts, one_of,
+    whole_number,
 };
 use super::place::{Place, Severity, Sink};
 use super::secret::Expanded;
@@ -202,22 +203,29 @@ impl<'t, 'c> Section<'t, 'c> {
     }
 
     pub(super) fn choice<T: Copy + std::fmt::Debug + Sync>(&self, key: &Choice<T>) -> T {
-        let default = key.options[0].1;
-        let Some(entry) = self.find(key) else { return default };
+        self.word(key, key.options).unwrap_or(key.options[0].1)
+    }
+
+    pub(super) fn opt_choice<T: Copy + std::fmt::Debug + Sync>(&self, key: &OptChoice<T>) -> Option<T> {
+        self.word(key, key.options)
+    }
+
+    fn word<T: Copy>(&self, key: &dyn Key, options: &'static [(&'static str, T)]) -> Option<T> {
+        let entry = self.find(key)?;
         let Value::Text(text) = &entry.node.value else {
             self.wrong(key, &entry.node);
-            return default;
+            return None;
         };
-        if let Some((_, value)) = key.options.iter().find(|(word, _)| word == text) {
-            return *value;
+        if let Some((_, value)) = options.iter().find(|(word, _)| word == text) {
+            return Some(*value);
         }
-        let words = || key.options.iter().map(|(word, _)| *word);
-        let mut message = format!("\"{}\" must be {}; found \"{}\"", key.name, one_of(words()), clip(text));
+        let words = || options.iter().map(|(word, _)| *word);
+        let mut message = format!("\"{}\" must be {}; found \"{}\"", key.name(), one_of(words()), clip(text));
         if let Some(near) = nearest(text, words()) {
             let _ = write!(message, "; did you mean \"{near}\"?");
         }
         self.cx.fault(&entry.node.at, message);
-        default
+        None
     }
 
     pub(super) fn text(&self, key: &Text) -> Option<Spot<&'t str>> {
@@ -327,12 +335,17 @@ impl<'t, 'c> Section<'t, 'c> {
             .collect()
     }
 
-    /// The tables that are written `[[key]]`.
-    pub(super) fn tables(&self, key: &Group) -> Vec<&'t Node> {
+    /// The tables that are written `[[key]]`, or as a list within another table.
+    pub(super) fn tables(&self, key: &Tables) -> Vec<&'t Node> {
         let Some(entry) = self.find(key) else { return Vec::new() };
         let wrong = |at: &Span, value: &Value| {
             let found = describe(value, false);
-            let message = format!("\"{0}\" is written [[{0}]], once for each; found {found}", key.name);
+            let name = key.name;
+            let message = if self.keys.path.is_empty() {
+                format!("\"{name}\" is written [[{name}]], once for each; found {found}")
+            } else {
+                format!("\"{name}\" must be a list of tables; found {found}")
+            };
             self.cx.fault(at, message);
         };
         let Value::List(nodes) = &entry.node.value else {

@@ -3,17 +3,26 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::endpoint::{Draft, Endpoint};
+use aqe_core::balancer::Strategy;
+use aqe_gateway::settings::SessionScope;
+
+use super::balancer::STRATEGIES;
+use super::endpoint::Endpoint;
 use super::env::clip;
 use super::glob::Glob;
-use super::keys::{Choice, Flag, Group, Int, Map, OptInt, SectionKeys, Text, Texts};
-use super::place::Place;
+use super::keys::{Choice, Flag, Group, Int, Key, Map, OptChoice, OptInt, SectionKeys, Tables, Text, Texts};
+use super::place::{Place, Severity};
+use super::pool::MOST_CONNECTIONS;
 use super::registry::{CATEGORY, is_category, is_name_character};
+use super::replica::{self, ARGS, COMMAND, CWD, ENV, HEADERS, INHERIT_ENV, Replica, URL};
 use super::section::{Section, Spot};
-use super::server::{DAY_MS, REQUEST_TIMEOUT_MS, Server, checked, idle_timeout, inherited};
+use super::server::{DAY_MS, REQUEST_TIMEOUT_MS, Server, checked, idle_timeout};
 
 /// Longest name, so that at least half of a tool's 64 characters are left for its own name.
 pub(super) const MAX_NAME: usize = 32;
+
+/// The form of a name, in words.
+pub(super) const NAME_FORM: &str = "1 to 32 characters of A-Z a-z 0-9 _ . -";
 
 /// Which era's protocol an upstream speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +59,20 @@ pub struct Upstream {
     pub name: String,
     /// Where it is configured.
     pub place: Place,
-    /// Where it is.
-    pub endpoint: Endpoint,
+    /// Where it runs; at least one.
+    pub replicas: Vec<Replica>,
+    /// Most processes of each replica that is a command.
+    pub workers: u32,
+    /// Most connections to each replica that is a URL; `None`: as many as the pool may have.
+    pub max_connections: Option<u32>,
+    /// Connections or processes that are kept for each replica; `None`: see [`crate::config::Pool`].
+    pub min_connections: Option<u32>,
+    /// Calls that one connection carries at once; `None`: as many as come.
+    pub max_calls: Option<u32>,
+    /// Who shares a connection; `None`: what is safe for its era.
+    pub session_scope: Option<SessionScope>,
+    /// How a replica is chosen; `None`: as `[balancer]` says.
+    pub strategy: Option<Strategy>,
     /// The category of its tools, unless `[registry] categories` knows better.
     pub category: Option<String>,
     /// Whether the user vouches for it; its annotations are believed then.
@@ -76,46 +97,66 @@ pub struct Upstream {
 
 static NAME: Text = Text {
     name: "name",
-    kind: "1 to 32 characters of A-Z a-z 0-9 _ . -",
+    kind: NAME_FORM,
     absent: "required",
     meaning: "What it is called. Begins and ends with a letter or digit, does not hold the separator, and \
               differs from every other name by more than case.",
 };
-static COMMAND: Text = Text {
-    name: "command",
-    kind: "a program",
-    absent: "this or `url`",
-    meaning: "The program to start: a name in `PATH` or a path. It speaks MCP over stdio. No shell reads it.",
+static REPLICAS: Tables = Tables {
+    name: "replicas",
+    meaning: "Further places where it runs, besides or instead of a `command` or `url` of its own.",
 };
-static ARGS: Texts =
-    Texts { name: "args", kind: "a list of strings", absent: "`[]`", meaning: "Its arguments." };
-static ENV: Map = Map {
-    name: "env",
-    kind: "a table of strings",
-    meaning: "Its environment variables, beside `PATH`, `HOME`, the locale and their like.",
+static WORKERS: Int = Int {
+    name: "workers",
+    default: 1,
+    min: 1,
+    max: 1000,
+    meaning: "Most processes of a `command`. With several, one more is started when each of them has a call, and \
+              those that are idle are stopped again.",
 };
-static INHERIT_ENV: Texts = Texts {
-    name: "inherit_env",
-    kind: "a list of variable names",
-    absent: "`[]`",
-    meaning: "Further variables of the server's environment that it gets.",
+static MAX_CONNECTIONS: OptInt = OptInt {
+    name: "max_connections",
+    absent: "that of `[pool]`",
+    min: 1,
+    max: MOST_CONNECTIONS,
+    meaning: "Most connections to a `url`: sessions of a legacy server.",
 };
-static CWD: Text = Text {
-    name: "cwd",
-    kind: "a path",
-    absent: "that of the server",
-    meaning: "The folder that it starts in.",
+static MIN_CONNECTIONS: OptInt = OptInt {
+    name: "min_connections",
+    absent: "1 of several `workers`, else that of `[pool]`",
+    min: 0,
+    max: MOST_CONNECTIONS,
+    meaning: "Connections, or processes of a `command`, that are kept open to each replica.",
 };
-static URL: Text = Text {
-    name: "url",
-    kind: "an http or https URL",
-    absent: "this or `command`",
-    meaning: "Where it serves streamable HTTP.",
+static EXCLUSIVE: Flag = Flag {
+    name: "exclusive",
+    default: false,
+    meaning: "Whether a connection carries one call at a time, for servers that cannot answer several at once.",
 };
-static HEADERS: Map = Map {
-    name: "headers",
-    kind: "a table of strings",
-    meaning: "Headers for every request to it, such as `Authorization`.",
+static MAX_CONCURRENT_CALLS: OptInt = OptInt {
+    name: "max_concurrent_calls",
+    absent: "1000; 1 if `exclusive`",
+    min: 1,
+    max: 1_000_000,
+    meaning: "Calls that one connection carries at once.",
+};
+static SESSION_SCOPE: OptChoice<SessionScope> = OptChoice {
+    name: "session_scope",
+    options: &[
+        ("shared", SessionScope::Shared),
+        ("per_principal", SessionScope::PerPrincipal),
+        ("per_client_session", SessionScope::PerClientSession),
+        ("per_request", SessionScope::PerRequest),
+    ],
+    absent: "`\"shared\"` in the modern era, `\"per_principal\"` in the legacy one",
+    meaning: "Who shares a connection, and with it what the server keeps in it: everybody, the calls of one user, \
+              those of one session of a client, or nobody.",
+};
+static STRATEGY: OptChoice<Strategy> = OptChoice {
+    name: "strategy",
+    options: STRATEGIES,
+    absent: "that of `[balancer]`",
+    meaning: "How one of its replicas is chosen.",
 };
 static CATEGORY_KEY: Text = Text {
     name: "category",
@@ -195,6 +236,14 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &CWD,
         &URL,
         &HEADERS,
+        &REPLICAS,
+        &WORKERS,
+        &MAX_CONNECTIONS,
+        &MIN_CONNECTIONS,
+        &EXCLUSIVE,
+        &MAX_CONCURRENT_CALLS,
+        &SESSION_SCOPE,
+        &STRATEGY,
         &CATEGORY_KEY,
         &TRUSTED,
         &ENABLED,
@@ -219,7 +268,16 @@ impl Upstream {
     /// Reads one table, the whole of it whatever is wrong. `None` when it cannot be used; why is reported.
     pub(super) fn read(section: &Section<'_, '_>, server: &Server) -> Option<Self> {
         let name = name(section);
-        let endpoint = endpoint(section, server);
+        let others: Vec<Section<'_, '_>> = section
+            .tables(&REPLICAS)
+            .into_iter()
+            .map(|node| Section::open(section.cx, &replica::KEYS, Some(node)))
+            .collect();
+        let of = name.as_ref().map_or("", |name| &name.value);
+        let replicas = replica::read_all(section, of, &others, server);
+        let limits = Limits::read(section);
+        let session_scope = section.opt_choice(&SESSION_SCOPE);
+        let strategy = section.opt_choice(&STRATEGY);
         let category = category(section);
         let trusted = section.flag(&TRUSTED);
         let enabled = section.flag(&ENABLED);
@@ -234,11 +292,22 @@ impl Upstream {
         let tools = section.group(&TOOLS, &TOOLS_KEYS);
         let tools =
             ToolFilter { allow: checked(&tools, &ALLOW, Glob::new), deny: checked(&tools, &DENY, Glob::new) };
-        let (name, endpoint) = (name?, endpoint?);
+        let (name, replicas) = (name?, replicas?);
+        limits.check(section, &replicas);
+        if let Some(at) = section.key_at(STRATEGY.name).filter(|_| replicas.len() == 1) {
+            let advice = "\"strategy\" has no effect with one replica";
+            section.cx.note(Severity::Warning, &at, advice);
+        }
         Some(Self {
             name: name.value,
             place: section.cx.place(&name.at),
-            endpoint,
+            replicas,
+            workers: limits.workers,
+            max_connections: limits.max_connections,
+            min_connections: limits.min_connections,
+            max_calls: limits.max_calls,
+            session_scope,
+            strategy,
             category,
             trusted,
             enabled,
@@ -255,9 +324,15 @@ impl Upstream {
     /// An upstream of which nothing is known but where it is; all else is by default.
     pub(super) fn new(name: String, place: Place, endpoint: Endpoint, server: &Server) -> Self {
         Self {
+            replicas: vec![Replica::only(&name, endpoint)],
             name,
             place,
-            endpoint,
+            workers: WORKERS.default as u32,
+            max_connections: None,
+            min_connections: None,
+            max_calls: None,
+            session_scope: None,
+            strategy: None,
             category: None,
             trusted: TRUSTED.default,
             enabled: ENABLED.default,
@@ -268,6 +343,53 @@ impl Upstream {
             tool_timeouts: BTreeMap::new(),
             max_line: server.max_line,
             tools: ToolFilter::default(),
+        }
+    }
+}
+
+/// How many connections and calls there may be.
+struct Limits {
+    workers: u32,
+    max_connections: Option<u32>,
+    min_connections: Option<u32>,
+    max_calls: Option<u32>,
+}
+
+impl Limits {
+    fn read(section: &Section<'_, '_>) -> Self {
+        let limit = |key| section.opt_int(key).map(|number| number as u32);
+        let exclusive = section.flag(&EXCLUSIVE);
+        let max_calls = limit(&MAX_CONCURRENT_CALLS);
+        if let Some(at) = section.key_at(MAX_CONCURRENT_CALLS.name).filter(|_| exclusive) {
+            section.cx.fault(&at, "\"max_concurrent_calls\" has no effect with \"exclusive\", which means 1");
+        }
+        Self {
+            workers: section.int(&WORKERS) as u32,
+            max_connections: limit(&MAX_CONNECTIONS),
+            min_connections: limit(&MIN_CONNECTIONS),
+            max_calls: if exclusive { Some(1) } else { max_calls },
+        }
+    }
+
+    /// Reports limits that no replica has, or that contradict each other.
+    fn check(&self, section: &Section<'_, '_>, replicas: &[Replica]) {
+        let is_child = |replica: &Replica| matches!(replica.endpoint, Endpoint::Child(_));
+        let (commands, urls) = (replicas.iter().any(is_child), !replicas.iter().all(is_child));
+        let idle = |key: &dyn Key, used: bool| section.key_at(key.name()).filter(|_| !used);
+        if let Some(at) = idle(&WORKERS, commands) {
+            section.cx.fault(&at, "\"workers\" has no effect with \"url\"; it belongs to \"command\"");
+        }
+        if let Some(at) = idle(&MAX_CONNECTIONS, urls) {
+            let message = "\"max_connections\" has no effect with \"command\"; \"workers\" is what it has";
+            section.cx.fault(&at, message);
+        }
+        // The larger limit where there are both kinds: each replica keeps no more than its own.
+        let of_urls = if urls { self.max_connections.unwrap_or(u32::MAX) } else { 0 };
+        let most = of_urls.max(if commands { self.workers } else { 0 });
+        if let Some(min) = self.min_connections.filter(|min| *min > most) {
+            let at = section.key_at(MIN_CONNECTIONS.name).unwrap_or_else(|| section.at.clone());
+            let limit = if urls { "max_connections" } else { "workers" };
+            section.cx.fault(&at, format!("\"min_connections\" ({min}) is above \"{limit}\" ({most})"));
         }
     }
 }
@@ -305,40 +427,4 @@ fn category(section: &Section<'_, '_>) -> Option<String> {
         section.cx.fault(&at, format!("\"category\" must be {CATEGORY}; found \"{}\"", clip(value)));
     }
     Some(value.to_owned())
-}
-
-fn endpoint(section: &Section<'_, '_>, server: &Server) -> Option<Endpoint> {
-    let command = section.text(&COMMAND);
-    let url = section.text(&URL);
-    let own = inherited(section, &INHERIT_ENV);
-    let draft = Draft {
-        args: section.texts(&ARGS),
-        env: section.text_map(&ENV),
-        inherit_env: server.inherit_env.iter().cloned().chain(own).collect(),
-        cwd: section.text(&CWD),
-        headers: section.text_map(&HEADERS),
-        command,
-        url,
-    };
-    let written = |name: &str| section.key_at(name).is_some();
-    let (has_command, has_url) = (written(COMMAND.name), written(URL.name));
-    // A key that would do nothing is a mistake: the user meant something by it.
-    let foreign: &[&str] = match (has_command, has_url) {
-        (true, false) => &["headers"],
-        (false, true) => &["args", "env", "cwd", "inherit_env"],
-        _ => &[],
-    };
-    for key in foreign {
-        if let Some(at) = section.key_at(key) {
-            let (kind, other) = if has_url { ("url", "command") } else { ("command", "url") };
-            section
-                .cx
-                .fault(&at, format!("\"{key}\" has no effect with \"{kind}\"; it belongs to \"{other}\""));
-        }
-    }
-    // A wrong type was reported where it stands: "neither is given" would be a second, false report.
-    if (has_command && draft.command.is_none()) || (has_url && draft.url.is_none()) {
-        return None;
-    }
-    draft.finish(&section.cx, &section.at)
 }

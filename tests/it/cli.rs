@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 
 use crate::support::Home;
 
-const QUESTIONS: [&[&str]; 5] = [
+const QUESTIONS: [&[&str]; 8] = [
     &["mcp", "tools", "list"],
     &["mcp", "tools", "lookup", "x"],
     &["mcp", "tools", "stats"],
     &["mcp", "tools", "call", "x"],
     &["mcp", "status"],
+    &["mcp", "pool", "status"],
+    &["mcp", "balance", "status"],
+    &["mcp", "balance", "agents"],
 ];
 
 #[test]
@@ -40,6 +43,17 @@ fn a_wrong_command_line_has_a_code_of_its_own() {
         &["mcp", "tools", "call", "x", "{"],
         &["mcp", "tools", "call", "x", "[]"],
         &["mcp", "tools"],
+        &["mcp", "start", "--pool-size", "0"],
+        &["mcp", "start", "--strategy", "fastest"],
+        &["mcp", "start", "--optimized=maybe"],
+        &["mcp", "pool"],
+        &["mcp", "pool", "configure"],
+        &["mcp", "pool", "configure", "--idle-timeout", "5m"],
+        &["mcp", "pool", "--configure"],
+        &["mcp", "pool", "--min", "5"],
+        &["mcp", "balance", "configure"],
+        &["mcp", "balance", "--strategy", "p2c"],
+        &["mcp", "balance", "--strategy", "fastest", "--enable"],
         &["nonsense"],
     ] {
         assert_eq!(home.run(wrong).code(), Some(2), "{wrong:?}");

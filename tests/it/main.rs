@@ -5,6 +5,7 @@
 mod architecture;
 mod check;
 mod cli;
+mod control;
 mod http;
 mod lifecycle;
 mod state;

@@ -165,7 +165,7 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 
 /// An upstream in a few lines of shell: the tool `slow` answers after a second, `never` never. It writes its process
 /// id into the file `pid`.
-const UPSTREAM: &str = r#"
+pub(crate) const UPSTREAM: &str = r#"
 echo $$ > pid
 while read -r line; do
   id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')

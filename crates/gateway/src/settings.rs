@@ -11,6 +11,7 @@ use aqe_core::inprocess::InProcess;
 use aqe_core::pool::PoolConfig;
 use aqe_core::registry::{Glob, RegistryConfig};
 use aqe_core::revision::Era;
+use tokio::sync::Notify;
 
 use crate::admin::About;
 use crate::upstream::{ChildSpec, HttpSpec};
@@ -40,8 +41,13 @@ pub struct Settings {
     pub upstreams: Vec<UpstreamSettings>,
     /// Bounds on legacy sessions.
     pub sessions: SessionSettings,
+    /// Whether connections are kept and names are indexed. Without it each call opens a connection of its own, which
+    /// is closed after it, and names are searched one by one: the plain server that benchmarks compare with.
+    pub optimized: bool,
     /// What the admin API says of this process.
     pub about: About,
+    /// Told when the admin API is asked to drain: the application then stops as on a signal.
+    pub drain: Arc<Notify>,
 }
 
 /// When an upstream is connected.

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use aqe_core::balancer::{BudgetConfig, ScoreWeights, Strategy};
+use aqe_core::health::HealthConfig;
+use aqe_core::pool::PoolConfig;
+use aqe_gateway::settings::SessionScope;
+
 use crate::config::endpoint::{Child, Endpoint, HttpServer};
 use crate::config::registry::{Fuzzy, Index, Prefix, Start};
 use crate::config::report::Report;
@@ -14,14 +19,14 @@ use crate::config::{Environment, Request, Transport, load_toml};
 use super::{notes, request, toml};
 
 fn child(upstream: &Upstream) -> &Child {
-    match &upstream.endpoint {
+    match &upstream.replicas[0].endpoint {
         Endpoint::Child(child) => child,
         Endpoint::Http(_) => panic!("a child was expected"),
     }
 }
 
 fn http(upstream: &Upstream) -> &HttpServer {
-    match &upstream.endpoint {
+    match &upstream.replicas[0].endpoint {
         Endpoint::Http(http) => http,
         Endpoint::Child(_) => panic!("a URL was expected"),
     }
@@ -45,7 +50,49 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!((registry.cache_size, registry.separator.as_str(), registry.start), (1000, "__", Start::Lazy));
     assert!((registry.fuzzy_threshold - 0.8).abs() < f64::EPSILON);
     assert_eq!(config.store.path, Path::new("/home/ann/.local/share/aqe-v3/aqe.db"));
-    assert!(config.upstreams.is_empty());
+    assert!(config.upstreams.is_empty() && config.optimized);
+}
+
+#[test]
+fn the_defaults_of_pool_and_balancer_are_those_of_the_parts_that_use_them() {
+    let config = toml("").unwrap().config;
+    let pool = &config.pool;
+    let theirs = PoolConfig::default();
+    assert_eq!((pool.max_connections, pool.min_connections), (50, 5));
+    assert_eq!(
+        (pool.max_connections, pool.min_connections, pool.max_opening, pool.max_uses),
+        (theirs.max_connections, theirs.min_connections, theirs.max_opening, theirs.max_uses)
+    );
+    assert_eq!(
+        (pool.idle_timeout, pool.max_lifetime, pool.health_check_interval, pool.acquire_timeout),
+        (theirs.idle_timeout, theirs.max_lifetime, theirs.health_check_interval, theirs.acquire_timeout)
+    );
+    let balancer = &config.balancer;
+    let health = HealthConfig::default();
+    assert_eq!(balancer.strategy, Strategy::default());
+    let score = ScoreWeights {
+        load: balancer.load_weight,
+        response: balancer.response_weight,
+        category: balancer.category_weight,
+    };
+    assert_eq!(score, ScoreWeights::default());
+    let configured = HealthConfig {
+        ejection: balancer.ejection,
+        failures_in_row: balancer.failures_in_row,
+        timeouts_in_row: balancer.timeouts_in_row,
+        success_rate: balancer.success_rate,
+        slow_factor: balancer.slow_factor,
+        backoff_min: balancer.backoff_min,
+        backoff_max: balancer.backoff_max,
+        slow_start: balancer.slow_start,
+        panic_threshold: balancer.panic_threshold,
+        probe_interval: Some(balancer.health_check_interval),
+        ..health.clone()
+    };
+    assert_eq!(configured, health);
+    assert!(
+        (f64::from(balancer.retry_budget_percent) / 100.0 - BudgetConfig::RETRIES.share).abs() < f64::EPSILON
+    );
 }
 
 #[test]
@@ -67,12 +114,26 @@ fn every_key_of_a_full_file_arrives() {
     let registry = &config.registry;
     assert_eq!((registry.index, registry.fuzzy, registry.prefix), (Index::Trie, Fuzzy::Off, Prefix::Never));
     assert_eq!((registry.cache_size, registry.separator.as_str(), registry.start), (0, ".", Start::Eager));
+    let pool = &config.pool;
+    assert_eq!((pool.max_connections, pool.min_connections, pool.max_opening, pool.max_uses), (40, 2, 4, 10));
+    assert_eq!((pool.idle_timeout, pool.max_lifetime), (ms(250), ms(60_000)));
+    assert_eq!((pool.health_check_interval, pool.acquire_timeout), (ms(1500), ms(700)));
+    let balancer = &config.balancer;
+    assert_eq!((balancer.strategy, balancer.ejection), (Strategy::P2c, false));
+    assert_eq!([balancer.load_weight, balancer.response_weight, balancer.category_weight], [1.0, 0.0, 0.5]);
+    assert_eq!(
+        (balancer.failures_in_row, balancer.timeouts_in_row, balancer.retry_budget_percent),
+        (3, 2, 0)
+    );
+    assert_eq!([balancer.success_rate, balancer.slow_factor, balancer.panic_threshold], [0.5, 3.0, 0.25]);
+    assert_eq!((balancer.backoff_min, balancer.backoff_max), (ms(100), ms(2000)));
+    assert_eq!((balancer.slow_start, balancer.health_check_interval), (ms(0), ms(500)));
     let (name, globs) = &registry.categories[0];
     assert_eq!((name.as_str(), globs[0].as_str(), registry.categories.len()), ("zebra", "z*", 2));
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:40:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:67:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
     assert_eq!((files.idle_timeout, files.max_line), (Some(ms(500)), 8192));
@@ -92,6 +153,23 @@ fn every_key_of_a_full_file_arrives() {
 
     assert_eq!((web.request_timeout, web.idle_timeout, web.max_line), (ms(2000), Some(ms(1000)), 4096));
     assert!(web.enabled && !web.trusted && web.tools.admits("anything"));
+    assert_eq!((files.workers, files.min_connections, files.max_calls), (4, Some(3), Some(1)));
+    assert_eq!((files.session_scope, files.strategy), (Some(SessionScope::PerClientSession), None));
+    assert_eq!((web.max_connections, web.max_calls), (Some(6), Some(20)));
+    assert_eq!((web.session_scope, web.strategy), (None, Some(Strategy::RoundRobin)));
+    let names: Vec<&str> = web.replicas.iter().map(|replica| replica.name.as_str()).collect();
+    assert_eq!(names, ["example.org/mcp", "spare", "server"]);
+    let [_, spare, other] = &web.replicas[..] else { panic!("three replicas") };
+    assert!((spare.weight - 0.5).abs() < f64::EPSILON);
+    assert_eq!(spare.categories, ["fs", "net"]);
+    let Endpoint::Http(at) = &spare.endpoint else { panic!("a URL") };
+    assert_eq!((at.headers[0].0.as_str(), at.headers[0].1.expose()), ("x-key", "0123456789abcdef"));
+    let Endpoint::Child(at) = &other.endpoint else { panic!("a command") };
+    assert_eq!((at.program.as_path(), at.args[0].value()), (Path::new("/project/bin/server"), "--quiet"));
+    assert_eq!(at.cwd.as_deref(), Some(Path::new("/project/sub")));
+    assert_eq!(at.env["KEY"].expose(), "0123456789abcdef");
+    assert_eq!(at.inherit_env, ["SPACED", "EMPTY"]);
+
     let server = http(web);
     assert_eq!(server.url.value(), "https://example.org/mcp?key=fallback");
     assert_eq!(server.headers[0].0, "authorization");
@@ -160,6 +238,29 @@ fn flags_go_before_the_file_and_are_checked_like_it() {
         "htp".parse::<Transport>(),
         Err("must be \"auto\", \"stdio\", \"http\" or \"both\"".to_owned())
     );
+}
+
+#[test]
+fn replicas_that_are_given_no_name_get_one_that_tells_them_apart() {
+    let text = "[[upstream]]\nname = \"a\"\nreplicas = [{ command = \"bin/x\" }, { command = \"x\" }, \
+                { name = \"x #2\", url = \"http://h:1/?k=v\" }, { url = \"http://h:1/?k=v\" }]\n";
+    let faults = toml(text).unwrap_err().to_string();
+    assert!(faults.contains("\"name\" must be 1 to 32 characters"), "{faults}");
+    let upstream = &toml(&text.replace("name = \"x #2\", ", "")).unwrap().config.upstreams[0];
+    let names: Vec<&str> = upstream.replicas.iter().map(|replica| replica.name.as_str()).collect();
+    assert_eq!(names, ["x", "x #2", "h:1/", "h:1/ #2"]);
+}
+
+#[test]
+fn the_size_of_the_pool_and_the_strategy_on_the_command_line_go_before_the_file() {
+    let mut request = request();
+    request.flags.pool_size = Some(3);
+    request.flags.strategy = Some(Strategy::Weighted);
+    request.flags.optimized = Some(false);
+    let text = "[pool]\nmax_connections = 20\nmin_connections = 10\n[balancer]\nstrategy = \"p2c\"\n";
+    let config = load_toml(text, &request).unwrap().config;
+    assert_eq!((config.pool.max_connections, config.pool.min_connections), (3, 3));
+    assert_eq!((config.balancer.strategy, config.optimized), (Strategy::Weighted, false));
 }
 
 #[test]

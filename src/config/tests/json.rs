@@ -12,11 +12,11 @@ use super::{json, json_at, lines, notes};
 /// What a file gives: `name target`, one line for each upstream.
 fn served(loaded: &Loaded) -> Vec<String> {
     let report = Report::from(loaded);
-    report.upstreams.iter().map(|u| format!("{} {}", u.name, u.target)).collect()
+    report.upstreams.iter().map(|u| format!("{} {}", u.name, u.replicas[0].target)).collect()
 }
 
 fn args(upstream: &Upstream) -> Vec<&str> {
-    match &upstream.endpoint {
+    match &upstream.replicas[0].endpoint {
         Endpoint::Child(child) => child.args.iter().map(Expanded::value).collect(),
         Endpoint::Http(_) => panic!("a child was expected"),
     }
@@ -39,7 +39,7 @@ fn a_file_of_claude_code_is_read_as_it_is() {
     let [files, web] = &loaded.config.upstreams[..] else { panic!("two upstreams") };
     assert_eq!(args(files), ["-y", "server", "."]);
     assert_eq!(files.place.to_string(), ".mcp.json:3:5");
-    let Endpoint::Http(web) = &web.endpoint else { panic!("a URL") };
+    let Endpoint::Http(web) = &web.replicas[0].endpoint else { panic!("a URL") };
     assert_eq!(web.url.value(), "https://example.org/mcp");
     assert_eq!(web.headers[0].1.expose(), "Bearer 0123456789abcdef");
 }
@@ -58,7 +58,7 @@ fn a_file_of_vs_code_with_comments_and_editor_variables_is_read_as_it_is() {
     assert_eq!(served(&loaded), ["a '${workspaceFolder}/bin/a' '${env:TOKEN}' '${userHome}/x'"]);
     let a = &loaded.config.upstreams[0];
     assert_eq!(args(a), ["0123456789abcdef", "/home/ann/x"]);
-    let Endpoint::Child(child) = &a.endpoint else { panic!("a child") };
+    let Endpoint::Child(child) = &a.replicas[0].endpoint else { panic!("a child") };
     assert_eq!(child.program, Path::new("/project/bin/a"));
     assert_eq!(child.cwd.as_deref(), Some(Path::new("/project/sub")));
     assert_eq!(

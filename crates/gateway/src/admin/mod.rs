@@ -7,12 +7,20 @@
 //! | `GET /admin/tools[?category=&upstream=&prefix=]` | the tools that are shown, with their usage |
 //! | `GET /admin/tools/lookup?name=` | what a name means: a tool, the tool it must have meant, or none |
 //! | `GET /admin/tools/stats` | figures of the registry |
+//! | `GET /admin/pool` | the connection pool: settings, figures of all replicas and of each |
+//! | `POST /admin/pool` `{"min_connections", "max_connections", "idle_timeout_ms", "max_uses", "max_lifetime_ms", "health_check_interval_ms", "acquire_timeout_ms"}` | changes those that are given; the settings now |
+//! | `POST /admin/drain` | stops the server as a signal does: accepts no more, finishes calls, closes connections |
+//! | `GET /admin/balance` | the balancer of each upstream: strategy, and the state and figures of its replicas |
+//! | `POST /admin/balance` `{"strategy", "load_weight", "response_weight", "category_weight", "upstream"}` | changes those that are given, of one upstream or of all |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
 //! An error is `{"error": "…"}` under a status of 400, 404 or 405. Times are milliseconds; what is not known is
 //! `null`.
 
+mod balance;
 mod call;
+mod changes;
+mod pool;
 mod query;
 mod status;
 mod tools;
@@ -26,6 +34,7 @@ use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use self::query::Query;
+pub use self::pool::MOST_CONNECTIONS;
 pub use self::status::status;
 use crate::proxy::Gateway;
 
@@ -80,32 +89,37 @@ async fn route(
     body: &Bytes,
 ) -> Result<Bytes, Refused> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-    let wanted = match path {
+    let taken: &[Method] = match path {
         "/admin/info" | "/admin/status" | "/admin/tools" | "/admin/tools/lookup" | "/admin/tools/stats" => {
-            Method::GET
+            &[Method::GET]
         }
-        "/admin/call" => Method::POST,
+        "/admin/pool" | "/admin/balance" => &[Method::GET, Method::POST],
+        "/admin/call" | "/admin/drain" => &[Method::POST],
         _ => return Err(Refused { status: StatusCode::NOT_FOUND, message: format!("no such path: {path}") }),
     };
-    if *method != wanted {
-        let message = format!("{path} takes {wanted} only");
+    if !taken.contains(method) {
+        let taken: Vec<&str> = taken.iter().map(Method::as_str).collect();
+        let message = format!("{path} takes {} only", taken.join(" and "));
         return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, message });
     }
+    let parameters: &[&str] = match path {
+        "/admin/tools" => &["category", "upstream", "prefix"],
+        "/admin/tools/lookup" => &["name"],
+        _ => &[],
+    };
+    let query = Query::parse(query, parameters)?;
+    let posted = *method == Method::POST;
     let value = match path {
-        "/admin/info" => {
-            Query::parse(query, &[])?;
-            status::info(gateway)
-        }
-        "/admin/status" => {
-            Query::parse(query, &[])?;
-            status::status(gateway)
-        }
-        "/admin/tools" => tools::list(gateway, &Query::parse(query, &["category", "upstream", "prefix"])?),
-        "/admin/tools/lookup" => tools::lookup(gateway, &Query::parse(query, &["name"])?)?,
-        "/admin/tools/stats" => {
-            Query::parse(query, &[])?;
-            tools::stats(gateway)
-        }
+        "/admin/info" => status::info(gateway),
+        "/admin/status" => status::status(gateway),
+        "/admin/tools" => tools::list(gateway, &query),
+        "/admin/tools/lookup" => tools::lookup(gateway, &query)?,
+        "/admin/tools/stats" => tools::stats(gateway),
+        "/admin/pool" if posted => pool::configure(gateway, body)?,
+        "/admin/pool" => pool::status(gateway),
+        "/admin/balance" if posted => balance::configure(gateway, body)?,
+        "/admin/balance" => balance::status(gateway),
+        "/admin/drain" => pool::drain(gateway),
         _ => return call::call(gateway, body).await,
     };
     Ok(value.to_string().into())

@@ -16,6 +16,7 @@ mod opening;
 mod refresh;
 mod stdio;
 mod supervisor;
+mod tuning;
 mod turn;
 
 use std::borrow::Cow;

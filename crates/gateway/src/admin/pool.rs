@@ -1,0 +1,155 @@
+//! The connection pool: shown, configured, drained.
+
+use aqe_core::pool::{CloseReason, PoolConfig, PoolFigures, ReplicaHealth, ReplicaStatus};
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::changes::Changes;
+use super::{Refused, millis};
+use crate::proxy::Gateway;
+use crate::upstream::Upstream;
+
+/// Most connections that the pool can be told to have.
+pub const MOST_CONNECTIONS: u32 = 100_000;
+
+/// `GET /admin/pool`.
+pub(super) fn status(gateway: &Gateway) -> Value {
+    let status = gateway.pool.status();
+    let config = gateway.pool.config();
+    let mut replicas = Vec::new();
+    for upstream in pooled(gateway) {
+        for (id, settings) in upstream.pool_replicas().zip(&upstream.settings.replicas) {
+            let own = status.replicas.iter().find(|replica| replica.id == id);
+            replicas.extend(own.map(|own| replica(upstream.name(), &settings.name, own, &config)));
+        }
+    }
+    json!({
+        "settings": settings(&config),
+        "draining": status.draining,
+        "max_waiting": config.max_waiting(),
+        "all": figures(&status.all),
+        "replicas": replicas,
+    })
+}
+
+/// `POST /admin/pool`: the settings after the change.
+pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refused> {
+    let mut changes = Changes::read(
+        body,
+        &[
+            "min_connections",
+            "max_connections",
+            "idle_timeout_ms",
+            "max_uses",
+            "max_lifetime_ms",
+            "health_check_interval_ms",
+            "acquire_timeout_ms",
+        ],
+    )?;
+    let now = gateway.pool.config();
+    let config = PoolConfig {
+        min_connections: changes
+            .number("min_connections", 0, MOST_CONNECTIONS)?
+            .unwrap_or(now.min_connections),
+        max_connections: changes
+            .number("max_connections", 1, MOST_CONNECTIONS)?
+            .unwrap_or(now.max_connections),
+        idle_timeout: changes.millis("idle_timeout_ms")?.unwrap_or(now.idle_timeout),
+        max_uses: changes.number("max_uses", 1, u32::MAX)?.unwrap_or(now.max_uses),
+        max_lifetime: changes.millis("max_lifetime_ms")?.unwrap_or(now.max_lifetime),
+        health_check_interval: changes
+            .millis("health_check_interval_ms")?
+            .unwrap_or(now.health_check_interval),
+        acquire_timeout: changes.millis("acquire_timeout_ms")?.unwrap_or(now.acquire_timeout),
+        ..now
+    };
+    gateway.pool.reconfigure(config.clone()).map_err(|error| Refused::bad(error.to_string()))?;
+    tracing::info!(?config, "pool reconfigured");
+    Ok(json!({ "settings": settings(&config) }))
+}
+
+/// `POST /admin/drain`: begins to stop the whole server, and says what it waits for.
+pub(super) fn drain(gateway: &Gateway) -> Value {
+    gateway.settings.drain.notify_one();
+    let calls = gateway.pool.status().all.calls_in_flight;
+    json!({ "draining": true, "pid": std::process::id(), "calls_in_flight": calls })
+}
+
+/// The upstreams that have connections: all but the tools in this process.
+pub(super) fn pooled(gateway: &Gateway) -> impl Iterator<Item = &std::sync::Arc<Upstream>> {
+    gateway.upstreams.iter().filter(|upstream| upstream.settings.in_process().is_none())
+}
+
+fn settings(config: &PoolConfig) -> Value {
+    json!({
+        "max_connections": config.max_connections,
+        "min_connections": config.min_connections,
+        "max_opening": config.max_opening,
+        "idle_timeout_ms": millis(config.idle_timeout),
+        "max_uses": config.max_uses,
+        "max_lifetime_ms": millis(config.max_lifetime),
+        "health_check_interval_ms": millis(config.health_check_interval),
+        "acquire_timeout_ms": millis(config.acquire_timeout),
+    })
+}
+
+fn replica(upstream: &str, name: &str, status: &ReplicaStatus, config: &PoolConfig) -> Value {
+    let mut value = figures(&status.figures);
+    value["upstream"] = upstream.into();
+    value["replica"] = name.into();
+    value["min_connections"] = status.min_connections.into();
+    // A replica without a limit of its own has that of the pool.
+    value["max_connections"] = status.max_connections.min(config.max_connections).into();
+    value["health"] = health(status.health);
+    value["last_error"] = status.last_error.as_deref().map_or(Value::Null, Value::from);
+    value
+}
+
+fn health(health: ReplicaHealth) -> Value {
+    let (state, failures, retry_in) = match health {
+        ReplicaHealth::BackingOff { failures, retry_in } => ("backing-off", failures, Some(retry_in)),
+        ReplicaHealth::CrashLooping { failures, retry_in } => ("crash-looping", failures, Some(retry_in)),
+        ReplicaHealth::Draining => ("draining", 0, None),
+        _ => ("ready", 0, None),
+    };
+    json!({ "state": state, "failures": failures, "retry_in_ms": retry_in.map(millis) })
+}
+
+fn figures(figures: &PoolFigures) -> Value {
+    let retired: Map<String, Value> = figures
+        .retirements()
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| (reason.as_str().to_owned(), count.into()))
+        .collect();
+    let connections = figures.connections;
+    json!({
+        "available": connections.available,
+        "idle": connections.idle,
+        "in_use": connections.in_use,
+        "opening": connections.opening,
+        "draining": connections.draining,
+        "closing": connections.closing,
+        "total": connections.total,
+        "calls_in_flight": figures.calls_in_flight,
+        "waiting": figures.waiting,
+        "hits": figures.hits,
+        "misses": figures.misses,
+        "hit_rate": figures.hit_rate(),
+        "timeouts": figures.timeouts,
+        "refused": figures.refused,
+        "cancelled": figures.cancelled,
+        "opened": figures.opened,
+        "open_failures": figures.open_failures,
+        "evictions": figures.retired(CloseReason::Evicted),
+        // By reason; a reason that never came up is not listed.
+        "retired": retired,
+        "wait_ms": figures.waits.map(|waits| {
+            json!({
+                "p50": millis(waits.p50),
+                "p95": millis(waits.p95),
+                "p99": millis(waits.p99),
+                "max": millis(waits.max),
+            })
+        }),
+    })
+}
