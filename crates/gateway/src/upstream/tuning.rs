@@ -10,7 +10,7 @@ use super::Upstream;
 impl Upstream {
     /// Its replicas as the pool knows them, in the order of the configuration.
     pub fn pool_replicas(&self) -> impl Iterator<Item = ReplicaId> + '_ {
-        self.replicas.iter().map(|replica| replica.pool)
+        self.replicas.iter().filter_map(|replica| replica.pool.get().copied())
     }
 
     /// How its calls are spread at this moment.
