@@ -13,35 +13,37 @@ use super::{Failure, Server, output};
 
 /// Drains the server; unless `no_wait`, until its process has ended.
 pub(super) fn drain(server: &Server, no_wait: bool) -> Result<(), Failure> {
-    let (mut answer, took) = on_server(server, |socket| drained(socket, no_wait))?;
-    let calls = text(&answer["calls_in_flight"]);
+    let started = Instant::now();
+    let (mut answer, process) = on_server(server, ask)?;
+    let process = process.filter(|_| !no_wait);
+    let took = process.map(|process| {
+        process.wait();
+        started.elapsed().as_secs_f64()
+    });
     if server.json {
-        answer["ended_after_ms"] = took.map_or(Value::Null, Value::from);
+        answer["ended_after_ms"] = took.map_or(Value::Null, |seconds| (seconds * 1000.0).into());
         output::line(&answer.to_string())?;
         return Ok(());
     }
     let pid = text(&answer["pid"]);
+    let calls = text(&answer["calls_in_flight"]);
     output::line(&match took {
-        Some(ms) => {
-            format!("the server (pid {pid}) has finished {calls} calls and ended after {:.1} s", ms / 1000.0)
+        Some(seconds) => {
+            format!("the server (pid {pid}) had {calls} calls in flight; it ended after {seconds:.1} s")
         }
-        None => format!("the server (pid {pid}) finishes {calls} calls and ends"),
+        None => format!("the server (pid {pid}) has {calls} calls in flight; it ends after them"),
     })?;
     Ok(())
 }
 
-/// The server's answer, and how many milliseconds it took to end, if that was waited for.
-async fn drained(socket: PathBuf, no_wait: bool) -> Result<(Value, Option<f64>), Failure> {
+/// Tells the server to drain: its answer, and a hold on its process.
+async fn ask(socket: PathBuf) -> Result<(Value, Option<end::Process>), Failure> {
     let info = client::get(&socket, "/admin/info").await?;
     let pid = info["pid"].as_i64().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
     // Held before it is told to end, so that no other process can be taken for it.
-    let process = pid.filter(|_| !no_wait).map(end::Process::hold);
-    let started = Instant::now();
+    let process = pid.and_then(end::Process::hold);
     let answer = client::post(&socket, "/admin/drain", Bytes::new()).await?;
-    let answer = serde_json::from_slice(&answer).map_err(ClientError::from)?;
-    let Some(process) = process else { return Ok((answer, None)) };
-    process.ended().await;
-    Ok((answer, Some(started.elapsed().as_secs_f64() * 1000.0)))
+    Ok((serde_json::from_slice(&answer).map_err(ClientError::from)?, process))
 }
 
 /// The end of a process that is not our child.
@@ -49,24 +51,22 @@ async fn drained(socket: PathBuf, no_wait: bool) -> Result<(Value, Option<f64>),
 mod end {
     use std::os::fd::OwnedFd;
 
+    use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
-    use tokio::io::Interest;
-    use tokio::io::unix::AsyncFd;
 
-    /// A hold on a process; `None` if it has ended already.
-    pub(super) struct Process(Option<OwnedFd>);
+    /// A hold on a process.
+    pub(super) struct Process(OwnedFd);
 
     impl Process {
-        pub(super) fn hold(pid: Pid) -> Self {
-            Self(pidfd_open(pid, PidfdFlags::NONBLOCK).ok())
+        /// `None` if there is no such process.
+        pub(super) fn hold(pid: Pid) -> Option<Self> {
+            pidfd_open(pid, PidfdFlags::empty()).ok().map(Self)
         }
 
-        /// Resolves when it has ended; the descriptor is readable then (`pidfd_open(2)`).
-        pub(super) async fn ended(self) {
-            let Some(fd) = self.0 else { return };
-            if let Ok(fd) = AsyncFd::try_with_interest(fd, Interest::READABLE) {
-                let _ = fd.readable().await;
-            }
+        /// Returns when it has ended: its descriptor is readable then (`pidfd_open(2)`).
+        pub(super) fn wait(&self) {
+            while poll(&mut [PollFd::new(&self.0, PollFlags::IN)], None) == Err(Errno::INTR) {}
         }
     }
 }
@@ -85,14 +85,15 @@ mod end {
     pub(super) struct Process(Pid);
 
     impl Process {
-        pub(super) fn hold(pid: Pid) -> Self {
-            Self(pid)
+        /// `None` if there is no such process.
+        pub(super) fn hold(pid: Pid) -> Option<Self> {
+            test_kill_process(pid).is_ok().then_some(Self(pid))
         }
 
-        /// Resolves when there is no such process.
-        pub(super) async fn ended(self) {
+        /// Returns when there is no such process any more.
+        pub(super) fn wait(&self) {
             while test_kill_process(self.0).is_ok() {
-                tokio::time::sleep(STEP).await;
+                std::thread::sleep(STEP);
             }
         }
     }

@@ -190,6 +190,6 @@ fn a_drain_that_nobody_waits_for_says_so_at_once() {
     let mut server = home.start(&[]);
     let drained = home.run(&["mcp", "pool", "drain", "--no-wait"]);
     assert_eq!(drained.code(), Some(0), "{}", drained.err());
-    assert!(drained.out().contains("finishes 0 calls and ends"), "{}", drained.out());
+    assert!(drained.out().contains("has 0 calls in flight; it ends after them"), "{}", drained.out());
     assert!(server.ended().success());
 }

@@ -19,7 +19,7 @@ pub(super) fn status(gateway: &Gateway) -> Value {
     let mut replicas = Vec::new();
     for upstream in pooled(gateway) {
         for (id, settings) in upstream.pool_replicas().zip(&upstream.settings.replicas) {
-            let own = status.replicas.iter().find(|replica| replica.id == id);
+            let own = status.replicas.iter().find(|replica| Some(replica.id) == id);
             replicas.extend(own.map(|own| replica(upstream.name(), &settings.name, own, &config)));
         }
     }

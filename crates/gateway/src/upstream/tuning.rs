@@ -8,9 +8,9 @@ use aqe_core::pool::ReplicaId;
 use super::Upstream;
 
 impl Upstream {
-    /// Its replicas as the pool knows them, in the order of the configuration.
-    pub fn pool_replicas(&self) -> impl Iterator<Item = ReplicaId> + '_ {
-        self.replicas.iter().filter_map(|replica| replica.pool.get().copied())
+    /// Its replicas as the pool knows them, in the order of the configuration; `None` before the upstream is started.
+    pub fn pool_replicas(&self) -> impl Iterator<Item = Option<ReplicaId>> + '_ {
+        self.replicas.iter().map(|replica| replica.pool.get().copied())
     }
 
     /// How its calls are spread at this moment.
