@@ -33,7 +33,7 @@ async fn gone(family: &[u32]) {
     .await;
 }
 
-fn kill(pid: u32, signal: Signal) {
+pub(crate) fn kill(pid: u32, signal: Signal) {
     let pid = rustix::process::Pid::from_raw(pid.try_into().expect("expected a pid"));
     rustix::process::kill_process(pid.expect("expected a pid"), signal).expect("expected to signal");
 }

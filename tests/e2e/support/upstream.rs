@@ -88,6 +88,18 @@ impl Upstream {
         Self::command(name, &path.display().to_string(), &[&["stdio"], &flags[..]].concat())
     }
 
+    /// So many replicas of `rawmcp`, children of the gateway, that share a journal.
+    pub(crate) fn replicas(name: &str, count: usize) -> Self {
+        let folder = tempfile::tempdir().expect("expected a temporary folder");
+        let journal = folder.path().join("journal");
+        let command = Value::from(binary("rawmcp").display().to_string());
+        let args = Value::from(vec!["stdio".to_owned(), "--journal".into(), journal.display().to_string()]);
+        let replica = format!("{{ command = {command}, args = {args} }}");
+        let replicas = vec![replica; count].join(", ");
+        let table = format!("[[upstream]]\nname = {}\nreplicas = [{replicas}]\n", Value::from(name));
+        Self { table, journal: Some(journal), server: None, folder: Some(folder) }
+    }
+
     /// A child process.
     pub(crate) fn command(name: &str, program: &str, args: &[&str]) -> Self {
         // A TOML basic string takes the escapes of JSON.

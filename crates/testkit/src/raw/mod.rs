@@ -31,7 +31,7 @@
 //! | `tool_00000` … | | its own name (`--tools`) |
 //! | `bad` | `mode`, and what the mode names | see below |
 //!
-//! Journal events: `request`, `notification`, `response`, `cancelled` (for a call under way; `id` is the
+//! Journal events: `tool` (its name in place of the method), `request`, `notification`, `response`, `cancelled` (for a call under way; `id` is the
 //! call's), `cancelled_unknown`, `disconnected` (the client left while its HTTP request was served),
 //! `sleep_done`, `sleep_cancelled`, `session_opened`, `session_forgotten`, `session_deleted`, `get_opened`,
 //! `get_closed`. A stateless HTTP call ends at `disconnected`, a call of a handshake revision goes on.

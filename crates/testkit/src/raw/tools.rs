@@ -23,6 +23,7 @@ pub(super) async fn call(
     channel: &mut Channel,
 ) -> io::Result<()> {
     let name = request.params.name.as_deref().unwrap_or_default();
+    server.journal.record("tool", name, request.id.as_deref(), &session.name);
     let outcome = match name {
         "reply" => reply(request, channel).await,
         "received" => Ok(received(request, channel).await),
