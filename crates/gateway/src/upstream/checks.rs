@@ -8,7 +8,8 @@ use aqe_core::health::{FailureKind, Outcome};
 use aqe_core::pool::{ReplicaHealth, ReplicaId};
 
 use super::live::Live;
-use super::supervisor::{Upstream, balancer_config};
+use super::membership::balancer_config;
+use super::supervisor::Upstream;
 use crate::settings::Balancing;
 use crate::tasks;
 
@@ -67,6 +68,10 @@ impl Upstream {
 
     /// What is known of a replica without a connection.
     fn outcome_unconnected(&self, replica: ReplicaId) -> Outcome {
+        if self.replicas.len() == 1 {
+            // The pool tries again by itself, and there is nobody to turn to meanwhile.
+            return Outcome::Cancelled;
+        }
         let status = self.pool.status();
         let health = status.replicas.iter().find(|status| status.id == replica).map(|status| status.health);
         match health {

@@ -11,6 +11,7 @@ mod http;
 mod inbox;
 mod live;
 pub mod manifest;
+mod membership;
 mod opening;
 mod refresh;
 mod stdio;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use aqe_core::balancer::{self, Balancer, BalancerConfig, BalancerConfigError};
+use aqe_core::balancer::{self, Balancer, BalancerConfigError};
 use aqe_core::pool;
 use aqe_core::revision::Era;
 use arc_swap::ArcSwapOption;
@@ -17,12 +17,13 @@ use tokio::sync::Notify;
 
 use super::HttpClient;
 use super::handshake::Peer;
-use super::live::{Hooks, Live, variant_of};
+use super::live::{Hooks, Live};
 use super::manifest::{ListKind, Manifest};
+use super::membership::{balancer_config, pool_config};
 use super::opening::other;
 use super::turn::Queue;
 use crate::pool::ConnectionPool;
-use crate::settings::{Balancing, SessionScope, Start, UpstreamSettings};
+use crate::settings::{Balancing, Start, UpstreamSettings};
 use crate::tasks;
 
 /// Why a call cannot be sent to an upstream now.
@@ -464,55 +465,4 @@ impl Upstream {
 
 fn slot(era: Era) -> usize {
     usize::from(era == Era::Modern)
-}
-
-/// What the pool is to know of a replica. A lazy one keeps no connection until the first was opened.
-fn pool_config(
-    settings: &UpstreamSettings,
-    replica: usize,
-    peer: Option<&Peer>,
-    start: Start,
-) -> pool::ReplicaConfig {
-    let replica = &settings.replicas[replica];
-    let era = settings.era.or(peer.map(|peer| peer.era)).unwrap_or(Era::Modern);
-    let stateful = match settings.session_scope {
-        Some(SessionScope::Shared | SessionScope::PerRequest) => false,
-        Some(SessionScope::PerPrincipal | SessionScope::PerClientSession) => true,
-        None => era == Era::Legacy,
-    };
-    let known = peer.is_some();
-    pool::ReplicaConfig {
-        name: format!("{}/{}", settings.name, replica.name).into(),
-        variant: variant_of(era),
-        max_connections: replica.max_connections,
-        min_connections: match start {
-            Start::Lazy if known => Some(0),
-            Start::Lazy => Some(1),
-            Start::Eager => replica.min_connections,
-        },
-        max_calls: replica.max_calls,
-        grow_at: replica.grow_at,
-        stateful,
-    }
-}
-
-/// What the balancer is to know of the replicas.
-pub(super) fn balancer_config(settings: &UpstreamSettings, balancing: &Balancing) -> BalancerConfig {
-    let replicas = settings.replicas.iter().map(|replica| {
-        let capacity = replica.max_connections.saturating_mul(replica.max_calls);
-        let capacity = std::num::NonZeroU32::new(capacity).unwrap_or(std::num::NonZeroU32::MIN);
-        balancer::ReplicaConfig {
-            weight: replica.weight,
-            categories: replica.categories.clone(),
-            ..balancer::ReplicaConfig::new(&replica.name, capacity)
-        }
-    });
-    BalancerConfig {
-        strategy: settings.strategy.unwrap_or(balancing.strategy),
-        score: balancing.score,
-        health: balancing.health.clone(),
-        retries: balancing.retries,
-        hedges: balancing.hedges,
-        ..BalancerConfig::new(replicas.collect())
-    }
 }

@@ -134,8 +134,8 @@ const MAX_WAITING: usize = 500;
 
 /// A pause before the next attempt to connect that a call waits for, how long it does so in all, and how short a pause
 /// is at least.
-const SHORT_PAUSE: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(3);
+const SHORT_PAUSE: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_millis(500);
 const LEAST_PAUSE: Duration = Duration::from_millis(5);
 
 struct Place<'a>(&'a Queue);
@@ -196,7 +196,9 @@ impl Upstream {
                 // The server has told what it speaks while we waited.
                 Err(AcquireError::OtherVariant) if self.era_for(at, asking.era) != era => {}
                 Err(error) => {
-                    let unreachable = matches!(error, AcquireError::Unavailable { .. });
+                    // Of a lone replica the pool knows best when to try again.
+                    let unreachable =
+                        self.replicas.len() > 1 && matches!(error, AcquireError::Unavailable { .. });
                     choice.end(if unreachable {
                         Outcome::Failure(FailureKind::Connect)
                     } else {
