@@ -20,10 +20,8 @@ pub(super) fn status(gateway: &Gateway) -> Value {
 /// `POST /admin/balance`: changes one upstream, or all, also those whose configuration has a strategy of its own. The
 /// answer is that of `GET` for what was changed.
 pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refused> {
-    let mut changes = Changes::read(
-        body,
-        &["upstream", "strategy", "load_weight", "response_weight", "category_weight"],
-    )?;
+    let mut changes =
+        Changes::read(body, &["upstream", "strategy", "load_weight", "response_weight", "category_weight"])?;
     let strategy: Option<Strategy> = match changes.text("strategy")? {
         Some(name) => Some(name.parse().map_err(|error| refused(&error))?),
         None => None,

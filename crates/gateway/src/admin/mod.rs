@@ -33,8 +33,8 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use self::query::Query;
 pub use self::pool::MOST_CONNECTIONS;
+use self::query::Query;
 pub use self::status::status;
 use crate::proxy::Gateway;
 

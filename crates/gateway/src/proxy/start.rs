@@ -55,6 +55,7 @@ impl Gateway {
                 http: Arc::clone(http),
                 pool: Arc::clone(&pool),
                 balancing: settings.balancing.clone(),
+                optimized: settings.optimized,
                 message: settings.message,
                 hooks: this.clone(),
             };

@@ -67,6 +67,10 @@ impl Gateway {
         catalog: &'c Catalog,
         name: &str,
     ) -> Result<(&'c Arc<ToolEntry>, Option<Near>), Refusal> {
+        if !self.settings.optimized {
+            let found = catalog.tools.tools().iter().find(|entry| *entry.shown == *name);
+            return found.map(|entry| (entry, None)).ok_or_else(|| Refusal::unknown("tool", name, &[]));
+        }
         match catalog.tools.lookup(name, &self.resolved, |_| true) {
             Lookup::Exact(entry) => Ok((entry, None)),
             Lookup::Resolved { entry, similarity, variant, .. } => {

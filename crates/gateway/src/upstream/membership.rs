@@ -16,13 +16,14 @@ pub(super) fn pool_config(
     replica: usize,
     peer: Option<&Peer>,
     start: Start,
+    optimized: bool,
 ) -> pool::ReplicaConfig {
     let replica = &settings.replicas[replica];
     let era = settings.era.or(peer.map(|peer| peer.era)).unwrap_or(Era::Modern);
     let stateful = match settings.session_scope {
         Some(SessionScope::Shared | SessionScope::PerRequest) => false,
         Some(SessionScope::PerPrincipal | SessionScope::PerClientSession) => true,
-        None => era == Era::Legacy,
+        None => optimized && era == Era::Legacy,
     };
     let known = peer.is_some();
     pool::ReplicaConfig {
@@ -30,6 +31,8 @@ pub(super) fn pool_config(
         variant: variant_of(era),
         max_connections: replica.max_connections,
         min_connections: match start {
+            // Only the one that lists are fetched over.
+            _ if !optimized => Some(1),
             Start::Lazy if known => Some(0),
             Start::Lazy => Some(1),
             Start::Eager => replica.min_connections,

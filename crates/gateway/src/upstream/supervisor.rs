@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,8 @@ pub struct Common {
     pub pool: Arc<ConnectionPool>,
     /// How calls are spread.
     pub balancing: Balancing,
+    /// Whether connections are kept for the next call.
+    pub optimized: bool,
     /// Bounds on one message.
     pub message: aqe_core::envelope::Limits,
     /// What is told of what happens.
@@ -90,7 +92,8 @@ pub struct Upstream {
     pub(super) replicas: Vec<Replica>,
     pub(super) balancer: Mutex<Balancer>,
     pub(super) queue: Queue,
-    lazy: std::sync::atomic::AtomicBool,
+    lazy: AtomicBool,
+    pub(super) optimized: bool,
     pub(super) pool: Arc<ConnectionPool>,
     /// Every open connection by its generation.
     open: Mutex<HashMap<u64, Arc<Live>>>,
@@ -164,7 +167,8 @@ impl Upstream {
             replicas: ids.into_iter().map(replica).collect(),
             balancer: Mutex::new(balancer),
             queue: Queue::default(),
-            lazy: std::sync::atomic::AtomicBool::new(false),
+            lazy: AtomicBool::new(false),
+            optimized: common.optimized,
             pool: Arc::clone(&common.pool),
             open: Mutex::default(),
             primary: [ArcSwapOption::empty(), ArcSwapOption::empty()],
@@ -191,7 +195,8 @@ impl Upstream {
         }
         self.lazy.store(start == Start::Lazy, Ordering::Relaxed);
         for (at, replica) in self.replicas.iter().enumerate() {
-            let config = pool_config(&self.settings, at, replica.peer.load().as_deref(), start);
+            let config =
+                pool_config(&self.settings, at, replica.peer.load().as_deref(), start, self.optimized);
             let id = self
                 .pool
                 .add(Arc::downgrade(self), at, config)
@@ -311,7 +316,7 @@ impl Upstream {
         for (at, replica) in self.replicas.iter().enumerate() {
             let Some(id) = replica.pool.get() else { continue };
             let peer = replica.peer.load();
-            let mut config = pool_config(&self.settings, at, peer.as_deref(), Start::Eager);
+            let mut config = pool_config(&self.settings, at, peer.as_deref(), Start::Eager, self.optimized);
             if lazy {
                 config.min_connections = Some(1);
             }

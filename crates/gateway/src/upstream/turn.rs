@@ -263,6 +263,9 @@ impl Upstream {
     }
 
     fn scope(&self, asking: &Asking<'_>, era: Era) -> Scope {
+        if !self.optimized {
+            return Scope::Request;
+        }
         let safe = match era {
             // Stateless by definition (2026-07-28, "Lifecycle").
             Era::Modern => SessionScope::Shared,
