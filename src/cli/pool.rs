@@ -148,33 +148,39 @@ fn status(answer: &Value) -> String {
         "in use",
         "opening",
         "total",
-        "max",
+        "limits",
         "waiting",
         "hits",
         "misses",
         "hit rate",
         "wait p99",
     ]);
-    let row = |name: String, state: String, max: &Value, figures: &Value| {
+    let row = |name: String, state: String, limits: String, figures: &Value| {
         let mut cells = vec![name, state];
         cells.extend(["available", "in_use", "opening", "total"].map(|key| text(&figures[key])));
-        cells.push(text(max));
+        cells.push(limits);
         cells.extend(["waiting", "hits", "misses"].map(|key| text(&figures[key])));
         cells.extend([percent(&figures["hit_rate"]), millis(&figures["wait_ms"]["p99"])]);
         cells
     };
     let replicas = items(&answer["replicas"]);
     for replica in replicas {
-        table.row(row(name(replica), state(&replica["health"]), &replica["max_connections"], replica));
+        table.row(row(name(replica), state(&replica["health"]), limits(replica), replica));
     }
     let state = if answer["draining"] == true { "draining" } else { "" };
-    table.row(row("all".into(), state.into(), &answer["settings"]["max_connections"], &answer["all"]));
+    let most = text(&answer["settings"]["max_connections"]);
+    table.row(row("all".into(), state.into(), most, &answer["all"]));
     let mut lines = vec![table.to_string(), String::new(), settings(&answer["settings"])];
     lines.push(format!("closed so far  {}", closed(&answer["all"])));
     for replica in replicas.iter().filter(|replica| !replica["last_error"].is_null()) {
         lines.push(format!("{}: {}", printable(&name(replica)), printable(&text(&replica["last_error"]))));
     }
     lines.join("\n")
+}
+
+/// How many connections there are at least and at most.
+fn limits(replica: &Value) -> String {
+    format!("{}-{}", text(&replica["min_connections"]), text(&replica["max_connections"]))
 }
 
 /// The replica of an upstream that has several is named by both.

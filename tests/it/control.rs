@@ -29,7 +29,7 @@ fn balance(home: &Home) -> Value {
 
 fn start(home: &Home, args: &[&str]) -> Server {
     let server = home.start(args);
-    until("the upstream's tools", || home.tools().contains(&"slow".to_owned()).then_some(()));
+    until("the upstream's tools", || home.tools().iter().any(|name| name.ends_with("slow")).then_some(()));
     server
 }
 
@@ -192,4 +192,53 @@ fn a_drain_that_nobody_waits_for_says_so_at_once() {
     assert_eq!(drained.code(), Some(0), "{}", drained.err());
     assert!(drained.out().contains("has 0 calls in flight; it ends after them"), "{}", drained.out());
     assert!(server.ended().success());
+}
+
+#[test]
+fn the_limits_of_an_upstream_reach_the_pool_and_the_balancer() {
+    let home = Home::new();
+    home.write("upstream.sh", UPSTREAM);
+    home.write(
+        "aqe.toml",
+        r#"
+[pool]
+max_connections = 30
+[[upstream]]
+name = "workers"
+command = "sh"
+args = ["upstream.sh"]
+era = "legacy"
+workers = 3
+exclusive = true
+[[upstream]]
+name = "urls"
+replicas = [{ url = "http://127.0.0.1:1/mcp" }, { url = "http://127.0.0.1:2/mcp", weight = 0.5 }]
+max_connections = 4
+min_connections = 2
+max_concurrent_calls = 10
+strategy = "round-robin"
+"#,
+    );
+    let _server = start(&home, &[]);
+    let status = pool(&home);
+    let most: Vec<(&str, &Value)> = status["replicas"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|replica| (replica["replica"].as_str().unwrap(), &replica["max_connections"]))
+        .collect();
+    assert_eq!(
+        most,
+        [("workers", &json!(3)), ("127.0.0.1:1/mcp", &json!(4)), ("127.0.0.1:2/mcp", &json!(4))]
+    );
+    let agents = home.run(&["mcp", "balance", "agents", "--json"]).json();
+    let of = |upstream: usize, replica: usize, key: &str| {
+        agents["upstreams"][upstream]["replicas"][replica][key].clone()
+    };
+    assert_eq!((of(0, 0, "capacity"), of(0, 0, "weight")), (json!(3), json!(1.0)));
+    assert_eq!((of(1, 1, "capacity"), of(1, 1, "weight")), (json!(40), json!(0.5)));
+    assert_eq!(agents["upstreams"][1]["strategy"], "round-robin");
+    // Three processes would all be kept by the pool's minimum; one is.
+    let kept = |status: &Value| status["replicas"][0]["min_connections"].clone();
+    until("the first worker", || (kept(&pool(&home)) == 1).then_some(()));
 }
