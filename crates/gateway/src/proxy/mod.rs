@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use aqe_core::balancer::BalancerConfigError;
 use aqe_core::envelope::{Field, Kind, Message};
 use aqe_core::registry::ResolvedNames;
 use aqe_core::revision::{Era, Revision};
@@ -28,7 +27,7 @@ use crate::catalog::Catalog;
 use crate::pool::ConnectionPool;
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
-use crate::settings::{Balancing, Settings};
+use crate::settings::Settings;
 use crate::tasks;
 use crate::upstream::{Hooks, ListKind, Live, Upstream};
 use subscriptions::Subscriptions;
@@ -120,7 +119,6 @@ pub struct Gateway {
     manifests: Arc<dyn ManifestStore>,
     started: Instant,
     stopping: AtomicBool,
-    balancing: Mutex<Balancing>,
     /// The connections to all replicas.
     pub pool: Arc<ConnectionPool>,
 }
@@ -322,24 +320,6 @@ impl Gateway {
             upstream.stop();
         }
         self.pool.drain(Instant::now()).await;
-    }
-
-    /// How calls are spread at this moment.
-    pub fn balancing(&self) -> Balancing {
-        self.balancing.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Changes how calls are spread, over all upstreams; calls under way go on.
-    ///
-    /// # Errors
-    /// If the settings cannot be used; nothing is changed then.
-    pub fn rebalance(&self, balancing: Balancing) -> Result<(), BalancerConfigError> {
-        let mut current = self.balancing.lock().unwrap_or_else(PoisonError::into_inner);
-        for upstream in &self.upstreams {
-            upstream.rebalance(&balancing)?;
-        }
-        *current = balancing;
-        Ok(())
     }
 
     fn upstream(&self, index: usize) -> Result<&Arc<Upstream>, Refusal> {

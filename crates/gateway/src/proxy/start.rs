@@ -91,7 +91,6 @@ impl Gateway {
                 manifests,
                 started: Instant::now(),
                 stopping: AtomicBool::new(false),
-                balancing: Mutex::new(settings.balancing.clone()),
                 pool,
                 upstreams,
                 settings,

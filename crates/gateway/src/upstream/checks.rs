@@ -1,16 +1,14 @@
 //! Active health: the balancer's probes, sent and reported.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use aqe_core::balancer::{BalancerConfigError, BalancerStatus, Change, Probe};
+use aqe_core::balancer::{BalancerStatus, Change, Probe};
 use aqe_core::health::{FailureKind, Outcome};
 use aqe_core::pool::{ReplicaHealth, ReplicaId};
 
 use super::live::Live;
-use super::membership::balancer_config;
 use super::supervisor::Upstream;
-use crate::settings::Balancing;
 use crate::tasks;
 
 /// How long a replica may take to answer a probe.
@@ -87,14 +85,5 @@ impl Upstream {
     /// The figures of the balancer.
     pub fn balancer_status(&self) -> BalancerStatus {
         self.balance(aqe_core::balancer::Balancer::status)
-    }
-
-    /// Changes how calls are spread; calls under way go on.
-    ///
-    /// # Errors
-    /// If the settings cannot be used; nothing is changed then.
-    pub fn rebalance(&self, balancing: &Balancing) -> Result<(), BalancerConfigError> {
-        let config = balancer_config(&self.settings, balancing);
-        self.balance(|balancer, now: Instant| balancer.reconfigure(config, now))
     }
 }
