@@ -96,7 +96,6 @@ fn the_defaults_of_pool_and_balancer_are_those_of_the_parts_that_use_them() {
 }
 
 #[test]
-#[expect(clippy::float_cmp, reason = "the numbers were read and not computed")]
 fn every_key_of_a_full_file_arrives() {
     let config = toml(include_str!("full.toml")).unwrap().config;
     let server = &config.server;
