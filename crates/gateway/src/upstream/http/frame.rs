@@ -32,6 +32,8 @@ pub(super) struct Frame {
     common: HeaderMap,
     /// The same for a POST.
     post: HeaderMap,
+    /// The lines of `post`, where nothing that a message can bring would replace one of them.
+    post_lines: Option<Vec<u8>>,
     session: Option<HeaderValue>,
     negotiated: Option<Negotiated>,
 }
@@ -52,7 +54,7 @@ impl Frame {
             value.set_sensitive(true);
             common.append(name, value);
         }
-        Self { common, post: HeaderMap::new(), session: None, negotiated: None }.prepared()
+        Self { common, post: HeaderMap::new(), post_lines: None, session: None, negotiated: None }.prepared()
     }
 
     /// The frame of a session that the server has opened.
@@ -81,6 +83,13 @@ impl Frame {
         if let Some(session) = &self.session {
             post.insert(SESSION, session.clone());
         }
+        self.post_lines = (!post.contains_key(METHOD) && !post.contains_key(NAME)).then(|| {
+            let mut lines = Vec::new();
+            for (name, value) in &post {
+                field(&mut lines, name, value.as_bytes());
+            }
+            lines
+        });
         self.post = post;
         self
     }
@@ -113,12 +122,17 @@ impl Frame {
     /// Writes the header fields of a POST.
     pub(super) fn post(&self, out: &Outgoing, into: &mut Vec<u8>) {
         let routed = self.is_modern() && !out.method.is_empty();
-        for (name, value) in &self.post {
-            let replaced = (name == SESSION && out.method == "initialize")
-                || (routed && (name == METHOD || (name == NAME && out.name.is_some())))
-                || out.headers.iter().any(|(other, _)| other == name);
-            if !replaced {
-                field(into, name, value.as_bytes());
+        let lines = self.post_lines.as_ref().filter(|_| out.headers.is_empty() && out.method != "initialize");
+        if let Some(lines) = lines {
+            into.extend_from_slice(lines);
+        } else {
+            for (name, value) in &self.post {
+                let replaced = (name == SESSION && out.method == "initialize")
+                    || (routed && (name == METHOD || (name == NAME && out.name.is_some())))
+                    || out.headers.iter().any(|(other, _)| other == name);
+                if !replaced {
+                    field(into, name, value.as_bytes());
+                }
             }
         }
         if routed {
