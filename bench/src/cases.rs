@@ -25,6 +25,8 @@ pub(crate) enum Baseline {
     Floor,
     /// A copying proxy in front of the same upstream.
     Proxy,
+    /// The same proxy, which parses each body with serde_json before it passes it on.
+    Reader,
     /// The gateway itself with a call that it answers from its own tools.
     Inside,
 }
@@ -35,6 +37,7 @@ impl Baseline {
         match self {
             Self::Floor => "bare hyper",
             Self::Proxy => "copying proxy",
+            Self::Reader => "parsing proxy",
             Self::Inside => "in-process call",
         }
     }
@@ -106,6 +109,10 @@ pub(crate) fn all() -> Vec<Case> {
     };
     cases.extend(TOOLS.map(|tool| forward(Route::Http, legacy, tool)));
     cases.extend(TOOLS.map(|tool| forward(Route::Http, modern, tool)));
+    // What is larger than a little is dominated by reading it: beside one who reads it too.
+    let read =
+        |tool| Case { baseline: Baseline::Reader, cpu: Some(1.0), ..forward(Route::Http, legacy, tool) };
+    cases.extend(TOOLS[1..].iter().map(|tool| read(*tool)));
     cases.extend(TOOLS.map(|tool| forward(Route::Child, legacy, tool)));
     let child = forward(Route::Child, legacy, TOOLS[0]);
     cases.push(Case { baseline: Baseline::Inside, cpu: Some(1.5), ..child });
@@ -164,10 +171,12 @@ impl Case {
                 let request = running.server.request(&self.call).with_canned_reply();
                 Contender { running, request }
             }
-            Baseline::Proxy => {
+            Baseline::Proxy | Baseline::Reader => {
+                let reads = self.baseline == Baseline::Reader;
                 let url = upstream.as_ref().map(Running::url).unwrap_or_default();
                 let upstream = url.trim_end_matches("/mcp").to_owned();
-                let running = Running::start(wrap("baseline", Serve::Proxy { upstream }.command()?), None)?;
+                let running =
+                    Running::start(wrap("baseline", Serve::Proxy { upstream, reads }.command()?), None)?;
                 contender(running, &self.direct())?
             }
             Baseline::Inside => {

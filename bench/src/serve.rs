@@ -29,6 +29,9 @@ pub(crate) enum Serve {
     Proxy {
         /// Where requests go.
         upstream: String,
+        /// Parse each body with serde_json first.
+        #[arg(long)]
+        reads: bool,
     },
     /// The upstream over HTTP.
     EchoHttp {
@@ -60,7 +63,10 @@ impl Serve {
         let mut args = vec!["serve".to_owned()];
         match self {
             Self::Floor { reply } => args.extend(["floor".into(), reply.to_string_lossy().into_owned()]),
-            Self::Proxy { upstream } => args.extend(["proxy".into(), upstream.clone()]),
+            Self::Proxy { upstream, reads } => {
+                args.extend(["proxy".into(), upstream.clone()]);
+                args.extend(reads.then(|| "--reads".to_owned()));
+            }
             Self::EchoHttp { tools } => args.extend(["echo-http".into(), format!("--tools={tools}")]),
             Self::EchoStdio { tools, aside } => {
                 args.extend(["echo-stdio".into(), format!("--tools={tools}")]);
@@ -77,7 +83,7 @@ impl Serve {
         runtime.block_on(async {
             match self {
                 Self::Floor { reply } => floor::serve(std::fs::read(reply)?).await,
-                Self::Proxy { upstream } => proxy::serve(&upstream).await,
+                Self::Proxy { upstream, reads } => proxy::serve(&upstream, reads).await,
                 Self::EchoHttp { tools } => echo_http::serve(Echo::new(tools)).await,
                 Self::EchoStdio { tools, aside } => {
                     if aside {
