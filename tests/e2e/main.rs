@@ -17,6 +17,7 @@ mod processes;
 mod replicas;
 mod requests_to_client;
 mod resuming;
+mod scopes;
 mod sessions;
 mod support;
 mod upstreams;
