@@ -72,20 +72,22 @@ impl ConnectionPool {
     }
 
     async fn opened(self: &Arc<Self>, conn: ConnId, live: Arc<Live>) {
-        let expected = self.with(|state, now| {
+        let expected = {
+            let mut state = self.lock();
             let expected = state.opening.remove(&conn).is_some();
             if expected {
                 state.open.insert(conn, Arc::clone(&live));
-                state.pool.opened_as(now, conn, live.variant());
             }
             expected
-        });
+        };
         if !expected {
             live.connection.close("no longer needed").await;
             return;
         }
         let Some(upstream) = live.upstream() else { return };
+        // Before the first call goes over it, so that a legacy server's GET stream is asked for first.
         upstream.adopt(&live);
+        self.with(|state, now| state.pool.opened_as(now, conn, live.variant()));
         // Its end may have come before anybody listened for it.
         if !live.connection.is_open() {
             self.lost(&live, "ended as soon as it was open");
