@@ -172,11 +172,14 @@ impl Case {
                 Contender { running, request }
             }
             Baseline::Proxy | Baseline::Reader => {
-                let reads = self.baseline == Baseline::Reader;
                 let url = upstream.as_ref().map(Running::url).unwrap_or_default();
                 let upstream = url.trim_end_matches("/mcp").to_owned();
-                let running =
-                    Running::start(wrap("baseline", Serve::Proxy { upstream, reads }.command()?), None)?;
+                let proxy = if self.baseline == Baseline::Reader {
+                    Serve::Reader { upstream }
+                } else {
+                    Serve::Proxy { upstream }
+                };
+                let running = Running::start(wrap("baseline", proxy.command()?), None)?;
                 contender(running, &self.direct())?
             }
             Baseline::Inside => {

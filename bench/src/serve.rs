@@ -4,6 +4,7 @@ mod echo_http;
 mod echo_stdio;
 mod floor;
 mod proxy;
+mod reader;
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -29,9 +30,11 @@ pub(crate) enum Serve {
     Proxy {
         /// Where requests go.
         upstream: String,
-        /// Parse each body with serde_json first.
-        #[arg(long)]
-        reads: bool,
+    },
+    /// The same, which parses each body with serde_json before it passes it on.
+    Reader {
+        /// Where requests go.
+        upstream: String,
     },
     /// The upstream over HTTP.
     EchoHttp {
@@ -63,10 +66,8 @@ impl Serve {
         let mut args = vec!["serve".to_owned()];
         match self {
             Self::Floor { reply } => args.extend(["floor".into(), reply.to_string_lossy().into_owned()]),
-            Self::Proxy { upstream, reads } => {
-                args.extend(["proxy".into(), upstream.clone()]);
-                args.extend(reads.then(|| "--reads".to_owned()));
-            }
+            Self::Proxy { upstream } => args.extend(["proxy".into(), upstream.clone()]),
+            Self::Reader { upstream } => args.extend(["reader".into(), upstream.clone()]),
             Self::EchoHttp { tools } => args.extend(["echo-http".into(), format!("--tools={tools}")]),
             Self::EchoStdio { tools, aside } => {
                 args.extend(["echo-stdio".into(), format!("--tools={tools}")]);
@@ -83,7 +84,8 @@ impl Serve {
         runtime.block_on(async {
             match self {
                 Self::Floor { reply } => floor::serve(std::fs::read(reply)?).await,
-                Self::Proxy { upstream, reads } => proxy::serve(&upstream, reads).await,
+                Self::Proxy { upstream } => proxy::serve(&upstream).await,
+                Self::Reader { upstream } => reader::serve(&upstream).await,
                 Self::EchoHttp { tools } => echo_http::serve(Echo::new(tools)).await,
                 Self::EchoStdio { tools, aside } => {
                     if aside {

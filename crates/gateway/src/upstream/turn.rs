@@ -166,7 +166,8 @@ impl Upstream {
         deadline: Instant,
     ) -> Result<Turn, NoTurn> {
         let ticket = match self.pick(&asking, tried) {
-            Err(PickError::Full { .. }) => self.wait_for_room(&asking, tried, deadline).await?,
+            // In a box, for it is rare and would make the future of every call larger.
+            Err(PickError::Full { .. }) => Box::pin(self.wait_for_room(&asking, tried, deadline)).await?,
             picked => picked?,
         };
         let replica = ticket.replica();
