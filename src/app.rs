@@ -6,6 +6,7 @@
 //! skips the rest; the children die with us all the same (`upstream::child`, `upstream::guardian`).
 
 pub mod logging;
+mod reload;
 pub mod runtime_dir;
 mod settings;
 mod signals;
@@ -19,20 +20,22 @@ use std::time::{Duration, SystemTime};
 
 use aqe_gateway::admin::{self, About};
 use aqe_gateway::proxy::{Gateway, ManifestStore};
+use aqe_gateway::settings::Control;
 use aqe_gateway::tasks;
 use aqe_gateway::transport::http::Edge;
 use aqe_gateway::transport::unix::Socket;
 use aqe_gateway::transport::{lines, stdio};
-use aqe_gateway::upstream::{HttpClient, guardian};
+use aqe_gateway::upstream::guardian;
 use aqe_store::{Store, StoreError};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, Environment, Loaded, Transport};
-use signals::Signals;
+use crate::config::{Config, Environment, Loaded, Request, Transport};
+use reload::Reloads;
+use signals::{Asked, Signals};
 use state::Manifests;
 
 pub use settings::{BUILTIN, SettingsError};
@@ -44,6 +47,8 @@ const MAX_DEFAULT_WORKERS: usize = 4;
 const ORPHAN_DRAIN: Duration = Duration::from_secs(2);
 /// How often, while draining, sessions are looked at that have become idle.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// Requests of the admin API that wait to be looked at.
+const MAX_ASKED: usize = 8;
 /// How long background work may take to notice that the runtime ends.
 const RUNTIME_STOP: Duration = Duration::from_millis(200);
 
@@ -52,10 +57,8 @@ const RUNTIME_STOP: Duration = Duration::from_millis(200);
 pub struct Plan {
     /// The configuration, and the files that it came from.
     pub loaded: Loaded,
-    /// The folder that the server was started in.
-    pub folder: PathBuf,
-    /// The environment that children and sockets are chosen from.
-    pub env: Environment,
+    /// How it was loaded, so that it can be loaded again.
+    pub request: Request,
 }
 
 /// How the server ended.
@@ -122,8 +125,9 @@ impl Serves {
     }
 }
 
-/// Runs the server until a signal, or a request to drain, or until standard input ends where that is served. `announce` is told what the
-/// process serves and how its upstreams are ([`admin::status`]) as soon as clients can connect.
+/// Runs the server until a signal, or a request to drain, or until standard input ends where that is served.
+/// `announce` is told what the process serves and how its upstreams are ([`admin::status`]) as soon as clients can
+/// connect.
 pub fn run(plan: &Plan, announce: impl FnOnce(&About, &Value)) -> Result<Ended, StartError> {
     let config = &plan.loaded.config;
     let store = state::open(&config.store)?;
@@ -174,13 +178,13 @@ impl Listeners {
             let bound = Socket::bind(path);
             sockets.push(bound.map_err(|source| StartError::Socket { path: path.clone(), source })?);
         }
-        sockets.extend(control_socket(&plan.env));
+        sockets.extend(control_socket(&plan.request.env));
         Ok(Self { tcp, sockets })
     }
 
     fn about(&self, plan: &Plan, serves: Serves) -> About {
         About {
-            folder: plan.folder.clone(),
+            folder: plan.request.folder.clone(),
             config: plan.loaded.sources.iter().map(|source| source.path.clone()).collect(),
             url: self.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()).map(url),
             sockets: self.sockets.iter().map(|socket| socket.path().to_owned()).collect(),
@@ -230,8 +234,14 @@ async fn serve(
     let listeners = Listeners::open(plan, serves).await?;
     let about = listeners.about(plan, serves);
     let manifests = Arc::new(Manifests::new(store.clone()));
-    let drain = Arc::new(Notify::new());
-    let gateway = start_gateway(plan, store, &manifests, about.clone(), &drain).await?;
+    let (control, mut asked) = mpsc::channel(MAX_ASKED);
+    let builtin = store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, state::now));
+    let settings = settings::gateway(config, about.clone(), control);
+    let reloadable = settings::reloadable(config, builtin.clone(), &plan.request.env)?;
+    let known = manifests.known(&reloadable.upstreams).await;
+    let keep: Arc<dyn ManifestStore> = manifests.clone();
+    let gateway = Gateway::start(settings, reloadable, keep, known)?;
+    let reloads = Reloads::new(plan, builtin, &manifests, &gateway);
     let edge =
         Edge::new(Arc::clone(&gateway), settings::limits(&config.server), settings::policy(&config.server));
     listeners.serve(&edge);
@@ -241,16 +251,24 @@ async fn serve(
         tasks::spawn("stdio", talk)
     });
     announce(&about, &admin::status(&gateway));
-    let limit = tokio::select! {
-        signal = signals.next() => {
-            tracing::info!(signal, "stopping");
-            config.server.drain_timeout
+    let limit = loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Asked::Stop(signal) => {
+                    tracing::info!(signal, "stopping");
+                    break config.server.drain_timeout;
+                }
+                Asked::Reload => reloads.begin(None),
+            },
+            Some(control) = asked.recv() => match control {
+                Control::Drain => {
+                    tracing::info!("asked to drain; stopping");
+                    break config.server.drain_timeout;
+                }
+                Control::Reload(done) => reloads.begin(Some(done)),
+            },
+            () = agent_left(&mut talk) => break config.server.drain_timeout.min(ORPHAN_DRAIN),
         }
-        () = drain.notified() => {
-            tracing::info!("asked to drain; stopping");
-            config.server.drain_timeout
-        }
-        () = agent_left(&mut talk) => config.server.drain_timeout.min(ORPHAN_DRAIN),
     };
     let stopped = async {
         stop(&gateway, &edge, talk, limit).await;
@@ -258,7 +276,7 @@ async fn serve(
     };
     tokio::select! {
         () = Box::pin(stopped) => Ok(Ended::InOrder),
-        signal = signals.next() => {
+        signal = signals.stop() => {
             tracing::warn!(signal, "stopping at once");
             Ok(Ended::AtOnce)
         }
@@ -302,20 +320,4 @@ async fn stop(gateway: &Arc<Gateway>, edge: &Edge, talk: Option<JoinHandle<()>>,
         );
     }
     gateway.stop().await;
-}
-
-async fn start_gateway(
-    plan: &Plan,
-    store: Option<Arc<dyn Store>>,
-    manifests: &Arc<Manifests>,
-    about: About,
-    drain: &Arc<Notify>,
-) -> Result<Arc<Gateway>, StartError> {
-    let config = &plan.loaded.config;
-    let builtin = store.filter(|_| config.server.builtin);
-    let builtin = builtin.map(|store| aqe_qe::builtin(store, state::now));
-    let settings = settings::gateway(config, builtin, &plan.env, about, Arc::clone(drain))?;
-    let known = manifests.known(&settings.upstreams).await;
-    let manifests: Arc<dyn ManifestStore> = manifests.clone();
-    Ok(Gateway::start(settings, &HttpClient::new(), manifests, known)?)
 }

@@ -6,8 +6,8 @@
 mod ask;
 mod balance;
 mod call;
-mod check;
 mod client;
+mod config;
 mod drain;
 mod find;
 mod output;
@@ -64,7 +64,7 @@ enum Mcp {
     Status(status::Status),
     /// The configuration.
     #[command(subcommand)]
-    Config(check::Config),
+    Config(config::Config),
 }
 
 /// Which running server to ask.

@@ -17,13 +17,14 @@ use aqe_core::registry::{
 use aqe_core::revision::Era;
 use aqe_gateway::admin::About;
 use aqe_gateway::settings::{
-    Balancing, Endpoint, ReplicaSettings, SessionSettings, Settings, Start, UpstreamSettings,
+    Balancing, Control, Endpoint, Reloadable, ReplicaSettings, SessionSettings, Settings, Start,
+    UpstreamSettings,
 };
 use aqe_gateway::transport::EdgeLimits;
 use aqe_gateway::transport::http::EdgePolicy;
 use aqe_gateway::upstream::{ChildSpec, HttpSpec};
 use http::{HeaderName, HeaderValue};
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 
 use crate::config::{self, Config, Environment, endpoint, registry, upstream};
 
@@ -50,27 +51,15 @@ pub enum SettingsError {
     },
 }
 
-/// Everything that the gateway wants to know.
-pub(super) fn gateway(
-    config: &Config,
-    builtin: Option<Arc<dyn InProcess>>,
-    env: &Environment,
-    about: About,
-    drain: Arc<Notify>,
-) -> Result<Settings, SettingsError> {
+/// What holds until the gateway ends.
+pub(super) fn gateway(config: &Config, about: About, control: mpsc::Sender<Control>) -> Settings {
     let server = &config.server;
-    let mut upstreams = Vec::new();
-    upstreams.extend(builtin.map(|tools| built_in(tools, server)));
-    for upstream in config.upstreams.iter().filter(|upstream| upstream.enabled) {
-        upstreams.push(configured(upstream, &config.pool, env)?);
-    }
-    Ok(Settings {
+    Settings {
         message: Limits {
             max_depth: u16::try_from(server.max_json_depth).unwrap_or(u16::MAX),
             ..Limits::default()
         },
         max_body_bytes: server.max_line,
-        registry: registry(&config.registry)?,
         resolved_names: config.registry.cache_size,
         page_size: server.page_size.unwrap_or(usize::MAX),
         start: match config.registry.start {
@@ -78,16 +67,33 @@ pub(super) fn gateway(
             registry::Start::Eager => Start::Eager,
         },
         first_list_wait: FIRST_LIST_WAIT,
-        pool: pool(&config.pool),
-        balancing: balancing(&config.balancer),
-        upstreams,
         sessions: SessionSettings {
             max_sessions: server.max_sessions,
             idle_timeout: server.session_idle_timeout,
         },
         optimized: config.optimized,
+        drain_timeout: server.drain_timeout,
         about,
-        drain,
+        control,
+    }
+}
+
+/// What can be changed while it runs.
+pub(super) fn reloadable(
+    config: &Config,
+    builtin: Option<Arc<dyn InProcess>>,
+    env: &Environment,
+) -> Result<Reloadable, SettingsError> {
+    let mut upstreams = Vec::new();
+    upstreams.extend(builtin.map(|tools| built_in(tools, &config.server)));
+    for upstream in config.upstreams.iter().filter(|upstream| upstream.enabled) {
+        upstreams.push(configured(upstream, &config.pool, env)?);
+    }
+    Ok(Reloadable {
+        registry: registry(&config.registry)?,
+        pool: pool(&config.pool),
+        balancing: balancing(&config.balancer),
+        upstreams,
     })
 }
 

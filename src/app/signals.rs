@@ -1,15 +1,26 @@
-//! The signals that end us.
+//! The signals that end us, or have us read the configuration again.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// `SIGTERM`, `SIGINT` and `SIGHUP` (the terminal is gone).
+/// `SIGTERM`, `SIGINT` and `SIGHUP`.
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// We were started at a terminal: a hang-up means that it is gone. For others it is a request.
+    at_terminal: bool,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To stop; the signal's name.
+    Stop(&'static str),
+    /// To read the configuration again.
+    Reload,
 }
 
 impl Signals {
@@ -19,15 +30,25 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            at_terminal: io::stdin().is_terminal(),
         })
     }
 
-    /// Resolves with the name of the next one.
-    pub(super) async fn next(&mut self) -> &'static str {
+    /// Resolves with the next one.
+    pub(super) async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => "SIGHUP",
+            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+            _ = self.hangup.recv() => if self.at_terminal { Asked::Stop("SIGHUP") } else { Asked::Reload },
+        }
+    }
+
+    /// Resolves with the name of the next one that asks to stop.
+    pub(super) async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Asked::Stop(signal) = self.next().await {
+                return signal;
+            }
         }
     }
 }

@@ -35,7 +35,8 @@ enum Action {
         #[command(flatten)]
         server: Server,
     },
-    /// Change settings of the running server until it ends; no call is dropped. The file is not changed.
+    /// Change settings of the running server, until it ends or reads its files again; no call is dropped. The files
+    /// are not changed.
     #[command(after_help = "Example:\n  aqe-v3 mcp pool configure --min 5 --max 50 --idle-timeout 300")]
     Configure {
         #[command(flatten)]

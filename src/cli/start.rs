@@ -97,7 +97,7 @@ impl Start {
         let serves = Serves::of(loaded.config.server.transport);
         start_log(self.log, serves)?;
         report(&loaded);
-        let plan = Plan { loaded, folder: request.folder, env: request.env };
+        let plan = Plan { loaded, request };
         let json = self.json;
         let token = plan.loaded.config.server.bearer_token.is_some();
         let ended = app::run(&plan, |about, status| announce(about, status, json, token));
@@ -105,7 +105,7 @@ impl Start {
             Ok(Ended::InOrder) => Ok(ExitCode::SUCCESS),
             // As a shell has it for a process that a signal has ended.
             Ok(Ended::AtOnce) => Ok(ExitCode::from(130)),
-            Err(error) => Err(Failure::Failed(explain(&error, &plan.env))),
+            Err(error) => Err(Failure::Failed(explain(&error, &plan.request.env))),
         }
     }
 }

@@ -46,7 +46,7 @@ impl std::str::FromStr for Transport {
 }
 
 /// `[server]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// Transports towards clients.
     pub transport: Transport,

@@ -7,7 +7,7 @@ use super::paths;
 use super::section::Section;
 
 /// `[store]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Store {
     /// The SQLite file; its folder may have to be created.
     pub path: PathBuf,

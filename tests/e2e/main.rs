@@ -14,6 +14,7 @@ mod names;
 mod no_blocking;
 mod order;
 mod processes;
+mod reload;
 mod replicas;
 mod requests_to_client;
 mod resuming;

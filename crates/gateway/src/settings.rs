@@ -11,20 +11,19 @@ use aqe_core::inprocess::InProcess;
 use aqe_core::pool::PoolConfig;
 use aqe_core::registry::{Glob, RegistryConfig};
 use aqe_core::revision::Era;
-use tokio::sync::Notify;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::About;
 use crate::upstream::{ChildSpec, HttpSpec};
 
-/// Settings of the whole gateway.
+/// Settings of the whole gateway that hold until it ends.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Bounds on one message.
     pub message: Limits,
     /// Longest body or line in bytes.
     pub max_body_bytes: usize,
-    /// How names are shown and found.
-    pub registry: RegistryConfig,
     /// Fuzzily resolved names that are remembered.
     pub resolved_names: usize,
     /// Entries of one page of a list; longer lists are paged.
@@ -33,12 +32,6 @@ pub struct Settings {
     pub start: Start,
     /// How long the first list waits for upstreams whose manifest is not known yet.
     pub first_list_wait: Duration,
-    /// The connections to all replicas.
-    pub pool: PoolConfig,
-    /// How calls are spread over the replicas of an upstream, unless it says otherwise itself.
-    pub balancing: Balancing,
-    /// The upstreams, in the order of the configuration.
-    pub upstreams: Vec<UpstreamSettings>,
     /// Bounds on legacy sessions.
     pub sessions: SessionSettings,
     /// Whether connections are kept and names are indexed. Without it each call opens a connection of its own, which
@@ -46,8 +39,32 @@ pub struct Settings {
     pub optimized: bool,
     /// What the admin API says of this process.
     pub about: About,
-    /// Told when the admin API is asked to drain: the application then stops as on a signal.
-    pub drain: Arc<Notify>,
+    /// How long the calls of an upstream that is no longer configured may go on.
+    pub drain_timeout: Duration,
+    /// What the admin API asks of the application.
+    pub control: mpsc::Sender<Control>,
+}
+
+/// Settings that can be changed while the gateway runs.
+#[derive(Debug, Clone)]
+pub struct Reloadable {
+    /// How names are shown and found.
+    pub registry: RegistryConfig,
+    /// The connections to all replicas.
+    pub pool: PoolConfig,
+    /// How calls are spread over the replicas of an upstream, unless it says otherwise itself.
+    pub balancing: Balancing,
+    /// The upstreams, in the order of the configuration.
+    pub upstreams: Vec<UpstreamSettings>,
+}
+
+/// What the admin API asks of the application.
+#[derive(Debug)]
+pub enum Control {
+    /// Stop as on a signal.
+    Drain,
+    /// Read the configuration again and put it in force; tells what has come of it, or why nothing has.
+    Reload(oneshot::Sender<Result<Value, String>>),
 }
 
 /// When an upstream is connected.
@@ -69,7 +86,7 @@ pub struct SessionSettings {
 }
 
 /// One upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamSettings {
     /// Its name, unique.
     pub name: String,
@@ -142,7 +159,7 @@ pub enum SessionScope {
 }
 
 /// One replica of an upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReplicaSettings {
     /// What it is called in tables and errors; unique within the upstream.
     pub name: Arc<str>,
@@ -202,6 +219,19 @@ impl UpstreamSettings {
         }
     }
 
+    /// Whether connections that were opened under these settings may stay under others. What a connection is opened
+    /// to, and who shares it, is the same then.
+    pub fn keeps_connections(&self, other: &Self) -> bool {
+        let same = |(one, other): (&ReplicaSettings, &ReplicaSettings)| {
+            one.name == other.name && one.endpoint == other.endpoint
+        };
+        self.replicas.len() == other.replicas.len()
+            && self.replicas.iter().zip(&other.replicas).all(same)
+            && self.era == other.era
+            && self.session_scope == other.session_scope
+            && self.max_message_bytes == other.max_message_bytes
+    }
+
     /// A text that changes when the endpoint of a replica does, so that a manifest of another server is not shown for
     /// this one.
     pub fn fingerprint(&self) -> String {
@@ -213,6 +243,17 @@ impl UpstreamSettings {
     pub fn timeout_for(&self, name: &str) -> Duration {
         let own = self.tool_timeouts.iter().find(|(tool, _)| tool == name);
         own.map_or(self.request_timeout, |(_, timeout)| *timeout)
+    }
+}
+
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Child(one), Self::Child(other)) => one == other,
+            (Self::Http(one), Self::Http(other)) => one == other,
+            (Self::InProcess(one), Self::InProcess(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
     }
 }
 

@@ -109,19 +109,7 @@ impl Gateway {
         let home =
             home.unwrap_or_else(|| Arc::new(tempfile::tempdir().expect("expected a temporary folder")));
         let config = plan.write_config(home.path());
-        let mut command = Command::new(binary("aqe-v3"));
-        command.current_dir(home.path()).env("HOME", home.path()).env_remove("RUST_LOG");
-        for (variable, folder) in [
-            ("XDG_CONFIG_HOME", "config"),
-            ("XDG_DATA_HOME", "data"),
-            ("XDG_CACHE_HOME", "cache"),
-            ("XDG_STATE_HOME", "state"),
-            ("XDG_RUNTIME_DIR", "run"),
-        ] {
-            let folder = home.path().join(folder);
-            std::fs::create_dir_all(&folder).expect("expected to make a folder");
-            command.env(variable, folder);
-        }
+        let mut command = program(home.path());
         command.args(["mcp", "start", "--config"]).arg(config);
         match plan.over {
             Over::Stdio => command.args(["--transport", "stdio"]),
@@ -156,6 +144,25 @@ impl Gateway {
         HttpClient::new(&self.url)
     }
 
+    /// Changes the configuration file at once; the gateway is not told.
+    pub(crate) fn edit_config(&self, edit: impl FnOnce(&str) -> String) {
+        let path = self.home.path().join("aqe.toml");
+        let text = std::fs::read_to_string(&path).expect("expected a configuration");
+        let next = path.with_extension("next");
+        std::fs::write(&next, edit(&text)).expect("expected to write the configuration");
+        std::fs::rename(next, path).expect("expected to put the configuration in its place");
+    }
+
+    /// Runs a command of ours against this gateway, for JSON.
+    pub(crate) async fn ask(&self, command: &str) -> Result<Value, String> {
+        let mut program = tokio::process::Command::from(program(self.home.path()));
+        let ran = program.args(command.split(' ')).arg("--json").output().await.expect("expected to run it");
+        if !ran.status.success() {
+            return Err(String::from_utf8_lossy(&ran.stderr).into_owned());
+        }
+        Ok(serde_json::from_slice(&ran.stdout).expect("expected JSON"))
+    }
+
     /// The process over HTTP, or before a client has taken its standard input.
     pub(crate) fn process(&mut self) -> &mut StdioClient {
         self.process.as_mut().expect("expected a gateway whose standard input nobody has taken")
@@ -172,4 +179,22 @@ impl Gateway {
         process.signal(Signal::TERM);
         process.wait().await
     }
+}
+
+/// Our program, with folders of its own.
+fn program(home: &Path) -> Command {
+    let mut command = Command::new(binary("aqe-v3"));
+    command.current_dir(home).env("HOME", home).env_remove("RUST_LOG");
+    for (variable, folder) in [
+        ("XDG_CONFIG_HOME", "config"),
+        ("XDG_DATA_HOME", "data"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_RUNTIME_DIR", "run"),
+    ] {
+        let folder = home.join(folder);
+        std::fs::create_dir_all(&folder).expect("expected to make a folder");
+        command.env(variable, folder);
+    }
+    command
 }

@@ -118,6 +118,11 @@ impl Upstream {
         Self { table, journal: None, server: None, folder: None }
     }
 
+    /// Its table in the configuration.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
+    }
+
     /// Adds a line to the table.
     #[must_use]
     pub(crate) fn with(mut self, line: &str) -> Self {

@@ -13,7 +13,7 @@ use crate::upstream::Upstream;
 
 /// `GET /admin/balance`.
 pub(super) fn status(gateway: &Gateway) -> Value {
-    let upstreams: Vec<Value> = pool::pooled(gateway).map(|upstream| one(upstream)).collect();
+    let upstreams: Vec<Value> = pool::pooled(gateway).iter().map(|upstream| one(upstream)).collect();
     json!({ "upstreams": upstreams })
 }
 
@@ -41,11 +41,11 @@ pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refuse
             category: category.unwrap_or(config.score.category),
         };
     };
-    let meant: Vec<&Arc<Upstream>> = pool::pooled(gateway)
-        .filter(|upstream| name.as_deref().is_none_or(|name| name == upstream.name()))
-        .collect();
+    let pooled = pool::pooled(gateway);
+    let meant: Vec<&Arc<Upstream>> =
+        pooled.iter().filter(|upstream| name.as_deref().is_none_or(|name| name == upstream.name())).collect();
     if let Some(name) = name.filter(|_| meant.is_empty()) {
-        let known: Vec<&str> = pool::pooled(gateway).map(|upstream| upstream.name()).collect();
+        let known: Vec<&str> = pooled.iter().map(|upstream| upstream.name()).collect();
         return Err(Refused::bad(format!("no upstream is called {name:?}; there are: {}", known.join(", "))));
     }
     // All or none: what one of them refuses, none gets.

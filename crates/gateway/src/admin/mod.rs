@@ -9,17 +9,19 @@
 //! | `GET /admin/tools/stats` | figures of the registry |
 //! | `GET /admin/pool` | the connection pool: settings, figures of all replicas and of each |
 //! | `POST /admin/pool` `{"min_connections", "max_connections", "idle_timeout_ms", "max_uses", "max_lifetime_ms", "health_check_interval_ms", "acquire_timeout_ms"}` | changes those that are given; the settings now |
+//! | `POST /admin/reload` | reads the configuration again; which upstreams were added, removed, replaced, changed, kept, and what needs a restart |
 //! | `POST /admin/drain` | stops the server as a signal does: accepts no more, finishes calls, closes connections |
 //! | `GET /admin/balance` | the balancer of each upstream: strategy, and the state and figures of its replicas |
 //! | `POST /admin/balance` `{"strategy", "load_weight", "response_weight", "category_weight", "upstream"}` | changes those that are given, of one upstream or of all |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
-//! An error is `{"error": "…"}` under a status of 400, 404 or 405. Times are milliseconds; what is not known is
+//! An error is `{"error": "…"}` under a status of 400, 404, 405 or 503. Times are milliseconds; what is not known is
 //! `null`.
 
 mod balance;
 mod call;
 mod changes;
+mod control;
 mod pool;
 mod query;
 mod status;
@@ -94,7 +96,7 @@ async fn route(
             &[Method::GET]
         }
         "/admin/pool" | "/admin/balance" => &[Method::GET, Method::POST],
-        "/admin/call" | "/admin/drain" => &[Method::POST],
+        "/admin/call" | "/admin/drain" | "/admin/reload" => &[Method::POST],
         _ => return Err(Refused { status: StatusCode::NOT_FOUND, message: format!("no such path: {path}") }),
     };
     if !taken.contains(method) {
@@ -119,7 +121,8 @@ async fn route(
         "/admin/pool" => pool::status(gateway),
         "/admin/balance" if posted => balance::configure(gateway, body)?,
         "/admin/balance" => balance::status(gateway),
-        "/admin/drain" => pool::drain(gateway),
+        "/admin/drain" => control::drain(gateway)?,
+        "/admin/reload" => control::reload(gateway).await?,
         _ => return call::call(gateway, body).await,
     };
     Ok(value.to_string().into())

@@ -1,4 +1,6 @@
-//! The connection pool: shown, configured, drained.
+//! The connection pool: shown and configured.
+
+use std::sync::Arc;
 
 use aqe_core::pool::{CloseReason, PoolConfig, PoolFigures, ReplicaHealth, ReplicaStatus};
 use bytes::Bytes;
@@ -18,7 +20,7 @@ pub(super) fn status(gateway: &Gateway) -> Value {
     let config = gateway.pool.config();
     let mut replicas = Vec::new();
     for upstream in pooled(gateway) {
-        for (id, settings) in upstream.pool_replicas().zip(&upstream.settings.replicas) {
+        for (id, settings) in upstream.pool_replicas().zip(&upstream.settings().replicas) {
             let own = status.replicas.iter().find(|replica| Some(replica.id) == id);
             replicas.extend(own.map(|own| replica(upstream.name(), &settings.name, own, &config)));
         }
@@ -68,16 +70,10 @@ pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refuse
     Ok(json!({ "settings": settings(&config) }))
 }
 
-/// `POST /admin/drain`: begins to stop the whole server, and says what it waits for.
-pub(super) fn drain(gateway: &Gateway) -> Value {
-    gateway.settings.drain.notify_one();
-    let calls = gateway.pool.status().all.calls_in_flight;
-    json!({ "draining": true, "pid": std::process::id(), "calls_in_flight": calls })
-}
-
 /// The upstreams that have connections: all but the tools in this process.
-pub(super) fn pooled(gateway: &Gateway) -> impl Iterator<Item = &std::sync::Arc<Upstream>> {
-    gateway.upstreams.iter().filter(|upstream| upstream.settings.in_process().is_none())
+pub(super) fn pooled(gateway: &Gateway) -> Vec<Arc<Upstream>> {
+    let upstreams = gateway.upstreams();
+    upstreams.iter().filter(|upstream| upstream.in_process().is_none()).map(Arc::clone).collect()
 }
 
 fn settings(config: &PoolConfig) -> Value {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{About, millis, moment};
+use crate::catalog::Catalog;
 use crate::proxy::Gateway;
 use crate::settings::Endpoint;
 use crate::upstream::Upstream;
@@ -25,23 +26,25 @@ pub(super) fn info(gateway: &Gateway) -> Value {
 
 /// How the server and its upstreams are: the value that `GET /admin/status` answers with.
 pub fn status(gateway: &Gateway) -> Value {
-    let tools = tools_by_upstream(gateway);
+    let catalog = gateway.catalog();
+    let tools = tools_by_upstream(&catalog);
     let upstreams: Vec<Value> =
-        gateway.upstreams.iter().map(|upstream| one(upstream, tools[upstream.index])).collect();
+        catalog.upstreams.iter().zip(tools).map(|(upstream, tools)| one(upstream, tools)).collect();
     json!({
         "pid": std::process::id(),
         "folder": gateway.settings.about.folder,
         "url": gateway.settings.about.url,
         "uptime_ms": millis(gateway.uptime()),
         "http_sessions": gateway.sessions.all().len(),
-        "total_tools": gateway.catalog().tools.total_tools(),
+        "total_tools": catalog.tools.total_tools(),
         "upstreams": upstreams,
     })
 }
 
 /// How an upstream is reached, in a word.
 pub(super) fn transport(upstream: &Upstream) -> &'static str {
-    let mut kinds = upstream.settings.replicas.iter().map(|replica| match replica.endpoint {
+    let settings = upstream.settings();
+    let mut kinds = settings.replicas.iter().map(|replica| match replica.endpoint {
         Endpoint::Child(_) => "stdio",
         Endpoint::Http(_) => "http",
         Endpoint::InProcess(_) => "built-in",
@@ -52,12 +55,12 @@ pub(super) fn transport(upstream: &Upstream) -> &'static str {
 
 /// Whether it is known what the upstream offers.
 pub(super) fn is_listed(upstream: &Upstream) -> bool {
-    upstream.settings.in_process().is_some() || upstream.manifest().is_some()
+    upstream.in_process().is_some() || upstream.manifest().is_some()
 }
 
 fn one(upstream: &Upstream, tools: usize) -> Value {
     let status = upstream.status();
-    let builtin = upstream.settings.in_process().is_some();
+    let builtin = upstream.in_process().is_some();
     json!({
         "name": upstream.name(),
         "transport": transport(upstream),
@@ -71,9 +74,9 @@ fn one(upstream: &Upstream, tools: usize) -> Value {
 }
 
 /// The number of tools that are shown of each upstream, by its position.
-fn tools_by_upstream(gateway: &Gateway) -> Vec<usize> {
-    let mut counts = vec![0; gateway.upstreams.len()];
-    for tool in gateway.catalog().tools.tools() {
+fn tools_by_upstream(catalog: &Catalog) -> Vec<usize> {
+    let mut counts = vec![0; catalog.upstreams.len()];
+    for tool in catalog.tools.tools() {
         if let Some(count) = counts.get_mut(tool.upstream.index as usize) {
             *count += 1;
         }

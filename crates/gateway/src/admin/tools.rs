@@ -1,11 +1,14 @@
 //! The tools: listed, looked up, counted.
 
+use std::sync::Arc;
+
 use aqe_core::registry::{Lookup, MAX_SUGGESTIONS, Suggestion, ToolEntry};
 use serde_json::{Value, json};
 
 use super::query::Query;
 use super::{Refused, millis, moment, status};
 use crate::proxy::Gateway;
+use crate::upstream::Upstream;
 
 /// Tools named in `most_used`.
 const MOST_USED: usize = 10;
@@ -31,7 +34,7 @@ pub(super) fn list(gateway: &Gateway, query: &Query) -> Value {
             .collect(),
         None => catalog.tools.tools().iter().filter(|tool| fits(tool)).map(|tool| one(tool)).collect(),
     };
-    json!({ "total": tools.len(), "tools": tools, "not_listed": not_listed(gateway) })
+    json!({ "total": tools.len(), "tools": tools, "not_listed": not_listed(&gateway.upstreams()) })
 }
 
 /// `GET /admin/tools/lookup`.
@@ -62,7 +65,7 @@ pub(super) fn lookup(gateway: &Gateway, query: &Query) -> Result<Value, Refused>
                 "match": "unknown",
                 "tool": null,
                 "suggestions": near,
-                "not_listed": not_listed(gateway),
+                "not_listed": not_listed(&gateway.upstreams()),
             })
         }
     })
@@ -95,13 +98,13 @@ pub(super) fn stats(gateway: &Gateway) -> Value {
         },
         "most_used": most_used,
         "name_issues": { "total": stats.name_issues, "first": issues },
-        "not_listed": not_listed(gateway),
+        "not_listed": not_listed(&gateway.upstreams()),
     })
 }
 
 /// Upstreams whose tools are not known: not connected yet, or never reached.
-fn not_listed(gateway: &Gateway) -> Vec<&str> {
-    let unknown = gateway.upstreams.iter().filter(|upstream| !status::is_listed(upstream));
+fn not_listed(upstreams: &[Arc<Upstream>]) -> Vec<&str> {
+    let unknown = upstreams.iter().filter(|upstream| !status::is_listed(upstream));
     unknown.map(|upstream| upstream.name()).collect()
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use aqe_core::envelope::{MAX_FRAGMENT_DEPTH, Scanner, decode_quoted, encode_string};
-use aqe_core::registry::{RawTool, RegistryConfig, Snapshot, SnapshotBuilder, UpstreamTools};
+use aqe_core::registry::{RawTool, RegistryConfig, Snapshot, SnapshotBuilder, ToolEntry, UpstreamTools};
 use aqe_core::revision::{Era, Revision};
 use bytes::Bytes;
 
@@ -29,6 +29,11 @@ use crate::upstream::{ListKind, Manifest, Upstream, handshake};
 /// The offer of all upstreams at one moment.
 #[derive(Debug)]
 pub struct Catalog {
+    /// The upstreams, in the order of the configuration. Whoever was led to one by this catalog holds this list, so
+    /// that an upstream that is no longer configured is known to be left alone when nobody does.
+    pub upstreams: Arc<[Arc<Upstream>]>,
+    /// How names are shown and found.
+    pub registry: Arc<RegistryConfig>,
     /// Tools by shown name.
     pub tools: Snapshot,
     /// Prompts by shown name, under the same rules.
@@ -47,38 +52,36 @@ pub struct Catalog {
 
 impl Catalog {
     /// Builds the catalog of these upstreams; `previous` hands over usage counts.
-    pub fn build(config: &RegistryConfig, upstreams: &[Arc<Upstream>], previous: Option<&Self>) -> Self {
+    pub fn build(
+        registry: &Arc<RegistryConfig>,
+        upstreams: &Arc<[Arc<Upstream>]>,
+        previous: Option<&Self>,
+    ) -> Self {
         let started = Instant::now();
         let manifests: Vec<(&Arc<Upstream>, Option<Arc<Manifest>>)> =
             upstreams.iter().map(|upstream| (upstream, upstream.manifest())).collect();
         let mut tools = Vec::new();
         let mut prompts = Vec::new();
-        for (upstream, manifest) in &manifests {
+        for (position, (upstream, manifest)) in manifests.iter().enumerate() {
             let list = |kind| manifest.as_ref().map(|manifest| Arc::clone(manifest.list(kind)));
-            let raw_tools = match upstream.settings.in_process() {
+            let settings = upstream.settings();
+            let raw_tools = match settings.in_process() {
                 Some(builtin) => Some(builtin.definitions().into()),
                 _ => list(ListKind::Tools),
             };
-            let modern_http = upstream
-                .settings
-                .replicas
-                .iter()
-                .any(|replica| matches!(replica.endpoint, Endpoint::Http(_)))
-                && manifest.as_ref().is_some_and(|manifest| manifest.peer.era == Era::Modern);
+            let modern_http =
+                settings.replicas.iter().any(|replica| matches!(replica.endpoint, Endpoint::Http(_)))
+                    && manifest.as_ref().is_some_and(|manifest| manifest.peer.era == Era::Modern);
             let raw_tools = raw_tools.as_deref().unwrap_or_default().iter().filter(|definition| {
                 // An HTTP client must leave out tools with invalid header annotations (2026-07-28, "Custom Headers").
                 !modern_http || ParamHeaders::read(definition).is_ok()
             });
-            tools.push(entries(&upstream.settings, upstream.index, raw_tools));
+            tools.push(entries(&settings, position, raw_tools));
             let raw_prompts = list(ListKind::Prompts);
-            prompts.push(entries(
-                &upstream.settings,
-                upstream.index,
-                raw_prompts.as_deref().unwrap_or_default().iter(),
-            ));
+            prompts.push(entries(&settings, position, raw_prompts.as_deref().unwrap_or_default().iter()));
         }
         let snapshot = |lists: &[UpstreamTools], previous: Option<&Snapshot>| {
-            let mut builder = SnapshotBuilder::new(config.clone());
+            let mut builder = SnapshotBuilder::new(RegistryConfig::clone(registry));
             for list in lists {
                 builder = builder.upstream(list);
             }
@@ -102,7 +105,30 @@ impl Catalog {
         let capabilities = Capabilities::merge(&manifests);
         let instructions = instructions(&manifests);
         let discovery = discovery(&capabilities, instructions.as_deref());
-        Self { tools, prompts, resources, capabilities, instructions, discovery, param_headers }
+        Self {
+            upstreams: Arc::clone(upstreams),
+            registry: Arc::clone(registry),
+            tools,
+            prompts,
+            resources,
+            capabilities,
+            instructions,
+            discovery,
+            param_headers,
+        }
+    }
+
+    /// The upstream of a tool or prompt of this catalog.
+    ///
+    /// # Panics
+    /// If the entry is of another catalog.
+    pub fn upstream_of(&self, entry: &ToolEntry) -> &Arc<Upstream> {
+        &self.upstreams[entry.upstream.index as usize]
+    }
+
+    /// The upstream with this [`Upstream::id`], unless it has gone.
+    pub fn upstream(&self, id: usize) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|upstream| upstream.id == id)
     }
 }
 
@@ -147,12 +173,12 @@ fn discovery(capabilities: &Capabilities, instructions: Option<&str>) -> String 
 
 fn entries<'a>(
     settings: &UpstreamSettings,
-    index: usize,
+    position: usize,
     definitions: impl Iterator<Item = &'a Bytes>,
 ) -> UpstreamTools {
     UpstreamTools {
         name: settings.name.as_str().into(),
-        order: index as u32,
+        order: position as u32,
         trusted: settings.trusted,
         builtin: settings.in_process().is_some(),
         category: settings.category.as_deref().map(Into::into),

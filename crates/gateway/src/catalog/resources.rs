@@ -11,7 +11,7 @@ use crate::upstream::{ListKind, Manifest, Upstream};
 /// Where a URI leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Index of the upstream.
+    /// The upstream's [`id`](Upstream::id).
     pub upstream: usize,
     /// The upstream's own URI.
     pub uri: String,
@@ -37,9 +37,9 @@ impl Resources {
         let mut this = Self::default();
         for (upstream, manifest) in manifests {
             let Some(manifest) = manifest else { continue };
-            this.names.insert(upstream.index, upstream.name().to_owned());
+            this.names.insert(upstream.id, upstream.name().to_owned());
             if manifest.capability("resources").is_some() {
-                this.capable.push(upstream.index);
+                this.capable.push(upstream.id);
             }
             let mut own = HashSet::new();
             for entry in manifest.list(ListKind::Resources).iter() {
@@ -47,11 +47,11 @@ impl Resources {
                 if !own.insert(uri.clone()) {
                     continue;
                 }
-                this.add(upstream.index, entry, span, uri);
+                this.add(upstream.id, entry, span, uri);
             }
             for entry in manifest.list(ListKind::Templates).iter() {
                 if let Some((_, template)) = member(entry, b"uriTemplate") {
-                    this.templates.push((template, upstream.index));
+                    this.templates.push((template, upstream.id));
                 }
                 this.template_list.push(entry.clone());
             }

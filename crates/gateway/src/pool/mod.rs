@@ -147,6 +147,14 @@ impl ConnectionPool {
         self.with(|state, now| state.pool.configure_replica(now, replica, config))
     }
 
+    /// Closes the connections of a replica and forgets it.
+    pub fn remove(self: &Arc<Self>, replica: ReplicaId) {
+        self.with(|state, now| {
+            state.members.remove(&replica);
+            state.pool.remove_replica(now, replica, now);
+        });
+    }
+
     /// A connection for one call of `lane`, at once if there is one.
     ///
     /// # Errors

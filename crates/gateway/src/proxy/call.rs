@@ -18,6 +18,7 @@ use super::{Answer, Caller, Gateway};
 use crate::bridge::{self, Origin};
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::{Outlet, push_when_ready};
+use crate::settings::UpstreamSettings;
 use crate::upstream::{
     Asking, CallError, CallTag, Item, Live, NoTurn, Outgoing, PendingCall, Upstream, next_item,
 };
@@ -33,6 +34,8 @@ const MAX_RESENDS: usize = 3;
 pub(super) struct Route<'a> {
     /// The upstream.
     pub(super) upstream: &'a Arc<Upstream>,
+    /// Its settings.
+    pub(super) settings: Arc<UpstreamSettings>,
     /// A string member to replace: its place, and the upstream's own name for it.
     pub(super) rename: Option<(Span, &'a str)>,
     /// The upstream's name of what the request is about: `Mcp-Name`.
@@ -52,13 +55,14 @@ pub(super) struct Route<'a> {
 impl<'a> Route<'a> {
     /// A route that changes nothing, for a request that only asks.
     pub(super) fn to(upstream: &'a Arc<Upstream>) -> Self {
-        let timeout = upstream.settings.request_timeout;
+        let settings = upstream.settings();
         Self {
             upstream,
+            timeout: settings.request_timeout,
+            settings,
             rename: None,
             name: None,
             headers: Vec::new(),
-            timeout,
             category: None,
             replica: None,
             repeatable: true,
@@ -166,7 +170,7 @@ impl Gateway {
                         return Ok(Answered { message: answer, live });
                     }
                     Item::Notification(notification) => {
-                        let until = Instant::now() + route.upstream.settings.idle_timeout;
+                        let until = Instant::now() + route.settings.idle_timeout;
                         extend(&mut deadline, until, started);
                         let token = message.raw(Field::MetaProgressToken);
                         if is_foreign_progress(&notification, token.map(|_| ours)) {
@@ -197,7 +201,7 @@ impl Gateway {
             };
             drop(call);
             let Some((error, turn)) = failed else { continue };
-            turn.end(outcome_of(&error, route.upstream.settings.replicas.len()));
+            turn.end(outcome_of(&error, route.upstream.replica_count()));
             let again = match &error {
                 CallError::SessionLost => {
                     route.upstream.retire(&live);
@@ -243,7 +247,7 @@ fn asking<'a>(caller: &'a Caller, route: &Route<'a>) -> Asking<'a> {
 /// Whether there is a replica that the request was not sent to yet.
 fn is_another_left(route: &Route<'_>, tried: &[ReplicaId], replica: Option<ReplicaId>) -> bool {
     let now = usize::from(replica.is_some_and(|replica| !tried.contains(&replica)));
-    route.replica.is_none() && tried.len() + now < route.upstream.settings.replicas.len()
+    route.replica.is_none() && tried.len() + now < route.upstream.replica_count()
 }
 
 /// Whether the request may be sent once more, and where it need not go again: on another replica while there is one.

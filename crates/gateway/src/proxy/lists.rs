@@ -71,7 +71,8 @@ impl Gateway {
 
     /// Asks upstreams that announce no changes of their resources for their list again.
     async fn freshen(self: &Arc<Self>, kind: ListKind) {
-        let silent = self.upstreams.iter().filter(|upstream| {
+        let upstreams = self.upstreams();
+        let silent = upstreams.iter().filter(|upstream| {
             let announces = |manifest: &crate::upstream::Manifest| {
                 let resources = manifest.capability("resources");
                 resources

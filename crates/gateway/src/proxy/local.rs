@@ -62,11 +62,12 @@ impl Gateway {
         }
         // An upstream that is shared sends what the most curious client wants; each client gets its own share.
         let least = self.least_log_level().unwrap_or("info");
-        let asked = self.upstreams.iter().flat_map(|upstream| {
+        let upstreams = self.upstreams();
+        let asked = upstreams.iter().flat_map(|upstream| {
             let logs = upstream.manifest().is_some_and(|it| it.capability("logging").is_some());
             let open = if logs { upstream.connections() } else { Vec::new() };
             let legacy = open.into_iter().filter(|live| live.peer.era == Era::Legacy);
-            legacy.map(|live| ask_log_level(live, least, upstream.settings.request_timeout))
+            legacy.map(|live| ask_log_level(live, least, upstream.settings().request_timeout))
         });
         futures_util::future::join_all(asked).await;
         Ok(Answer::ok(wire::result(id, b"{}")))
@@ -86,7 +87,7 @@ impl Gateway {
     }
 
     pub(super) fn roots_changed(&self, _session: &Arc<Session>) {
-        for upstream in &self.upstreams {
+        for upstream in self.upstreams().iter() {
             for live in upstream.connections().into_iter().filter(|live| live.peer.era == Era::Legacy) {
                 crate::tasks::spawn("roots changed", async move {
                     let _ = live.connection.send(notification("notifications/roots/list_changed")).await;

@@ -3,6 +3,7 @@
 mod call;
 mod lists;
 mod local;
+mod reload;
 mod resources;
 mod server_requests;
 mod start;
@@ -11,7 +12,7 @@ mod tools;
 mod watching;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -29,10 +30,11 @@ use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
 use crate::settings::Settings;
 use crate::tasks;
-use crate::upstream::{Hooks, ListKind, Live, Upstream};
+use crate::upstream::{Hooks, HttpClient, ListKind, Live, Upstream};
 use subscriptions::Subscriptions;
 
-pub use start::StartError;
+pub use reload::Reloaded;
+pub use start::{KeptManifests, StartError};
 
 /// Keeps manifests across restarts.
 pub trait ManifestStore: Send + Sync {
@@ -103,18 +105,18 @@ pub struct Gateway {
     this: Weak<Self>,
     /// What it was started with.
     pub settings: Settings,
-    /// In the order of the configuration.
-    pub upstreams: Vec<Arc<Upstream>>,
     /// Legacy HTTP sessions.
     pub sessions: Sessions,
     /// Names that were resolved to a near one.
     pub resolved: ResolvedNames,
     catalog: ArcSwap<Catalog>,
     rebuild: Mutex<()>,
+    reloading: tokio::sync::Mutex<reload::Former>,
+    next_upstream: AtomicUsize,
+    http: Arc<HttpClient>,
     streams: Mutex<Vec<Weak<Session>>>,
     subscriptions: Subscriptions,
     tasks: call::TaskOwners,
-    settled: Vec<AtomicBool>,
     settle: Notify,
     manifests: Arc<dyn ManifestStore>,
     started: Instant,
@@ -125,7 +127,7 @@ pub struct Gateway {
 
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway").field("upstreams", &self.upstreams).finish_non_exhaustive()
+        f.debug_struct("Gateway").field("upstreams", &self.upstreams()).finish_non_exhaustive()
     }
 }
 
@@ -133,6 +135,11 @@ impl Gateway {
     /// The offer at this moment.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.catalog.load_full()
+    }
+
+    /// The upstreams at this moment, in the order of the configuration.
+    pub fn upstreams(&self) -> Arc<[Arc<Upstream>]> {
+        Arc::clone(&self.catalog.load().upstreams)
     }
 
     /// Time since the start.
@@ -276,7 +283,7 @@ impl Gateway {
 
     /// The same, but no longer than until the catalog is `enough`: who needs one upstream does not wait for others.
     async fn first_lists_or(&self, enough: impl Fn(&Catalog) -> bool) {
-        let all_settled = || self.settled.iter().all(|settled| settled.load(Ordering::Acquire));
+        let all_settled = || self.catalog.load().upstreams.iter().all(|upstream| upstream.is_settled());
         if all_settled() {
             return;
         }
@@ -290,17 +297,31 @@ impl Gateway {
             }
         };
         if tokio::time::timeout(self.settings.first_list_wait, wait).await.is_err() {
-            for settled in &self.settled {
-                settled.store(true, Ordering::Release);
+            for upstream in self.upstreams().iter() {
+                upstream.settle();
             }
         }
     }
 
     fn settle(&self, upstream: &Upstream) {
-        if let Some(settled) = self.settled.get(upstream.index) {
-            settled.store(true, Ordering::Release);
-        }
+        upstream.settle();
         self.settle.notify_waiters();
+    }
+
+    /// Tells clients which lists differ, and those that were announced to have changed.
+    fn announce_changes(&self, before: &Catalog, after: &Catalog, announced: &[ListKind]) {
+        let told = |kind| announced.contains(&kind);
+        if told(ListKind::Tools) || before.tools.etag() != after.tools.etag() {
+            self.announce(ListKind::Tools);
+        }
+        if told(ListKind::Prompts) || before.prompts.etag() != after.prompts.etag() {
+            self.announce(ListKind::Prompts);
+        }
+        let changed = before.resources.list != after.resources.list
+            || before.resources.template_list != after.resources.template_list;
+        if told(ListKind::Resources) || changed {
+            self.announce(ListKind::Resources);
+        }
     }
 
     /// Ends what would go on for ever: listen streams and the stand-alone streams of sessions. New calls are still
@@ -316,14 +337,10 @@ impl Gateway {
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.close_idle();
-        for upstream in &self.upstreams {
+        for upstream in self.upstreams().iter() {
             upstream.stop();
         }
         self.pool.drain(Instant::now()).await;
-    }
-
-    fn upstream(&self, index: usize) -> Result<&Arc<Upstream>, Refusal> {
-        self.upstreams.get(index).ok_or_else(|| Refusal::internal("the catalog names an unknown upstream"))
     }
 }
 
@@ -332,28 +349,17 @@ impl Hooks for Gateway {
         let (before, after) = {
             let _one_at_a_time = self.rebuild.lock().unwrap_or_else(PoisonError::into_inner);
             let before = self.catalog.load_full();
-            let after = Arc::new(Catalog::build(&self.settings.registry, &self.upstreams, Some(&before)));
+            let after = Arc::new(Catalog::build(&before.registry, &before.upstreams, Some(&before)));
             self.catalog.store(Arc::clone(&after));
             (before, after)
         };
         // First, so that what a client has been told is there after a restart, however soon that comes.
         if let Some(manifest) = upstream.manifest() {
-            let fingerprint = upstream.settings.fingerprint();
+            let fingerprint = upstream.settings().fingerprint();
             self.manifests.save(upstream.name(), &fingerprint, manifest.to_json());
         }
         self.settle(upstream);
-        let told = |kind| announced && lists.contains(&kind);
-        if told(ListKind::Tools) || before.tools.etag() != after.tools.etag() {
-            self.announce(ListKind::Tools);
-        }
-        if told(ListKind::Prompts) || before.prompts.etag() != after.prompts.etag() {
-            self.announce(ListKind::Prompts);
-        }
-        let changed = before.resources.list != after.resources.list
-            || before.resources.template_list != after.resources.template_list;
-        if told(ListKind::Resources) || changed {
-            self.announce(ListKind::Resources);
-        }
+        self.announce_changes(&before, &after, if announced { lists } else { &[] });
     }
 
     fn failed(&self, upstream: &Arc<Upstream>) {
@@ -372,7 +378,7 @@ impl Hooks for Gateway {
         if let Some(level) =
             level.filter(|_| memchr::memmem::find(&live.peer.capabilities, b"\"logging\"").is_some())
         {
-            let (live, timeout) = (Arc::clone(live), upstream.settings.request_timeout);
+            let (live, timeout) = (Arc::clone(live), upstream.settings().request_timeout);
             tasks::spawn("log level", local::ask_log_level(live, level, timeout));
         }
     }

@@ -25,7 +25,8 @@ impl Gateway {
         let catalog = self.catalog();
         let mut last = Err(Refusal::unknown("resource", &uri, &[]));
         for target in catalog.resources.candidates(&uri) {
-            let mut route = Route::to(self.upstream(target.upstream)?);
+            let Some(upstream) = catalog.upstream(target.upstream) else { continue };
+            let mut route = Route::to(upstream);
             route.name = Some(&target.uri);
             if target.uri != uri {
                 route.rename = Some((message.span(Field::Uri), &target.uri));

@@ -1,7 +1,7 @@
 //! Putting the gateway together, and what it does again and again.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::{Gateway, ManifestStore, call};
 use crate::catalog::Catalog;
 use crate::pool::ConnectionPool;
 use crate::session::Sessions;
-use crate::settings::Settings;
+use crate::settings::{Balancing, Reloadable, Settings, UpstreamSettings};
 use crate::tasks;
 use crate::upstream::{Common, HttpClient, Manifest, Upstream, UpstreamError};
 
@@ -36,70 +36,48 @@ pub enum StartError {
     Upstream(#[from] UpstreamError),
 }
 
+/// The manifests that earlier runs have kept, by upstream name, with the fingerprint of what they were taken from.
+pub type KeptManifests = HashMap<String, (String, Bytes)>;
+
 impl Gateway {
-    /// Starts the upstreams. `known` are the manifests that earlier runs have kept, by upstream name, with their
-    /// fingerprint.
+    /// Starts the upstreams.
     ///
     /// # Errors
     /// If the settings of the pool or an upstream cannot be used.
     pub fn start(
         settings: Settings,
-        http: &Arc<HttpClient>,
+        reloadable: Reloadable,
         manifests: Arc<dyn ManifestStore>,
-        mut known: HashMap<String, (String, Bytes)>,
+        mut known: KeptManifests,
     ) -> Result<Arc<Self>, StartError> {
-        let pool = ConnectionPool::start(settings.pool.clone())?;
-        let mut refused = None;
-        let gateway = Arc::new_cyclic(|this: &Weak<Self>| {
-            let common = Common {
-                http: Arc::clone(http),
-                pool: Arc::clone(&pool),
-                balancing: settings.balancing.clone(),
-                optimized: settings.optimized,
-                message: settings.message,
-                hooks: this.clone(),
-            };
-            let mut upstreams = Vec::new();
-            for (index, upstream) in settings.upstreams.iter().enumerate() {
-                let kept = known.remove(&upstream.name);
-                let kept = kept.filter(|(fingerprint, _)| *fingerprint == upstream.fingerprint());
-                let manifest = kept.and_then(|(_, json)| Manifest::from_json(&json));
-                match Upstream::new(index, upstream.clone(), manifest, &common) {
-                    Ok(upstream) => upstreams.push(upstream),
-                    Err(error) => refused = refused.take().or(Some(error)),
-                }
-            }
-            let catalog = Catalog::build(&settings.registry, &upstreams, None);
-            let settled = upstreams
-                .iter()
-                .map(|upstream| {
-                    let builtin = upstream.settings.in_process().is_some();
-                    AtomicBool::new(builtin || upstream.manifest().is_some())
-                })
-                .collect();
-            Self {
-                this: this.clone(),
-                sessions: Sessions::new(settings.sessions),
-                resolved: ResolvedNames::new(settings.resolved_names),
-                catalog: ArcSwap::from_pointee(catalog),
-                rebuild: Mutex::default(),
-                streams: Mutex::default(),
-                subscriptions: Subscriptions::default(),
-                tasks: call::TaskOwners::default(),
-                settled,
-                settle: Notify::new(),
-                manifests,
-                started: Instant::now(),
-                stopping: AtomicBool::new(false),
-                pool,
-                upstreams,
-                settings,
-            }
+        let Reloadable { registry, pool, balancing, upstreams } = reloadable;
+        let pool = ConnectionPool::start(pool)?;
+        let gateway = Arc::new_cyclic(|this: &Weak<Self>| Self {
+            this: this.clone(),
+            sessions: Sessions::new(settings.sessions),
+            resolved: ResolvedNames::new(settings.resolved_names),
+            catalog: ArcSwap::from_pointee(Catalog::build(&Arc::new(registry), &Arc::from([]), None)),
+            rebuild: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
+            next_upstream: AtomicUsize::new(0),
+            http: HttpClient::new(),
+            streams: Mutex::default(),
+            subscriptions: Subscriptions::default(),
+            tasks: call::TaskOwners::default(),
+            settle: Notify::new(),
+            manifests,
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            pool,
+            settings,
         });
-        if let Some(error) = refused {
-            return Err(error.into());
-        }
-        for upstream in &gateway.upstreams {
+        let upstreams = upstreams
+            .into_iter()
+            .map(|upstream| gateway.create(upstream, &balancing, &mut known))
+            .collect::<Result<Arc<[_]>, UpstreamError>>()?;
+        let catalog = Catalog::build(&gateway.catalog().registry, &upstreams, None);
+        gateway.catalog.store(Arc::new(catalog));
+        for upstream in upstreams.iter() {
             upstream.start(gateway.settings.start)?;
         }
         gateway.every("session reaper", REAP_INTERVAL, |gateway| {
@@ -108,11 +86,33 @@ impl Gateway {
             }
         });
         gateway.every("balancer", BALANCE_INTERVAL, |gateway| {
-            for upstream in &gateway.upstreams {
+            for upstream in gateway.upstreams().iter() {
                 upstream.tick();
             }
         });
         Ok(gateway)
+    }
+
+    /// An upstream that is not started yet.
+    pub(super) fn create(
+        &self,
+        settings: UpstreamSettings,
+        balancing: &Balancing,
+        known: &mut KeptManifests,
+    ) -> Result<Arc<Upstream>, UpstreamError> {
+        let common = Common {
+            http: Arc::clone(&self.http),
+            pool: Arc::clone(&self.pool),
+            balancing: balancing.clone(),
+            optimized: self.settings.optimized,
+            message: self.settings.message,
+            hooks: self.this.clone(),
+        };
+        let kept = known.remove(&settings.name);
+        let kept = kept.filter(|(fingerprint, _)| *fingerprint == settings.fingerprint());
+        let manifest = kept.and_then(|(_, json)| Manifest::from_json(&json));
+        let id = self.next_upstream.fetch_add(1, Ordering::Relaxed);
+        Upstream::new(id, settings, manifest, &common)
     }
 
     /// Does something again and again for as long as the gateway is there.

@@ -142,7 +142,7 @@ impl Gateway {
     pub(super) fn resource_updated(&self, upstream: &Arc<Upstream>, message: &Message) {
         let Some(own) = message.string(Field::Uri) else { return };
         let catalog = self.catalog();
-        let shown = catalog.resources.shown(upstream.index, &own).unwrap_or(&own);
+        let shown = catalog.resources.shown(upstream.id, &own).unwrap_or(&own);
         let write = |meta: Option<&str>| {
             let mut edits = message.edit();
             if shown != own {

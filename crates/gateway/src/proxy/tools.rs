@@ -16,6 +16,7 @@ use crate::bridge;
 use crate::catalog::Catalog;
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::Outlet;
+use crate::upstream::Upstream;
 use crate::wire;
 
 /// The tool of a call.
@@ -86,7 +87,7 @@ impl Gateway {
 
     /// Adds the upstreams whose offer was never seen: what is unknown may be theirs.
     fn with_absent(&self, mut refusal: Refusal) -> Refusal {
-        for upstream in self.upstreams.iter().filter(|upstream| upstream.manifest().is_none()) {
+        for upstream in self.upstreams().iter().filter(|upstream| upstream.manifest().is_none()) {
             if let Some(error) = upstream.status().error {
                 let _ = write!(refusal.message, " (upstream {} is not available: {error})", upstream.name());
             }
@@ -116,12 +117,12 @@ impl Gateway {
         found: &Found<'_>,
     ) -> Result<(Answer, bool), Refusal> {
         let Found { catalog, entry, called } = *found;
-        let upstream = self.upstream(entry.upstream.index as usize)?;
-        if let Some(tools) = upstream.settings.in_process() {
-            return self.run_builtin(&**tools, caller, message, id, entry).await;
+        let upstream = catalog.upstream_of(entry);
+        if let Some(tools) = upstream.in_process() {
+            return self.run_builtin(upstream, &**tools, caller, message, id, entry).await;
         }
         let mut route = Route::to(upstream);
-        route.timeout = upstream.settings.timeout_for(&entry.original);
+        route.timeout = route.settings.timeout_for(&entry.original);
         route.name = Some(&entry.original);
         route.category = Some(&entry.category);
         // The server's word counts here: what it repeats, it repeats to itself.
@@ -135,7 +136,7 @@ impl Gateway {
             route.headers = params.of(message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
         }
         let answered = self.forward(caller, message, outlet, route).await?;
-        let place = Place { upstream: upstream.index, replica: answered.live.replica };
+        let place = Place { upstream: upstream.id, replica: answered.live.replica };
         self.remember_task(&answered, place, caller);
         let failed = answered.message.kind() == Kind::Error;
         Ok((answered.finish(caller, "tools/call", id), failed))
@@ -143,14 +144,14 @@ impl Gateway {
 
     async fn run_builtin(
         &self,
+        upstream: &Upstream,
         tools: &dyn inprocess::InProcess,
         caller: &Caller,
         message: &Message,
         id: &str,
         entry: &ToolEntry,
     ) -> Result<(Answer, bool), Refusal> {
-        let upstream = self.upstream(entry.upstream.index as usize)?;
-        let timeout = upstream.settings.timeout_for(&entry.original);
+        let timeout = upstream.settings().timeout_for(&entry.original);
         let arguments = message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default();
         let deadline = std::time::Instant::now() + timeout;
         let on_behalf = inprocess::Caller { principal: &caller.principal, deadline };
@@ -196,7 +197,7 @@ impl Gateway {
             let near: Vec<String> = near.iter().map(|near| near.entry.shown.to_string()).collect();
             return Err(Refusal::unknown("prompt", &name, &near));
         };
-        let mut route = Route::to(self.upstream(entry.upstream.index as usize)?);
+        let mut route = Route::to(catalog.upstream_of(entry));
         route.name = Some(&entry.original);
         if entry.shown != entry.original {
             route.rename = Some((message.span(Field::Name), &entry.original));
@@ -226,7 +227,7 @@ impl Gateway {
         let catalog = self.catalog();
         if let Some((span, name)) = member("name") {
             let entry = catalog.prompts.get(&name).ok_or_else(|| Refusal::unknown("prompt", &name, &[]))?;
-            let mut route = Route::to(self.upstream(entry.upstream.index as usize)?);
+            let mut route = Route::to(catalog.upstream_of(entry));
             if entry.shown != entry.original {
                 route.rename = Some((span, &entry.original));
             }
@@ -240,7 +241,8 @@ impl Gateway {
             Some((target.upstream, target.uri))
         });
         let (upstream, own) = target.ok_or_else(|| Refusal::unknown("resource", &uri, &[]))?;
-        let mut route = Route::to(self.upstream(upstream)?);
+        let mut route =
+            Route::to(catalog.upstream(upstream).ok_or_else(|| Refusal::unknown("resource", &uri, &[]))?);
         if own != uri {
             route.rename = Some((span, &own));
         }
@@ -256,7 +258,8 @@ impl Gateway {
         id: &str,
     ) -> Result<Answer, Refusal> {
         let method = message.method();
-        let capable: Vec<usize> = self
+        let catalog = self.catalog();
+        let capable: Vec<usize> = catalog
             .upstreams
             .iter()
             .filter(|upstream| {
@@ -265,7 +268,7 @@ impl Gateway {
                         && memchr::memmem::find(&manifest.peer.capabilities, b"tasks").is_some()
                 })
             })
-            .map(|upstream| upstream.index)
+            .map(|upstream| upstream.id)
             .collect();
         let only = || match capable[..] {
             [] => Err(Refusal::method_not_found(&method)),
@@ -282,7 +285,9 @@ impl Gateway {
                 TaskOwner::Unknown => (only()?, None),
             },
         };
-        let upstream = self.upstream(upstream)?;
+        // A task that ran on a server that is no longer configured has gone with it.
+        let gone = || Refusal::invalid_params("no such task: its server is no longer configured");
+        let upstream = catalog.upstream(upstream).ok_or_else(gone)?;
         if upstream.manifest().is_none_or(|manifest| manifest.peer.era != caller.era()) {
             return Err(Refusal::method_not_found(&method));
         }

@@ -32,8 +32,8 @@ const CONFIRM_WAIT: Duration = Duration::from_secs(2);
 /// The resources that clients want to hear of.
 #[derive(Default)]
 pub(super) struct Watched {
-    /// How many clients want each resource of each upstream.
-    held: Mutex<HashMap<(usize, String), usize>>,
+    /// How many clients want each resource of each upstream, by its name: whoever takes over from it tells them too.
+    held: Mutex<HashMap<(String, String), usize>>,
     /// What is held has changed.
     changed: Notify,
     /// What each modern upstream has acknowledged to listen for.
@@ -89,10 +89,10 @@ impl Gateway {
         let Some(Target { upstream, uri: own }) = catalog.resources.candidates(uri).into_iter().next() else {
             return Err(Refusal::unknown("resource", uri, &[]));
         };
-        let upstream = self.upstream(upstream)?;
+        let upstream = catalog.upstream(upstream).ok_or_else(|| Refusal::unknown("resource", uri, &[]))?;
         let first = {
             let mut held = lock(&self.subscriptions.watched.held);
-            let count = held.entry((upstream.index, own.clone())).or_default();
+            let count = held.entry((upstream.name().to_owned(), own.clone())).or_default();
             *count += 1;
             *count == 1
         };
@@ -115,7 +115,7 @@ impl Gateway {
             }
             // `listen_to` asks.
             Era::Modern => {
-                let acknowledgement = self.subscriptions.watched.acknowledgement(upstream.index, own);
+                let acknowledgement = self.subscriptions.watched.acknowledgement(upstream.id, own);
                 if tokio::time::timeout(CONFIRM_WAIT, acknowledgement).await.is_err() {
                     tracing::debug!(upstream = upstream.name(), "subscriptions/listen is not acknowledged");
                 }
@@ -130,9 +130,10 @@ impl Gateway {
         let Some(Target { upstream, uri: own }) = catalog.resources.candidates(uri).into_iter().next() else {
             return;
         };
+        let Some(upstream) = catalog.upstream(upstream).cloned() else { return };
         {
             let mut held = lock(&self.subscriptions.watched.held);
-            let key = (upstream, own.clone());
+            let key = (upstream.name().to_owned(), own.clone());
             let Some(count) = held.get_mut(&key) else { return };
             *count -= 1;
             if *count > 0 {
@@ -141,17 +142,16 @@ impl Gateway {
             held.remove(&key);
         }
         self.subscriptions.watched.changed.notify_waiters();
-        let Some(upstream) = self.upstreams.get(upstream).cloned() else { return };
         let Some(live) = upstream.current().filter(|live| live.peer.era == Era::Legacy) else { return };
         tasks::spawn("unsubscribe", async move {
             ask_legacy(&upstream, &live, "resources/unsubscribe", &own).await;
         });
     }
 
-    fn held_of(&self, upstream: usize) -> Vec<String> {
+    fn held_of(&self, upstream: &Upstream) -> Vec<String> {
         let held = lock(&self.subscriptions.watched.held);
         let mut uris: Vec<String> =
-            held.keys().filter(|(index, _)| *index == upstream).map(|(_, uri)| uri.clone()).collect();
+            held.keys().filter(|(name, _)| name == upstream.name()).map(|(_, uri)| uri.clone()).collect();
         uris.sort();
         uris
     }
@@ -165,7 +165,7 @@ impl Gateway {
                 tasks::spawn("listen", async move { gateway.listen_to(&upstream, &live).await });
             }
             Era::Legacy => {
-                let uris = self.held_of(upstream.index);
+                let uris = self.held_of(&upstream);
                 tasks::spawn("resubscribe", async move {
                     for uri in uris {
                         ask_legacy(&upstream, &live, "resources/subscribe", &uri).await;
@@ -179,12 +179,12 @@ impl Gateway {
     /// means a new stream, acknowledged before the old one is closed.
     async fn listen_to(self: Arc<Self>, upstream: &Arc<Upstream>, live: &Arc<Live>) {
         while live.connection.is_open() && !self.stopping.load(Ordering::Acquire) {
-            let mut uris = self.held_of(upstream.index);
+            let mut uris = self.held_of(upstream);
             let mut call = start_listening(live, &uris);
             let mut replaced: Option<Box<dyn PendingCall>> = None;
             loop {
                 let changed = self.subscriptions.watched.changed.notified();
-                let now = self.held_of(upstream.index);
+                let now = self.held_of(upstream);
                 if now != uris {
                     replaced = Some(std::mem::replace(&mut call, start_listening(live, &now)));
                     uris = now;
@@ -193,7 +193,7 @@ impl Gateway {
                     item = next_item(&mut *call) => match item {
                         Item::Notification(message) => {
                             if message.method() == "notifications/subscriptions/acknowledged" {
-                                self.subscriptions.watched.acknowledge(upstream.index, &uris);
+                                self.subscriptions.watched.acknowledge(upstream.id, &uris);
                                 if let Some(mut old) = replaced.take() {
                                     // What came on the old stream only.
                                     while let Some(Item::Notification(message)) = next_item(&mut *old).now_or_never() {
@@ -211,7 +211,7 @@ impl Gateway {
                     () = changed => {}
                 }
             }
-            self.subscriptions.watched.acknowledge(upstream.index, &[]);
+            self.subscriptions.watched.acknowledge(upstream.id, &[]);
             drop(replaced);
             tokio::time::sleep(LISTEN_AGAIN).await;
             // What changed in between was not told.
@@ -224,7 +224,7 @@ impl Gateway {
 /// that is all a client would notice.
 async fn ask_legacy(upstream: &Upstream, live: &Live, method: &'static str, uri: &str) {
     let params = format!(r#"{{"uri":{}}}"#, encode_string(uri));
-    let timeout = upstream.settings.request_timeout;
+    let timeout = upstream.settings().request_timeout;
     let asked = handshake::ask(&live.connection, method, &params, Vec::new(), timeout).await;
     if let Err(error) = asked {
         tracing::debug!(upstream = upstream.name(), %error, method, "no answer about a resource");

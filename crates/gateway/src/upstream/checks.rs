@@ -20,7 +20,7 @@ const FAILURES: u32 = 3;
 impl Upstream {
     /// Lets the balancer look after its replicas; about once a second.
     pub fn tick(self: &Arc<Self>) {
-        if self.settings.in_process().is_some() {
+        if self.in_process().is_some() {
             return;
         }
         let tick = self.balance(aqe_core::balancer::Balancer::tick);

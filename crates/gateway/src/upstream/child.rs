@@ -43,7 +43,7 @@ pub fn run_id() -> &'static str {
 }
 
 /// What to start.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChildSpec {
     /// The program: a path (relative to `cwd`), or a name that is looked up in the `PATH` of `env`.
     pub command: String,

@@ -8,6 +8,7 @@ use aqe_core::revision::Era;
 
 use super::handshake::Peer;
 use super::live::variant_of;
+use super::supervisor::UpstreamError;
 use crate::settings::{Balancing, SessionScope, Start, UpstreamSettings};
 
 /// What the pool is to know of a replica. A lazy one keeps no connection until the first was opened.
@@ -43,8 +44,22 @@ pub(super) fn pool_config(
     }
 }
 
-/// What the balancer is to know of the replicas.
-pub(super) fn balancer_config(settings: &UpstreamSettings, balancing: &Balancing) -> BalancerConfig {
+/// What the balancer is to know, if that and what the pool is to know can be used.
+pub(crate) fn check_settings(
+    settings: &UpstreamSettings,
+    balancing: &Balancing,
+) -> Result<BalancerConfig, UpstreamError> {
+    let config = balancer_config(settings, balancing);
+    let name = || settings.name.clone();
+    config.check().map_err(|fault| UpstreamError::Balancer { name: name(), fault })?;
+    for replica in 0..settings.replicas.len() {
+        let config = pool_config(settings, replica, None, Start::Eager, true);
+        config.check().map_err(|fault| UpstreamError::Pool { name: name(), fault })?;
+    }
+    Ok(config)
+}
+
+fn balancer_config(settings: &UpstreamSettings, balancing: &Balancing) -> BalancerConfig {
     let replicas = settings.replicas.iter().map(|replica| {
         let capacity = replica.max_connections.saturating_mul(replica.max_calls);
         let capacity = NonZeroU32::new(capacity).unwrap_or(NonZeroU32::MIN);

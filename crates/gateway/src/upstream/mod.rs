@@ -35,6 +35,7 @@ pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use inbox::{Inbox, Overflow};
 pub use live::{Hooks, Live};
 pub use manifest::{ListKind, Manifest};
+pub(crate) use membership::check_settings;
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
 pub use supervisor::{Common, Status, Unavailable, Upstream, UpstreamError};
 pub use turn::{Asking, NoTurn, Turn};

@@ -25,7 +25,7 @@ impl Upstream {
         conn: ConnId,
         variant: u8,
     ) -> Result<Arc<Live>, String> {
-        let deadline = Instant::now() + self.settings.connect_timeout;
+        let deadline = Instant::now() + self.settings().connect_timeout;
         let mut open: Option<(Arc<LiveEvents>, Arc<dyn Connection>)> = None;
         let mut last = String::new();
         for era in self.eras_to_try(replica, era_of(variant)) {
@@ -70,7 +70,7 @@ impl Upstream {
     fn eras_to_try(&self, replica: usize, wanted: Era) -> impl Iterator<Item = Era> + use<> {
         let peer = self.replicas[replica].peer.load();
         let dual = peer.as_ref().is_some_and(|peer| peer.dual);
-        let (first, second) = match self.settings.era {
+        let (first, second) = match self.era {
             Some(era) => (era, None),
             None if dual => (wanted, None),
             None => (wanted, Some(other(wanted))),
@@ -85,8 +85,9 @@ impl Upstream {
         let generation = self.generation.fetch_add(1, Ordering::Relaxed) + 1;
         let events = LiveEvents::new(self, generation);
         let sink = Arc::clone(&events);
-        let replica = &self.settings.replicas[replica];
-        let label = if self.settings.replicas.len() == 1 {
+        let settings = self.settings();
+        let replica = &settings.replicas[replica];
+        let label = if settings.replicas.len() == 1 {
             self.name().to_owned()
         } else {
             format!("{}/{}", self.name(), replica.name)
@@ -94,7 +95,7 @@ impl Upstream {
         let connection: Arc<dyn Connection> = match &replica.endpoint {
             Endpoint::Child(spec) => {
                 let limits = StdioLimits {
-                    max_line_bytes: self.settings.max_message_bytes,
+                    max_line_bytes: settings.max_message_bytes,
                     message: self.message_limits,
                     ..StdioLimits::default()
                 };
@@ -102,7 +103,7 @@ impl Upstream {
             }
             Endpoint::Http(spec) => {
                 let limits = HttpLimits {
-                    max_body_bytes: self.settings.max_message_bytes,
+                    max_body_bytes: settings.max_message_bytes,
                     message: self.message_limits,
                     ..HttpLimits::default()
                 };

@@ -10,20 +10,21 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use aqe_core::balancer::{self, Balancer, BalancerConfigError};
+use aqe_core::inprocess::InProcess;
 use aqe_core::pool;
 use aqe_core::revision::Era;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use super::HttpClient;
 use super::handshake::Peer;
 use super::live::{Hooks, Live};
 use super::manifest::{ListKind, Manifest};
-use super::membership::{balancer_config, pool_config};
+use super::membership::{check_settings, pool_config};
 use super::opening::other;
 use super::turn::Queue;
 use crate::pool::ConnectionPool;
-use crate::settings::{Balancing, Start, UpstreamSettings};
+use crate::settings::{Balancing, SessionScope, Start, UpstreamSettings};
 use crate::tasks;
 
 /// Why a call cannot be sent to an upstream now.
@@ -85,10 +86,15 @@ pub(super) struct Replica {
 
 /// One upstream.
 pub struct Upstream {
-    /// Position in the configuration.
-    pub index: usize,
-    /// What the configuration says of it.
-    pub settings: UpstreamSettings,
+    /// Distinguishes it from all others of this process, also from those of its name that came before it.
+    pub id: usize,
+    name: String,
+    /// What the configuration says of it now.
+    pub(super) settings: ArcSwap<UpstreamSettings>,
+    /// What its connections depend on is the same for all its life.
+    in_process: Option<Arc<dyn InProcess>>,
+    pub(super) era: Option<Era>,
+    pub(super) session_scope: Option<SessionScope>,
     pub(super) replicas: Vec<Replica>,
     pub(super) balancer: Mutex<Balancer>,
     pub(super) queue: Queue,
@@ -100,6 +106,8 @@ pub struct Upstream {
     /// The primary connections by era.
     primary: [ArcSwapOption<Live>; 2],
     pub(super) manifest: ArcSwapOption<Manifest>,
+    /// Its offer is known, or could not be had at the first attempt.
+    settled: AtomicBool,
     pub(super) generation: AtomicU64,
     attempts: Mutex<Attempts>,
     /// A connection was opened, lost, or could not be opened.
@@ -121,7 +129,7 @@ struct Attempts {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream").field("name", &self.settings.name).finish_non_exhaustive()
+        f.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -149,21 +157,26 @@ impl Upstream {
     /// # Errors
     /// If its settings cannot be used together.
     pub fn new(
-        index: usize,
+        id: usize,
         settings: UpstreamSettings,
         manifest: Option<Manifest>,
         common: &Common,
     ) -> Result<Arc<Self>, UpstreamError> {
-        let balancer =
-            Balancer::new(balancer_config(&settings, &common.balancing), fastrand::u64(..), Instant::now())
-                .map_err(|fault| UpstreamError::Balancer { name: settings.name.clone(), fault })?;
+        let config = check_settings(&settings, &common.balancing)?;
+        let balancer = Balancer::new(config, fastrand::u64(..), Instant::now())
+            .map_err(|fault| UpstreamError::Balancer { name: settings.name.clone(), fault })?;
         let ids: Vec<balancer::ReplicaId> = balancer.replicas().map(|(id, _)| id).collect();
         let peer = manifest.as_ref().map(|manifest| Arc::new(manifest.peer.clone()));
         let replica =
             |balancer| Replica { pool: OnceLock::new(), balancer, peer: ArcSwapOption::from(peer.clone()) };
         Ok(Arc::new(Self {
-            index,
-            settings,
+            id,
+            name: settings.name.clone(),
+            settled: AtomicBool::new(settings.in_process().is_some() || manifest.is_some()),
+            in_process: settings.in_process().cloned(),
+            era: settings.era,
+            session_scope: settings.session_scope,
+            settings: ArcSwap::from_pointee(settings),
             replicas: ids.into_iter().map(replica).collect(),
             balancer: Mutex::new(balancer),
             queue: Queue::default(),
@@ -190,17 +203,17 @@ impl Upstream {
     /// # Errors
     /// If the limits on its connections cannot be used.
     pub fn start(self: &Arc<Self>, start: Start) -> Result<(), UpstreamError> {
-        if self.settings.in_process().is_some() {
+        if self.in_process.is_some() {
             return Ok(());
         }
         self.lazy.store(start == Start::Lazy, Ordering::Relaxed);
         for (at, replica) in self.replicas.iter().enumerate() {
             let config =
-                pool_config(&self.settings, at, replica.peer.load().as_deref(), start, self.optimized);
+                pool_config(&self.settings(), at, replica.peer.load().as_deref(), start, self.optimized);
             let id = self
                 .pool
                 .add(Arc::downgrade(self), at, config)
-                .map_err(|fault| UpstreamError::Pool { name: self.settings.name.clone(), fault })?;
+                .map_err(|fault| UpstreamError::Pool { name: self.name.clone(), fault })?;
             let _ = replica.pool.set(id);
         }
         tasks::spawn("upstream", Arc::clone(self).supervise());
@@ -209,7 +222,32 @@ impl Upstream {
 
     /// The name in the configuration.
     pub fn name(&self) -> &str {
-        &self.settings.name
+        &self.name
+    }
+
+    /// What the configuration says of it now.
+    pub fn settings(&self) -> Arc<UpstreamSettings> {
+        self.settings.load_full()
+    }
+
+    /// The tools in this process, if that is what it is.
+    pub fn in_process(&self) -> Option<&Arc<dyn InProcess>> {
+        self.in_process.as_ref()
+    }
+
+    /// The number of its replicas.
+    pub fn replica_count(&self) -> usize {
+        self.replicas.len()
+    }
+
+    /// Whether its offer is known, or could not be had at the first attempt.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
+    }
+
+    /// Nobody waits for its first lists any more.
+    pub(crate) fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
     }
 
     /// What is known of its lists.
@@ -235,7 +273,7 @@ impl Upstream {
 
     /// The era to talk in with a replica to serve a client of era `caller`.
     pub(super) fn era_for(&self, replica: usize, caller: Era) -> Era {
-        if let Some(era) = self.settings.era {
+        if let Some(era) = self.era {
             return era;
         }
         match self.replicas[replica].peer.load().as_deref() {
@@ -275,7 +313,7 @@ impl Upstream {
                 changed.await;
             }
         };
-        match tokio::time::timeout(self.settings.connect_timeout, opened).await {
+        match tokio::time::timeout(self.settings().connect_timeout, opened).await {
             Ok(opened) => opened,
             Err(_) => Err(self.unavailable()),
         }
@@ -313,15 +351,49 @@ impl Upstream {
     /// Has the pool keep a connection open from now on, if it kept none.
     fn keep_one(&self) {
         let lazy = self.lazy.load(Ordering::Relaxed);
+        self.limit(Start::Eager, lazy.then_some(1));
+    }
+
+    /// Tells the pool what the settings say of the replicas' connections.
+    fn limit(&self, start: Start, least: Option<u32>) {
+        let settings = self.settings();
         for (at, replica) in self.replicas.iter().enumerate() {
             let Some(id) = replica.pool.get() else { continue };
             let peer = replica.peer.load();
-            let mut config = pool_config(&self.settings, at, peer.as_deref(), Start::Eager, self.optimized);
-            if lazy {
-                config.min_connections = Some(1);
-            }
-            // The settings were taken when the replica was added.
+            let mut config = pool_config(&settings, at, peer.as_deref(), start, self.optimized);
+            config.min_connections = least.or(config.min_connections);
+            // The settings were checked.
             let _ = self.pool.configure_replica(*id, config);
+        }
+    }
+
+    /// Other settings for the connections that there are; see [`UpstreamSettings::keeps_connections`].
+    ///
+    /// # Errors
+    /// If the settings cannot be used; nothing is changed then.
+    pub(crate) fn reconfigure(
+        &self,
+        settings: UpstreamSettings,
+        balancing: &Balancing,
+    ) -> Result<(), UpstreamError> {
+        let config = check_settings(&settings, balancing)?;
+        self.balance(|balancer, now| balancer.reconfigure(config, now))
+            .map_err(|fault| UpstreamError::Balancer { name: self.name.clone(), fault })?;
+        self.settings.store(Arc::new(settings));
+        match (self.lazy.load(Ordering::Relaxed), self.current()) {
+            (true, None) => self.limit(Start::Lazy, None),
+            _ => self.keep_one(),
+        }
+        Ok(())
+    }
+
+    /// Opens no more connections, and closes those that there are.
+    pub(crate) fn remove(&self) {
+        self.stop();
+        for replica in &self.replicas {
+            if let Some(id) = replica.pool.get() {
+                self.pool.remove(*id);
+            }
         }
     }
 
@@ -384,7 +456,8 @@ impl Upstream {
 
     /// The pool could not open a connection.
     pub(crate) fn open_failed(self: &Arc<Self>, replica: usize, reason: &str) {
-        let replica = &self.settings.replicas[replica].name;
+        let settings = self.settings();
+        let replica = &settings.replicas[replica].name;
         tracing::warn!(upstream = self.name(), %replica, %reason, "cannot connect");
         {
             let mut attempts = self.attempts();
@@ -449,7 +522,7 @@ impl Upstream {
         let attempts = self.attempts();
         let live = self.current();
         let state = match (&live, attempts.stopped, &attempts.last_error) {
-            _ if self.settings.in_process().is_some() => "built-in",
+            _ if self.in_process.is_some() => "built-in",
             (Some(_), _, _) => "connected",
             (None, true, _) => "stopped",
             (None, false, None) => "idle",

@@ -184,7 +184,8 @@ impl Upstream {
                 Ok(leased) => return Ok(Turn { choice, leased }),
                 // A start takes as long as it takes; the pool's own time-out is for those who wait for others.
                 Err(AcquireError::Timeout { .. })
-                    if Instant::now() < deadline.min(choice.started + self.settings.connect_timeout)
+                    if Instant::now()
+                        < deadline.min(choice.started + self.settings.load().connect_timeout)
                         && self.pool.open_of(lane.replica).is_empty() => {}
                 // The only replica will be tried again in a moment: that is worth more than an error.
                 Err(AcquireError::Unavailable { retry_in, crash_looping: false, .. })
@@ -272,7 +273,7 @@ impl Upstream {
             Era::Modern => SessionScope::Shared,
             Era::Legacy => SessionScope::PerPrincipal,
         };
-        match (self.settings.session_scope.unwrap_or(safe), asking.session) {
+        match (self.session_scope.unwrap_or(safe), asking.session) {
             (SessionScope::Shared, _) => Scope::Shared,
             (SessionScope::PerRequest, _) => Scope::Request,
             (SessionScope::PerClientSession, Some(session)) => Scope::Session(session),

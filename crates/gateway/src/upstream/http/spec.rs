@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Uri, header};
 
 /// Where an upstream is reached. Its `Debug` shows the origin and header names only: path, query and header
 /// values may hold credentials.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpSpec {
     /// The MCP endpoint, `http` or `https`.
     pub url: Uri,
