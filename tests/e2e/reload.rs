@@ -53,7 +53,8 @@ impl Load {
                     }
                     let mark = format!("{client}-{id}");
                     // Not annotated: it is never sent twice.
-                    let ask = Message::call(id, "up__reply", &format!(r#"{{"result":"{{\"mark\":\"{mark}\"}}"}}"#));
+                    let ask =
+                        Message::call(id, "up__reply", &format!(r#"{{"result":"{{\"mark\":\"{mark}\"}}"}}"#));
                     let answer = session.request(&ask).await;
                     calls.fetch_add(1, Ordering::Relaxed);
                     if !answer.text.contains(&mark) {

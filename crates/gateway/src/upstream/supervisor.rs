@@ -99,6 +99,7 @@ pub struct Upstream {
     pub(super) balancer: Mutex<Balancer>,
     pub(super) queue: Queue,
     lazy: AtomicBool,
+    pub(super) hedging: AtomicBool,
     pub(super) optimized: bool,
     pub(super) pool: Arc<ConnectionPool>,
     /// Every open connection by its generation.
@@ -181,6 +182,7 @@ impl Upstream {
             balancer: Mutex::new(balancer),
             queue: Queue::default(),
             lazy: AtomicBool::new(false),
+            hedging: AtomicBool::new(!common.balancing.hedges.is_off()),
             optimized: common.optimized,
             pool: Arc::clone(&common.pool),
             open: Mutex::default(),
@@ -379,6 +381,7 @@ impl Upstream {
         let config = check_settings(&settings, balancing)?;
         self.balance(|balancer, now| balancer.reconfigure(config, now))
             .map_err(|fault| UpstreamError::Balancer { name: self.name.clone(), fault })?;
+        self.hedging.store(!balancing.hedges.is_off(), Ordering::Relaxed);
         self.settings.store(Arc::new(settings));
         match (self.lazy.load(Ordering::Relaxed), self.current()) {
             (true, None) => self.limit(Start::Lazy, None),

@@ -212,8 +212,8 @@ impl Upstream {
         }
     }
 
-    fn pick(&self, asking: &Asking<'_>, tried: &[ReplicaId]) -> Result<Ticket, PickError> {
-        let affinity = match (asking.replica, self.replicas.len()) {
+    fn affinity(&self, asking: &Asking<'_>) -> Affinity {
+        match (asking.replica, self.replicas.len()) {
             (Some(at), _) if at < self.replicas.len() => Affinity::Replica(self.replicas[at].balancer),
             (_, 1) => Affinity::Any,
             _ => match self.scope(asking, self.era_for(0, asking.era)) {
@@ -221,7 +221,11 @@ impl Upstream {
                 Scope::Principal(id) => Affinity::Key(id),
                 Scope::Session(id) => Affinity::Key(id.rotate_left(32)),
             },
-        };
+        }
+    }
+
+    fn pick(&self, asking: &Asking<'_>, tried: &[ReplicaId]) -> Result<Ticket, PickError> {
+        let affinity = self.affinity(asking);
         let request =
             Request { affinity, exclude: tried, category: asking.category, repeatable: asking.repeatable };
         self.balance(|balancer, now| balancer.pick(&request, now))
@@ -257,6 +261,18 @@ impl Upstream {
     /// Whether a call may be sent once more, within the budget of the upstream.
     pub fn may_retry(&self) -> bool {
         self.balance(aqe_core::balancer::Balancer::may_retry)
+    }
+
+    /// Whether a read-only call may go to two replicas: that is wanted, there are several, and none holds state for it.
+    pub fn hedges(&self, asking: &Asking<'_>) -> bool {
+        self.hedging.load(Ordering::Relaxed)
+            && self.replicas.len() > 1
+            && matches!(self.affinity(asking), Affinity::Any)
+    }
+
+    /// Whether a call may be sent to a second replica now, within the budget of the upstream.
+    pub fn may_hedge(&self) -> bool {
+        self.balance(aqe_core::balancer::Balancer::may_hedge)
     }
 
     /// Tells the balancer to leave a replica alone for a while.
