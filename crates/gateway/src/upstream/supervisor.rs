@@ -413,6 +413,8 @@ impl Upstream {
             self.balance(|balancer, now| balancer.renewed(replica, now));
         }
         tracing::info!(upstream = self.name(), revision = live.peer.revision, "connected");
+        // What a server says outside of calls, and some also during calls, comes over a stream of its own.
+        Arc::clone(&live.connection).listen();
         let first = self.current().is_none();
         let leads = self.current_in(live.peer.era).is_none();
         if leads {
@@ -429,9 +431,14 @@ impl Upstream {
         self.changed.notify_waiters();
     }
 
+    /// Whether this is the connection whose word counts for the whole upstream.
+    pub(super) fn is_primary(&self, live: &Live) -> bool {
+        let primary = self.primary[slot(live.peer.era)].load();
+        primary.as_ref().is_some_and(|primary| primary.generation == live.generation)
+    }
+
     fn lead(&self, live: &Arc<Live>) {
         self.primary[slot(live.peer.era)].store(Some(Arc::clone(live)));
-        Arc::clone(&live.connection).listen();
     }
 
     /// A connection is gone, or takes no more calls. Another one takes over what it did for all.

@@ -10,7 +10,7 @@ use aqe_core::pool::{self, AcquireError, Lane, Scope};
 use aqe_core::revision::Era;
 use tokio::sync::Notify;
 
-use super::live::{Live, variant_of};
+use super::live::{Audience, Live, variant_of};
 use super::supervisor::Upstream;
 use crate::pool::Leased;
 use crate::settings::SessionScope;
@@ -154,6 +154,19 @@ impl Drop for Place<'_> {
     }
 }
 
+/// A connection that has state of somebody serves nobody else from now on (`core::pool`).
+fn note_audience(live: &Live, scope: Scope, asking: &Asking<'_>) {
+    match scope {
+        Scope::Shared | Scope::Request => {}
+        Scope::Principal(_) => {
+            live.audience.get_or_init(|| Audience::Principal(Arc::clone(asking.principal)));
+        }
+        Scope::Session(owner) => {
+            live.audience.get_or_init(|| Audience::Session(owner));
+        }
+    }
+}
+
 impl Upstream {
     /// A turn for one call, on a replica that is not among `tried`.
     ///
@@ -181,7 +194,10 @@ impl Upstream {
             };
             let lane = Lane { replica: *pool, variant: variant_of(era), scope: self.scope(&asking, era) };
             match self.pool.acquire(lane, deadline).await {
-                Ok(leased) => return Ok(Turn { choice, leased }),
+                Ok(leased) => {
+                    note_audience(leased.live(), lane.scope, &asking);
+                    return Ok(Turn { choice, leased });
+                }
                 // A start takes as long as it takes; the pool's own time-out is for those who wait for others.
                 Err(AcquireError::Timeout { .. })
                     if Instant::now()
