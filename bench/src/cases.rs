@@ -153,9 +153,9 @@ impl Case {
     pub(crate) fn start(&self, subject: &Subject, wrap: Wrap<'_>) -> Result<Contest> {
         let folder = tempfile::tempdir()?;
         let upstream = match self.route {
-            Route::Http => Some(Running::start(Serve::EchoHttp { tools: TOOLS.len() }.command()?, None)?),
+            Route::Http => Some(Running::start(Serve::echo_http(TOOLS.len()).command()?, None)?),
             Route::Child if self.baseline == Baseline::Proxy => {
-                Some(Running::start(Serve::EchoHttp { tools: TOOLS.len() }.command()?, None)?)
+                Some(Running::start(Serve::echo_http(TOOLS.len()).command()?, None)?)
             }
             _ => None,
         };
