@@ -74,8 +74,15 @@ impl Serve {
         Ok(command)
     }
 
+    /// The same as lines of a replica in the gateway's configuration.
+    pub(crate) fn toml(&self) -> Result<String> {
+        let program = std::env::current_exe()?;
+        let program = program.to_str().ok_or("this program's path is not text")?;
+        Ok(format!("command = {program:?}\nargs = {:?}", self.args()))
+    }
+
     /// The arguments for this program.
-    pub(crate) fn args(&self) -> Vec<String> {
+    fn args(&self) -> Vec<String> {
         let mut args = vec!["serve".to_owned()];
         match self {
             Self::Floor { reply } => args.extend(["floor".into(), reply.to_string_lossy().into_owned()]),
