@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use client::Client;
 pub(crate) use gateway::{Gateway, Plan};
-pub(crate) use upstream::Upstream;
+pub(crate) use upstream::{Event, Upstream};
 
 /// Pairs of one test that run at the same time: more only wait for each other on a small machine.
 const AT_ONCE: usize = 4;
