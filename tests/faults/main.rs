@@ -8,8 +8,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "these are tests")]
 
+mod down;
+mod drained;
+mod failing;
+mod forgotten;
+mod hung;
 mod killed;
+mod network;
+mod overload;
+mod reconfigured;
+mod recovery;
+mod rolling;
 mod scene;
+mod slow;
 #[path = "../e2e/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "shared with tests/e2e, which uses all of it")]
 mod support;

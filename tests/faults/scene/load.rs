@@ -16,6 +16,10 @@ const LATE: Duration = Duration::from_millis(100);
 /// How much longer than that a client waits before it takes the answer for lost.
 const LOST: Duration = Duration::from_secs(2);
 
+/// Header fields of every call.
+const FIELDS: [(&str, &str); 2] =
+    [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -142,7 +146,14 @@ async fn exchange(session: HttpSession, kind: Kind, n: usize, mark: String) -> E
     let tool = if kind == Kind::Asks { "received" } else { "tell" };
     let message = Message::call(n, tool, &json!({ "mark": mark }).to_string());
     let id = n.to_string();
-    let mut response = session.start(&message).await;
+    let headers = session.headers(&message);
+    let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let fields: Vec<_> = FIELDS.into_iter().chain(fields).collect();
+    let text = message.text(session.revision);
+    let mut response = match session.client.try_send("POST", &fields, text.as_bytes()).await {
+        Ok(response) => response,
+        Err(error) => return Ended::Lost(error.to_string()),
+    };
     let mut answers = Vec::new();
     if response.is_event_stream() {
         while let Some(text) = response.message().await {

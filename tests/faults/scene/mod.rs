@@ -11,15 +11,16 @@ use std::time::Duration;
 
 use aqe_testkit::client::{HttpSession, Message};
 use aqe_testkit::process::{is_live, live_children, wait_until};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::support::{Era, Gateway, Over, Plan, Upstream};
 
-pub(crate) use footprint::Footprint;
-pub(crate) use load::{Call, Ended, Kind, Load};
-pub(crate) use replica::Replica;
+use footprint::Footprint;
+use load::Load;
+pub(crate) use load::{Call, Ended, Kind};
+use replica::Replica;
 pub(crate) use report::Report;
 
 /// Clients of each era.
@@ -277,6 +278,12 @@ impl Scene {
     /// mended.
     pub(crate) async fn close(mut self) -> Report {
         let report = self.end_load().await;
+        self.close_quiet().await;
+        report
+    }
+
+    /// As [`Scene::close`], when the load has ended.
+    pub(crate) async fn close_quiet(mut self) {
         self.until_all_serve().await;
         self.settle().await;
         let (pid, before) = (self.gateway.pid(), self.before.clone());
@@ -295,7 +302,6 @@ impl Scene {
         self.look_at_children();
         assert!(self.gateway.stop().await.success());
         self.assert_gone().await;
-        report
     }
 
     /// Ends the load alone.
@@ -321,9 +327,4 @@ impl Scene {
 /// Whether a replica's figures say that it is in use.
 fn serves(replica: &Value) -> bool {
     matches!(replica["state"].as_str(), Some("closed" | "slow-start"))
-}
-
-/// A conduct without anything special.
-pub(crate) fn good() -> Value {
-    json!({})
 }

@@ -34,6 +34,11 @@ impl Report {
         failed.collect()
     }
 
+    /// How often a mark was written down at the upstream.
+    pub(crate) fn times_told(&self, mark: &str) -> usize {
+        self.told.get(mark).copied().unwrap_or_default()
+    }
+
     /// What must hold whatever has failed.
     pub(crate) fn assert_sound(&self) {
         let of = |wanted: fn(&Ended) -> bool| -> Vec<&Call> {
