@@ -35,6 +35,8 @@ impl Upstream {
                 }
             }
         }
+        // A replica that came back, or has had its rest, has room.
+        self.hand_out();
         for probe in tick.probes {
             let this = Arc::clone(self);
             tasks::spawn("health check", async move { this.check(probe).await });

@@ -13,6 +13,7 @@ mod live;
 pub mod manifest;
 mod membership;
 mod opening;
+mod queue;
 mod refresh;
 mod stdio;
 mod supervisor;
