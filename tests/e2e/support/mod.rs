@@ -2,7 +2,7 @@
 
 mod client;
 mod gateway;
-mod upstream;
+pub(crate) mod upstream;
 
 use std::{
     fmt,
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use client::Client;
 pub(crate) use gateway::{Gateway, Plan};
-pub(crate) use upstream::{Event, Upstream};
+pub(crate) use upstream::Upstream;
 
 /// Pairs of one test that run at the same time: more only wait for each other on a small machine.
 const AT_ONCE: usize = 4;

@@ -285,19 +285,15 @@ impl Scene {
     /// As [`Scene::close`], when the load has ended.
     pub(crate) async fn close_quiet(mut self) {
         self.until_all_serve().await;
-        self.settle().await;
-        let (pid, before) = (self.gateway.pid(), self.before.clone());
         let start = tokio::time::Instant::now();
         loop {
-            let now = Footprint::of(pid);
-            if now.is_like(&before) {
+            self.settle().await;
+            let (before, now) = (&self.before, Footprint::of(self.gateway.pid()));
+            if now.is_like(before) {
                 break;
             }
-            assert!(
-                start.elapsed() < SETTLED_WITHIN,
-                "expected nothing left behind: {before:?}, now {now:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(start.elapsed() < SETTLED_WITHIN, "expected nothing left behind: {before:?}, now {now:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
         self.look_at_children();
         assert!(self.gateway.stop().await.success());

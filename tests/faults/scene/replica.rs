@@ -10,7 +10,7 @@ use aqe_testkit::process::{binary, processes, signal};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Event, Over};
+use crate::support::{Over, upstream::Event};
 
 /// A `rawmcp`: a child of the gateway, or a server behind a fault proxy.
 #[derive(Debug)]
