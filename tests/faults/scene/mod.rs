@@ -292,7 +292,10 @@ impl Scene {
             if now.is_like(before) {
                 break;
             }
-            assert!(start.elapsed() < SETTLED_WITHIN, "expected nothing left behind: {before:?}, now {now:?}");
+            assert!(
+                start.elapsed() < SETTLED_WITHIN,
+                "expected nothing left behind: {before:?}, now {now:?}"
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         self.look_at_children();
