@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use aqe_testkit::{
     client::Message,
-    process::{Process, is_live, live_group, processes, wait_until},
+    process::{Process, is_live, live_group, processes, signal as kill, wait_until},
 };
 use rustix::process::Signal;
 
@@ -31,11 +31,6 @@ async fn gone(family: &[u32]) {
         (!family.iter().any(|pid| is_live(*pid))).then_some(())
     })
     .await;
-}
-
-pub(crate) fn kill(pid: u32, signal: Signal) {
-    let pid = rustix::process::Pid::from_raw(pid.try_into().expect("expected a pid"));
-    rustix::process::kill_process(pid.expect("expected a pid"), signal).expect("expected to signal");
 }
 
 #[tokio::test]

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use aqe_testkit::client::{HttpSession, Message};
-use aqe_testkit::process::wait_until;
+use aqe_testkit::process::{signal as kill, wait_until};
 use rustix::process::Signal;
 
-use crate::processes::kill;
 use crate::support::{Era, Gateway, Over, Plan, Upstream};
 
 /// Clients that each send one call after the other.

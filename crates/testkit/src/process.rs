@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// How often [`wait_until`] looks.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -125,6 +127,16 @@ pub fn live_children(parent: u32) -> Vec<Process> {
 /// Whether the process still runs.
 pub fn is_live(pid: u32) -> bool {
     Process::read(pid).is_some_and(|process| process.is_live())
+}
+
+/// Sends a signal to a process; panics when there is none.
+pub fn signal(pid: u32, signal: Signal) {
+    let known = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    match known.map(|pid| kill_process(pid, signal)) {
+        Some(Ok(())) => {}
+        Some(Err(error)) => panic!("expected to send {signal:?} to {pid}: {error}"),
+        None => panic!("expected a process id, got {pid}"),
+    }
 }
 
 /// Polls every 5 ms until `condition` gives something; panics after `deadline`, saying `what` was awaited.

@@ -23,6 +23,7 @@ pub(crate) struct Plan {
     over: Over,
     server: String,
     registry: String,
+    sections: String,
     builtin: bool,
     upstreams: Vec<Upstream>,
     home: Option<Arc<TempDir>>,
@@ -35,6 +36,7 @@ impl Plan {
             over,
             server: String::new(),
             registry: String::new(),
+            sections: String::new(),
             builtin: false,
             upstreams: Vec::new(),
             home: None,
@@ -54,6 +56,13 @@ impl Plan {
     pub(crate) fn registry(mut self, line: &str) -> Self {
         // Writing to a string cannot fail.
         let _ = writeln!(self.registry, "{line}");
+        self
+    }
+
+    /// Adds whole sections to the configuration.
+    #[must_use]
+    pub(crate) fn sections(mut self, toml: &str) -> Self {
+        self.sections.push_str(toml);
         self
     }
 
@@ -79,7 +88,7 @@ impl Plan {
     }
 
     fn write_config(&self, home: &Path) -> std::path::PathBuf {
-        let mut config = format!("[server]\n{}[registry]\n{}", self.server, self.registry);
+        let mut config = format!("[server]\n{}[registry]\n{}{}", self.server, self.registry, self.sections);
         for upstream in &self.upstreams {
             config.push_str(&upstream.table);
         }
@@ -161,6 +170,12 @@ impl Gateway {
             return Err(String::from_utf8_lossy(&ran.stderr).into_owned());
         }
         Ok(serde_json::from_slice(&ran.stdout).expect("expected JSON"))
+    }
+
+    /// The admin API, at `/admin/…`, on the control socket.
+    pub(crate) fn admin(&self) -> HttpClient {
+        let socket = self.home.path().join(format!("run/aqe-v3/{}.sock", self.pid));
+        HttpClient::unix(&socket, "/")
     }
 
     /// The process over HTTP, or before a client has taken its standard input.

@@ -2,7 +2,7 @@
 
 mod client;
 mod gateway;
-mod upstream;
+pub(crate) mod upstream;
 
 use std::{
     fmt,

@@ -1,6 +1,9 @@
 //! Upstream processes and their tables in the configuration.
 
-use std::{fmt::Write, path::PathBuf};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use aqe_testkit::{
     client::StdioClient,
@@ -34,6 +37,23 @@ pub(crate) struct Event {
     pub(crate) method: String,
     /// The process.
     pub(crate) pid: u32,
+}
+
+impl Event {
+    /// What a journal holds so far.
+    pub(crate) fn all(journal: &Path) -> Vec<Self> {
+        let text = std::fs::read_to_string(journal).unwrap_or_default();
+        // The last line may be half written.
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .map(|entry| Self {
+                at_us: entry["at_us"].as_u64().unwrap_or_default(),
+                what: entry["event"].as_str().unwrap_or_default().to_owned(),
+                method: entry["method"].as_str().unwrap_or_default().to_owned(),
+                pid: entry["pid"].as_u64().and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
+            })
+            .collect()
+    }
 }
 
 impl Upstream {
@@ -123,6 +143,11 @@ impl Upstream {
         &self.table
     }
 
+    /// One with exactly this table.
+    pub(crate) fn with_table(table: String) -> Self {
+        Self { table, journal: None, server: None, folder: None }
+    }
+
     /// Adds a line to the table.
     #[must_use]
     pub(crate) fn with(mut self, line: &str) -> Self {
@@ -138,18 +163,7 @@ impl Upstream {
 
     /// What the raw upstream wrote to its journal so far, over all its lives.
     pub(crate) fn events(&self) -> Vec<Event> {
-        let path = self.journal.as_ref().expect("expected a raw upstream");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        // The last line may be half written.
-        text.lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .map(|entry| Event {
-                at_us: entry["at_us"].as_u64().unwrap_or_default(),
-                what: entry["event"].as_str().unwrap_or_default().to_owned(),
-                method: entry["method"].as_str().unwrap_or_default().to_owned(),
-                pid: entry["pid"].as_u64().and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
-            })
-            .collect()
+        Event::all(self.journal.as_ref().expect("expected a raw upstream"))
     }
 
     /// How many events of this kind and method there were.

@@ -172,11 +172,16 @@ impl Balancer {
             return;
         };
         let slept = self.resumed.is_some_and(|resumed| started < resumed);
-        let replica = &mut self.replicas[position];
-        replica.count_finish(outcome, now);
+        self.replicas[position].count_finish(outcome, now);
         let random = self.random.unit();
         let latency = (!slept).then_some(latency);
-        let shift = replica.health.finished(call, outcome, latency, &self.config.health, random, now);
+        let slow = latency.filter(|_| outcome == Outcome::Success && matches!(call, Call::Trial(_)));
+        let slow = slow.and_then(|latency| self.slowness(position, latency, now));
+        let health = &mut self.replicas[position].health;
+        let shift = match slow {
+            Some(reason) => health.tried_in_vain(call, reason, &self.config.health, random, now),
+            None => health.finished(call, outcome, latency, &self.config.health, random, now),
+        };
         self.shifted(position, shift, now);
     }
 

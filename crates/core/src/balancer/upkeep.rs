@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::call::{Change, Probe, Tick};
 use super::replica::{Replica, ReplicaId};
 use super::state::Balancer;
-use crate::health::{Outcome, Reason, Shift, Standing};
+use crate::health::{HealthConfig, Outcome, Reason, Shift, Standing};
 
 /// A gap in the times that the balancer is told, after which this process is taken to have been stopped: five missed
 /// ticks.
@@ -82,9 +82,7 @@ impl Balancer {
             let replica = &self.replicas[position];
             let Some(typical) = judged(replica).filter(|_| !replica.health.is_spared(now)) else { continue };
             let others = median_of_others(&sorted, typical);
-            if typical < health.slow_floor
-                || typical.as_secs_f64() <= others.as_secs_f64() * health.slow_factor
-            {
+            if !is_slow(typical, others, health) {
                 continue;
             }
             let reason = Reason::Slow { typical, others };
@@ -94,6 +92,20 @@ impl Balancer {
             self.shifted(position, Some(shift), now);
             return;
         }
+    }
+
+    /// Why a replica that was out for being slow, and took so long when it was tried again, must stay out; `None` if it
+    /// need not.
+    pub(super) fn slowness(&self, position: usize, latency: Duration, now: Instant) -> Option<Reason> {
+        let opening = self.replicas[position].health.breaker.opening()?;
+        let Reason::Slow { .. } = opening.reason else { return None };
+        let known = |replica: &Replica| {
+            replica.health.latency.typical(FRESH, now).filter(|_| replica.standing() == Standing::Healthy)
+        };
+        let mut others: Vec<Duration> = self.replicas.iter().filter_map(known).collect();
+        others.sort_unstable();
+        let others = *others.get(others.len() / 2)?;
+        is_slow(latency, others, &self.config.health).then_some(Reason::Slow { typical: latency, others })
     }
 
     pub(super) fn shifted(&mut self, position: usize, shift: Option<Shift>, now: Instant) {
@@ -131,6 +143,11 @@ impl Balancer {
             replica.silent_since = replica.silent_since.max(now);
         }
     }
+}
+
+/// Whether a latency is many times that of the others.
+fn is_slow(latency: Duration, others: Duration, config: &HealthConfig) -> bool {
+    latency >= config.slow_floor && latency.as_secs_f64() > others.as_secs_f64() * config.slow_factor
 }
 
 /// The median of sorted values without one that is `own`; the upper one of two. There are at least two values.

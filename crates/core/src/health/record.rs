@@ -259,6 +259,19 @@ impl Record {
         }
     }
 
+    /// The trial was answered, and not as it should be.
+    pub(crate) fn tried_in_vain(
+        &mut self,
+        call: Call,
+        reason: Reason,
+        config: &HealthConfig,
+        random: f64,
+        now: Instant,
+    ) -> Option<Shift> {
+        let current = call == Call::Trial(self.breaker.openings());
+        current.then(|| self.take_out(reason, self.is_down(), config, random, now))
+    }
+
     fn waited(&mut self, waited: Option<Duration>, now: Instant) {
         if let Some(waited) = waited {
             self.latency.observe_at_least(waited, now);

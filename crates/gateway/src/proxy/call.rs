@@ -128,7 +128,7 @@ impl Gateway {
         let name = route.upstream.name();
         let mut deadline = pin!(tokio::time::sleep_until(started + route.timeout));
         let mut tried: Vec<ReplicaId> = placing.avoid.into_iter().collect();
-        let mut resends = 0;
+        let (mut resends, mut lost_sessions) = (0, 0);
         loop {
             let until = deadline.deadline().into_std();
             let turn = tokio::select! {
@@ -222,13 +222,15 @@ impl Gateway {
             };
             drop(call);
             let Some((error, turn)) = failed else { continue };
-            turn.end(outcome_of(&error, route.upstream.replica_count()));
+            turn.end(error.outcome(route.upstream.replica_count()));
             let again = match &error {
                 CallError::SessionLost => {
                     route.upstream.retire(&live);
-                    // The same replica will do, in a new session.
-                    resends += 1;
-                    resends <= MAX_RESENDS && route.upstream.may_retry()
+                    // The same replica will do, in another session. A server that was restarted knows none of those
+                    // that were open, and each is found out by a call.
+                    lost_sessions += 1;
+                    lost_sessions <= MAX_RESENDS + route.upstream.connections().len()
+                        && route.upstream.may_retry()
                 }
                 CallError::NotSent(_) => may_resend(route, &mut tried, replica, &mut resends),
                 // The replica has refused it, or nobody minds if it was done.
@@ -297,31 +299,6 @@ fn may_resend(
         tried.clear();
     }
     true
-}
-
-/// What a failed call says of its replica, which is one of so many.
-fn outcome_of(error: &CallError, replicas: usize) -> Outcome {
-    match error {
-        CallError::NotSent(_) => Outcome::Failure(FailureKind::Connect),
-        CallError::Closed(_) => Outcome::Failure(FailureKind::Closed),
-        CallError::Malformed(_) => Outcome::Failure(FailureKind::Malformed),
-        // A lone server says so itself to every call; its limit may be one of this client or tool alone.
-        CallError::Http { status: 429, .. } | CallError::Http { status: 503, retry_after_s: Some(_), .. }
-            if replicas == 1 =>
-        {
-            Outcome::Success
-        }
-        CallError::Http { status: 429, retry_after_s, .. } => {
-            Outcome::Overloaded { retry_after: retry_after_s.map(Duration::from_secs) }
-        }
-        CallError::Http { status: 503, retry_after_s: Some(pause), .. } => {
-            Outcome::Overloaded { retry_after: Some(Duration::from_secs(*pause)) }
-        }
-        CallError::Http { status: 500.., .. } => Outcome::Failure(FailureKind::ServerError),
-        // It lives: it has forgotten a session, or refuses this request.
-        CallError::SessionLost | CallError::Http { .. } => Outcome::Success,
-        CallError::Overflow(_) => Outcome::Cancelled,
-    }
 }
 
 fn no_turn(upstream: &Upstream, error: &NoTurn) -> Refusal {

@@ -1,12 +1,13 @@
 //! Active health: the balancer's probes, sent and reported.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqe_core::balancer::{BalancerStatus, Change, Probe};
 use aqe_core::health::{FailureKind, Outcome};
 use aqe_core::pool::{ReplicaHealth, ReplicaId};
 
+use super::CallError;
 use super::live::Live;
 use super::supervisor::Upstream;
 use crate::tasks;
@@ -34,6 +35,8 @@ impl Upstream {
                 }
             }
         }
+        // A replica that came back, or has had its rest, has room.
+        self.hand_out();
         for probe in tick.probes {
             let this = Arc::clone(self);
             tasks::spawn("health check", async move { this.check(probe).await });
@@ -45,7 +48,7 @@ impl Upstream {
         let Some(id) = replica.pool.get() else { return };
         let open = self.pool.open_of(*id);
         let outcome = match open.first() {
-            Some(live) => Self::ask_for_life(live).await,
+            Some(live) => self.ask_for_life(live).await,
             None => self.outcome_unconnected(*id),
         };
         let stalled = matches!(outcome, Outcome::Failure(FailureKind::Timeout));
@@ -57,11 +60,17 @@ impl Upstream {
         }
     }
 
-    async fn ask_for_life(live: &Live) -> Outcome {
+    async fn ask_for_life(&self, live: &Arc<Live>) -> Outcome {
+        let asked = Instant::now();
         let Err(error) = live.probe(PROBE_TIMEOUT).await else { return Outcome::Success };
-        tracing::debug!(%error, "a probe failed");
-        let open = live.connection.is_open();
-        Outcome::Failure(if open { FailureKind::Timeout } else { FailureKind::Closed })
+        tracing::debug!(upstream = self.name(), %error, "a probe failed");
+        if live.connection.is_open() && asked.elapsed() >= PROBE_TIMEOUT {
+            return Outcome::Failure(FailureKind::Timeout);
+        }
+        if error == CallError::SessionLost {
+            self.retire(live);
+        }
+        error.outcome(self.replicas.len())
     }
 
     /// What is known of a replica without a connection.

@@ -13,6 +13,7 @@ mod live;
 pub mod manifest;
 mod membership;
 mod opening;
+mod queue;
 mod refresh;
 mod stdio;
 mod supervisor;
@@ -25,9 +26,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue};
 use aqe_core::envelope::Message;
+use aqe_core::health::{FailureKind, Outcome};
 use bytes::Bytes;
 
 pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError, encode_header_value};
@@ -109,6 +112,33 @@ pub enum CallError {
     /// The client reads too slowly and the call's buffer is full.
     #[error("the client does not read what the upstream sends: {0}")]
     Overflow(#[from] Overflow),
+}
+
+impl CallError {
+    /// What it says of its replica, which is one of so many.
+    pub fn outcome(&self, replicas: usize) -> Outcome {
+        match self {
+            Self::NotSent(_) => Outcome::Failure(FailureKind::Connect),
+            Self::Closed(_) => Outcome::Failure(FailureKind::Closed),
+            Self::Malformed(_) => Outcome::Failure(FailureKind::Malformed),
+            // A lone server says so itself to every call; its limit may be one of this client or tool alone.
+            Self::Http { status: 429, .. } | Self::Http { status: 503, retry_after_s: Some(_), .. }
+                if replicas == 1 =>
+            {
+                Outcome::Success
+            }
+            Self::Http { status: 429, retry_after_s, .. } => {
+                Outcome::Overloaded { retry_after: retry_after_s.map(Duration::from_secs) }
+            }
+            Self::Http { status: 503, retry_after_s: Some(pause), .. } => {
+                Outcome::Overloaded { retry_after: Some(Duration::from_secs(*pause)) }
+            }
+            Self::Http { status: 500.., .. } => Outcome::Failure(FailureKind::ServerError),
+            // It lives: it has forgotten a session, or refuses this request.
+            Self::SessionLost | Self::Http { .. } => Outcome::Success,
+            Self::Overflow(_) => Outcome::Cancelled,
+        }
+    }
 }
 
 /// A call that was sent. Dropping it before its last item cancels it at the upstream.

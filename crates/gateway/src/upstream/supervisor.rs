@@ -22,7 +22,7 @@ use super::live::{Hooks, Live};
 use super::manifest::{ListKind, Manifest};
 use super::membership::{check_settings, pool_config};
 use super::opening::other;
-use super::turn::Queue;
+use super::queue::Queue;
 use crate::pool::ConnectionPool;
 use crate::settings::{Balancing, SessionScope, Start, UpstreamSettings};
 use crate::tasks;

@@ -1,14 +1,13 @@
 //! A call's turn: the replica that the balancer chooses, and the connection that the pool gives.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aqe_core::balancer::{Affinity, PickError, ReplicaId, Request, Ticket};
 use aqe_core::health::{FailureKind, Outcome};
 use aqe_core::pool::{self, AcquireError, Lane, Scope};
 use aqe_core::revision::Era;
-use tokio::sync::Notify;
 
 use super::live::{Audience, Live, variant_of};
 use super::supervisor::Upstream;
@@ -91,7 +90,7 @@ impl Turn {
 }
 
 /// A call that the balancer counts as in flight. Dropped without a word it counts as given up by the client.
-struct Choice {
+pub(super) struct Choice {
     upstream: Arc<Upstream>,
     ticket: Option<Ticket>,
     replica: ReplicaId,
@@ -99,6 +98,11 @@ struct Choice {
 }
 
 impl Choice {
+    pub(super) fn new(upstream: &Arc<Upstream>, ticket: Ticket) -> Self {
+        let replica = ticket.replica();
+        Self { upstream: Arc::clone(upstream), ticket: Some(ticket), replica, started: Instant::now() }
+    }
+
     fn end(mut self, outcome: Outcome) {
         self.finish(outcome);
     }
@@ -122,37 +126,11 @@ impl std::fmt::Debug for Choice {
     }
 }
 
-/// Calls that wait for a replica to have room.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    waiting: AtomicUsize,
-    freed: Notify,
-}
-
-/// Calls of one upstream that may wait for a replica to have room.
-const MAX_WAITING: usize = 500;
-
 /// A pause before the next attempt to connect that a call waits for, how long it does so in all, and how short a pause
 /// is at least.
 const SHORT_PAUSE: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_millis(500);
 const LEAST_PAUSE: Duration = Duration::from_millis(5);
-
-struct Place<'a>(&'a Queue);
-
-impl<'a> Place<'a> {
-    fn take(queue: &'a Queue) -> Option<Self> {
-        let before = queue.waiting.fetch_add(1, Ordering::AcqRel);
-        let place = Self(queue);
-        (before < MAX_WAITING).then_some(place)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 /// A connection that has state of somebody serves nobody else from now on (`core::pool`).
 fn note_audience(live: &Live, scope: Scope, asking: &Asking<'_>) {
@@ -178,14 +156,18 @@ impl Upstream {
         tried: &[ReplicaId],
         deadline: Instant,
     ) -> Result<Turn, NoTurn> {
-        let ticket = match self.pick(&asking, tried) {
+        let request = self.request(&asking, tried);
+        // Nobody goes before those who wait.
+        let picked =
+            self.queue.is_empty().then(|| self.balance(|balancer, now| balancer.pick(&request, now)));
+        let choice = match picked {
             // In a box, for it is rare and would make the future of every call larger.
-            Err(PickError::Full { .. }) => Box::pin(self.wait_for_room(&asking, tried, deadline)).await?,
-            picked => picked?,
+            None | Some(Err(PickError::Full { .. })) => {
+                Box::pin(self.wait_for_room(&request, deadline)).await?
+            }
+            Some(picked) => Choice::new(self, picked?),
         };
-        let replica = ticket.replica();
-        let choice =
-            Choice { upstream: Arc::clone(self), ticket: Some(ticket), replica, started: Instant::now() };
+        let replica = choice.replica;
         let at = self.replicas.iter().position(|own| own.balancer == replica).unwrap_or_default();
         loop {
             let era = self.era_for(at, asking.era);
@@ -240,37 +222,20 @@ impl Upstream {
         }
     }
 
-    fn pick(&self, asking: &Asking<'_>, tried: &[ReplicaId]) -> Result<Ticket, PickError> {
-        let affinity = self.affinity(asking);
-        let request =
-            Request { affinity, exclude: tried, category: asking.category, repeatable: asking.repeatable };
-        self.balance(|balancer, now| balancer.pick(&request, now))
-    }
-
-    async fn wait_for_room(
-        &self,
-        asking: &Asking<'_>,
-        tried: &[ReplicaId],
-        deadline: Instant,
-    ) -> Result<Ticket, PickError> {
-        let Some(_place) = Place::take(&self.queue) else { return self.pick(asking, tried) };
-        let until = deadline.min(Instant::now() + self.pool.config().acquire_timeout);
-        loop {
-            let freed = self.queue.freed.notified();
-            match self.pick(asking, tried) {
-                Err(PickError::Full { .. }) => {}
-                picked => return picked,
-            }
-            if tokio::time::timeout_at(until.into(), freed).await.is_err() {
-                return self.pick(asking, tried);
-            }
+    fn request<'a>(&self, asking: &Asking<'a>, tried: &'a [ReplicaId]) -> Request<'a> {
+        Request {
+            affinity: self.affinity(asking),
+            exclude: tried,
+            category: asking.category,
+            repeatable: asking.repeatable,
         }
     }
 
-    fn finish(&self, ticket: Ticket, outcome: Outcome, started: Instant) {
+    fn finish(self: &Arc<Self>, ticket: Ticket, outcome: Outcome, started: Instant) {
         self.balance(|balancer, now| balancer.finished(ticket, outcome, now - started, now));
-        if self.queue.waiting.load(Ordering::Acquire) > 0 {
-            self.queue.freed.notify_one();
+        if !self.queue.is_empty() {
+            self.queue.observe(started.elapsed());
+            self.hand_out();
         }
     }
 

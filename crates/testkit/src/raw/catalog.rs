@@ -5,7 +5,7 @@ use super::options::Options;
 
 /// The tools that every instance lists. Each is legal by the schema of every revision: unknown members
 /// are allowed in a tool, in its annotations and in its schema.
-const TOOLS: [&str; 11] = [
+const TOOLS: [&str; 12] = [
     r#"{"x-vendor":{"nested":[1,2.50,-0,1E+2,123456789012345678901234567890,null,true]},"inputSchema":{"properties":{"result":{"type":"string","x-ui":{"widget":"json"}},"error":{"type":"string"}},"type":"object","$comment":"keys out of order on purpose"},"title":null,"description":"Answers with exactly the text given as `result` or `error`.","name":"reply","annotations":{"readOnlyHint":true,"x-cost":0.10,"openWorldHint":null}}"#,
     r#"{"name":"received","description":"Answers with the bytes of this request.","inputSchema":{"type":"object","additionalProperties":true},"annotations":{"title":"Caf\u00e9 \ud83c\udf75","readOnlyHint":true},"icons":[{"src":"data:,","x-icon-extra":1}],"_meta":{"example.com/rank":1.0}}"#,
     r#"{"name":"progress","description":"Sends `count` progress notifications, then the result.","inputSchema":{"type":"object","properties":{"count":{"type":"integer","minimum":0,"maximum":9007199254740993},"interval_ms":{"type":"integer"},"raw":{"type":"string"}}}}"#,
@@ -17,6 +17,7 @@ const TOOLS: [&str; 11] = [
     r#"{"name":"forget","description":"HTTP: forgets this session at once.","inputSchema":{"type":"object"}}"#,
     r#"{"name":"bad","description":"Answers badly; `mode` says how.","inputSchema":{"type":"object","properties":{"mode":{"type":"string"}},"required":["mode"]},"annotations":{"destructiveHint":true}}"#,
     r#"{"name":"bare","inputSchema":{"type":"object"}}"#,
+    r#"{"name":"tell","description":"Writes a mark down and answers with it.","inputSchema":{"type":"object","properties":{"mark":{"type":"string"}},"required":["mark"]},"annotations":{"readOnlyHint":false,"destructiveHint":true,"idempotentHint":false}}"#,
 ];
 
 /// A list method, its result member and its entries.

@@ -41,7 +41,7 @@ pub(super) async fn serve(server: Arc<Server>, listener: TcpListener) -> io::Res
         server,
         sessions: Mutex::default(),
         minted: AtomicU64::new(0),
-        stateless: Arc::new(Session::new(String::new())),
+        stateless: Arc::new(Session::new(String::new(), 0)),
     });
     let exit = Arc::new(tokio::sync::Notify::new());
     loop {
@@ -155,7 +155,7 @@ impl Site {
         if request.method() == "initialize" {
             let number = self.minted.fetch_add(1, Ordering::Relaxed);
             let name = format!("raw-{}-{number}", std::process::id());
-            let session = Arc::new(Session::new(name.clone()));
+            let session = Arc::new(Session::new(name.clone(), self.server.conduct().epoch));
             lock(&self.sessions).insert(name.clone(), Arc::clone(&session));
             self.server.journal.record("session_opened", "", None, &name);
             exchange.headers.push(("mcp-session-id", name));
@@ -165,7 +165,7 @@ impl Site {
             return Err(no_session());
         };
         let session = lock(&self.sessions).get(name).cloned().ok_or_else(unknown_session)?;
-        if session.spent(options.forget_session_after) {
+        if session.spent(options.forget_session_after, self.server.conduct().epoch) {
             self.close(name, "session_forgotten");
             return Err(unknown_session());
         }

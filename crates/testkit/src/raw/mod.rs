@@ -28,6 +28,7 @@
 //! | `notify` | `method`, `params` raw, `count` 1, `via` session | sends the notification within the call (`via` call) or beside it: to the pipe, to the session's GET stream, or to every `subscriptions/listen` stream; the text says how many were sent |
 //! | `forget` | | over HTTP, the session is unknown from its next request on |
 //! | `bare` | | a text; its definition has only the members that it must have |
+//! | `tell` | `mark` | that text, once it is written down (journal: `told`, with the mark as method); not to be done twice |
 //! | `tool_00000` … | | its own name (`--tools`) |
 //! | `bad` | `mode`, and what the mode names | see below |
 //!
@@ -35,6 +36,13 @@
 //! call's), `cancelled_unknown`, `disconnected` (the client left while its HTTP request was served),
 //! `sleep_done`, `sleep_cancelled`, `session_opened`, `session_forgotten`, `session_deleted`, `get_opened`,
 //! `get_closed`. A stateless HTTP call ends at `disconnected`, a call of a handshake revision goes on.
+//!
+//! # While it runs
+//!
+//! `--conduct FILE` names a JSON object that is read at each call: `delay_ms` (every tool takes longer), `bad` (every
+//! tool answers as `bad` does with these arguments), `error` (every tool answers with this JSON-RPC error), `epoch`
+//! (over HTTP: sessions from the time of another number are unknown). `tell` has written down its mark all the same,
+//! unless `bad` is `status-429` or `status-503`: those refuse.
 //!
 //! # Bad answers, on both transports
 //!
@@ -115,6 +123,7 @@
 mod bad;
 mod catalog;
 mod channel;
+mod conduct;
 mod exchange;
 mod http;
 mod journal;

@@ -96,6 +96,9 @@ pub struct Options {
     /// Append every journal entry to this file as a line of JSON.
     #[arg(long, value_name = "FILE", global = true)]
     pub journal: Option<PathBuf>,
+    /// Look into this file whenever a tool is called: JSON that says how to behave now. Replace it as a whole.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub conduct: Option<PathBuf>,
     /// HTTP: answer every request with an SSE stream, also where one JSON object would do.
     #[arg(long, global = true)]
     pub always_sse: bool,

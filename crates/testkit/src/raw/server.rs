@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::{
     catalog::Catalog,
     channel::Channel,
+    conduct::Conduct,
     journal::Journal,
     options::{Era, Options},
     request::{PROTOCOL_VERSION_KEY, Request, quote},
@@ -47,6 +48,8 @@ pub(super) struct Session {
     pub(super) name: String,
     /// 0 before the first request that decides, else one of the constants below.
     era: AtomicU8,
+    /// [`Conduct::epoch`] when it was opened.
+    epoch: u64,
     /// Tool calls so far.
     calls: AtomicUsize,
     /// Set when the session must be unknown from its next request on.
@@ -59,9 +62,10 @@ const ERA_LEGACY: u8 = 1;
 const ERA_MODERN: u8 = 2;
 
 impl Session {
-    pub(super) fn new(name: String) -> Self {
+    pub(super) fn new(name: String, epoch: u64) -> Self {
         Self {
             name,
+            epoch,
             era: AtomicU8::new(0),
             calls: AtomicUsize::new(0),
             forgotten: AtomicBool::new(false),
@@ -74,9 +78,10 @@ impl Session {
         self.forgotten.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the session is to be unknown, `limit` being `--forget-session-after`.
-    pub(super) fn spent(&self, limit: Option<usize>) -> bool {
-        self.forgotten.load(Ordering::Relaxed)
+    /// Whether the session is to be unknown, `limit` being `--forget-session-after`, now that it is this epoch.
+    pub(super) fn spent(&self, limit: Option<usize>, epoch: u64) -> bool {
+        self.epoch != epoch
+            || self.forgotten.load(Ordering::Relaxed)
             || limit.is_some_and(|limit| self.calls.load(Ordering::Relaxed) >= limit)
     }
 
@@ -145,6 +150,11 @@ impl Server {
             asked: AtomicU64::new(0),
             listeners: Mutex::default(),
         }))
+    }
+
+    /// How to behave now.
+    pub(super) fn conduct(&self) -> Conduct {
+        Conduct::read(self.options.conduct.as_deref())
     }
 
     /// Takes note of a message at the moment of its arrival: journal, cancellation, responses to our own

@@ -166,7 +166,7 @@ pub(super) async fn serve(server: Arc<Server>) -> u8 {
 
 /// Reads lines until the end of standard input; returns the exit code.
 fn read(server: &Arc<Server>, out: &Stdout, runtime: &Handle) -> u8 {
-    let session = Arc::new(Session::new("stdio".to_owned()));
+    let session = Arc::new(Session::new("stdio".to_owned(), 0));
     let mut pending = Vec::new();
     let mut chunk = vec![0; READ_BYTES];
     loop {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{
     bad,
     channel::{Channel, success},
+    conduct,
     request::{Request, quote},
     server::{Call, Refusal, Server, Session, lock},
 };
@@ -24,6 +25,15 @@ pub(super) async fn call(
 ) -> io::Result<()> {
     let name = request.params.name.as_deref().unwrap_or_default();
     server.journal.record("tool", name, request.id.as_deref(), &session.name);
+    let now = server.conduct();
+    if name == "tell" && !now.refuses() {
+        // Done as soon as it is known: whatever becomes of the answer.
+        let mark = mark(request).unwrap_or_default();
+        server.journal.record("told", &mark, request.id.as_deref(), &session.name);
+    }
+    if let Some(done) = conduct::misbehave(&now, request, call, channel).await {
+        return finish(done, request, channel).await;
+    }
     let outcome = match name {
         "reply" => reply(request, channel).await,
         "received" => Ok(received(request, channel).await),
@@ -39,9 +49,17 @@ pub(super) async fn call(
         }
         "bad" => bad::call(request, call, channel).await,
         "bare" => Ok(channel.text(request, "bare", None).await),
+        "tell" => match mark(request) {
+            Ok(mark) => Ok(channel.text(request, &mark, None).await),
+            Err(message) => Err(message),
+        },
         _ if generated(name) < server.options.tools => Ok(channel.text(request, name, None).await),
         _ => Err(format!("Unknown tool: {name}")),
     };
+    finish(outcome, request, channel).await
+}
+
+async fn finish(outcome: Outcome, request: &Request, channel: &mut Channel) -> io::Result<()> {
     match outcome {
         Ok(written) => written,
         // What is wrong with a call is the caller's business: -32602 in every revision.
@@ -57,6 +75,15 @@ pub(super) type Outcome = Result<io::Result<()>, String>;
 /// The number of a generated tool, `usize::MAX` for other names.
 fn generated(name: &str) -> usize {
     name.strip_prefix("tool_").and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
+}
+
+/// The mark that a call of `tell` brings.
+fn mark(request: &Request) -> Result<String, String> {
+    #[derive(Deserialize)]
+    struct Arguments {
+        mark: String,
+    }
+    request.arguments().map(|Arguments { mark }| mark)
 }
 
 async fn reply(request: &Request, channel: &mut Channel) -> Outcome {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use aqe_testkit::client::{HttpSession, Message, Revision};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::http;
 
@@ -130,4 +130,37 @@ async fn a_request_of_the_server_is_answered_by_a_post() {
     let reply = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"roots":[]}}}}"#, question["id"]);
     assert_eq!(session.post_text(&reply).await, 202);
     assert_eq!(response.answer("1").await.content_text(), reply);
+}
+
+#[tokio::test]
+async fn its_conduct_changes_while_it_runs_and_what_it_was_told_is_written_down_unless_it_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let (conduct, journal) = (folder.path().join("conduct"), folder.path().join("journal"));
+    let flags = ["--conduct", conduct.to_str().unwrap(), "--journal", journal.to_str().unwrap()];
+    let (_server, client) = http(&flags).await;
+    let behave = |text: &str| std::fs::write(&conduct, text).unwrap();
+    let session = HttpSession::open(client, Revision::V2025_11_25).await;
+    let tell = |mark: &str| Message::call(1, "tell", &json!({ "mark": mark }).to_string());
+    assert_eq!(session.request(&tell("plain")).await.content_text(), "plain");
+    behave(r#"{"bad":{"mode":"status-500"}}"#);
+    assert_eq!(session.start(&tell("failed")).await.status, 500);
+    behave(r#"{"bad":{"mode":"status-503","retry_after":"2"}}"#);
+    let refused = session.start(&tell("refused")).await;
+    assert_eq!((refused.status, refused.headers.get("retry-after")), (503, Some("2")));
+    behave(r#"{"error":{"code":-32603,"message":"no"}}"#);
+    assert_eq!(session.request(&tell("error")).await.error_code(), -32603);
+    behave(r#"{"delay_ms":50}"#);
+    let start = std::time::Instant::now();
+    assert_eq!(session.request(&tell("late")).await.content_text(), "late");
+    assert!(start.elapsed() >= Duration::from_millis(50));
+    behave(r#"{"epoch":1}"#);
+    assert_eq!(session.start(&tell("unknown session")).await.status, 404);
+    let journal = std::fs::read_to_string(journal).unwrap();
+    let told: Vec<String> = journal
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|entry| entry["event"] == "told")
+        .map(|entry| entry["method"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(told, ["plain", "failed", "error", "late"]);
 }

@@ -68,6 +68,27 @@ fn a_replica_many_times_slower_than_the_others_is_ejected() {
 }
 
 #[test]
+fn a_replica_that_is_still_slow_when_it_is_tried_again_stays_out() {
+    let mut driven = Driven::new(config(Strategy::RoundRobin, 3));
+    let usual = 10 * MS;
+    driven.shares(300, |replica| if replica == 1 { 20 * usual } else { usual });
+    driven.pass(SECOND, well);
+    for (latency, ejections, state) in
+        [(20, 2, BreakerState::Open), (6, 3, BreakerState::Open), (2, 3, BreakerState::SlowStart)]
+    {
+        // The others are at work until its time comes.
+        let wait = driven.status(1).again_in.unwrap();
+        driven.now += wait;
+        driven.shares(100, |_| usual);
+        let trial = driven.pick(&REPEATABLE);
+        assert!(trial.is_trial());
+        driven.balancer.finished(trial, Outcome::Success, latency * usual, driven.now);
+        let status = driven.status(1);
+        assert_eq!((status.state, status.ejections), (state, ejections), "{latency} times: {status:?}");
+    }
+}
+
+#[test]
 fn cancelled_and_refused_calls_speak_neither_for_nor_against() {
     let mut driven = Driven::new(config(Strategy::LeastConnections, 2));
     (0..50).for_each(|_| driven.call_on(0, Outcome::Cancelled));

@@ -27,7 +27,7 @@ pub(super) const GARBAGE: [&[u8]; 4] =
 
 /// The arguments of `bad`; what a mode does not name, it ignores.
 #[derive(Debug, Deserialize)]
-struct Arguments {
+pub(super) struct Arguments {
     mode: String,
     /// Size of what is long, in bytes.
     bytes: Option<usize>,
@@ -41,6 +41,13 @@ struct Arguments {
     location: Option<String>,
 }
 
+impl Arguments {
+    /// Whether a server that answers so has done nothing of what was asked.
+    pub(super) fn refuses(&self) -> bool {
+        matches!(self.mode.as_str(), "status-429" | "status-503")
+    }
+}
+
 /// Whether this call must stop the reading of standard input, which has to happen before the next read.
 pub(super) fn is_deafening(request: &Request) -> bool {
     request.params.name.as_deref() == Some("bad")
@@ -49,8 +56,17 @@ pub(super) fn is_deafening(request: &Request) -> bool {
 
 /// Answers badly.
 pub(super) async fn call(request: &Request, call: &Call, channel: &mut Channel) -> Outcome {
-    let arguments: Arguments = request.arguments()?;
-    if let Some(bytes) = payload::of(request, &arguments) {
+    answer(request, &request.arguments()?, call, channel).await
+}
+
+/// Answers a call of any tool badly.
+pub(super) async fn answer(
+    request: &Request,
+    arguments: &Arguments,
+    call: &Call,
+    channel: &mut Channel,
+) -> Outcome {
+    if let Some(bytes) = payload::of(request, arguments) {
         return Ok(channel.last(&bytes).await);
     }
     match arguments.mode.as_str() {
@@ -71,12 +87,12 @@ pub(super) async fn call(request: &Request, call: &Call, channel: &mut Channel) 
         }
         _ => {}
     }
-    if let Some(done) = noise(request, &arguments, channel).await {
+    if let Some(done) = noise(request, arguments, channel).await {
         return Ok(done);
     }
     let done = match channel {
-        Channel::Stdio(out) => pipe::answer(request, &arguments, call, out).await,
-        Channel::Http(exchange) => web::answer(request, &arguments, call, exchange).await,
+        Channel::Stdio(out) => pipe::answer(request, arguments, call, out).await,
+        Channel::Http(exchange) => web::answer(request, arguments, call, exchange).await,
     };
     done.ok_or_else(|| format!("no mode {:?} on this transport", arguments.mode))
 }
