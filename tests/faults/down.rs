@@ -14,7 +14,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_replica_serves_alone_and_when_none_is_left_each_is_named_with_its_reason() {
-    let mut scene = Stage::new(Over::Http).open().await;
+    let mut scene = Stage::new(Over::Http).alone().open().await;
     for at in [0, 1] {
         scene.play(Duration::from_millis(300)).await;
         scene.replicas[at].kill().await;
