@@ -77,7 +77,7 @@ pub(crate) fn forwarded(era: Era, tool: &str, size: usize) -> Call {
 pub(crate) fn all() -> Vec<Case> {
     let (legacy, modern) = (Era::Legacy, Era::Modern);
     let inside = |name: &str, call: Call| Case {
-        name: format!("{name}, {}", era_name(call.era)),
+        name: format!("{name}, {}", call.era.name()),
         route: Route::Inside,
         instructions: Some(if call.era == legacy { 2.0 } else { 2.6 }),
         cpu: Some(1.3),
@@ -93,12 +93,12 @@ pub(crate) fn all() -> Vec<Case> {
         inside("tools/list", Call::method(legacy, "tools/list")),
         inside("tools/list", Call::method(modern, "tools/list")),
     ];
-    let forward = |route, era, (tool, size): (&str, usize)| Case {
+    let forward = |route, era: Era, (tool, size): (&str, usize)| Case {
         name: format!(
             "{} {}, {}",
             if route == Route::Http { "HTTP→HTTP" } else { "HTTP→stdio" },
             kilobytes(size),
-            era_name(era)
+            era.name()
         ),
         route,
         call: forwarded(era, tool, size),
@@ -117,13 +117,6 @@ pub(crate) fn all() -> Vec<Case> {
     let child = forward(Route::Child, legacy, TOOLS[0]);
     cases.push(Case { baseline: Baseline::Inside, cpu: Some(1.5), ..child });
     cases
-}
-
-fn era_name(era: Era) -> &'static str {
-    match era {
-        Era::Legacy => "legacy",
-        Era::Modern => "modern",
-    }
 }
 
 fn kilobytes(size: usize) -> String {
@@ -153,9 +146,9 @@ impl Case {
     pub(crate) fn start(&self, subject: &Subject, wrap: Wrap<'_>) -> Result<Contest> {
         let folder = tempfile::tempdir()?;
         let upstream = match self.route {
-            Route::Http => Some(Running::start(Serve::EchoHttp { tools: TOOLS.len() }.command()?, None)?),
+            Route::Http => Some(Running::start(Serve::echo_http(TOOLS.len()).command()?, None)?),
             Route::Child if self.baseline == Baseline::Proxy => {
-                Some(Running::start(Serve::EchoHttp { tools: TOOLS.len() }.command()?, None)?)
+                Some(Running::start(Serve::echo_http(TOOLS.len()).command()?, None)?)
             }
             _ => None,
         };

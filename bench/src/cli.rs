@@ -11,7 +11,7 @@ use crate::process::processors;
 use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;
-use crate::{Result, callgrind, flat, latency, memory, start};
+use crate::{Result, callgrind, flat, latency, memory, pool, start};
 
 /// What a call, a start and idling cost the gateway, beside baselines of the same run.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ enum Command {
     Start(Options),
     /// Memory when idle and after calls.
     Memory(Options),
+    /// How often a call finds a connection open, and how long it waits for one.
+    Pool(Options),
     /// All of these; instructions where valgrind is installed.
     All(Options),
     /// The baselines and the upstream.
@@ -131,6 +133,9 @@ pub(crate) fn run() -> Result<()> {
             measure(&options, |subject| Ok(vec![start::measure(subject, options.starts.into())?]))
         }
         Command::Memory(options) => measure(&options, |subject| Ok(vec![memory::measure(subject)?])),
+        Command::Pool(options) => {
+            measure(&options, |subject| Ok(vec![pool::measure(subject, &options.plan())?]))
+        }
         Command::All(options) => measure(&options, |subject| {
             let plan = options.plan();
             let mut sections = vec![

@@ -32,7 +32,7 @@ struct Offer {
 
 impl Offer {
     fn start(tools: usize, subject: &Subject, wrap: Wrap<'_>) -> Result<Self> {
-        let upstream = Running::start(Serve::EchoHttp { tools }.command()?, None)?;
+        let upstream = Running::start(Serve::echo_http(tools).command()?, None)?;
         let home = Home::new(&Upstream::Http(upstream.url()))?;
         let mut running = Running::start(wrap(&tools.to_string(), subject.http(&home)), Some(home))?;
         running.server.initialize()?;

@@ -1,6 +1,6 @@
 //! Just enough HTTP/1.1: the head of a reply, and one exchange at a time.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -31,10 +31,13 @@ impl Head {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>> {
         let Some(end) = memmem::find(bytes, b"\r\n\r\n") else { return Ok(None) };
         let status = std::str::from_utf8(bytes.get(9..12).unwrap_or_default()).unwrap_or_default();
+        let status = status.parse().unwrap_or(0);
         let length = header(&bytes[..end], "content-length").and_then(|value| value.parse().ok());
+        // Those need not say that they have no body.
+        let length = length.or_else(|| matches!(status, 202 | 204).then_some(0));
         let length = length
             .ok_or_else(|| format!("reply without length: {}", String::from_utf8_lossy(&bytes[..end])))?;
-        Ok(Some(Self { status: status.parse().unwrap_or(0), body_at: end + 4, length }))
+        Ok(Some(Self { status, body_at: end + 4, length }))
     }
 }
 
@@ -68,10 +71,14 @@ impl Server {
     pub(crate) fn initialize(&mut self) -> Result<()> {
         let (head, _) = self.exchange(self.opening("", &initialize()).as_bytes())?;
         self.session = header(&head, "mcp-session-id").map(str::to_owned);
-        let session = self.session.as_ref().map(|key| format!("Mcp-Session-Id: {key}\r\n"));
-        let headers = format!("MCP-Protocol-Version: {LEGACY}\r\n{}", session.unwrap_or_default());
-        self.exchange(self.opening(&headers, INITIALIZED).as_bytes())?;
+        self.exchange(self.opening(&self.session_headers(), INITIALIZED).as_bytes())?;
         Ok(())
+    }
+
+    /// The headers of a legacy message after `initialize`.
+    fn session_headers(&self) -> String {
+        let session = self.session.as_ref().map(|key| format!("Mcp-Session-Id: {key}\r\n"));
+        format!("MCP-Protocol-Version: {LEGACY}\r\n{}", session.unwrap_or_default())
     }
 
     /// A message of the handshake, with further headers.
@@ -106,37 +113,37 @@ impl Server {
     }
 
     fn exchange(&self, request: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
-        let mut stream = TcpStream::connect(self.address)?;
+        let stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(REPLY))?;
         stream.set_nodelay(true)?;
-        stream.write_all(request)?;
-        let mut reply = Vec::new();
-        let mut chunk = vec![0; 64 * 1024];
-        loop {
-            let read = stream.read(&mut chunk)?;
-            reply.extend_from_slice(&chunk[..read]);
-            if memmem::find(&reply, b"\r\n\r\n").is_some_and(|end| is_accepted(&reply[..end])) {
-                return Ok((reply, Vec::new()));
-            }
-            if let Some(head) = Head::parse(&reply)?
-                && reply.len() >= head.body_at + head.length
-            {
-                let body = reply.split_off(head.body_at);
-                if head.status != 200 {
-                    return Err(format!("status {}: {}", head.status, String::from_utf8_lossy(&body)).into());
-                }
-                return Ok((reply, body));
-            }
-            if read == 0 {
-                return Err(format!("broke off: {}", String::from_utf8_lossy(&reply)).into());
-            }
-        }
+        exchange(stream, request)
     }
 }
 
-/// 202 need not say that it has no body.
-fn is_accepted(head: &[u8]) -> bool {
-    head.get(9..12) == Some(b"202")
+/// Sends a request and reads its reply: head and body.
+///
+/// # Errors
+/// Also for any status but those of success.
+pub(crate) fn exchange(mut stream: impl Read + Write, request: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
+    stream.write_all(request)?;
+    let mut reply = Vec::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let read = stream.read(&mut chunk)?;
+        reply.extend_from_slice(&chunk[..read]);
+        if let Some(head) = Head::parse(&reply)?
+            && reply.len() >= head.body_at + head.length
+        {
+            let body = reply.split_off(head.body_at);
+            if !(200..300).contains(&head.status) {
+                return Err(format!("status {}: {}", head.status, String::from_utf8_lossy(&body)).into());
+            }
+            return Ok((reply, body));
+        }
+        if read == 0 {
+            return Err(format!("broke off: {}", String::from_utf8_lossy(&reply)).into());
+        }
+    }
 }
 
 /// `initialize`, as a client of the newest legacy revision sends it.
@@ -160,6 +167,11 @@ mod tests {
         assert_eq!(
             Head::parse(reply).unwrap(),
             Some(Head { status: 200, body_at: reply.len() - 5, length: 5 })
+        );
+        let accepted = b"HTTP/1.1 202 Accepted\r\n\r\n";
+        assert_eq!(
+            Head::parse(accepted).unwrap(),
+            Some(Head { status: 202, body_at: accepted.len(), length: 0 })
         );
         assert!(Head::parse(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").is_err());
     }

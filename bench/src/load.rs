@@ -2,15 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 
 use crate::Result;
-use crate::http::Head;
+use crate::connection::Connection;
 use crate::message::Request;
 use crate::process::{Place, go_to};
 
@@ -37,6 +36,12 @@ impl Done {
     pub(crate) fn nothing() -> Result<Self> {
         // Three digits: a part in a thousand.
         Ok(Self { requests: 0, elapsed: Duration::ZERO, latency: Histogram::new(3)? })
+    }
+
+    /// One more request was answered.
+    pub(crate) fn add(&mut self, took: Duration) -> Result<()> {
+        self.requests += 1;
+        Ok(self.latency.record(took.as_nanos() as u64)?)
     }
 
     /// A quantile of the latency in microseconds.
@@ -82,7 +87,7 @@ pub(crate) fn run(address: SocketAddr, request: &Request, connections: usize, un
     let _ = go_to(Place::Other);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = LocalSet::new().block_on(&runtime, async {
-        let shared = std::rc::Rc::new(Shared {
+        let shared = Rc::new(Shared {
             until,
             started: Instant::now(),
             sent: Cell::new(0),
@@ -90,12 +95,11 @@ pub(crate) fn run(address: SocketAddr, request: &Request, connections: usize, un
         });
         let mut running = Vec::new();
         for _ in 0..connections {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            running.push(tokio::task::spawn_local(connection(stream, request.clone(), shared.clone())));
+            let connection = Connection::open(address).await?;
+            running.push(tokio::task::spawn_local(client(connection, request.clone(), shared.clone())));
         }
-        for connection in running {
-            connection.await??;
+        for client in running {
+            client.await??;
         }
         shared.done.borrow_mut().elapsed = shared.started.elapsed();
         Ok(shared.done.replace(Done::nothing()?))
@@ -104,45 +108,19 @@ pub(crate) fn run(address: SocketAddr, request: &Request, connections: usize, un
     done
 }
 
-async fn connection(mut stream: TcpStream, mut request: Request, shared: std::rc::Rc<Shared>) -> Result<()> {
-    let mut reply = Vec::with_capacity(256 * 1024);
-    let mut length = None;
+async fn client(mut connection: Connection, mut request: Request, shared: Rc<Shared>) -> Result<()> {
+    let mut usual = None;
     while let Some(number) = shared.next() {
         let sent = Instant::now();
-        stream.write_all(request.numbered(number)).await?;
-        reply.clear();
-        let head = loop {
-            if stream.read_buf(&mut reply).await? == 0 {
-                return Err(format!("a connection ended within {:?}", String::from_utf8_lossy(&reply)).into());
-            }
-            if let Some(head) = Head::parse(&reply)? {
-                break head;
-            }
-        };
-        while reply.len() < head.body_at + head.length {
-            if stream.read_buf(&mut reply).await? == 0 {
-                return Err("a connection ended within a body".into());
-            }
-        }
+        let reply = connection.ask(request.numbered(number)).await?;
         let took = sent.elapsed();
-        let body = &reply[head.body_at..];
-        let usual = *length.get_or_insert(head.length);
-        let fault = if head.status != 200 {
-            format!("status {}", head.status)
-        } else if usual.abs_diff(head.length) > COUNTER {
-            format!("{} bytes after {usual}", head.length)
-        } else if !request.is_answered_by(body) {
-            format!("no result for id {}", String::from_utf8_lossy(request.id()))
-        } else {
-            String::new()
-        };
-        if !fault.is_empty() {
-            let start = String::from_utf8_lossy(&reply[..reply.len().min(600)]);
-            return Err(format!("{fault}: {start}").into());
+        reply.check(&request)?;
+        let length = reply.body.len();
+        let usual = *usual.get_or_insert(length);
+        if usual.abs_diff(length) > COUNTER {
+            return Err(format!("{length} bytes after {usual}").into());
         }
-        let mut done = shared.done.borrow_mut();
-        done.requests += 1;
-        done.latency.record(took.as_nanos() as u64)?;
+        shared.done.borrow_mut().add(took)?;
     }
     Ok(())
 }

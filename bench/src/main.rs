@@ -15,10 +15,12 @@
     reason = "a command-line tool; only the hidden servers speak a protocol"
 )]
 
+mod admin;
 mod callgrind;
 mod calls;
 mod cases;
 mod cli;
+mod connection;
 mod echo;
 mod flat;
 mod http;
@@ -26,7 +28,9 @@ mod latency;
 mod load;
 mod memory;
 mod message;
+mod open_loop;
 mod pipe;
+mod pool;
 mod process;
 mod report;
 mod serve;

@@ -21,6 +21,16 @@ pub(crate) enum Era {
     Modern,
 }
 
+impl Era {
+    /// Its name in tables.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Modern => "modern",
+        }
+    }
+}
+
 /// A request.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {

@@ -32,11 +32,11 @@ impl Process {
         Ok(Self { child, pid })
     }
 
-    /// Starts a command, on the processor that is measured, that says in one line of JSON where it listens, and returns the `url` in it.
-    pub(crate) fn server(mut command: Command) -> Result<(Self, String)> {
+    /// Starts a command that says in one line of JSON where it listens, and returns that.
+    pub(crate) fn server(mut command: Command, place: Place) -> Result<(Self, Value)> {
         let what = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = Self::start(command, Place::Measured)?;
+        let mut process = Self::start(command, place)?;
         let lines = BufReader::new(process.stdout()?);
         // A process that says nothing is found by this thread's end when the process is killed.
         let (said, heard) = std::sync::mpsc::sync_channel(1);
@@ -47,10 +47,8 @@ impl Process {
             }
         });
         let line = heard.recv_timeout(START).map_err(|_| format!("{what} did not say where it listens"))?;
-        let url = serde_json::from_str::<Value>(&line)
-            .ok()
-            .and_then(|said| said["url"].as_str().map(str::to_owned));
-        Ok((process, url.ok_or_else(|| format!("{what} said {line:?}, and no url"))?))
+        let said = serde_json::from_str(&line).map_err(|_| format!("{what} said {line:?}"))?;
+        Ok((process, said))
     }
 
     /// Its id.

@@ -3,6 +3,7 @@
 mod echo_http;
 mod echo_stdio;
 mod floor;
+mod front;
 mod proxy;
 mod reader;
 
@@ -10,6 +11,7 @@ use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use clap::Subcommand;
 use tokio::net::{TcpListener, TcpStream};
@@ -41,6 +43,12 @@ pub(crate) enum Serve {
         /// Tools to list.
         #[arg(long)]
         tools: usize,
+        /// Where to listen on loopback; 0 takes a free port.
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// How long each answer is held back.
+        #[arg(long, default_value_t = 0)]
+        delay_ms: u64,
     },
     /// The upstream over standard input and output.
     EchoStdio {
@@ -54,6 +62,11 @@ pub(crate) enum Serve {
 }
 
 impl Serve {
+    /// The upstream over HTTP on a free port, as fast as it can.
+    pub(crate) fn echo_http(tools: usize) -> Self {
+        Self::EchoHttp { tools, port: 0, delay_ms: 0 }
+    }
+
     /// The command that does it.
     pub(crate) fn command(&self) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
@@ -61,14 +74,24 @@ impl Serve {
         Ok(command)
     }
 
+    /// The same as lines of a replica in the gateway's configuration.
+    pub(crate) fn toml(&self) -> Result<String> {
+        let program = std::env::current_exe()?;
+        let program = program.to_str().ok_or("this program's path is not text")?;
+        Ok(format!("command = {program:?}\nargs = {:?}", self.args()))
+    }
+
     /// The arguments for this program.
-    pub(crate) fn args(&self) -> Vec<String> {
+    fn args(&self) -> Vec<String> {
         let mut args = vec!["serve".to_owned()];
         match self {
             Self::Floor { reply } => args.extend(["floor".into(), reply.to_string_lossy().into_owned()]),
             Self::Proxy { upstream } => args.extend(["proxy".into(), upstream.clone()]),
             Self::Reader { upstream } => args.extend(["reader".into(), upstream.clone()]),
-            Self::EchoHttp { tools } => args.extend(["echo-http".into(), format!("--tools={tools}")]),
+            Self::EchoHttp { tools, port, delay_ms } => {
+                args.extend(["echo-http".into(), format!("--tools={tools}"), format!("--port={port}")]);
+                args.push(format!("--delay-ms={delay_ms}"));
+            }
             Self::EchoStdio { tools, aside } => {
                 args.extend(["echo-stdio".into(), format!("--tools={tools}")]);
                 args.extend(aside.then(|| "--aside".to_owned()));
@@ -86,7 +109,9 @@ impl Serve {
                 Self::Floor { reply } => floor::serve(std::fs::read(reply)?).await,
                 Self::Proxy { upstream } => proxy::serve(&upstream).await,
                 Self::Reader { upstream } => reader::serve(&upstream).await,
-                Self::EchoHttp { tools } => echo_http::serve(Echo::new(tools)).await,
+                Self::EchoHttp { tools, port, delay_ms } => {
+                    echo_http::serve(Echo::new(tools), port, Duration::from_millis(delay_ms)).await
+                }
                 Self::EchoStdio { tools, aside } => {
                     if aside {
                         go_to(Place::Other)?;
@@ -98,9 +123,9 @@ impl Serve {
     }
 }
 
-/// Listens on a free port of loopback, and says so on standard output as the gateway does.
-async fn listen() -> Result<TcpListener> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+/// Listens on a port of loopback, 0 for a free one, and says so on standard output as the gateway does.
+async fn listen(port: u16) -> Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let url = format!("http://{}/mcp", listener.local_addr()?);
     let mut out = std::io::stdout();
     writeln!(out, "{}", serde_json::json!({ "url": url }))?;

@@ -1,14 +1,14 @@
 //! The gateway as a process: its command line, its configuration, where it listens.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
 use crate::Result;
+use crate::admin::Admin;
 use crate::http::Server;
-use crate::process::Process;
+use crate::process::{Place, Process};
 use crate::serve::Serve;
 
 /// The gateway under test.
@@ -57,8 +57,15 @@ impl Subject {
 
     /// `mcp start` over HTTP on a free port, with one thread.
     pub(crate) fn http(&self, home: &Home) -> Command {
+        let mut command = self.http_with_its_threads(home);
+        command.args(["--worker-threads", "1"]);
+        command
+    }
+
+    /// `mcp start` over HTTP on a free port, with as many threads as it takes by itself.
+    pub(crate) fn http_with_its_threads(&self, home: &Home) -> Command {
         let mut command = self.command(home);
-        command.args(["--transport", "http", "--listen", "127.0.0.1:0", "--worker-threads", "1", "--json"]);
+        command.args(["--transport", "http", "--listen", "127.0.0.1:0", "--json"]);
         command
     }
 
@@ -87,20 +94,21 @@ impl Subject {
 impl Home {
     /// A configuration with this upstream, whose tools are renamed: `up__NAME`.
     pub(crate) fn new(upstream: &Upstream) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let mut text = String::from("[registry]\nprefix = \"always\"\n\n[store]\npath = \"aqe.db\"\n");
-        match upstream {
-            Upstream::None => {}
-            Upstream::Http(url) => write!(text, "\n[[upstream]]\nname = \"up\"\nurl = {url:?}\n")?,
+        Self::with(&match upstream {
+            Upstream::None => String::new(),
+            Upstream::Http(url) => format!("[[upstream]]\nname = \"up\"\nurl = {url:?}\n"),
             Upstream::Child { tools } => {
-                let args = Serve::EchoStdio { tools: *tools, aside: true }.args();
-                let program = std::env::current_exe()?;
-                let program = program.to_str().ok_or("this program's path is not text")?;
-                write!(text, "\n[[upstream]]\nname = \"up\"\ncommand = {program:?}\nargs = {args:?}\n")?;
+                let echo = Serve::EchoStdio { tools: *tools, aside: true };
+                format!("[[upstream]]\nname = \"up\"\n{}\n", echo.toml()?)
             }
-        }
-        let home = Self { folder };
-        std::fs::write(home.config(), text)?;
+        })
+    }
+
+    /// A configuration with these further tables; a tool's name begins with that of its upstream.
+    pub(crate) fn with(tables: &str) -> Result<Self> {
+        let home = Self { folder: tempfile::tempdir()? };
+        let head = "[registry]\nprefix = \"always\"\n\n[store]\npath = \"aqe.db\"\n";
+        std::fs::write(home.config(), format!("{head}\n{tables}"))?;
         Ok(home)
     }
 
@@ -114,6 +122,8 @@ impl Home {
 pub(crate) struct Running {
     /// Where it listens.
     pub(crate) server: Server,
+    /// Its admin API, if it is the gateway.
+    admin: Option<Admin>,
     /// The process.
     pub(crate) process: Process,
     /// What it needs on disk.
@@ -121,14 +131,26 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a gateway or a baseline that says where it listens.
+    /// Starts a gateway or a baseline that says where it listens, on the processor that is measured.
     pub(crate) fn start(command: Command, home: Option<Home>) -> Result<Self> {
-        let (process, url) = Process::server(command)?;
-        Ok(Self { server: Server::at(&url)?, process, _home: home })
+        Self::start_at(Place::Measured, command, home)
+    }
+
+    /// The same elsewhere. Children inherit the place.
+    pub(crate) fn start_at(place: Place, command: Command, home: Option<Home>) -> Result<Self> {
+        let (process, said) = Process::server(command, place)?;
+        let url = said["url"].as_str().ok_or_else(|| format!("no url in {said}"))?;
+        let admin = said["socket"].as_str().map(Admin::at);
+        Ok(Self { server: Server::at(url)?, admin, process, _home: home })
     }
 
     /// Its URL.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/mcp", self.server.address)
+    }
+
+    /// Its admin API.
+    pub(crate) fn admin(&self) -> Result<&Admin> {
+        self.admin.as_ref().ok_or_else(|| "only the gateway has an admin API".into())
     }
 }

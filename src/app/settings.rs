@@ -137,7 +137,7 @@ fn balancing(balancer: &config::Balancer) -> Balancing {
             ..HealthConfig::default()
         },
         retries,
-        ..Balancing::default()
+        hedges: BudgetConfig { share: f64::from(balancer.hedge_budget_percent) / 100.0, ..BudgetConfig::OFF },
     }
 }
 

@@ -113,7 +113,9 @@ fn status(answer: &Value) -> String {
         "in flight",
         "calls",
         "failures",
-        "retries left",
+        "retries",
+        "left",
+        "hedges",
     ]);
     let upstreams = items(&answer["upstreams"]);
     if upstreams.is_empty() {
@@ -133,7 +135,9 @@ fn status(answer: &Value) -> String {
             sum("in_flight"),
             sum("picks"),
             sum("failures"),
+            text(&upstream["retries"]),
             text(&upstream["retries_left"]),
+            text(&upstream["hedges"]),
         ]);
     }
     let out = upstreams.iter().flat_map(|upstream| {
@@ -209,7 +213,7 @@ mod tests {
         let fine = json!({ "name": "a", "reason": null, "state": "closed", "picks": 2 });
         let answer = json!({ "upstreams": [{
             "name": "u", "strategy": "weighted", "weights": { "load": 0.4, "response": 0.4, "category": 0.2 },
-            "panic": false, "retries_left": 7, "replicas": [fine, out],
+            "panic": false, "retries": 3, "retries_left": 7, "hedges": 1, "replicas": [fine, out],
         }]});
         let shown = status(&answer);
         assert!(shown.contains("weighted (load 0.4, response 0.4, category 0.2)"), "{shown}");

@@ -42,6 +42,8 @@ pub struct Balancer {
     pub panic_threshold: f64,
     /// Calls that may be sent again, in percent of all.
     pub retry_budget_percent: u32,
+    /// Read-only calls that may be sent to a second replica, in percent of all.
+    pub hedge_budget_percent: u32,
 }
 
 /// The strategies by name, the default first.
@@ -157,6 +159,14 @@ static RETRY_BUDGET_PERCENT: Int = Int {
     meaning: "Calls of ten seconds that may be sent again after a failure, in percent of all, and ten a second \
               besides; 0 is none at all. Only calls are sent again of which that is safe.",
 };
+static HEDGE_BUDGET_PERCENT: Int = Int {
+    name: "hedge_budget_percent",
+    default: 0,
+    min: 0,
+    max: 100,
+    meaning: "Calls of read-only tools that may be sent to a second replica when they take longer than 95 of 100 of \
+              their tool, in percent of all; the first answer counts and the other call is cancelled. 0 is none.",
+};
 
 pub(super) static KEYS: SectionKeys = SectionKeys {
     path: "balancer",
@@ -179,6 +189,7 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &SLOW_START_MS,
         &PANIC_THRESHOLD,
         &RETRY_BUDGET_PERCENT,
+        &HEDGE_BUDGET_PERCENT,
     ],
 };
 
@@ -201,6 +212,7 @@ impl Balancer {
             slow_start: Duration::from_millis(section.int(&SLOW_START_MS)),
             panic_threshold: section.real(&PANIC_THRESHOLD),
             retry_budget_percent: section.int(&RETRY_BUDGET_PERCENT) as u32,
+            hedge_budget_percent: section.int(&HEDGE_BUDGET_PERCENT) as u32,
         };
         balancer.check(section);
         balancer

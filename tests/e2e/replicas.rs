@@ -144,3 +144,37 @@ async fn the_read_only_calls_of_a_replica_that_hangs_are_moved_to_another() {
     assert_nothing_lost(&gateway, &load);
     assert!(gateway.stop().await.success());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_only_call_that_takes_long_is_answered_by_a_second_replica_where_that_is_wanted() {
+    let upstream = Upstream::replicas("up", 3).with("session_scope = \"shared\"\nstrategy = \"round-robin\"");
+    // Nothing but hedging may help here.
+    let plan = Plan::new(Over::Http).upstream(upstream);
+    let gateway = Gateway::start(plan).await;
+    let more = "[balancer]\nhedge_budget_percent = 100\nejection = false\nhealth_check_interval_s = 600\n";
+    gateway.edit_config(|text| format!("{more}{text}"));
+    gateway.ask("mcp config reload").await.expect("expected the file to be taken");
+    let session = HttpSession::open(gateway.http(), Era::Modern.revision()).await;
+    let ask = async |id| session.request(&Message::call(id, "received", "{}")).await;
+    for id in 0..60 {
+        assert!(!ask(id).await.is_error());
+    }
+    let pids: BTreeSet<u32> = gateway.upstreams[0].events().iter().map(|event| event.pid).collect();
+    let hung = *pids.iter().next().expect("expected a child");
+    kill(hung, Signal::STOP);
+    for id in 100..106 {
+        let asked = Instant::now();
+        assert!(!ask(id).await.is_error());
+        assert!(asked.elapsed() < Duration::from_secs(2), "call {id} took {:?}", asked.elapsed());
+    }
+    let told = gateway.ask("mcp balance status").await.expect("expected the figures");
+    let hedges = told["upstreams"][0]["hedges"].as_u64();
+    assert!(hedges.is_some_and(|hedges| hedges > 0), "{told}");
+    kill(hung, Signal::CONT);
+    let cancelled =
+        || gateway.upstreams[0].kind("cancelled_unknown") + gateway.upstreams[0].kind("cancelled");
+    wait_until(Duration::from_secs(5), "the slower calls to be cancelled", || {
+        (cancelled() > 0).then_some(())
+    })
+    .await;
+}

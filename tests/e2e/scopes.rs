@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use aqe_testkit::client::Message;
+
 use crate::support::{Client, Era, Gateway, Over, Plan, Upstream};
 
 /// The process that answers this client: the raw upstream's journal is its own.
@@ -60,4 +62,29 @@ async fn the_calls_of_one_principal_share_a_process() {
         seen.insert(process(client, 1).await);
     }
     assert_eq!(seen.len(), 1, "{seen:?}");
+}
+
+/// Servers on the official Rust SDK send what they log during a call over the session's GET stream, not the call's own.
+#[tokio::test]
+async fn what_a_server_logs_during_a_call_arrives_on_whichever_of_its_connections_the_call_was() {
+    let upstream = Upstream::fixture("up", Era::Legacy, Over::Http, &[]).await;
+    let upstream = upstream.with("exclusive = true").with("min_connections = 3");
+    let mut gateway = Gateway::start(Plan::new(Over::Http).upstream(upstream)).await;
+    let mut client = gateway.connect(Era::Legacy.revision(), "{}").await;
+    client
+        .request(&Message::request("\"level\"", "logging/setLevel").param("level", "\"debug\""))
+        .await
+        .result();
+    for round in 0..3 {
+        let ids = [round * 10 + 1, round * 10 + 2, round * 10 + 3];
+        for id in ids {
+            client.begin(&Message::call(id, "test_tool_with_logging", "{}")).await;
+        }
+        for id in ids {
+            let answer = client.finish(&id.to_string()).await;
+            let logs = answer.before.iter().filter(|text| text.contains("notifications/message"));
+            // The third is sent with the answer, over another stream, and may be overtaken by it.
+            assert!(logs.count() >= 2, "call {id}: {:?}", answer.before);
+        }
+    }
 }

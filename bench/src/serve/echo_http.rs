@@ -1,34 +1,57 @@
 //! The upstream over HTTP, on bare sockets, so that it takes as little as possible of what is measured.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::Result;
 use crate::echo::Echo;
 use crate::http::header;
 use crate::process::{Place, go_to};
 
-pub(super) async fn serve(echo: Echo) -> Result<()> {
+/// Serves until SIGTERM, which lets the requests that have been read be answered.
+pub(super) async fn serve(echo: Echo, port: u16, delay: Duration) -> Result<()> {
     go_to(Place::Other)?;
     let echo = Arc::new(echo);
-    let listener = super::listen().await?;
+    let mut term = signal(SignalKind::terminate())?;
+    let (leave, leaving) = watch::channel(());
+    let listener = super::listen(port).await?;
     loop {
-        let stream = super::accept(&listener).await?;
-        let echo = Arc::clone(&echo);
+        let stream = tokio::select! {
+            stream = super::accept(&listener) => stream?,
+            _ = term.recv() => break,
+        };
+        let (echo, leaving) = (Arc::clone(&echo), leaving.clone());
         tokio::spawn(async move {
             // An error here is the client's leaving.
-            let _ = connection(stream, &echo).await;
+            let _ = connection(stream, &echo, delay, leaving).await;
         });
     }
+    drop((listener, leaving));
+    // Fails at once when no connection is left, and that is when all is done.
+    let _ = leave.send(());
+    leave.closed().await;
+    Ok(())
 }
 
-async fn connection(mut stream: TcpStream, echo: &Echo) -> Result<()> {
+async fn connection(
+    mut stream: TcpStream,
+    echo: &Echo,
+    delay: Duration,
+    mut leaving: watch::Receiver<()>,
+) -> Result<()> {
     let mut unread = Vec::with_capacity(256 * 1024);
     let (mut body, mut reply) = (Vec::new(), Vec::new());
     loop {
-        let Some(length) = request(&mut stream, &mut unread).await? else { return Ok(()) };
+        let length = tokio::select! {
+            length = request(&mut stream, &mut unread) => length?,
+            _ = leaving.changed() => None,
+        };
+        let Some(length) = length else { return Ok(()) };
         let (head, rest) = unread.split_at(length.head);
         let message = &rest[..length.body];
         body.clear();
@@ -46,6 +69,9 @@ async fn connection(mut stream: TcpStream, echo: &Echo) -> Result<()> {
             reply.extend_from_slice(&body);
         } else {
             reply.extend_from_slice(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
+        }
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
         }
         stream.write_all(&reply).await?;
         unread.drain(..length.head + length.body);

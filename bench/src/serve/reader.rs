@@ -6,14 +6,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde::de::IgnoredAny;
 
-use super::proxy::Target;
+use super::front::{self, Target};
 use crate::Result;
 
 type Body = Full<Bytes>;
@@ -25,23 +22,12 @@ struct Reader {
 }
 
 pub(super) async fn serve(upstream: &str) -> Result<()> {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
-    let pool = Client::builder(TokioExecutor::new()).build(connector);
-    let reader = Reader { pool, target: Target::new(upstream)? };
-    let listener = super::listen().await?;
-    loop {
-        let stream = super::accept(&listener).await?;
+    let reader = Reader { pool: front::client(), target: Target::new(upstream)? };
+    front::serve(move |request| {
         let reader = reader.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let reader = reader.clone();
-                async move { reader.pass(request).await }
-            });
-            // An error here is the client's leaving.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
-    }
+        async move { reader.pass(request).await }
+    })
+    .await
 }
 
 impl Reader {

@@ -93,6 +93,7 @@ fn the_defaults_of_pool_and_balancer_are_those_of_the_parts_that_use_them() {
     assert!(
         (f64::from(balancer.retry_budget_percent) / 100.0 - BudgetConfig::RETRIES.share).abs() < f64::EPSILON
     );
+    assert_eq!(balancer.hedge_budget_percent, 0);
 }
 
 #[test]
@@ -129,10 +130,8 @@ fn every_key_of_a_full_file_arrives() {
         (balancer.panic_threshold, 0.25),
     ];
     assert!(numbers.iter().all(|(found, wanted)| (found - wanted).abs() < f64::EPSILON), "{numbers:?}");
-    assert_eq!(
-        (balancer.failures_in_row, balancer.timeouts_in_row, balancer.retry_budget_percent),
-        (3, 2, 0)
-    );
+    assert_eq!((balancer.failures_in_row, balancer.timeouts_in_row), (3, 2));
+    assert_eq!((balancer.retry_budget_percent, balancer.hedge_budget_percent), (0, 7));
     assert_eq!((balancer.backoff_min, balancer.backoff_max), (ms(100), ms(2000)));
     assert_eq!((balancer.slow_start, balancer.health_check_interval), (ms(0), ms(500)));
     let (name, globs) = &registry.categories[0];
@@ -140,7 +139,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:67:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:68:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
     assert_eq!((files.idle_timeout, files.max_line), (Some(ms(500)), 8192));

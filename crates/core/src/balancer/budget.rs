@@ -43,6 +43,8 @@ pub(super) struct Budgets {
     hedges: BudgetConfig,
     /// First tries, retries, hedges.
     window: Window<3>,
+    /// Retries and hedges, ever.
+    spent: [u64; 2],
 }
 
 const TRY: usize = 0;
@@ -51,7 +53,7 @@ const HEDGE: usize = 2;
 
 impl Budgets {
     pub(super) fn new(retries: BudgetConfig, hedges: BudgetConfig, now: Instant) -> Self {
-        Self { retries, hedges, window: Window::new(now) }
+        Self { retries, hedges, window: Window::new(now), spent: [0; 2] }
     }
 
     /// Other limits from now on; what was counted stays.
@@ -69,8 +71,14 @@ impl Budgets {
         let left = self.left(extra, now) > 0;
         if left {
             self.window.add(extra.kind(), now);
+            self.spent[extra.kind() - RETRY] += 1;
         }
         left
+    }
+
+    /// Extra calls that were sent, ever.
+    pub(super) fn spent(&self, extra: Extra) -> u64 {
+        self.spent[extra.kind() - RETRY]
     }
 
     /// Extra calls that could be sent now.

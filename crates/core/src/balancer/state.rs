@@ -204,6 +204,8 @@ impl Balancer {
             panic: self.in_panic(),
             retries_left: self.budgets.left(Extra::Retry, now),
             hedges_left: self.budgets.left(Extra::Hedge, now),
+            retries: self.budgets.spent(Extra::Retry),
+            hedges: self.budgets.spent(Extra::Hedge),
             pauses: self.pauses,
             replicas: self.replicas.iter_mut().map(|replica| replica.status(health, now)).collect(),
             leaving: self.leaving.iter_mut().map(|replica| replica.status(health, now)).collect(),

@@ -19,6 +19,10 @@ pub struct BalancerStatus {
     pub retries_left: u32,
     /// Hedges that could be sent now.
     pub hedges_left: u32,
+    /// Retries that were sent, ever.
+    pub retries: u64,
+    /// Hedges that were sent, ever.
+    pub hedges: u64,
     /// Times that this process was found to have been stopped for a while.
     pub pauses: u32,
     /// The replicas, in the order of the configuration.

@@ -168,7 +168,7 @@ impl Pool {
     fn trim(&mut self) {
         for id in self.replicas.keys() {
             while let Some(replica) = self.replicas.get(id)
-                && replica.counts.opening + replica.counts.live > replica.config.max_connections
+                && replica.counts.opening + replica.counts.live > replica.most()
             {
                 self.drop_one(Some(id));
             }

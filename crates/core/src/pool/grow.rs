@@ -215,7 +215,7 @@ impl Pool {
         {
             let lacking = self.replicas.iter().filter(|(_, replica)| {
                 replica.may_open(now, &self.config)
-                    && replica.has_room()
+                    && replica.has_room_to_replace()
                     && replica.missing(replica.config.min(&self.config)) > 0
                     && (replica.warming || replica.counts.opening == 0)
             });
@@ -234,7 +234,7 @@ impl Pool {
         for id in self.conns.keys() {
             let Phase::Live { expiring: Some(reason) } = self.conns[id].phase else { continue };
             let replica = &self.replicas[self.conns[id].replica];
-            let full = !replica.has_room() || self.counts.total() >= self.config.max_connections;
+            let full = !replica.has_room_to_replace() || self.counts.total() >= self.config.max_connections;
             // One at a time: the room that it leaves is for its replacement.
             let Counts { opening, draining, closing, .. } = replica.counts;
             if full && replica.may_open(now, &self.config) && opening + draining + closing == 0 {
@@ -260,7 +260,7 @@ impl Pool {
         self.counts.add(Phase::Opening);
         self.replicas[replica].counts.add(Phase::Opening);
         debug_assert!(self.counts.total() <= self.config.max_connections, "S2: no more than the maximum");
-        debug_assert!(self.replicas[replica].counts.total() <= self.replicas[replica].config.max_connections);
+        debug_assert!(self.replicas[replica].counts.total() <= self.replicas[replica].most());
         self.effects.push(Effect::Open { conn, replica, variant });
     }
 

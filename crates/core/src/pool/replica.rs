@@ -53,6 +53,18 @@ impl Replica {
         self.counts.total() < self.config.max_connections
     }
 
+    /// The same for the replacement of one that expires.
+    pub(super) fn has_room_to_replace(&self) -> bool {
+        self.counts.total() < self.most()
+    }
+
+    /// Most connections at this moment: one more than usual while one expires, so that nobody waits while its
+    /// replacement opens; but what holds state is never in two places.
+    pub(super) fn most(&self) -> u32 {
+        let replacement = !self.config.stateful && self.counts.expiring > 0;
+        self.config.max_connections.saturating_add(u32::from(replacement))
+    }
+
     /// Connections missing to keep `min`, and to replace those that expire.
     pub(super) fn missing(&self, min: u32) -> u32 {
         let Counts { opening, live, expiring, .. } = self.counts;

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, Sleep};
 
+use super::hedge::Sent;
 use super::{Answer, Caller, Gateway};
 use crate::bridge::{self, Origin};
 use crate::refusal::{Refusal, UpstreamReason};
@@ -50,6 +51,8 @@ pub(super) struct Route<'a> {
     pub(super) replica: Option<usize>,
     /// Sending it twice does no harm.
     pub(super) repeatable: bool,
+    /// After how long it may be sent to a second replica, if it may at all.
+    pub(super) hedge_after: Option<Duration>,
 }
 
 impl<'a> Route<'a> {
@@ -66,6 +69,7 @@ impl<'a> Route<'a> {
             category: None,
             replica: None,
             repeatable: true,
+            hedge_after: None,
         }
     }
 }
@@ -105,23 +109,38 @@ impl Gateway {
         outlet: &Arc<dyn Outlet>,
         route: Route<'_>,
     ) -> Result<Answered, Refusal> {
+        if route.hedge_after.is_some() && route.upstream.hedges(&asking(caller, &route)) {
+            return Box::pin(self.forward_hedged(caller, message, outlet, &route)).await;
+        }
+        self.attempt(caller, message, outlet, &route, Instant::now(), Placing::default()).await
+    }
+
+    /// Sends a request that was begun at `started`, and again where that is safe.
+    pub(super) async fn attempt(
+        self: &Arc<Self>,
+        caller: &Caller,
+        message: &Message,
+        outlet: &Arc<dyn Outlet>,
+        route: &Route<'_>,
+        started: Instant,
+        placing: Placing<'_>,
+    ) -> Result<Answered, Refusal> {
         let name = route.upstream.name();
-        let started = Instant::now();
         let mut deadline = pin!(tokio::time::sleep_until(started + route.timeout));
-        let mut tried: Vec<ReplicaId> = Vec::new();
+        let mut tried: Vec<ReplicaId> = placing.avoid.into_iter().collect();
         let (mut resends, mut lost_sessions) = (0, 0);
         loop {
             let until = deadline.deadline().into_std();
             let turn = tokio::select! {
                 biased;
-                turn = route.upstream.turn(asking(caller, &route), &tried, until) => turn,
+                turn = route.upstream.turn(asking(caller, route), &tried, until) => turn,
                 () = &mut deadline => return Err(timed_out(name, started, "while it was being connected")),
             };
             let turn = match turn {
                 Ok(turn) => turn,
                 Err(error) => {
                     if let NoTurn::Pool { error: AcquireError::Unavailable { .. }, replica } = &error
-                        && may_resend(&route, &mut tried, Some(*replica), &mut resends)
+                        && may_resend(route, &mut tried, Some(*replica), &mut resends)
                     {
                         continue;
                     }
@@ -130,8 +149,11 @@ impl Gateway {
             };
             let live = Arc::clone(turn.live());
             let replica = Some(turn.replica());
+            if let Some(told) = placing.told {
+                told.set(turn.replica());
+            }
             let ours = live.connection.next_id();
-            let mut call = send(caller, message, &live, &route, ours);
+            let mut call = send(caller, message, &live, route, ours);
             let mut relayed = false;
             let failed = loop {
                 let item = tokio::select! {
@@ -147,10 +169,9 @@ impl Gateway {
                     Item::Answer(answer) => {
                         let failed =
                             answer.kind() == Kind::Error && answer.raw(Field::Code) == Some("-32603");
-                        if failed && route.repeatable && !relayed && is_another_left(&route, &tried, replica)
-                        {
+                        if failed && route.repeatable && !relayed && is_another_left(route, &tried, replica) {
                             turn.end(Outcome::Failure(FailureKind::ServerError));
-                            if may_resend(&route, &mut tried, replica, &mut resends) {
+                            if may_resend(route, &mut tried, replica, &mut resends) {
                                 break None;
                             }
                         } else {
@@ -211,20 +232,20 @@ impl Gateway {
                     lost_sessions <= MAX_RESENDS + route.upstream.connections().len()
                         && route.upstream.may_retry()
                 }
-                CallError::NotSent(_) => may_resend(&route, &mut tried, replica, &mut resends),
+                CallError::NotSent(_) => may_resend(route, &mut tried, replica, &mut resends),
                 // The replica has refused it, or nobody minds if it was done.
                 CallError::Http { status: 429 | 503, .. } => {
-                    is_another_left(&route, &tried, replica)
-                        && may_resend(&route, &mut tried, replica, &mut resends)
+                    is_another_left(route, &tried, replica)
+                        && may_resend(route, &mut tried, replica, &mut resends)
                 }
                 CallError::Closed(_) => {
-                    route.repeatable && !relayed && may_resend(&route, &mut tried, replica, &mut resends)
+                    route.repeatable && !relayed && may_resend(route, &mut tried, replica, &mut resends)
                 }
                 CallError::Http { status: 500.., .. } | CallError::Malformed(_) => {
                     route.repeatable
                         && !relayed
-                        && is_another_left(&route, &tried, replica)
-                        && may_resend(&route, &mut tried, replica, &mut resends)
+                        && is_another_left(route, &tried, replica)
+                        && may_resend(route, &mut tried, replica, &mut resends)
                 }
                 CallError::Http { .. } | CallError::Overflow(_) => false,
             };
@@ -233,6 +254,15 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Where an attempt may go, and whom it tells where it went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Placing<'a> {
+    /// Not there.
+    pub(super) avoid: Option<ReplicaId>,
+    /// Told each time that the request is sent.
+    pub(super) told: Option<&'a Sent>,
 }
 
 fn asking<'a>(caller: &'a Caller, route: &Route<'a>) -> Asking<'a> {

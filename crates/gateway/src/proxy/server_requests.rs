@@ -1,9 +1,9 @@
 //! What upstreams say and ask outside of, or during, a call: log messages, changes, requests to the client.
 //!
 //! An upstream's connection is shared by clients, so what comes without a reference to a call must be attributed.
-//! The rule: it belongs to the one client that has calls in flight there, or else to the only legacy client there
-//! is. Where that is not one client, a request is refused and a message is dropped, because either could reach
-//! the wrong one.
+//! The rule: it belongs to the one client that has calls in flight there, or else to the only legacy client that the
+//! connection serves. Where that is not one client, a request is refused and a message is dropped, because either
+//! could reach the wrong one. What a server tells all its sessions is taken from one connection.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::Gateway;
 use crate::bridge;
 use crate::session::{Asked, Outlet, Session};
 use crate::tasks;
-use crate::upstream::{Connection, Item, ListKind, Live, Outgoing, Upstream};
+use crate::upstream::{Audience, Connection, Item, ListKind, Live, Outgoing, Upstream};
 use crate::wire;
 
 impl Gateway {
@@ -41,7 +41,8 @@ impl Gateway {
             },
             None => message,
         };
-        let session = if live.connection.in_flight().is_empty() { self.sole_session(&message) } else { None };
+        let idle = live.connection.in_flight().is_empty();
+        let session = if idle { self.sole_session(live, &message) } else { None };
         let outlet = session.as_ref().map(|session| Arc::clone(&session.outlet));
         match (&session, outlet) {
             (Some(session), Some(outlet)) => {
@@ -51,9 +52,20 @@ impl Gateway {
         }
     }
 
-    /// The only legacy client that could answer, if there is exactly one.
-    fn sole_session(&self, message: &Message) -> Option<Arc<Session>> {
+    /// The legacy clients that a connection serves.
+    fn sessions_of(&self, live: &Live) -> Vec<Arc<Session>> {
         let mut sessions = self.legacy_sessions();
+        match live.audience() {
+            None => {}
+            Some(Audience::Principal(name)) => sessions.retain(|session| session.principal == *name),
+            Some(Audience::Session(owner)) => sessions.retain(|session| session.owner == *owner),
+        }
+        sessions
+    }
+
+    /// The only one of them that could answer, if there is exactly one.
+    fn sole_session(&self, live: &Live, message: &Message) -> Option<Arc<Session>> {
+        let mut sessions = self.sessions_of(live);
         sessions.retain(|session| {
             session.handshake().is_some_and(|handshake| handshake.can_answer(&message.method()))
         });
@@ -146,8 +158,10 @@ impl Gateway {
         let wanted =
             |session: &Arc<Session>| session.wants_log(&message.string(Field::Level).unwrap_or_default());
         if live.connection.in_flight().is_empty() {
-            for session in self.legacy_sessions().iter().filter(|session| wanted(session)) {
-                session.outlet.push(message.bytes().clone());
+            if live.speaks_for_its_audience() {
+                for session in self.sessions_of(live).iter().filter(|session| wanted(session)) {
+                    session.outlet.push(message.bytes().clone());
+                }
             }
             return;
         }
@@ -169,7 +183,9 @@ impl Gateway {
             live.connection.deliver(call, Item::Notification(message));
             return;
         }
-        if let [session] = &self.legacy_sessions()[..] {
+        if live.speaks_for_its_audience()
+            && let [session] = &self.sessions_of(live)[..]
+        {
             session.outlet.push(message.bytes().clone());
         }
     }

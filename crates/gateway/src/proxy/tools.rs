@@ -128,6 +128,9 @@ impl Gateway {
         // The server's word counts here: what it repeats, it repeats to itself.
         let says = entry.annotations;
         route.repeatable = says.read_only == Some(true) || says.idempotent == Some(true);
+        if says.read_only == Some(true) {
+            route.hedge_after = entry.usage.p95();
+        }
         // By a prefix, or because the client has misspelt it.
         if called != &*entry.original {
             route.rename = Some((message.span(Field::Name), &entry.original));

@@ -1,7 +1,7 @@
 //! An open connection of an upstream, and what comes over it outside of calls.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use aqe_core::envelope::Message;
@@ -39,6 +39,17 @@ pub struct Live {
     pub replica: usize,
     pub(crate) pool_replica: ReplicaId,
     pub(crate) conn: ConnId,
+    /// Whom it serves, once it is known.
+    pub(super) audience: OnceLock<Audience>,
+}
+
+/// Whose calls a connection carries, where they are not everybody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// Those of one principal.
+    Principal(Arc<str>),
+    /// Those of one client session, by its owner number.
+    Session(u64),
 }
 
 /// How the pool knows an era.
@@ -53,6 +64,26 @@ pub(super) fn era_of(variant: u8) -> Era {
 impl Live {
     pub(crate) fn variant(&self) -> u8 {
         variant_of(self.peer.era)
+    }
+
+    /// Whose calls it carries; `None` if anybody's, or none were sent yet.
+    pub fn audience(&self) -> Option<&Audience> {
+        self.audience.get()
+    }
+
+    /// Whether what comes over this connection and belongs to no call is not heard over another one, too.
+    pub(crate) fn speaks_for_its_audience(&self) -> bool {
+        let Some(upstream) = self.upstream() else { return false };
+        match self.audience() {
+            None => upstream.is_primary(self),
+            Some(Audience::Session(_)) => true,
+            // A principal may have several; the oldest speaks.
+            audience => {
+                let mut open = upstream.connections();
+                open.retain(|other| other.audience() == audience && other.peer.era == self.peer.era);
+                open.iter().all(|other| other.generation >= self.generation)
+            }
+        }
     }
 
     /// The upstream that it belongs to; `None` when that is gone.

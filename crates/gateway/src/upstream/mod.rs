@@ -36,7 +36,7 @@ use bytes::Bytes;
 pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError, encode_header_value};
 pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use inbox::{Inbox, Overflow};
-pub use live::{Hooks, Live};
+pub use live::{Audience, Hooks, Live};
 pub use manifest::{ListKind, Manifest};
 pub(crate) use membership::check_settings;
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};

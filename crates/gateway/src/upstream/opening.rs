@@ -1,7 +1,7 @@
 //! Opening a connection to a replica: start or connect, agree on an era, take it into use.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use aqe_core::pool::{ConnId, ReplicaId};
@@ -37,7 +37,9 @@ impl Upstream {
             match handshake::shake(&connection, era, left).await {
                 Ok(peer) => {
                     let generation = events.generation;
-                    let live = Live { connection, peer, generation, events, replica, pool_replica, conn };
+                    let audience = OnceLock::new();
+                    let live =
+                        Live { connection, peer, generation, events, replica, pool_replica, conn, audience };
                     let known = &self.replicas[replica].peer;
                     // What a server of both eras says in the legacy one does not tell that it speaks both.
                     if !known.load().as_ref().is_some_and(|known| known.dual) {

@@ -99,6 +99,7 @@ pub struct Upstream {
     pub(super) balancer: Mutex<Balancer>,
     pub(super) queue: Queue,
     lazy: AtomicBool,
+    pub(super) hedging: AtomicBool,
     pub(super) optimized: bool,
     pub(super) pool: Arc<ConnectionPool>,
     /// Every open connection by its generation.
@@ -181,6 +182,7 @@ impl Upstream {
             balancer: Mutex::new(balancer),
             queue: Queue::default(),
             lazy: AtomicBool::new(false),
+            hedging: AtomicBool::new(!common.balancing.hedges.is_off()),
             optimized: common.optimized,
             pool: Arc::clone(&common.pool),
             open: Mutex::default(),
@@ -379,6 +381,7 @@ impl Upstream {
         let config = check_settings(&settings, balancing)?;
         self.balance(|balancer, now| balancer.reconfigure(config, now))
             .map_err(|fault| UpstreamError::Balancer { name: self.name.clone(), fault })?;
+        self.hedging.store(!balancing.hedges.is_off(), Ordering::Relaxed);
         self.settings.store(Arc::new(settings));
         match (self.lazy.load(Ordering::Relaxed), self.current()) {
             (true, None) => self.limit(Start::Lazy, None),
@@ -410,6 +413,8 @@ impl Upstream {
             self.balance(|balancer, now| balancer.renewed(replica, now));
         }
         tracing::info!(upstream = self.name(), revision = live.peer.revision, "connected");
+        // What a server says outside of calls, and some also during calls, comes over a stream of its own.
+        Arc::clone(&live.connection).listen();
         let first = self.current().is_none();
         let leads = self.current_in(live.peer.era).is_none();
         if leads {
@@ -426,9 +431,14 @@ impl Upstream {
         self.changed.notify_waiters();
     }
 
+    /// Whether this is the connection whose word counts for the whole upstream.
+    pub(super) fn is_primary(&self, live: &Live) -> bool {
+        let primary = self.primary[slot(live.peer.era)].load();
+        primary.as_ref().is_some_and(|primary| primary.generation == live.generation)
+    }
+
     fn lead(&self, live: &Arc<Live>) {
         self.primary[slot(live.peer.era)].store(Some(Arc::clone(live)));
-        Arc::clone(&live.connection).listen();
     }
 
     /// A connection is gone, or takes no more calls. Another one takes over what it did for all.

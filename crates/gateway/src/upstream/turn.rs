@@ -1,6 +1,7 @@
 //! A call's turn: the replica that the balancer chooses, and the connection that the pool gives.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use aqe_core::balancer::{Affinity, PickError, ReplicaId, Request, Ticket};
@@ -8,7 +9,7 @@ use aqe_core::health::{FailureKind, Outcome};
 use aqe_core::pool::{self, AcquireError, Lane, Scope};
 use aqe_core::revision::Era;
 
-use super::live::{Live, variant_of};
+use super::live::{Audience, Live, variant_of};
 use super::supervisor::Upstream;
 use crate::pool::Leased;
 use crate::settings::SessionScope;
@@ -131,6 +132,19 @@ const SHORT_PAUSE: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_millis(500);
 const LEAST_PAUSE: Duration = Duration::from_millis(5);
 
+/// A connection that has state of somebody serves nobody else from now on (`core::pool`).
+fn note_audience(live: &Live, scope: Scope, asking: &Asking<'_>) {
+    match scope {
+        Scope::Shared | Scope::Request => {}
+        Scope::Principal(_) => {
+            live.audience.get_or_init(|| Audience::Principal(Arc::clone(asking.principal)));
+        }
+        Scope::Session(owner) => {
+            live.audience.get_or_init(|| Audience::Session(owner));
+        }
+    }
+}
+
 impl Upstream {
     /// A turn for one call, on a replica that is not among `tried`.
     ///
@@ -162,7 +176,10 @@ impl Upstream {
             };
             let lane = Lane { replica: *pool, variant: variant_of(era), scope: self.scope(&asking, era) };
             match self.pool.acquire(lane, deadline).await {
-                Ok(leased) => return Ok(Turn { choice, leased }),
+                Ok(leased) => {
+                    note_audience(leased.live(), lane.scope, &asking);
+                    return Ok(Turn { choice, leased });
+                }
                 // A start takes as long as it takes; the pool's own time-out is for those who wait for others.
                 Err(AcquireError::Timeout { .. })
                     if Instant::now()
@@ -193,8 +210,8 @@ impl Upstream {
         }
     }
 
-    fn request<'a>(&self, asking: &Asking<'a>, tried: &'a [ReplicaId]) -> Request<'a> {
-        let affinity = match (asking.replica, self.replicas.len()) {
+    fn affinity(&self, asking: &Asking<'_>) -> Affinity {
+        match (asking.replica, self.replicas.len()) {
             (Some(at), _) if at < self.replicas.len() => Affinity::Replica(self.replicas[at].balancer),
             (_, 1) => Affinity::Any,
             _ => match self.scope(asking, self.era_for(0, asking.era)) {
@@ -202,8 +219,16 @@ impl Upstream {
                 Scope::Principal(id) => Affinity::Key(id),
                 Scope::Session(id) => Affinity::Key(id.rotate_left(32)),
             },
-        };
-        Request { affinity, exclude: tried, category: asking.category, repeatable: asking.repeatable }
+        }
+    }
+
+    fn request<'a>(&self, asking: &Asking<'a>, tried: &'a [ReplicaId]) -> Request<'a> {
+        Request {
+            affinity: self.affinity(asking),
+            exclude: tried,
+            category: asking.category,
+            repeatable: asking.repeatable,
+        }
     }
 
     fn finish(self: &Arc<Self>, ticket: Ticket, outcome: Outcome, started: Instant) {
@@ -217,6 +242,18 @@ impl Upstream {
     /// Whether a call may be sent once more, within the budget of the upstream.
     pub fn may_retry(&self) -> bool {
         self.balance(aqe_core::balancer::Balancer::may_retry)
+    }
+
+    /// Whether a read-only call may go to two replicas: that is wanted, there are several, and none holds state for it.
+    pub fn hedges(&self, asking: &Asking<'_>) -> bool {
+        self.hedging.load(Ordering::Relaxed)
+            && self.replicas.len() > 1
+            && matches!(self.affinity(asking), Affinity::Any)
+    }
+
+    /// Whether a call may be sent to a second replica now, within the budget of the upstream.
+    pub fn may_hedge(&self) -> bool {
+        self.balance(aqe_core::balancer::Balancer::may_hedge)
     }
 
     /// Tells the balancer to leave a replica alone for a while.

@@ -29,8 +29,62 @@ fn a_connection_is_replaced_before_it_goes_when_it_has_carried_enough_calls() {
 }
 
 #[test]
+fn the_only_connection_of_a_busy_replica_is_replaced_without_a_miss() {
+    let config = PoolConfig { max_uses: 10, ..PoolConfig::default() };
+    let (mut rig, id) = Rig::with(config, replica(1, 4));
+    // There is always a call in flight.
+    let mut before = rig.granted(shared(id));
+    let mut replaced = 0;
+    for _ in 0..200 {
+        let next = rig.granted(shared(id));
+        rig.release(std::mem::replace(&mut before, next));
+        rig.pass(Duration::ZERO);
+        for effect in rig.asked() {
+            match effect {
+                Effect::Open { conn, .. } => rig.pool.opened(rig.now, conn),
+                Effect::Close { conn, reason, .. } => {
+                    assert_eq!(reason, CloseReason::MaxUses);
+                    rig.pool.closed(rig.now, conn, "".into());
+                    replaced += 1;
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(rig.figures().connections.total <= 2, "one, and the one that replaces it");
+        }
+    }
+    assert!(replaced > 10, "{replaced}");
+    assert_eq!(rig.figures().misses, 0);
+}
+
+#[test]
+fn settings_that_are_given_anew_do_not_undo_a_replacement() {
+    let config = PoolConfig { max_uses: 2, ..PoolConfig::default() };
+    let (mut rig, id) = Rig::with(config, replica(1, 4));
+    let old = use_once(&mut rig, id);
+    use_once(&mut rig, id);
+    rig.pass(Duration::ZERO);
+    let opening = rig.asked_to_open();
+    rig.pool.configure_replica(rig.now, id, replica(1, 4)).unwrap();
+    assert_eq!(rig.asked(), []);
+    rig.pool.opened(rig.now, opening[0]);
+    assert_eq!(closes(&rig.asked()), [(old, CloseReason::MaxUses)]);
+}
+
+#[test]
+fn a_connection_that_cannot_be_replaced_goes_on_serving() {
+    let config = PoolConfig { max_uses: 2, ..PoolConfig::default() };
+    let (mut rig, id) = Rig::with(config, replica(1, 4));
+    let old = use_once(&mut rig, id);
+    use_once(&mut rig, id);
+    rig.pass(Duration::ZERO);
+    let opening = rig.asked_to_open();
+    rig.pool.open_failed(rig.now, opening[0], "no such program".into());
+    assert_eq!(use_once(&mut rig, id), old);
+}
+
+#[test]
 fn without_room_for_both_the_old_connection_goes_first() {
-    let config = PoolConfig { max_uses: 3, ..PoolConfig::default() };
+    let config = PoolConfig { max_uses: 3, max_connections: 1, min_connections: 1, ..PoolConfig::default() };
     let (mut rig, id) = Rig::with(config, replica(1, 4));
     let long = rig.granted(shared(id));
     let old = long.conn();

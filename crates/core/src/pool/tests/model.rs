@@ -177,7 +177,9 @@ impl World {
                 assert!(self.real.insert(conn, real).is_none());
                 let config = &self.replicas.iter().find(|(id, _)| *id == replica).unwrap().1;
                 let own = self.real.values().filter(|real| real.replica == replica).count();
-                assert!(own <= config.max_connections as usize, "above the replica's maximum");
+                let replacement = usize::from(!config.stateful);
+                let most = config.max_connections as usize + replacement;
+                assert!(own <= most, "above the replica's maximum");
                 assert!(self.real.len() <= self.pool.config().max_connections as usize, "above the maximum");
                 let opening = self.in_stage(Stage::Opening).len();
                 assert!(opening <= self.pool.config().max_opening as usize, "too many openings at once");

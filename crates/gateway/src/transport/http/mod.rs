@@ -36,6 +36,8 @@ use crate::tasks;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Header lines of one request.
 const MAX_HEADERS: usize = 100;
+/// Pause before the next attempt to accept a connection after one that failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where HTTP comes in: the listeners' shared state.
 #[derive(Debug)]
@@ -92,6 +94,7 @@ impl Edge {
 
     /// Accepts connections until told to stop.
     pub async fn serve_tcp(self: Arc<Self>, listener: TcpListener) {
+        let mut failed = 0_u64;
         loop {
             let accepted = async { (self.connections().await, listener.accept().await) };
             let (permit, stream) = tokio::select! {
@@ -99,11 +102,20 @@ impl Edge {
                 accepted = accepted => accepted,
             };
             let stream = match stream {
-                Ok((stream, _)) => stream,
+                Ok((stream, _)) => {
+                    if failed > 0 {
+                        tracing::info!(attempts = failed, "connections are accepted again");
+                        failed = 0;
+                    }
+                    stream
+                }
                 Err(error) => {
                     // Out of file descriptors, most likely: those who are connected go on.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    if failed == 0 {
+                        tracing::warn!(%error, "cannot accept a connection");
+                    }
+                    failed += 1;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
