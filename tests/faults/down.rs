@@ -14,7 +14,7 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_replica_serves_alone_and_when_none_is_left_each_is_named_with_its_reason() {
-    let mut scene = Stage::new(Over::Http).open().await;
+    let mut scene = Stage::new(Over::Http).alone().open().await;
     for at in [0, 1] {
         scene.play(Duration::from_millis(300)).await;
         scene.replicas[at].kill().await;
@@ -38,6 +38,8 @@ async fn one_replica_serves_alone_and_when_none_is_left_each_is_named_with_its_r
         assert_eq!(error["data"]["reason"], "upstream_unavailable", "{error}");
         assert!(took <= AT_ONCE, "{took:?}");
     }
+    // Long enough that nobody is in a hurry to try again.
+    scene.play(Duration::from_secs(3)).await;
     let back = Instant::now();
     scene.replicas[1].start_again().await;
     scene.until_serves(1, true).await;

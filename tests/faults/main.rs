@@ -16,6 +16,7 @@ mod hung;
 mod killed;
 mod network;
 mod overload;
+mod random;
 mod reconfigured;
 mod recovery;
 mod rolling;

@@ -34,7 +34,8 @@ async fn overloaded(over: Over) {
     let capacity = REPLICAS * AT_ONCE * 1000 / u32::try_from(SERVICE.as_millis()).unwrap();
     let limits = format!("max_concurrent_calls = {AT_ONCE}\n");
     let limits = if over == Over::Http { format!("{limits}max_connections = 1\n") } else { limits };
-    let stage = Stage::new(over).upstream(&limits).flags(&["--era", "modern"]).per_second(3 * capacity);
+    let stage =
+        Stage::new(over).alone().upstream(&limits).flags(&["--era", "modern"]).per_second(3 * capacity);
     // Who would wait longer than a call takes is refused.
     let mut scene = stage.pool(&format!("acquire_timeout_ms = {}\n", SERVICE.as_millis())).open().await;
     for replica in &scene.replicas {

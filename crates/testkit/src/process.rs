@@ -131,12 +131,13 @@ pub fn is_live(pid: u32) -> bool {
 
 /// Sends a signal to a process; panics when there is none.
 pub fn signal(pid: u32, signal: Signal) {
+    assert!(try_signal(pid, signal), "expected to send {signal:?} to {pid}");
+}
+
+/// Sends a signal to a process; false when there is none (any more).
+pub fn try_signal(pid: u32, signal: Signal) -> bool {
     let known = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    match known.map(|pid| kill_process(pid, signal)) {
-        Some(Ok(())) => {}
-        Some(Err(error)) => panic!("expected to send {signal:?} to {pid}: {error}"),
-        None => panic!("expected a process id, got {pid}"),
-    }
+    known.is_some_and(|pid| kill_process(pid, signal).is_ok())
 }
 
 /// Polls every 5 ms until `condition` gives something; panics after `deadline`, saying `what` was awaited.

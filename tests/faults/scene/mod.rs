@@ -20,7 +20,7 @@ use crate::support::{Era, Gateway, Over, Plan, Upstream};
 use footprint::Footprint;
 use load::Load;
 pub(crate) use load::{Call, Ended, Kind};
-use replica::Replica;
+pub(crate) use replica::Replica;
 pub(crate) use report::Report;
 
 /// Clients of each era.
@@ -30,14 +30,16 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(15);
 /// Longest wait for the end of every process.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
-/// One scene at a time: what it measures depends on the machine.
-static TURNS: Semaphore = Semaphore::const_new(1);
+/// Scenes at one time: a load takes a quarter of a small machine.
+const AT_ONCE: u32 = 2;
+static TURNS: Semaphore = Semaphore::const_new(AT_ONCE as usize);
 
 /// What a scene is to be.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    over: Over,
-    replicas: usize,
+    replicas: Vec<Over>,
+    clients: usize,
+    alone: bool,
     per_second: u32,
     deadline: Duration,
     balancer: String,
@@ -65,8 +67,9 @@ impl Stage {
     /// short.
     pub(crate) fn new(over: Over) -> Self {
         Self {
-            over,
-            replicas: 3,
+            replicas: vec![over; 3],
+            clients: CLIENTS_OF_EACH_ERA,
+            alone: false,
             per_second: 500,
             deadline: Duration::from_secs(3),
             balancer: "health_check_interval_s = 1\nbackoff_min_ms = 300\nslow_start_ms = 500\n".to_owned(),
@@ -76,9 +79,19 @@ impl Stage {
         }
     }
 
-    /// As many replicas.
-    pub(crate) fn replicas(self, replicas: usize) -> Self {
+    /// Just these replicas.
+    pub(crate) fn replicas(self, replicas: Vec<Over>) -> Self {
         Self { replicas, ..self }
+    }
+
+    /// So many clients of each era.
+    pub(crate) fn clients(self, of_each_era: usize) -> Self {
+        Self { clients: of_each_era, ..self }
+    }
+
+    /// With no other scene beside it, for what it measures takes the whole machine.
+    pub(crate) fn alone(self) -> Self {
+        Self { alone: true, ..self }
     }
 
     /// So many calls a second.
@@ -113,11 +126,12 @@ impl Stage {
 
     /// Waits for its turn, starts everything, and returns when the load runs.
     pub(crate) async fn open(self) -> Scene {
-        let turn = TURNS.acquire().await.expect("expected turns for ever");
+        let turn =
+            TURNS.acquire_many(if self.alone { AT_ONCE } else { 1 }).await.expect("expected turns for ever");
         let folder = tempfile::tempdir().expect("expected a temporary folder");
         let mut replicas = Vec::new();
-        for at in 0..self.replicas {
-            replicas.push(Replica::new(self.over, at, folder.path(), &self.flags).await);
+        for (at, over) in self.replicas.into_iter().enumerate() {
+            replicas.push(Replica::new(over, at, folder.path(), &self.flags).await);
         }
         let entries: Vec<String> = replicas.iter().map(Replica::entry).collect();
         let mut table = format!("[[upstream]]\nname = \"up\"\nreplicas = [{}]\n", entries.join(", "));
@@ -143,16 +157,16 @@ impl Stage {
         scene.reach_all().await;
         scene.settle().await;
         scene.before = Footprint::of(scene.gateway.pid());
-        scene.load = Some(Load::start(scene.sessions().await, self.per_second, self.deadline));
+        scene.load = Some(Load::start(scene.sessions(self.clients).await, self.per_second, self.deadline));
         scene
     }
 }
 
 impl Scene {
     /// Clients of both eras.
-    async fn sessions(&self) -> Vec<HttpSession> {
+    async fn sessions(&self, of_each_era: usize) -> Vec<HttpSession> {
         let mut sessions = Vec::new();
-        for _ in 0..CLIENTS_OF_EACH_ERA {
+        for _ in 0..of_each_era {
             for era in [Era::Modern, Era::Legacy] {
                 sessions.push(HttpSession::open(self.gateway.http(), era.revision()).await);
             }
@@ -277,6 +291,8 @@ impl Scene {
     /// Ends the load, and demands what must hold of its calls and of what the gateway is left with. Everything must be
     /// mended.
     pub(crate) async fn close(mut self) -> Report {
+        // The load helps to find out what is well again.
+        self.until_all_serve().await;
         let report = self.end_load().await;
         self.close_quiet().await;
         report

@@ -3,12 +3,13 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aqe_testkit::client::StdioClient;
 use aqe_testkit::faults::{Fault, FaultProxy};
-use aqe_testkit::process::{binary, processes, signal};
+use aqe_testkit::process::{binary, processes, try_signal};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Over, upstream::Event};
 
@@ -21,6 +22,8 @@ pub(crate) struct Replica {
     conduct: PathBuf,
     flags: Vec<String>,
     served: Option<Served>,
+    /// Grows whenever it forgets its sessions.
+    epoch: AtomicU64,
 }
 
 /// What serves a replica over HTTP.
@@ -39,7 +42,14 @@ impl Replica {
         for (flag, path) in [("--journal", &journal), ("--conduct", &conduct)] {
             all.extend([flag.to_owned(), path.display().to_string()]);
         }
-        let mut replica = Self { name: format!("r{at}"), journal, conduct, flags: all, served: None };
+        let mut replica = Self {
+            name: format!("r{at}"),
+            journal,
+            conduct,
+            flags: all,
+            served: None,
+            epoch: AtomicU64::new(0),
+        };
         if over == Over::Http {
             let (server, address) = replica.serve().await;
             let proxy = FaultProxy::start(address).expect("expected a port for the proxy");
@@ -76,9 +86,22 @@ impl Replica {
 
     /// Tells it how to behave from now on: see `rawmcp --conduct`.
     pub(crate) fn behave(&self, conduct: &Value) {
+        let mut conduct = conduct.clone();
+        conduct["epoch"] = self.epoch.load(Ordering::Relaxed).into();
         let new = self.conduct.with_extension("new");
         fs::write(&new, conduct.to_string()).expect("expected to write a file");
         fs::rename(&new, &self.conduct).expect("expected to replace a file");
+    }
+
+    /// Lets it behave well, and forget its sessions.
+    pub(crate) fn forget_sessions(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.behave(&json!({}));
+    }
+
+    /// What it is reached over.
+    pub(crate) fn over(&self) -> Over {
+        if self.served.is_some() { Over::Http } else { Over::Stdio }
     }
 
     /// Lets the network before it fail from now on.
@@ -100,9 +123,10 @@ impl Replica {
 
     /// Sends a signal to its processes.
     pub(crate) fn signal(&self, what: Signal) {
-        let pids = self.pids();
-        assert!(!pids.is_empty(), "expected {} to run", self.name);
-        pids.into_iter().for_each(|pid| signal(pid, what));
+        for pid in self.pids() {
+            // One that has just ended is gone either way.
+            try_signal(pid, what);
+        }
     }
 
     /// Kills its processes. Over HTTP nobody listens after that.

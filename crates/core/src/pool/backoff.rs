@@ -32,10 +32,11 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// An attempt that began at `begun` failed, or its connection died young. `dice` is a random number.
+    /// An attempt that began at `begun` failed, or its connection died young. `process`: it was one, so that many failures
+    /// are a crash loop. `dice` is a random number.
     ///
     /// Attempts that ran side by side fail for one cause: what did not begin after the last failure counts with it.
-    pub(super) fn failed(&mut self, now: Instant, begun: Instant, error: Arc<str>, dice: u64) {
+    pub(super) fn failed(&mut self, now: Instant, begun: Instant, error: Arc<str>, process: bool, dice: u64) {
         self.last_error = Some(error);
         if self.recent.back().is_some_and(|last| begun <= *last) && self.retry_at.is_some() {
             return;
@@ -46,7 +47,8 @@ impl Backoff {
         while self.recent.len() > CRASH_LOOP_FAILURES {
             self.recent.pop_front();
         }
-        self.crash_looping |= self.recent.len() == CRASH_LOOP_FAILURES
+        self.crash_looping |= process
+            && self.recent.len() == CRASH_LOOP_FAILURES
             && self.recent.front().is_some_and(|first| now.duration_since(*first) <= CRASH_LOOP_WINDOW);
         let wait = if self.crash_looping {
             BACKOFF_MOST
@@ -78,6 +80,13 @@ impl Backoff {
     /// When [`Self::settle`] would clear the failures.
     pub(super) fn proved_at(&self) -> Option<Instant> {
         self.proving_since.map(|since| since + STABLE_AFTER)
+    }
+
+    /// Lets the next attempt begin at once, unless there is a crash loop.
+    pub(super) fn try_now(&mut self, now: Instant) {
+        if !self.crash_looping {
+            self.retry_at = self.retry_at.map(|at| at.min(now));
+        }
     }
 
     /// Whether an attempt may begin.
@@ -113,7 +122,7 @@ mod tests {
     use super::*;
 
     fn fail(backoff: &mut Backoff, at: Instant) -> Duration {
-        backoff.failed(at, at, "exit code 1".into(), u64::MAX);
+        backoff.failed(at, at, "exit code 1".into(), true, u64::MAX);
         backoff.retry_at().unwrap() - at
     }
 
@@ -128,7 +137,7 @@ mod tests {
             );
         }
         let mut backoff = Backoff::default();
-        backoff.failed(start, start, "".into(), 0);
+        backoff.failed(start, start, "".into(), true, 0);
         assert_eq!(backoff.retry_at().unwrap() - start, Duration::from_millis(50));
     }
 
@@ -163,7 +172,7 @@ mod tests {
     fn attempts_that_ran_side_by_side_count_as_one_failure() {
         let (mut backoff, start) = (Backoff::default(), Instant::now());
         for n in 1..=10 {
-            backoff.failed(start + Duration::from_millis(n), start, "refused".into(), 0);
+            backoff.failed(start + Duration::from_millis(n), start, "refused".into(), true, 0);
         }
         assert_eq!((backoff.failures(), backoff.crash_looping()), (1, false));
     }

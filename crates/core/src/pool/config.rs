@@ -105,10 +105,13 @@ pub struct ReplicaConfig {
     /// Whether a connection that carried a call holds state that its users would miss. Such a connection is not
     /// replaced for its age or use, and is the last to make room for others.
     pub stateful: bool,
+    /// Whether a connection is a process of its own: one that fails again and again is a crash loop then, and left alone
+    /// for longer. A server that runs by itself may be back at any time.
+    pub process: bool,
 }
 
 impl ReplicaConfig {
-    /// A replica with one connection at most that carries up to `max_calls` calls at once.
+    /// A replica with one process at most that carries up to `max_calls` calls at once.
     pub fn new(name: impl Into<Arc<str>>, max_calls: u32) -> Self {
         Self {
             name: name.into(),
@@ -118,6 +121,7 @@ impl ReplicaConfig {
             max_calls: max_calls.max(1),
             grow_at: None,
             stateful: false,
+            process: true,
         }
     }
 

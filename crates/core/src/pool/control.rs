@@ -43,6 +43,15 @@ impl Pool {
         Ok(())
     }
 
+    /// Ends the pause after failures to open a connection of this replica: whoever asks has reason to hope. A crash loop
+    /// is left alone.
+    pub fn try_again(&mut self, now: Instant, id: ReplicaId) {
+        let Some(replica) = self.replicas.get_mut(id) else { return };
+        replica.backoff.try_now(now);
+        self.settle(now);
+        self.debug_check();
+    }
+
     /// Replaces all connections of a replica, each with no call lost, because what it is opened to has changed; and
     /// forgives its failures. Those in service stay until their replacement is open, where there is room for both.
     pub fn recycle(&mut self, now: Instant, id: ReplicaId) {

@@ -88,7 +88,7 @@ impl Pool {
                 let replica = &mut self.replicas[self.conns[id].replica];
                 replica.counters.open_failures += 1;
                 replica.warming = false;
-                replica.backoff.failed(now, begun, error, dice);
+                replica.backoff.failed(now, begun, error, replica.config.process, dice);
             }
             Phase::Live { .. } => {
                 self.blame(now, id, error);
@@ -142,7 +142,7 @@ impl Pool {
             let dice = self.roll();
             let replica = &mut self.replicas[replica];
             replica.warming = false;
-            replica.backoff.failed(now, begun, error, dice);
+            replica.backoff.failed(now, begun, error, replica.config.process, dice);
         }
     }
 

@@ -155,6 +155,12 @@ impl ConnectionPool {
         });
     }
 
+    /// Tries again now to open a connection of a replica that could not be reached, unless its process crashes again and
+    /// again.
+    pub(crate) fn try_again(self: &Arc<Self>, replica: ReplicaId) {
+        self.with(|state, now| state.pool.try_again(now, replica));
+    }
+
     /// A connection for one call of `lane`, at once if there is one.
     ///
     /// # Errors

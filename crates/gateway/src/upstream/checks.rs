@@ -47,9 +47,11 @@ impl Upstream {
         let Some(replica) = self.replicas.iter().find(|own| own.balancer == probe.replica()) else { return };
         let Some(id) = replica.pool.get() else { return };
         let open = self.pool.open_of(*id);
-        let outcome = match open.first() {
-            Some(live) => self.ask_for_life(live).await,
-            None => self.outcome_unconnected(*id),
+        let outcome = if let Some(live) = open.first() {
+            self.ask_for_life(live).await
+        } else {
+            self.pool.try_again(*id);
+            self.outcome_unconnected(*id)
         };
         let stalled = matches!(outcome, Outcome::Failure(FailureKind::Timeout));
         self.balance(|balancer, now| balancer.probed(probe, outcome, now));

@@ -9,7 +9,7 @@ use aqe_core::revision::Era;
 use super::handshake::Peer;
 use super::live::variant_of;
 use super::supervisor::UpstreamError;
-use crate::settings::{Balancing, SessionScope, Start, UpstreamSettings};
+use crate::settings::{Balancing, Endpoint, SessionScope, Start, UpstreamSettings};
 
 /// What the pool is to know of a replica. A lazy one keeps no connection until the first was opened.
 pub(super) fn pool_config(
@@ -41,6 +41,7 @@ pub(super) fn pool_config(
         max_calls: replica.max_calls,
         grow_at: replica.grow_at,
         stateful,
+        process: matches!(replica.endpoint, Endpoint::Child(_)),
     }
 }
 

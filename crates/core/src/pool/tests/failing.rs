@@ -105,6 +105,39 @@ fn a_crash_loop_is_recognised_and_tried_rarely() {
 }
 
 #[test]
+fn a_server_that_runs_by_itself_is_never_crash_looping_and_is_tried_when_somebody_hopes() {
+    let mut rig = Rig::new(PoolConfig { min_connections: 1, ..PoolConfig::default() });
+    let server = ReplicaConfig { process: false, ..replica(5, 1) };
+    let id = rig.pool.add_replica(rig.now, server).unwrap();
+    for failures in 1..10 {
+        for conn in rig.asked_to_open() {
+            fail(&mut rig, conn);
+        }
+        assert!(matches!(health(&rig), ReplicaHealth::BackingOff { failures: now, .. } if now == failures));
+        rig.pass(ms(1));
+        rig.pool.try_again(rig.now, id);
+    }
+    let opening = rig.asked_to_open();
+    rig.pool.opened(rig.now, opening[0]);
+    let lease = rig.granted(shared(id));
+    rig.release(lease);
+}
+
+#[test]
+fn a_crash_loop_is_left_alone_whoever_hopes() {
+    let mut rig = Rig::new(PoolConfig { min_connections: 1, ..PoolConfig::default() });
+    let id = rig.pool.add_replica(rig.now, replica(1, 1)).unwrap();
+    for _ in 0..CRASH_LOOP_FAILURES {
+        let opening = rig.asked_to_open();
+        fail(&mut rig, opening[0]);
+        rig.pass(ms(1));
+        rig.pool.try_again(rig.now, id);
+    }
+    assert!(matches!(health(&rig), ReplicaHealth::CrashLooping { .. }));
+    assert_eq!(rig.asked_to_open(), []);
+}
+
+#[test]
 fn the_end_of_a_connection_that_lived_is_no_failure() {
     let (mut rig, id) = Rig::with(PoolConfig::default(), replica(5, 1));
     let lease = rig.granted(shared(id));

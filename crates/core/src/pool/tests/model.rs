@@ -24,6 +24,7 @@ enum Op {
     Configure { replica: usize, config: ReplicaConfig },
     Add(ReplicaConfig),
     Recycle(usize),
+    TryAgain(usize),
     Remove { replica: usize, grace_ms: u64 },
     Drain { replica: usize, grace_ms: u64 },
 }
@@ -80,6 +81,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (any(), replica()).prop_map(|(replica, config)| Op::Configure { replica, config }),
         1 => replica().prop_map(Op::Add),
         1 => any().prop_map(Op::Recycle),
+        1 => any().prop_map(Op::TryAgain),
         1 => (any(), grace()).prop_map(|(replica, grace_ms)| Op::Remove { replica, grace_ms }),
         1 => (any(), grace()).prop_map(|(replica, grace_ms)| Op::Drain { replica, grace_ms }),
     ]
@@ -334,6 +336,10 @@ impl World {
                     let id = self.pool.add_replica(now, config.clone()).unwrap();
                     self.replicas.push((id, config));
                 }
+            }
+            Op::TryAgain(index) => {
+                let Some(at) = pick(&self.replicas, index) else { return };
+                self.pool.try_again(now, self.replicas[at].0);
             }
             Op::Recycle(index) => {
                 let Some(at) = pick(&self.replicas, index) else { return };
