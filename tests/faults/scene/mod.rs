@@ -139,7 +139,7 @@ impl Stage {
         let _ = writeln!(table, "request_timeout_ms = {}\n{}", self.deadline.as_millis(), self.upstream);
         let plan = Plan::new(Over::Http)
             .server("worker_threads = 2")
-            .registry("start = \"eager\"")
+            .registry("start = \"eager\"\nprefix = \"never\"")
             .sections(&format!("[pool]\n{}[balancer]\n{}", self.pool, self.balancer))
             .upstream(Upstream::with_table(table));
         let gateway = Gateway::start(plan).await;
