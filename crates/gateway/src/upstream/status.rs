@@ -31,7 +31,7 @@ impl Upstream {
         let revision = revision.or_else(|| self.manifest().map(|manifest| manifest.peer.revision.clone()));
         let error = attempts.last_error.clone().filter(|_| live.is_none());
         drop(attempts);
-        let in_flight = self.connections().iter().map(|live| live.connection.in_flight().len()).sum();
+        let in_flight = self.connections().iter().map(|live| live.calls().len()).sum();
         Status { state, error, revision, in_flight }
     }
 }
