@@ -29,14 +29,19 @@ mod load;
 mod memory;
 mod message;
 mod open_loop;
+mod optimized;
 mod pipe;
 mod pool;
 mod process;
 mod report;
 mod serve;
+mod soak;
 mod start;
 mod stats;
+mod strategies;
 mod subject;
+mod trend;
+mod workers;
 
 use std::process::ExitCode;
 
