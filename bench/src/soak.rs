@@ -83,7 +83,7 @@ pub(crate) fn measure(subject: &Subject, plan: Plan) -> Result<Vec<Section>> {
     let mut load = Load::start(&gateway.server, plan.clients, WARM_UP, plan.seed)?;
     std::thread::sleep(WARM_UP);
     load.end()?;
-    let before = load.tally().failures();
+    let warm_up = std::mem::take(&mut load.tally().faults);
     let start = at_rest(pid)?;
     eprintln!("  at the start: {start:?}");
 
@@ -128,13 +128,16 @@ pub(crate) fn measure(subject: &Subject, plan: Plan) -> Result<Vec<Section>> {
     let (finish, settled) = back_at(pid, &start)?;
     eprintln!("  at the end, after {settled:.0?}: {finish:?}");
     let pool = gateway.admin()?.get("/admin/pool")?;
-    let tally = load.tally();
+    let mut tally = load.tally();
+    for (name, (count, _)) in warm_up {
+        tally.faults.entry(name).or_insert((0, 0.0)).0 += count;
+    }
     Ok(vec![
         timeline(&samples, plan),
         tenths(&tally, plan),
         happened(&injected, &tally, &pool),
         faults(&tally),
-        verdict(&start, &finish, &samples, &tally, before, plan)?,
+        verdict(&start, &finish, &samples, &tally, plan)?,
     ])
 }
 
@@ -254,18 +257,11 @@ fn faults(tally: &Tally) -> Section {
     }
 }
 
-fn verdict(
-    start: &Sample,
-    end: &Sample,
-    samples: &[Sample],
-    tally: &Tally,
-    failures_before: u64,
-    plan: Plan,
-) -> Result<Section> {
+fn verdict(start: &Sample, end: &Sample, samples: &[Sample], tally: &Tally, plan: Plan) -> Result<Section> {
     let row = |what: &str, figure: Spread, digits, goal| {
         vec![Cell::text(what), Cell::Figure(figure, digits), Cell::Goal(Some(goal))]
     };
-    let failures = (tally.failures() + failures_before) as f64;
+    let failures = tally.failures() as f64;
     let mut rows = vec![row("failures", Spread::exactly(failures), 0, Goal::AtMost(failures, 0.0))];
     let after = plan.time.as_secs_f64() * GROWN;
     let rest = plan.time.as_secs_f64() - after;
