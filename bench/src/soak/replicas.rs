@@ -32,15 +32,13 @@ impl Replicas {
         Ok(Self { servers: servers.into_iter().map(Some).collect(), ports, turns: 0 })
     }
 
-    /// The upstreams `web`, which speaks both eras, and `kid`, which speaks the modern one, of the gateway's
-    /// configuration.
+    /// The upstreams `web` and `kid` of the gateway's configuration. Both speak both eras.
     pub(super) fn toml(&self) -> Result<String> {
         let mut text = String::from("[[upstream]]\nname = \"web\"\n");
         for port in &self.ports {
             write!(text, "\n[[upstream.replicas]]\nurl = \"http://127.0.0.1:{port}/mcp\"\n")?;
         }
-        // One era, for a process speaks one: clients of the other are translated.
-        text.push_str("\n[[upstream]]\nname = \"kid\"\nera = \"modern\"\n");
+        text.push_str("\n[[upstream]]\nname = \"kid\"\n");
         let child = Serve::EchoStdio { tools: TOOLS.len(), aside: true }.toml()?;
         for number in 1..=REPLICAS {
             write!(text, "\n[[upstream.replicas]]\nname = \"kid-{number}\"\n{child}\n")?;
