@@ -46,7 +46,7 @@ enum Command {
     Strategies(Options),
     /// The same load with `--optimized=false`.
     Optimized(Options),
-    /// All of these; instructions where valgrind is installed.
+    /// All but strategies and soak; instructions where valgrind is installed.
     All(Options),
     /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
     Soak(Soak),
@@ -209,6 +209,9 @@ pub(crate) fn run() -> Result<()> {
             }
             sections.push(start::measure(subject, options.starts.into())?);
             sections.push(memory::measure(subject)?);
+            sections.push(pool::measure(subject, &plan)?);
+            sections.push(workers::measure(subject, &plan)?);
+            sections.push(optimized::measure(subject, &plan)?);
             Ok(sections)
         }),
     }

@@ -6,8 +6,10 @@
 //! - [`serve`]: the baselines and the upstream, run as processes of their own.
 //! - [`subject`]: the gateway as a process: a command line and where it then listens.
 //! - [`process`]: starting, placing and weighing processes.
-//! - [`message`]: the requests that are sent. [`http`], [`load`], [`pipe`]: sending them.
-//! - [`calls`], [`latency`], [`flat`], [`start`], [`memory`]: the measurements. [`report`]: their tables.
+//! - [`message`]: the requests that are sent. [`http`], [`connection`]: sending one. [`load`], [`open_loop`], [`pipe`]:
+//!   sending many. [`admin`]: asking the gateway about itself.
+//! - [`calls`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`]: the
+//!   measurements. [`soak`]: minutes of everything at once. [`stats`], [`trend`], [`report`]: their tables.
 
 #![allow(
     clippy::print_stdout,

@@ -149,8 +149,8 @@ fn counted(load: &Load) -> (u64, u64) {
 /// The change of settings number `turn`: the pool's and the balancer's in turns, those of 0 and 1 being the defaults.
 fn setting(turn: usize) -> (&'static str, Value) {
     const STRATEGIES: [&str; 5] = ["least-connections", "round-robin", "response-time", "weighted", "p2c"];
-    if turn % 2 == 0 {
-        let (min, max) = if turn % 4 == 0 { (5, 50) } else { (2, 30) };
+    if turn.is_multiple_of(2) {
+        let (min, max) = if turn.is_multiple_of(4) { (5, 50) } else { (2, 30) };
         ("/admin/pool", json!({ "min_connections": min, "max_connections": max }))
     } else {
         ("/admin/balance", json!({ "strategy": STRATEGIES[turn / 2 % STRATEGIES.len()] }))
@@ -265,11 +265,10 @@ fn verdict(start: &Sample, end: &Sample, samples: &[Sample], tally: &Tally, plan
     let mut rows = vec![row("failures", Spread::exactly(failures), 0, Goal::AtMost(failures, 0.0))];
     let after = plan.time.as_secs_f64() * GROWN;
     let rest = plan.time.as_secs_f64() - after;
-    let sizes: [(&str, fn(&Sample) -> f64); 2] =
-        [("growth of RSS, MiB", |sample| sample.rss_mib), ("growth of PSS, MiB", |sample| sample.pss_mib)];
-    for (what, size) in sizes {
-        let grown = samples.iter().filter(|sample| sample.at >= after);
-        let points: Vec<(f64, f64)> = grown.map(|sample| (sample.at, size(sample))).collect();
+    let grown = || samples.iter().filter(|sample| sample.at >= after);
+    let rss: Vec<_> = grown().map(|sample| (sample.at, sample.rss_mib)).collect();
+    let pss: Vec<_> = grown().map(|sample| (sample.at, sample.pss_mib)).collect();
+    for (what, points) in [("growth of RSS, MiB", rss), ("growth of PSS, MiB", pss)] {
         let slope = trend::slope(&points).ok_or("too few samples for a trend: soak for longer")?;
         let growth = Spread { median: slope.median * rest, min: slope.min * rest, max: slope.max * rest };
         rows.push(row(what, growth, 2, Goal::AtMost(growth.median, GROWTH_MIB)));

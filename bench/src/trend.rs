@@ -6,13 +6,13 @@ use crate::stats::Spread;
 /// Quantile of the normal distribution for an interval of 95 %.
 const Z: f64 = 1.96;
 
-/// The slope of `points` (time, figure), with the 95 % interval that Kendall's tau gives (Sen 1968); `None` without two
+/// The slope of `points` (time, figure) in the order of time, with the 95 % interval that Kendall's tau gives (Sen 1968); `None` without two
 /// points at different times. The interval takes the points for independent of each other, which neighbours in time
 /// are not: it is rather too narrow.
 pub(crate) fn slope(points: &[(f64, f64)]) -> Option<Spread> {
     let mut slopes = Vec::new();
     for (at, (x, y)) in points.iter().enumerate() {
-        let later = points[at + 1..].iter().filter(|(other, _)| other != x);
+        let later = points[at + 1..].iter().filter(|(other, _)| other > x);
         slopes.extend(later.map(|(other_x, other_y)| (other_y - y) / (other_x - x)));
     }
     slopes.sort_unstable_by(f64::total_cmp);
@@ -21,7 +21,7 @@ pub(crate) fn slope(points: &[(f64, f64)]) -> Option<Spread> {
     let reach = Z * (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
     let pairs = slopes.len() as f64;
     let at = |rank: f64| slopes[(rank.max(0.0) as usize).min(slopes.len() - 1)];
-    let (min, max) = (at(((pairs - reach) / 2.0).floor()), at(((pairs + reach) / 2.0).ceil()));
+    let (min, max) = (at((pairs / 2.0 - reach / 2.0).floor()), at((pairs / 2.0 + reach / 2.0).ceil()));
     Some(Spread { median, min, max })
 }
 

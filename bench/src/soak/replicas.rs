@@ -51,7 +51,7 @@ impl Replicas {
     pub(super) fn end_next(&mut self, gateway: u32) -> Result<&'static str> {
         let turn = self.turns;
         self.turns += 1;
-        let (over_http, kill, which) = (turn % 2 == 0, turn / 2 % 2 == 1, turn / 4 % REPLICAS);
+        let (over_http, kill, which) = (turn.is_multiple_of(2), turn / 2 % 2 == 1, turn / 4 % REPLICAS);
         if over_http {
             if let Some(mut server) = self.servers[which].take() {
                 if kill {
