@@ -68,8 +68,9 @@ static MAX_USES: Int = Int {
     default: 1000,
     min: 1,
     max: u32::MAX as u64,
-    meaning: "Calls after which a connection is replaced; one that holds state of its users is not. The new one is \
-              opened before the old one goes: for that moment a replica may have one more than its maximum.",
+    meaning: "Calls after which a connection is replaced, though not before it has lived a hundred times as long as it \
+              took to open; one that holds state of its users is not. The new one is opened before the old one goes: \
+              for that moment a replica may have one more than its maximum.",
 };
 static MAX_LIFETIME_S: Real = Real {
     name: "max_lifetime_s",

@@ -22,7 +22,8 @@ pub struct PoolConfig {
     pub acquire_timeout: Duration,
     /// How long a connection above the minimum may be idle before it is closed.
     pub idle_timeout: Duration,
-    /// Calls after which a connection is replaced. At least 1.
+    /// Calls after which a connection is replaced, though not before it has lived a hundred times as long as it took to
+    /// open. At least 1.
     pub max_uses: u32,
     /// Age at which a connection is replaced, varied by 10 % either way so that they do not all go at once.
     pub max_lifetime: Duration,

@@ -136,6 +136,10 @@ impl Counts {
     }
 }
 
+/// A connection lives at least so many times as long as it took to open before it is replaced for its uses: a server
+/// that starts slowly spends at most a hundredth of its time on that, however many calls there are.
+const LEAST_LIFE: u32 = 100;
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -198,6 +202,11 @@ impl Connection {
     /// Until when it need not be probed, if nothing else happens.
     pub(super) fn proved_until(&self, interval: Duration) -> Instant {
         self.answered_at + interval.mul_f64(self.stretch)
+    }
+
+    /// Whether it has carried enough calls to be replaced, and lived long enough to be worth it.
+    pub(super) fn is_used_up(&self, max_uses: u32, now: Instant) -> bool {
+        self.uses >= max_uses && now >= self.opened_at + (self.opened_at - self.begun_at) * LEAST_LIFE
     }
 
     pub(super) fn expires_at(&self, max_lifetime: Duration) -> Instant {

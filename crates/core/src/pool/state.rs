@@ -232,7 +232,7 @@ impl Pool {
         conn.in_flight += 1;
         conn.uses += 1;
         conn.last_used = now;
-        let used_up = conn.uses >= self.config.max_uses;
+        let used_up = conn.is_used_up(self.config.max_uses, now);
         let serves = conn.lane.map(|lane_id| (lane_id, &mut self.lanes[lane_id]));
         debug_assert!(serves.is_some(), "only live connections are chosen");
         if let Some((_, state)) = serves {

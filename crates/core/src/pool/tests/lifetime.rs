@@ -57,6 +57,25 @@ fn the_only_connection_of_a_busy_replica_is_replaced_without_a_miss() {
 }
 
 #[test]
+fn a_connection_that_was_slow_to_open_is_not_replaced_for_its_uses_before_that_has_paid() {
+    let config = PoolConfig { min_connections: 1, max_uses: 3, ..PoolConfig::default() };
+    let mut rig = Rig::new(config);
+    let id = rig.pool.add_replica(rig.now, replica(1, 4)).unwrap();
+    let opening = rig.asked_to_open();
+    rig.pass(Duration::from_secs(1));
+    rig.pool.opened(rig.now, opening[0]);
+    for _ in 0..10 {
+        use_once(&mut rig, id);
+        rig.pass(Duration::from_secs(9));
+        assert_eq!(rig.asked_to_open(), []);
+    }
+    rig.pass(Duration::from_secs(10));
+    use_once(&mut rig, id);
+    rig.pass(Duration::ZERO);
+    assert_eq!(rig.asked_to_open().len(), 1);
+}
+
+#[test]
 fn settings_that_are_given_anew_do_not_undo_a_replacement() {
     let config = PoolConfig { max_uses: 2, ..PoolConfig::default() };
     let (mut rig, id) = Rig::with(config, replica(1, 4));
