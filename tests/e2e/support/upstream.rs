@@ -35,6 +35,8 @@ pub(crate) struct Event {
     pub(crate) what: String,
     /// The method, empty for none.
     pub(crate) method: String,
+    /// What a call was marked with, empty for nothing.
+    pub(crate) mark: String,
     /// The process.
     pub(crate) pid: u32,
 }
@@ -50,6 +52,7 @@ impl Event {
                 at_us: entry["at_us"].as_u64().unwrap_or_default(),
                 what: entry["event"].as_str().unwrap_or_default().to_owned(),
                 method: entry["method"].as_str().unwrap_or_default().to_owned(),
+                mark: entry["mark"].as_str().unwrap_or_default().to_owned(),
                 pid: entry["pid"].as_u64().and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
             })
             .collect()
