@@ -36,6 +36,7 @@ pub(crate) struct Event {
     /// The method, empty for none.
     pub(crate) method: String,
     /// What a call was marked with, empty for nothing.
+    #[allow(dead_code, reason = "used by tests/faults")]
     pub(crate) mark: String,
     /// The process.
     pub(crate) pid: u32,
@@ -147,6 +148,7 @@ impl Upstream {
     }
 
     /// One with exactly this table.
+    #[allow(dead_code, reason = "used by tests/faults")]
     pub(crate) fn with_table(table: String) -> Self {
         Self { table, journal: None, server: None, folder: None }
     }
