@@ -70,7 +70,12 @@ pub(crate) fn retrieve(era: Era) -> Call {
 
 /// A call that an upstream answers with as much as it gets.
 pub(crate) fn forwarded(era: Era, tool: &str, size: usize) -> Call {
-    Call::tool(era, &format!("up__{tool}"), nested(size))
+    nested_call(era, "up", tool, size)
+}
+
+/// The same of an upstream of any name.
+pub(crate) fn nested_call(era: Era, upstream: &str, tool: &str, size: usize) -> Call {
+    Call::tool(era, &format!("{upstream}__{tool}"), nested(size))
 }
 
 /// All comparisons over HTTP.

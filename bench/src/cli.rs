@@ -11,7 +11,7 @@ use crate::process::processors;
 use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;
-use crate::{Result, callgrind, flat, latency, memory, pool, start};
+use crate::{Result, callgrind, flat, latency, memory, optimized, pool, soak, start, strategies, workers};
 
 /// What a call, a start and idling cost the gateway, beside baselines of the same run.
 #[derive(Debug, Parser)]
@@ -40,8 +40,16 @@ enum Command {
     Memory(Options),
     /// How often a call finds a connection open, and how long it waits for one.
     Pool(Options),
-    /// All of these; instructions where valgrind is installed.
+    /// What several processes of a server with one thread gain. Needs Node.js.
+    Workers(Options),
+    /// Latency with each strategy when one of three replicas is ten times slower.
+    Strategies(Options),
+    /// The same load with `--optimized=false`.
+    Optimized(Options),
+    /// All but strategies and soak; instructions where valgrind is installed.
     All(Options),
+    /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
+    Soak(Soak),
     /// The baselines and the upstream.
     #[command(hide = true)]
     Serve {
@@ -79,6 +87,30 @@ struct Options {
     /// The gateway to measure, instead of a release build of this workspace.
     #[arg(long, value_name = "FILE")]
     subject: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Soak {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// How long.
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = minutes)]
+    minutes: f64,
+    /// Clients at a time.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    clients: u16,
+    /// What the clients do follows from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The gateway to measure, instead of a release build of this workspace.
+    #[arg(long, value_name = "FILE")]
+    subject: Option<PathBuf>,
+}
+
+fn minutes(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.2..=1440.0).contains(number));
+    number.ok_or_else(|| "must be a number from 0.2 to 1440".into())
 }
 
 fn seconds(text: &str) -> std::result::Result<f64, String> {
@@ -136,6 +168,27 @@ pub(crate) fn run() -> Result<()> {
         Command::Pool(options) => {
             measure(&options, |subject| Ok(vec![pool::measure(subject, &options.plan())?]))
         }
+        Command::Workers(options) => {
+            measure(&options, |subject| Ok(vec![workers::measure(subject, &options.plan())?]))
+        }
+        Command::Strategies(options) => {
+            measure(&options, |subject| Ok(vec![strategies::measure(subject, &options.plan())?]))
+        }
+        Command::Optimized(options) => {
+            measure(&options, |subject| Ok(vec![optimized::measure(subject, &options.plan())?]))
+        }
+        Command::Soak(options) => {
+            let plan = soak::Plan {
+                time: Duration::from_secs_f64(options.minutes * 60.0),
+                clients: options.clients.into(),
+                seed: options.seed,
+            };
+            let sections = report(options.json, options.subject, |subject| soak::measure(subject, plan))?;
+            match sections.iter().map(Section::missed).sum() {
+                0 => Ok(()),
+                missed => Err(format!("the soak has missed {missed} of its bars").into()),
+            }
+        }
         Command::All(options) => measure(&options, |subject| {
             let plan = options.plan();
             let mut sections = vec![
@@ -156,12 +209,24 @@ pub(crate) fn run() -> Result<()> {
             }
             sections.push(start::measure(subject, options.starts.into())?);
             sections.push(memory::measure(subject)?);
+            sections.push(pool::measure(subject, &plan)?);
+            sections.push(workers::measure(subject, &plan)?);
+            sections.push(optimized::measure(subject, &plan)?);
             Ok(sections)
         }),
     }
 }
 
 fn measure(options: &Options, work: impl FnOnce(&Subject) -> Result<Vec<Section>>) -> Result<()> {
+    report(options.json, options.subject.clone(), work).map(drop)
+}
+
+/// Measures and prints.
+fn report(
+    json: bool,
+    subject: Option<PathBuf>,
+    work: impl FnOnce(&Subject) -> Result<Vec<Section>>,
+) -> Result<Vec<Section>> {
     if cfg!(debug_assertions) {
         return Err("a debug build's figures mean nothing: cargo run --release -p aqe-bench".into());
     }
@@ -169,14 +234,14 @@ fn measure(options: &Options, work: impl FnOnce(&Subject) -> Result<Vec<Section>
     if cpus < 2 {
         eprintln!("  one processor: load and gateway share it, so rates and latencies say little");
     }
-    let subject = Subject::new(options.subject.clone())?;
+    let subject = Subject::new(subject)?;
     let sections: Vec<Section> =
         work(&subject)?.into_iter().filter(|section| !section.rows.is_empty()).collect();
-    if options.json {
+    if json {
         let sections: Vec<_> = sections.iter().map(Section::json).collect();
         println!("{}", json!({ "processors": cpus, "sections": sections }));
     } else {
         println!("{}", sections.iter().map(Section::text).collect::<Vec<_>>().join("\n"));
     }
-    Ok(())
+    Ok(sections)
 }

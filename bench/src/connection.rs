@@ -37,8 +37,7 @@ impl Connection {
     /// # Errors
     /// If the connection ends before the reply does.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<Reply<'_>> {
-        self.unread.clear();
-        self.stream.write_all(request).await?;
+        self.send(request).await?;
         let head = loop {
             self.read("a reply").await?;
             if let Some(head) = Head::parse(&self.unread)? {
@@ -50,6 +49,12 @@ impl Connection {
         }
         let (bytes, body) = self.unread.split_at(head.body_at);
         Ok(Reply { status: head.status, head: bytes, body })
+    }
+
+    /// Sends a request whose reply nobody will read.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> Result<()> {
+        self.unread.clear();
+        Ok(self.stream.write_all(request).await?)
     }
 
     async fn read(&mut self, what: &str) -> Result<()> {

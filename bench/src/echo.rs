@@ -26,11 +26,11 @@ const COMPLETE: &str = r#","resultType":"complete""#;
 const UNCACHED: &str = r#","ttlMs":0,"cacheScope":"private""#;
 
 impl Echo {
-    /// A server that lists `tools` tools, those of [`TOOLS`] first.
+    /// A server that lists `tools` tools, those of [`TOOLS`] last.
     pub(crate) fn new(tools: usize) -> Self {
-        let own = TOOLS.iter().map(|(name, _)| (*name).to_owned());
+        let own = TOOLS.iter().map(|(name, _)| (*name).to_owned()).take(tools);
         let more = (TOOLS.len()..tools).map(|index| format!("tool_{index:05}"));
-        let list: Vec<String> = own.chain(more).take(tools).map(|name| definition(&name)).collect();
+        let list: Vec<String> = more.chain(own).map(|name| definition(&name)).collect();
         let page = |(index, tools): (usize, &[String])| {
             let next = index + 1;
             let next = (next * PAGE < list.len()).then(|| format!(r#","nextCursor":"{next}""#));

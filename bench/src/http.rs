@@ -69,10 +69,30 @@ impl Server {
 
     /// Shakes hands with a legacy server.
     pub(crate) fn initialize(&mut self) -> Result<()> {
-        let (head, _) = self.exchange(self.opening("", &initialize()).as_bytes())?;
-        self.session = header(&head, "mcp-session-id").map(str::to_owned);
-        self.exchange(self.opening(&self.session_headers(), INITIALIZED).as_bytes())?;
+        let (head, _) = self.exchange(self.opening().as_bytes())?;
+        self.take_session_of(&head);
+        self.exchange(self.opened().as_bytes())?;
         Ok(())
+    }
+
+    /// The first message of the handshake.
+    pub(crate) fn opening(&self) -> String {
+        self.post("", &initialize())
+    }
+
+    /// Keeps the session that the head of its answer names.
+    pub(crate) fn take_session_of(&mut self, head: &[u8]) {
+        self.session = header(head, "mcp-session-id").map(str::to_owned);
+    }
+
+    /// The second message of the handshake, which ends it.
+    pub(crate) fn opened(&self) -> String {
+        self.post(&self.session_headers(), INITIALIZED)
+    }
+
+    /// The end of the session.
+    pub(crate) fn farewell(&self) -> String {
+        format!("DELETE /mcp HTTP/1.1\r\nHost: {}\r\n{}\r\n", self.address, self.session_headers())
     }
 
     /// The headers of a legacy message after `initialize`.
@@ -82,7 +102,7 @@ impl Server {
     }
 
     /// A message of the handshake, with further headers.
-    fn opening(&self, headers: &str, text: &str) -> String {
+    fn post(&self, headers: &str, text: &str) -> String {
         format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nAccept: application/json, \
              text/event-stream\r\n{headers}Content-Length: {}\r\n\r\n{text}",

@@ -6,8 +6,10 @@
 //! - [`serve`]: the baselines and the upstream, run as processes of their own.
 //! - [`subject`]: the gateway as a process: a command line and where it then listens.
 //! - [`process`]: starting, placing and weighing processes.
-//! - [`message`]: the requests that are sent. [`http`], [`load`], [`pipe`]: sending them.
-//! - [`calls`], [`latency`], [`flat`], [`start`], [`memory`]: the measurements. [`report`]: their tables.
+//! - [`message`]: the requests that are sent. [`http`], [`connection`]: sending one. [`load`], [`open_loop`], [`pipe`]:
+//!   sending many. [`admin`]: asking the gateway about itself.
+//! - [`calls`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`]: the
+//!   measurements. [`soak`]: minutes of everything at once. [`stats`], [`trend`], [`report`]: their tables.
 
 #![allow(
     clippy::print_stdout,
@@ -29,14 +31,19 @@ mod load;
 mod memory;
 mod message;
 mod open_loop;
+mod optimized;
 mod pipe;
 mod pool;
 mod process;
 mod report;
 mod serve;
+mod soak;
 mod start;
 mod stats;
+mod strategies;
 mod subject;
+mod trend;
+mod workers;
 
 use std::process::ExitCode;
 

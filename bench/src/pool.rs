@@ -1,13 +1,15 @@
 //! How often a call finds a connection open under steady load, and how long it waits for one.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::Result;
 use crate::calls::{Plan, WARM_UP, progress};
-use crate::cases::{contender, forwarded};
+use crate::cases::forwarded;
 use crate::echo::TOOLS;
 use crate::load::{self, Until};
-use crate::message::Era;
+use crate::message::{Era, Request};
 use crate::report::{Cell, Goal, Section};
 use crate::serve::Serve;
 use crate::stats::Spread;
@@ -32,17 +34,20 @@ pub(crate) fn measure(subject: &Subject, plan: &Plan) -> Result<Section> {
     let child = Serve::EchoStdio { tools: TOOLS.len(), aside: true }.toml()?;
     let http = format!("url = {:?}", web.url());
     let cases = [
-        ("HTTP", Era::Modern, http.clone()),
-        ("HTTP", Era::Legacy, http),
-        ("stdio", Era::Modern, child.clone()),
-        ("stdio", Era::Legacy, child.clone()),
-        ("stdio, 4 workers", Era::Modern, format!("workers = 4\n{child}")),
+        ("HTTP", vec![Era::Modern], http.clone()),
+        ("HTTP", vec![Era::Legacy], http.clone()),
+        ("HTTP", vec![Era::Modern, Era::Legacy], http),
+        ("stdio", vec![Era::Modern], child.clone()),
+        ("stdio", vec![Era::Legacy], child.clone()),
+        ("stdio", vec![Era::Modern, Era::Legacy], child.clone()),
+        ("stdio, 4 workers", vec![Era::Modern], format!("workers = 4\n{child}")),
     ];
     let mut rows = Vec::new();
-    for (name, era, upstream) in cases {
-        let name = format!("{name}, {}", era.name());
+    for (name, eras, upstream) in cases {
+        let names: Vec<_> = eras.iter().map(|era| era.name()).collect();
+        let name = format!("{name}, {}", names.join(" and "));
         progress(&format!("pool: {name}"));
-        rows.push(row(&name, era, &upstream, subject, plan).map_err(|error| format!("{name}: {error}"))?);
+        rows.push(row(&name, &eras, &upstream, subject, plan).map_err(|error| format!("{name}: {error}"))?);
     }
     Ok(Section {
         title: format!(
@@ -66,22 +71,29 @@ pub(crate) fn measure(subject: &Subject, plan: &Plan) -> Result<Section> {
     })
 }
 
-fn row(name: &str, era: Era, upstream: &str, subject: &Subject, plan: &Plan) -> Result<Vec<Cell>> {
+fn row(name: &str, eras: &[Era], upstream: &str, subject: &Subject, plan: &Plan) -> Result<Vec<Cell>> {
     let home = Home::with(&format!("[[upstream]]\nname = \"up\"\n{upstream}\n"))?;
     let mut running = Running::start(subject.http(&home), Some(home))?;
-    if era == Era::Legacy {
-        running.server.initialize()?;
-    }
+    running.server.initialize()?;
     let (tool, size) = TOOLS[0];
-    let gateway = contender(running, &forwarded(era, tool, size))?;
-    let (address, request) = (gateway.running.server.address, &gateway.request);
-    load::run(address, request, plan.connections, Until::Elapsed(WARM_UP))?;
-    let before = Counted::read(&gateway.running.admin()?.get("/admin/pool")?)?;
-    let mut rates = Vec::new();
-    for _ in 0..plan.rounds {
-        rates.push(load::run(address, request, plan.connections, Until::Elapsed(plan.round))?.rate());
-    }
-    let status = gateway.running.admin()?.get("/admin/pool")?;
+    let requests: Vec<Request> =
+        eras.iter().map(|era| running.server.request(&forwarded(*era, tool, size))).collect();
+    let clients = plan.connections.div_ceil(requests.len());
+    // All eras at once.
+    let load = |time: Duration| -> Result<f64> {
+        std::thread::scope(|scope| {
+            let run = |request| {
+                scope.spawn(move || load::run(running.server.address, request, clients, Until::Elapsed(time)))
+            };
+            let loads: Vec<_> = requests.iter().map(run).collect();
+            let done = loads.into_iter().map(|load| load.join().map_err(|_| "a load has panicked")?);
+            Ok(done.collect::<Result<Vec<_>>>()?.iter().map(load::Done::rate).sum())
+        })
+    };
+    load(WARM_UP)?;
+    let before = Counted::read(&running.admin()?.get("/admin/pool")?)?;
+    let rates = (0..plan.rounds).map(|_| load(plan.round)).collect::<Result<Vec<_>>>()?;
+    let status = running.admin()?.get("/admin/pool")?;
     let after = Counted::read(&status)?;
     let (hits, misses) = (after.hits - before.hits, after.misses - before.misses);
     let percent = 100.0 * hits / (hits + misses);

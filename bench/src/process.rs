@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,13 @@ impl Process {
         &mut self.child
     }
 
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(&mut self) -> Result<()> {
         drop(self.child.stdin.take());
@@ -108,20 +116,56 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
 
 /// The proportional set size of a process in KiB: its own pages, and its share of shared ones.
 pub(crate) fn pss_kib(pid: u32) -> Result<u64> {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse().ok());
-    kib.ok_or_else(|| "no Pss in /proc/PID/smaps_rollup".into())
+    member(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
+}
+
+/// The resident set size of a process in KiB.
+pub(crate) fn rss_kib(pid: u32) -> Result<u64> {
+    member(&format!("/proc/{pid}/status"), "VmRSS:")
+}
+
+/// Threads of a process.
+pub(crate) fn threads(pid: u32) -> Result<u64> {
+    member(&format!("/proc/{pid}/status"), "Threads:")
+}
+
+/// The number after a name in a file of lines.
+fn member(path: &str, name: &str) -> Result<u64> {
+    let text = fs::read_to_string(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse().ok());
+    number.ok_or_else(|| format!("no {name} in {path}").into())
+}
+
+/// Open descriptors of a process, and the sockets among them.
+pub(crate) fn descriptors(pid: u32) -> Result<(u64, u64)> {
+    let (mut all, mut sockets) = (0, 0);
+    for descriptor in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // One that is closed meanwhile is none.
+        let Ok(target) = fs::read_link(descriptor?.path()) else { continue };
+        all += 1;
+        sockets += u64::from(target.to_string_lossy().starts_with("socket:"));
+    }
+    Ok((all, sockets))
+}
+
+/// The children of a process.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+    let children = lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    children.filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// The children of a process that run the same program.
 pub(crate) fn own_children(pid: u32) -> Vec<u32> {
-    let program = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).ok();
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let lists = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
-    let children = lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-    let children = children.filter_map(|pid| pid.parse().ok());
-    children.filter(|child| program(*child).is_some() && program(*child) == program(pid)).collect()
+    let own = program(pid);
+    children(pid).into_iter().filter(|child| own.is_some() && program(*child) == own).collect()
+}
+
+/// The program that a process runs.
+pub(crate) fn program(pid: u32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
 /// Which processor something runs on.
@@ -181,7 +225,11 @@ mod tests {
             std::hint::black_box((0..100_000_u64).sum::<u64>());
         }
         assert!(cpu_time(own).unwrap() > before);
-        assert!(pss_kib(own).unwrap() > 0);
+        assert!(pss_kib(own).unwrap() > 0 && rss_kib(own).unwrap() > 0 && threads(own).unwrap() > 0);
+        let socket = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        let (all, sockets) = descriptors(own).unwrap();
+        assert!(sockets >= 1 && all > sockets);
+        drop(socket);
     }
 
     #[test]

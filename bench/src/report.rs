@@ -96,6 +96,12 @@ impl Section {
         json!({ "title": self.title, "rows": rows.collect::<Vec<_>>() })
     }
 
+    /// Goals that are not met.
+    pub(crate) fn missed(&self) -> usize {
+        let missed = |cell: &&Cell| matches!(cell, Cell::Goal(Some(goal)) if !goal.is_met());
+        self.rows.iter().flatten().filter(missed).count()
+    }
+
     /// As text: names to the left, figures to the right.
     pub(crate) fn text(&self) -> String {
         let cells: Vec<Vec<String>> =
@@ -160,5 +166,6 @@ mod tests {
         assert_eq!(json["rows"][0]["goal"], json!({ "at_most": 1.3, "met": true }));
         assert_eq!(json["rows"][1]["goal"], Value::Null);
         assert!(!Goal::AtLeast(1.0, 2.0).is_met());
+        assert_eq!(section.missed(), 0);
     }
 }

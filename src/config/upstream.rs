@@ -111,8 +111,8 @@ static WORKERS: Int = Int {
     default: 1,
     min: 1,
     max: 1000,
-    meaning: "Most processes of a `command`. With several, one more is started when each of them has a call, and \
-              those that are idle are stopped again.",
+    meaning: "Most processes of a `command`; of one that speaks both eras, in each of them. With several, one more is \
+              started when each of them has a call, and those that are idle are stopped again.",
 };
 static MAX_CONNECTIONS: OptInt = OptInt {
     name: "max_connections",

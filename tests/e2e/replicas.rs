@@ -149,11 +149,9 @@ async fn the_read_only_calls_of_a_replica_that_hangs_are_moved_to_another() {
 async fn a_read_only_call_that_takes_long_is_answered_by_a_second_replica_where_that_is_wanted() {
     let upstream = Upstream::replicas("up", 3).with("session_scope = \"shared\"\nstrategy = \"round-robin\"");
     // Nothing but hedging may help here.
-    let plan = Plan::new(Over::Http).upstream(upstream);
-    let gateway = Gateway::start(plan).await;
-    let more = "[balancer]\nhedge_budget_percent = 100\nejection = false\nhealth_check_interval_s = 600\n";
-    gateway.edit_config(|text| format!("{more}{text}"));
-    gateway.ask("mcp config reload").await.expect("expected the file to be taken");
+    let balancer =
+        "[balancer]\nhedge_budget_percent = 100\nejection = false\nhealth_check_interval_s = 600\n";
+    let gateway = Gateway::start(Plan::new(Over::Http).sections(balancer).upstream(upstream)).await;
     let session = HttpSession::open(gateway.http(), Era::Modern.revision()).await;
     let ask = async |id| session.request(&Message::call(id, "received", "{}")).await;
     for id in 0..60 {

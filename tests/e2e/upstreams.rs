@@ -227,3 +227,15 @@ async fn every_revision_of_client_and_upstream_work_together() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_upstream_at_rest_is_shown_with_no_call_in_flight() {
+    let upstream = Upstream::raw("up", Era::Modern, Over::Stdio, &[]).await;
+    let mut gateway = Gateway::start(Plan::new(Over::Http).upstream(upstream)).await;
+    let mut client = gateway.connect(Era::Modern.revision(), "{}").await;
+    client.call(1, "bare", "{}").await.result();
+    // We listen to it.
+    gateway.upstreams[0].event(&["request"], "subscriptions/listen").await;
+    let status = gateway.ask("mcp status").await.expect("expected the state");
+    assert_eq!(status["upstreams"][0]["calls_in_flight"], 0, "{status}");
+}

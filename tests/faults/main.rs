@@ -8,10 +8,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "these are tests")]
 
+mod children;
 mod down;
 mod drained;
 mod failing;
 mod forgotten;
+mod gateway;
 mod hung;
 mod killed;
 mod network;

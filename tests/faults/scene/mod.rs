@@ -144,7 +144,7 @@ impl Stage {
             .server("worker_threads = 2")
             // A client's connection that lies idle is not closed just as it is used again.
             .server("header_timeout_ms = 60000")
-            .registry("start = \"eager\"")
+            .registry("start = \"eager\"\nprefix = \"never\"")
             .sections(&format!("[pool]\n{}[balancer]\n{}", self.pool, self.balancer))
             .upstream(Upstream::with_table(table));
         let gateway = Gateway::start(plan).await;

@@ -20,6 +20,15 @@ impl Pool {
                 counts.add(conn.phase);
                 all.add(conn.phase);
             }
+            for (variant, known) in &replica.variants {
+                let mut counts = Counts::default();
+                let own =
+                    self.conns.iter().filter(|(_, conn)| (conn.replica, conn.variant) == (id, *variant));
+                own.for_each(|(_, conn)| counts.add(conn.phase));
+                if counts != *known {
+                    return Err(format!("{counts:?} of variant {variant} are counted as {known:?}"));
+                }
+            }
             if counts != replica.counts {
                 return Err(format!("{counts:?} are counted as {:?}", replica.counts));
             }
@@ -84,7 +93,7 @@ impl Pool {
                 return Err(format!("{wanted:?} waits beside {conn:?}"));
             }
             let replica = &self.replicas[wanted.replica];
-            let room = replica.has_room() && self.counts.total() < self.config.max_connections;
+            let room = replica.has_room(wanted.variant) && self.counts.total() < self.config.max_connections;
             let healthy = replica.backoff.retry_at().is_none();
             let idle = self.counts.opening < self.config.max_opening && replica.counts.opening == 0;
             if lane.live() == 0 && room && healthy && idle {

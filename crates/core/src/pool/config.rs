@@ -92,8 +92,8 @@ pub struct ReplicaConfig {
     pub name: Arc<str>,
     /// The variant (see [`Lane::variant`](super::Lane::variant)) in which connections are opened before anybody asks.
     pub variant: u8,
-    /// Most connections of this replica (`workers`), counting those that are being opened or closed. At least 1. While
-    /// one that is not [`Self::stateful`] is replaced for its age or use, there may be one more.
+    /// Most connections of this replica (`workers`) in each variant, counting those that are being opened or closed. At
+    /// least 1. While one that is not [`Self::stateful`] is replaced for its age or use, there may be one more.
     pub max_connections: u32,
     /// Connections that are kept open; `None` is the pool's `min_connections`. `max_connections` bounds both.
     pub min_connections: Option<u32>,

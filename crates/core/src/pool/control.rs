@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::backoff::Backoff;
 use super::config::{PoolConfig, PoolConfigError, ReplicaConfig};
-use super::connection::{CloseReason, Phase};
+use super::connection::{CloseReason, Counts, Phase};
 use super::effect::{AcquireError, DrainTarget};
+use super::grow::{Place, is_in};
 use super::lane::{LaneId, LaneKey, Scope};
 use super::replica::{Replica, ReplicaId};
 use super::state::Pool;
@@ -176,10 +177,14 @@ impl Pool {
     /// Takes connections out of service until there are no more than the maxima allow.
     fn trim(&mut self) {
         for id in self.replicas.keys() {
-            while let Some(replica) = self.replicas.get(id)
-                && replica.counts.opening + replica.counts.live > replica.most()
-            {
-                self.drop_one(Some(id));
+            let variants = self.replicas[id].variants.iter().map(|(variant, _)| *variant);
+            for variant in variants.collect::<Vec<_>>() {
+                while let Some(replica) = self.replicas.get(id)
+                    && let Counts { opening, live, .. } = replica.counts_of(variant)
+                    && opening + live > replica.most(variant)
+                {
+                    self.drop_one(Some((id, variant)));
+                }
             }
         }
         while self.counts.opening + self.counts.live > self.config.max_connections {
@@ -189,8 +194,8 @@ impl Pool {
 
     /// Takes the connection out of service that is missed least: one that is not open yet, else an idle one, else the
     /// one with the fewest calls.
-    fn drop_one(&mut self, of: Option<ReplicaId>) {
-        let mine = self.conns.iter().filter(|(_, conn)| of.is_none_or(|of| of == conn.replica));
+    fn drop_one(&mut self, of: Place) {
+        let mine = self.conns.iter().filter(|(_, conn)| is_in(of, conn));
         let ranked = mine.filter(|(_, conn)| conn.phase == Phase::Opening || conn.is_live());
         let least = ranked.min_by_key(|(id, conn)| {
             (conn.is_live(), conn.in_flight > 0, self.holds_state(*id), conn.in_flight, conn.last_used)

@@ -27,6 +27,8 @@ impl Pool {
     pub fn opened_as(&mut self, now: Instant, id: ConnId, variant: u8) {
         let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase == Phase::Opening) else { return };
         let (replica_id, asked) = (conn.replica, std::mem::replace(&mut conn.variant, variant));
+        self.replicas[replica_id].subtract(asked, Phase::Opening);
+        self.replicas[replica_id].add(variant, Phase::Opening);
         if asked != variant {
             self.turn_away(replica_id, asked);
         }
@@ -100,7 +102,7 @@ impl Pool {
         }
         if let Some(conn) = self.conns.remove(id) {
             self.counts.subtract(conn.phase);
-            self.replicas[conn.replica].counts.subtract(conn.phase);
+            self.replicas[conn.replica].subtract(conn.variant, conn.phase);
             self.forget_if_removed(conn.replica);
         }
         self.settle(now);
@@ -197,10 +199,11 @@ impl Pool {
     pub(super) fn set_phase(&mut self, id: ConnId, phase: Phase) {
         let conn = &mut self.conns[id];
         let before = std::mem::replace(&mut conn.phase, phase);
-        for counts in [&mut self.counts, &mut self.replicas[conn.replica].counts] {
-            counts.subtract(before);
-            counts.add(phase);
-        }
+        self.counts.subtract(before);
+        self.counts.add(phase);
+        let (replica, variant) = (&mut self.replicas[conn.replica], conn.variant);
+        replica.subtract(variant, before);
+        replica.add(variant, phase);
     }
 
     /// Makes a live connection serve the lane of `scope`, or, with `None`, whoever comes first.

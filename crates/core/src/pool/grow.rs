@@ -19,8 +19,13 @@ struct Plan {
     promised: Tally<Place>,
 }
 
-/// Where room is missing: in one replica, or (`None`) in the whole pool.
-type Place = Option<ReplicaId>;
+/// Where room is missing: in one variant of a replica, or (`None`) in the whole pool.
+pub(super) type Place = Option<(ReplicaId, u8)>;
+
+/// Whether a connection takes up room there.
+pub(super) fn is_in(place: Place, conn: &Connection) -> bool {
+    place.is_none_or(|of| of == (conn.replica, conn.variant))
+}
 
 struct Tally<K>(Vec<(K, u32)>);
 
@@ -134,8 +139,8 @@ impl Pool {
         if self.counts.opening >= self.config.max_opening {
             return Wish::Later;
         }
-        let place = if !replica.has_room() {
-            Some(key.replica)
+        let place = if !replica.has_room(key.variant) {
+            Some((key.replica, key.variant))
         } else if self.counts.total() >= self.config.max_connections {
             None
         } else {
@@ -148,10 +153,10 @@ impl Pool {
 
     /// Sends a connection away, unless one is on its way out for this lane.
     fn make_room(&mut self, now: Instant, place: Place, lane_id: LaneId, unserved: bool, plan: &mut Plan) {
-        let closing = place.map_or(self.counts, |replica| self.replicas[replica].counts).closing;
-        let leaving = |conn: &&Connection| {
-            conn.phase == Phase::Draining(CloseReason::Reclaimed) && place.is_none_or(|of| of == conn.replica)
-        };
+        let counts = place.map_or(self.counts, |(of, variant)| self.replicas[of].counts_of(variant));
+        let closing = counts.closing;
+        let leaving =
+            |conn: &&Connection| conn.phase == Phase::Draining(CloseReason::Reclaimed) && is_in(place, conn);
         let reclaimed = self.conns.iter().map(|(_, conn)| conn).filter(leaving).count() as u32;
         if plan.promised.take(place, closing + reclaimed) {
             return;
@@ -173,7 +178,7 @@ impl Pool {
     /// for a lane that has none.
     fn idle_victim(&self, place: Place, also_stateful: bool) -> Option<ConnId> {
         let idle = self.conns.iter().filter(|(_, conn)| conn.is_idle());
-        let idle = idle.filter(|(_, conn)| place.is_none_or(|of| of == conn.replica));
+        let idle = idle.filter(|(_, conn)| is_in(place, conn));
         let ranked = idle.map(|(id, conn)| (self.holds_state(id), conn.last_used, id));
         let (_, _, id) = ranked.filter(|(stateful, ..)| also_stateful || !stateful).min()?;
         Some(id)
@@ -182,7 +187,7 @@ impl Pool {
     /// The connection in use that its lane can spare best, and that will soon be free.
     fn busy_victim(&self, place: Place, for_lane: LaneId) -> Option<ConnId> {
         let busy = self.conns.iter().filter(|(_, conn)| conn.is_live() && conn.in_flight > 0);
-        let busy = busy.filter(|(_, conn)| place.is_none_or(|of| of == conn.replica));
+        let busy = busy.filter(|(_, conn)| is_in(place, conn));
         let ranked = busy.filter(|(_, conn)| conn.lane != Some(for_lane)).map(|(id, conn)| {
             let siblings = conn.lane.map_or(0, |lane| self.lanes[lane].live());
             (self.holds_state(id), Reverse(siblings), conn.in_flight, conn.last_used, id)
@@ -194,7 +199,7 @@ impl Pool {
     /// anything.
     pub(super) fn widen(&mut self, now: Instant, lane: Lane) {
         let replica = &self.replicas[lane.replica];
-        let room = replica.has_room()
+        let room = replica.has_room(lane.variant)
             && self.counts.total() < self.config.max_connections
             && self.counts.opening < self.config.max_opening;
         if room
@@ -213,16 +218,20 @@ impl Pool {
         while self.counts.opening < self.config.max_opening
             && self.counts.total() < self.config.max_connections
         {
-            let lacking = self.replicas.iter().filter(|(_, replica)| {
-                replica.may_open(now, &self.config)
-                    && replica.has_room_to_replace()
+            let lacking = self.replicas.iter().filter_map(|(id, replica)| {
+                let lacks = replica.may_open(now, &self.config)
                     && replica.missing(replica.config.min(&self.config)) > 0
-                    && (replica.warming || replica.counts.opening == 0)
+                    && (replica.warming || replica.counts.opening == 0);
+                if !lacks {
+                    return None;
+                }
+                let expiring = self.oldest_expiring(id, None);
+                let variant = expiring.map_or(replica.config.variant, |conn| self.conns[conn].variant);
+                replica.has_room_to_replace(variant).then_some((id, variant, replica))
             });
-            let poorest = lacking.min_by_key(|(_, replica)| replica.counts.live + replica.counts.opening);
-            let Some((id, replica)) = poorest else { return };
-            let variant = self.oldest_expiring(id, None).map(|expiring| self.conns[expiring].variant);
-            self.open(now, id, variant.unwrap_or(replica.config.variant));
+            let poorest = lacking.min_by_key(|(.., replica)| replica.counts.live + replica.counts.opening);
+            let Some((id, variant, _)) = poorest else { return };
+            self.open(now, id, variant);
         }
     }
 
@@ -234,7 +243,8 @@ impl Pool {
         for id in self.conns.keys() {
             let Phase::Live { expiring: Some(reason) } = self.conns[id].phase else { continue };
             let replica = &self.replicas[self.conns[id].replica];
-            let full = !replica.has_room_to_replace() || self.counts.total() >= self.config.max_connections;
+            let full = !replica.has_room_to_replace(self.conns[id].variant)
+                || self.counts.total() >= self.config.max_connections;
             // One at a time: the room that it leaves is for its replacement.
             let Counts { opening, draining, closing, .. } = replica.counts;
             if full && replica.may_open(now, &self.config) && opening + draining + closing == 0 {
@@ -258,9 +268,10 @@ impl Pool {
     fn open(&mut self, now: Instant, replica: ReplicaId, variant: u8) {
         let conn = self.conns.insert(Connection::opening(replica, variant, now));
         self.counts.add(Phase::Opening);
-        self.replicas[replica].counts.add(Phase::Opening);
+        self.replicas[replica].add(variant, Phase::Opening);
         debug_assert!(self.counts.total() <= self.config.max_connections, "S2: no more than the maximum");
-        debug_assert!(self.replicas[replica].counts.total() <= self.replicas[replica].most());
+        let replica_now = &self.replicas[replica];
+        debug_assert!(replica_now.counts_of(variant).total() <= replica_now.most(variant));
         self.effects.push(Effect::Open { conn, replica, variant });
     }
 

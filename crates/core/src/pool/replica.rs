@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::arena::arena_key;
 use super::backoff::Backoff;
 use super::config::{PoolConfig, ReplicaConfig};
-use super::connection::Counts;
+use super::connection::{Counts, Phase};
 use super::stats::Counters;
 
 arena_key! {
@@ -19,6 +19,8 @@ arena_key! {
 pub(super) struct Replica {
     pub(super) config: ReplicaConfig,
     pub(super) counts: Counts,
+    /// The same for each variant that it was ever opened in.
+    pub(super) variants: Vec<(u8, Counts)>,
     pub(super) backoff: Backoff,
     pub(super) counters: Counters,
     /// Whether the first connections are still being opened, side by side.
@@ -34,6 +36,7 @@ impl Replica {
         Self {
             config,
             counts: Counts::default(),
+            variants: Vec::new(),
             backoff: Backoff::default(),
             counters: Counters::default(),
             warming: true,
@@ -48,20 +51,44 @@ impl Replica {
         self.drain_by.is_none() && self.backoff.may_try(now) && self.counts.opening < at_once
     }
 
-    /// Whether the replica itself has room for another connection.
-    pub(super) fn has_room(&self) -> bool {
-        self.counts.total() < self.config.max_connections
+    /// Its connections in one variant.
+    pub(super) fn counts_of(&self, variant: u8) -> Counts {
+        let known = self.variants.iter().find(|(known, _)| *known == variant);
+        known.map_or_else(Counts::default, |(_, counts)| *counts)
+    }
+
+    /// Counts a connection in a phase, in all and in its variant.
+    pub(super) fn add(&mut self, variant: u8, phase: Phase) {
+        self.counts.add(phase);
+        let at = self.variants.iter().position(|(known, _)| *known == variant).unwrap_or_else(|| {
+            self.variants.push((variant, Counts::default()));
+            self.variants.len() - 1
+        });
+        self.variants[at].1.add(phase);
+    }
+
+    /// Takes back [`Self::add`].
+    pub(super) fn subtract(&mut self, variant: u8, phase: Phase) {
+        self.counts.subtract(phase);
+        if let Some((_, counts)) = self.variants.iter_mut().find(|(known, _)| *known == variant) {
+            counts.subtract(phase);
+        }
+    }
+
+    /// Whether the replica itself has room for another connection in a variant.
+    pub(super) fn has_room(&self, variant: u8) -> bool {
+        self.counts_of(variant).total() < self.config.max_connections
     }
 
     /// The same for the replacement of one that expires.
-    pub(super) fn has_room_to_replace(&self) -> bool {
-        self.counts.total() < self.most()
+    pub(super) fn has_room_to_replace(&self, variant: u8) -> bool {
+        self.counts_of(variant).total() < self.most(variant)
     }
 
-    /// Most connections at this moment: one more than usual while one expires, so that nobody waits while its
-    /// replacement opens; but what holds state is never in two places.
-    pub(super) fn most(&self) -> u32 {
-        let replacement = !self.config.stateful && self.counts.expiring > 0;
+    /// Most connections in a variant at this moment: one more than usual while one expires, so that nobody waits while
+    /// its replacement opens; but what holds state is never in two places.
+    pub(super) fn most(&self, variant: u8) -> u32 {
+        let replacement = !self.config.stateful && self.counts_of(variant).expiring > 0;
         self.config.max_connections.saturating_add(u32::from(replacement))
     }
 

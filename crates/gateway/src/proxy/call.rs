@@ -15,10 +15,10 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, Sleep};
 
 use super::hedge::Sent;
-use super::{Answer, Caller, Gateway};
+use super::{Answer, Caller, Gateway, Request};
 use crate::bridge::{self, Origin};
 use crate::refusal::{Refusal, UpstreamReason};
-use crate::session::{Outlet, push_when_ready};
+use crate::session::push_when_ready;
 use crate::settings::UpstreamSettings;
 use crate::upstream::{
     Asking, CallError, CallTag, Item, Live, NoTurn, Outgoing, PendingCall, Upstream, next_item,
@@ -82,20 +82,20 @@ pub(super) struct Answered {
 
 impl Answered {
     /// The answer for the client.
-    pub(super) fn finish(&self, caller: &Caller, method: &str, id: &str) -> Answer {
-        self.finish_with(caller, method, id, |_| false)
+    pub(super) fn finish(&self, request: &Request<'_>, method: &str) -> Answer {
+        self.finish_with(request, method, |_| false)
     }
 
     /// The same with further edits; `more` says whether it made any.
     pub(super) fn finish_with<'a>(
         &'a self,
-        caller: &Caller,
+        request: &Request<'a>,
         method: &str,
-        id: &'a str,
         more: impl FnOnce(&mut Edits<'a>) -> bool,
     ) -> Answer {
-        let bytes = bridge::answer(&self.message, id, self.live.peer.era, caller.era(), method, more);
-        let status = if caller.era() == Era::Modern { bridge::status_of(&self.message) } else { 200 };
+        let era = request.caller.era();
+        let bytes = bridge::answer(&self.message, request.id, self.live.peer.era, era, method, more);
+        let status = if era == Era::Modern { bridge::status_of(&self.message) } else { 200 };
         Answer { status, ..Answer::ok(bytes) }
     }
 }
@@ -104,23 +104,19 @@ impl Gateway {
     /// Sends a client's request to an upstream and relays what comes until the answer.
     pub(super) async fn forward(
         self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
+        request: &Request<'_>,
         route: Route<'_>,
     ) -> Result<Answered, Refusal> {
-        if route.hedge_after.is_some() && route.upstream.hedges(&asking(caller, &route)) {
-            return Box::pin(self.forward_hedged(caller, message, outlet, &route)).await;
+        if route.hedge_after.is_some() && route.upstream.hedges(&asking(request.caller, &route)) {
+            return Box::pin(self.forward_hedged(request, &route)).await;
         }
-        self.attempt(caller, message, outlet, &route, Instant::now(), Placing::default()).await
+        self.attempt(request, &route, Instant::now(), Placing::default()).await
     }
 
     /// Sends a request that was begun at `started`, and again where that is safe.
     pub(super) async fn attempt(
         self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
+        request: &Request<'_>,
         route: &Route<'_>,
         started: Instant,
         placing: Placing<'_>,
@@ -133,7 +129,7 @@ impl Gateway {
             let until = deadline.deadline().into_std();
             let turn = tokio::select! {
                 biased;
-                turn = route.upstream.turn(asking(caller, route), &tried, until) => turn,
+                turn = route.upstream.turn(asking(request.caller, route), &tried, until) => turn,
                 () = &mut deadline => return Err(timed_out(name, started, "while it was being connected")),
             };
             let turn = match turn {
@@ -153,7 +149,7 @@ impl Gateway {
                 told.set(turn.replica());
             }
             let ours = live.connection.next_id();
-            let mut call = send(caller, message, &live, route, ours);
+            let mut call = send(request, &live, route, ours);
             let mut relayed = false;
             let failed = loop {
                 let item = tokio::select! {
@@ -181,7 +177,7 @@ impl Gateway {
                                 Outcome::Success
                             });
                         }
-                        if refers_to_input(&answer, live.peer.era, caller.era()) {
+                        if refers_to_input(&answer, live.peer.era, request.caller.era()) {
                             return Err(Refusal::upstream(
                                 name,
                                 UpstreamReason::Unavailable,
@@ -193,28 +189,28 @@ impl Gateway {
                     Item::Notification(notification) => {
                         let until = Instant::now() + route.settings.idle_timeout;
                         extend(&mut deadline, until, started);
-                        let token = message.raw(Field::MetaProgressToken);
+                        let token = request.message.raw(Field::MetaProgressToken);
                         if is_foreign_progress(&notification, token.map(|_| ours)) {
                             continue;
                         }
                         relayed = true;
                         let bytes = bridge::notification(&notification, token);
-                        let relay = push_when_ready(&**outlet, bytes.into());
+                        let relay = push_when_ready(&**request.outlet, bytes.into());
                         tokio::select! {
                             biased;
                             () = relay => {}
                             () = &mut deadline => return Err(timed_out(name, started, "the client does not read")),
                         }
                     }
-                    Item::Request(request) => {
+                    Item::Request(question) => {
                         relayed = true;
                         extend(&mut deadline, Instant::now() + INTERACTIVE, started);
                         Self::ask_client(
-                            caller.session.as_ref(),
-                            caller.era(),
+                            request.caller.session.as_ref(),
+                            request.caller.era(),
                             &live.connection,
-                            &request,
-                            &**outlet,
+                            &question,
+                            &**request.outlet,
                         );
                     }
                     Item::Failed(error) => break Some((error, turn)),
@@ -331,13 +327,8 @@ fn is_foreign_progress(notification: &Message, ours: Option<u64>) -> bool {
     notification.method() == "notifications/progress" && ours.is_none_or(|ours| token.parse() != Ok(ours))
 }
 
-fn send(
-    caller: &Caller,
-    message: &Message,
-    live: &Arc<Live>,
-    route: &Route<'_>,
-    id: u64,
-) -> Box<dyn PendingCall> {
+fn send(request: &Request<'_>, live: &Arc<Live>, route: &Route<'_>, id: u64) -> Box<dyn PendingCall> {
+    let Request { caller, message, .. } = *request;
     let handshake = caller.session.as_ref().and_then(|session| session.handshake());
     let log_level = caller.session.as_ref().and_then(|session| session.log_level());
     let client_info = handshake.and_then(|handshake| handshake.client_info.as_deref());

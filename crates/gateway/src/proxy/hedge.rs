@@ -9,12 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use aqe_core::balancer::ReplicaId;
-use aqe_core::envelope::Message;
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::call::{Answered, Placing, Route};
-use super::{Caller, Gateway};
+use super::{Gateway, Request};
 use crate::refusal::Refusal;
 use crate::session::Outlet;
 
@@ -75,19 +74,18 @@ impl Gateway {
     /// As [`Gateway::forward`], to a second replica as well once the first has taken its time.
     pub(super) async fn forward_hedged(
         self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
+        request: &Request<'_>,
         route: &Route<'_>,
     ) -> Result<Answered, Refusal> {
         let word = Arc::<Word>::default();
         let voice = |who| -> Arc<dyn Outlet> {
-            Arc::new(Voice { outlet: Arc::clone(outlet), word: Arc::clone(&word), who })
+            Arc::new(Voice { outlet: Arc::clone(request.outlet), word: Arc::clone(&word), who })
         };
         let (started, sent) = (Instant::now(), Sent::default());
         let (one, two) = (voice(FIRST), voice(SECOND));
+        let (one, two) = (Request { outlet: &one, ..*request }, Request { outlet: &two, ..*request });
         let placing = Placing { avoid: None, told: Some(&sent) };
-        let mut first = pin!(self.attempt(caller, message, &one, route, started, placing));
+        let mut first = pin!(self.attempt(&one, route, started, placing));
         let patience = route.hedge_after.unwrap_or(route.timeout);
         tokio::select! {
             biased;
@@ -99,7 +97,7 @@ impl Gateway {
             return first.await;
         }
         let placing = Placing { avoid, told: None };
-        let mut second = pin!(self.attempt(caller, message, &two, route, started, placing));
+        let mut second = pin!(self.attempt(&two, route, started, placing));
         let (answer, answered_second) = tokio::select! {
             biased;
             answer = &mut first => (answer, false),

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aqe_core::envelope::{Field, Message};
+use aqe_core::envelope::Field;
 use aqe_core::revision::Era;
 use bytes::Bytes;
 
-use super::{Answer, Caller, Gateway};
+use super::{Answer, Gateway, Request};
 use crate::bridge;
 use crate::refusal::Refusal;
 use crate::upstream::ListKind;
@@ -22,10 +22,8 @@ const FRESH_WAIT: Duration = Duration::from_secs(2);
 impl Gateway {
     pub(super) async fn list(
         self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
+        request: &Request<'_>,
         kind: ListKind,
-        id: &str,
     ) -> Result<Answer, Refusal> {
         self.first_lists().await;
         if matches!(kind, ListKind::Resources | ListKind::Templates) {
@@ -33,9 +31,9 @@ impl Gateway {
         }
         let catalog = self.catalog();
         let bad_cursor = || Refusal::invalid_params("unknown cursor, or the list has changed: list again");
-        let cursor = match message.raw(Field::Cursor) {
+        let cursor = match request.message.raw(Field::Cursor) {
             None | Some("null") => None,
-            Some(_) => Some(message.string(Field::Cursor).ok_or_else(bad_cursor)?),
+            Some(_) => Some(request.message.string(Field::Cursor).ok_or_else(bad_cursor)?),
         };
         let (array, next) = match kind {
             ListKind::Tools | ListKind::Prompts => {
@@ -61,7 +59,7 @@ impl Gateway {
                 page(list.iter(), list.len(), start, self.settings.page_size, &etag)
             }
         };
-        let head = head(id, kind, caller.era());
+        let head = head(request.id, kind, request.caller.era());
         let tail = next.map_or(Cow::Borrowed("}}"), |next| format!(r#","nextCursor":"{next}"}}}}"#).into());
         if array.len() <= COPIED_BYTES {
             return Ok(Answer::ok([head.as_bytes(), &array, tail.as_bytes()].concat()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aqe_core::envelope::{Field, Message, encode_string};
 use aqe_core::revision::Era;
 
-use super::{Answer, Caller, Gateway};
+use super::{Answer, Gateway, Request};
 use crate::refusal::Refusal;
 use crate::session::{Handshake, Session, severity};
 use crate::upstream::manifest::notification;
@@ -47,14 +47,10 @@ impl Gateway {
         Answer::ok(wire::result(id, self.catalog().discovery.as_bytes()))
     }
 
-    pub(super) async fn set_level(
-        &self,
-        caller: &Caller,
-        message: &Message,
-        id: &str,
-    ) -> Result<Answer, Refusal> {
-        let level = message.string(Field::Level).unwrap_or_default();
-        let session = caller.session.as_ref().ok_or_else(|| Refusal::invalid_request("no session"))?;
+    pub(super) async fn set_level(&self, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let level = request.message.string(Field::Level).unwrap_or_default();
+        let session =
+            request.caller.session.as_ref().ok_or_else(|| Refusal::invalid_request("no session"))?;
         if !session.set_log_level(&level) {
             return Err(Refusal::invalid_params(
                 "level must be one of debug, info, notice, warning, error, critical, alert, emergency",
@@ -70,7 +66,7 @@ impl Gateway {
             legacy.map(|live| ask_log_level(live, least, upstream.settings().request_timeout))
         });
         futures_util::future::join_all(asked).await;
-        Ok(Answer::ok(wire::result(id, b"{}")))
+        Ok(Answer::ok(wire::result(request.id, b"{}")))
     }
 
     /// The level of the most curious legacy client that has set one.

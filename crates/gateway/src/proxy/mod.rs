@@ -65,6 +65,17 @@ impl Caller {
     }
 }
 
+/// A client's request on its way.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    caller: &'a Caller,
+    message: &'a Message,
+    /// Where what comes before the answer goes.
+    outlet: &'a Arc<dyn Outlet>,
+    /// Its id, raw JSON.
+    id: &'a str,
+}
+
 /// A complete response, in parts that are written one after the other.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -190,8 +201,9 @@ impl Gateway {
     ) -> impl Future<Output = Option<Answer>> + Send {
         async move {
             let id = message.id().unwrap_or("null");
+            let request = Request { caller: &caller, message: &message, outlet: &outlet, id };
             let Some(session) = &caller.session else {
-                return Some(self.answer(&caller, &message, &outlet, id).await);
+                return Some(self.answer(&request).await);
             };
             let Some(open) = session.begin(id, message.method() == "subscriptions/listen") else {
                 let refusal =
@@ -200,54 +212,41 @@ impl Gateway {
             };
             tokio::select! {
                 biased;
-                answer = self.answer(&caller, &message, &outlet, id) => Some(answer),
+                answer = self.answer(&request) => Some(answer),
                 () = open.cancelled() => None,
             }
         }
     }
 
-    async fn answer(
-        self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
-        id: &str,
-    ) -> Answer {
-        let method = message.method();
+    async fn answer(self: &Arc<Self>, request: &Request<'_>) -> Answer {
+        let method = request.message.method();
         let answered = if &*method == "tools/call" {
-            self.call_tool(caller, message, outlet, id).await
+            self.call_tool(request).await
         } else {
-            Box::pin(self.answer_other(caller, message, &method, outlet, id)).await
+            Box::pin(self.answer_other(request, &method)).await
         };
-        answered.unwrap_or_else(|refusal| Answer::refusal(&refusal, id))
+        answered.unwrap_or_else(|refusal| Answer::refusal(&refusal, request.id))
     }
 
-    async fn answer_other(
-        self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        method: &str,
-        outlet: &Arc<dyn Outlet>,
-        id: &str,
-    ) -> Result<Answer, Refusal> {
-        let legacy = caller.era() == Era::Legacy;
+    async fn answer_other(self: &Arc<Self>, request: &Request<'_>, method: &str) -> Result<Answer, Refusal> {
+        let legacy = request.caller.era() == Era::Legacy;
         match method {
-            "tools/list" => self.list(caller, message, ListKind::Tools, id).await,
-            "prompts/list" => self.list(caller, message, ListKind::Prompts, id).await,
-            "resources/list" => self.list(caller, message, ListKind::Resources, id).await,
-            "resources/templates/list" => self.list(caller, message, ListKind::Templates, id).await,
-            "prompts/get" => self.get_prompt(caller, message, outlet, id).await,
-            "resources/read" => self.read_resource(caller, message, outlet, id).await,
-            "completion/complete" => self.complete(caller, message, outlet, id).await,
-            "server/discover" => Ok(self.discover(id).await),
-            "subscriptions/listen" if !legacy => self.listen(caller, message, outlet, id).await,
-            "ping" if legacy => Ok(Answer::ok(crate::wire::result(id, b"{}"))),
-            "logging/setLevel" if legacy => self.set_level(caller, message, id).await,
-            "resources/subscribe" if legacy => self.subscribe(caller, message, id).await,
-            "resources/unsubscribe" if legacy => Ok(self.unsubscribe(caller, message, id)),
-            "tasks/get" | "tasks/cancel" => self.task(caller, message, outlet, id).await,
-            "tasks/result" | "tasks/list" if legacy => self.task(caller, message, outlet, id).await,
-            "tasks/update" if !legacy => self.task(caller, message, outlet, id).await,
+            "tools/list" => self.list(request, ListKind::Tools).await,
+            "prompts/list" => self.list(request, ListKind::Prompts).await,
+            "resources/list" => self.list(request, ListKind::Resources).await,
+            "resources/templates/list" => self.list(request, ListKind::Templates).await,
+            "prompts/get" => self.get_prompt(request).await,
+            "resources/read" => self.read_resource(request).await,
+            "completion/complete" => self.complete(request).await,
+            "server/discover" => Ok(self.discover(request.id).await),
+            "subscriptions/listen" if !legacy => self.listen(request).await,
+            "ping" if legacy => Ok(Answer::ok(crate::wire::result(request.id, b"{}"))),
+            "logging/setLevel" if legacy => self.set_level(request).await,
+            "resources/subscribe" if legacy => self.subscribe(request).await,
+            "resources/unsubscribe" if legacy => Ok(self.unsubscribe(request)),
+            "tasks/get" | "tasks/cancel" => self.task(request).await,
+            "tasks/result" | "tasks/list" if legacy => self.task(request).await,
+            "tasks/update" if !legacy => self.task(request).await,
             other => Err(Refusal::method_not_found(other)),
         }
     }

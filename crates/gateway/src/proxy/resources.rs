@@ -2,23 +2,17 @@
 
 use std::sync::Arc;
 
-use aqe_core::envelope::{Field, Kind, Message};
+use aqe_core::envelope::{Field, Kind};
 
 use super::call::Route;
-use super::{Answer, Caller, Gateway};
+use super::{Answer, Gateway, Request};
 use crate::refusal::Refusal;
-use crate::session::Outlet;
 use crate::wire;
 
 impl Gateway {
-    pub(super) async fn read_resource(
-        self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
-        id: &str,
-    ) -> Result<Answer, Refusal> {
-        let uri = message
+    pub(super) async fn read_resource(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let uri = request
+            .message
             .string(Field::Uri)
             .ok_or_else(|| Refusal::invalid_params("resources/read needs params.uri, a string"))?;
         self.first_lists_or(|catalog| catalog.resources.lists(&uri)).await;
@@ -29,9 +23,9 @@ impl Gateway {
             let mut route = Route::to(upstream);
             route.name = Some(&target.uri);
             if target.uri != uri {
-                route.rename = Some((message.span(Field::Uri), &target.uri));
+                route.rename = Some((request.message.span(Field::Uri), &target.uri));
             }
-            let answered = match self.forward(caller, message, outlet, route).await {
+            let answered = match self.forward(request, route).await {
                 Ok(answered) => answered,
                 Err(refusal) => {
                     last = Err(refusal);
@@ -42,7 +36,7 @@ impl Gateway {
             let missing = answered.message.kind() == Kind::Error
                 && matches!(answered.message.raw(Field::Code), Some("-32002" | "-32602"));
             let contents = answered.message.span(Field::Contents);
-            let answer = answered.finish_with(caller, "resources/read", id, |edits| {
+            let answer = answered.finish_with(request, "resources/read", |edits| {
                 if contents.is_empty() {
                     return false;
                 }
@@ -57,19 +51,16 @@ impl Gateway {
         last
     }
 
-    pub(super) async fn subscribe(
-        self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        id: &str,
-    ) -> Result<Answer, Refusal> {
-        let uri = message
+    pub(super) async fn subscribe(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let uri = request
+            .message
             .string(Field::Uri)
             .ok_or_else(|| Refusal::invalid_params("resources/subscribe needs params.uri, a string"))?;
-        let session = caller.session.as_ref().ok_or_else(|| Refusal::invalid_request("no session"))?;
+        let session =
+            request.caller.session.as_ref().ok_or_else(|| Refusal::invalid_request("no session"))?;
         self.first_lists_or(|catalog| catalog.resources.lists(&uri)).await;
         if !session.subscribe(&uri) {
-            return Ok(Answer::ok(wire::result(id, b"{}")));
+            return Ok(Answer::ok(wire::result(request.id, b"{}")));
         }
         let asked = match self.hold_uri(&uri) {
             Ok(Some((upstream, own))) => self.ask_for_updates(&upstream, &own).await,
@@ -84,14 +75,14 @@ impl Gateway {
             self.release_uri(&uri);
             return Err(refusal);
         }
-        Ok(Answer::ok(wire::result(id, b"{}")))
+        Ok(Answer::ok(wire::result(request.id, b"{}")))
     }
 
-    pub(super) fn unsubscribe(self: &Arc<Self>, caller: &Caller, message: &Message, id: &str) -> Answer {
-        let uri = message.string(Field::Uri).unwrap_or_default();
-        if caller.session.as_ref().is_some_and(|session| session.unsubscribe(&uri)) {
+    pub(super) fn unsubscribe(self: &Arc<Self>, request: &Request<'_>) -> Answer {
+        let uri = request.message.string(Field::Uri).unwrap_or_default();
+        if request.caller.session.as_ref().is_some_and(|session| session.unsubscribe(&uri)) {
             self.release_uri(&uri);
         }
-        Answer::ok(wire::result(id, b"{}"))
+        Answer::ok(wire::result(request.id, b"{}"))
     }
 }

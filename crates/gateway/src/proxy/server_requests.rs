@@ -41,7 +41,7 @@ impl Gateway {
             },
             None => message,
         };
-        let idle = live.connection.in_flight().is_empty();
+        let idle = live.calls().is_empty();
         let session = if idle { self.sole_session(live, &message) } else { None };
         let outlet = session.as_ref().map(|session| Arc::clone(&session.outlet));
         match (&session, outlet) {
@@ -157,7 +157,7 @@ impl Gateway {
     fn upstream_logs(&self, live: &Arc<Live>, message: Message) {
         let wanted =
             |session: &Arc<Session>| session.wants_log(&message.string(Field::Level).unwrap_or_default());
-        if live.connection.in_flight().is_empty() {
+        if live.calls().is_empty() {
             if live.speaks_for_its_audience() {
                 for session in self.sessions_of(live).iter().filter(|session| wanted(session)) {
                     session.outlet.push(message.bytes().clone());
@@ -165,8 +165,7 @@ impl Gateway {
             }
             return;
         }
-        let calls: Vec<_> =
-            live.connection.in_flight().into_iter().filter(|(_, tag)| tag.wants_log).collect();
+        let calls: Vec<_> = live.calls().into_iter().filter(|(_, tag)| tag.wants_log).collect();
         let Some((call, tag)) = calls.last().copied() else { return };
         if calls.iter().any(|(_, other)| other.owner != tag.owner) {
             return;
@@ -193,8 +192,7 @@ impl Gateway {
 
 /// The newest call in flight, if all calls there are of one client.
 fn sole_owner(live: &Live) -> Option<u64> {
-    let mut calls = live.connection.in_flight();
-    calls.retain(|(_, tag)| tag.owner != 0);
+    let calls = live.calls();
     let (id, tag) = calls.iter().max_by_key(|(id, _)| *id).copied()?;
     calls.iter().all(|(_, other)| other.owner == tag.owner).then_some(id)
 }

@@ -11,7 +11,7 @@ use aqe_core::envelope::{Field, Message, encode_string, open_object};
 use tokio::sync::Notify;
 
 use super::watching::Watched;
-use super::{Answer, Caller, Gateway};
+use super::{Answer, Gateway, Request};
 use crate::refusal::Refusal;
 use crate::session::{Outlet, next_owner};
 use crate::upstream::{ListKind, Upstream};
@@ -73,14 +73,8 @@ impl Drop for Listening {
 
 impl Gateway {
     /// `subscriptions/listen`: acknowledged when upstreams tell what it asks for, answered when the gateway stops.
-    pub(super) async fn listen(
-        self: &Arc<Self>,
-        _caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
-        id: &str,
-    ) -> Result<Answer, Refusal> {
-        let wanted = message.raw(Field::Notifications).unwrap_or("{}");
+    pub(super) async fn listen(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let wanted = request.message.raw(Field::Notifications).unwrap_or("{}");
         let filter = read_filter(wanted.as_bytes())
             .ok_or_else(|| Refusal::invalid_params("params.notifications must be an object"))?;
         let accepted = accepted(&filter);
@@ -90,13 +84,16 @@ impl Gateway {
         self.watch(&listening.held).await;
         let acknowledged = wire::notification(
             "notifications/subscriptions/acknowledged",
-            Some(&format!(r#"{{"_meta":{},"notifications":{accepted}}}"#, subscription_meta(id))),
+            Some(&format!(r#"{{"_meta":{},"notifications":{accepted}}}"#, subscription_meta(request.id))),
         );
         {
             // Nothing can be told before the acknowledgement, nor be lost after it.
             let mut listeners = lock(&self.subscriptions.listeners);
-            outlet.push(acknowledged);
-            listeners.insert(key, Listener { outlet: Arc::clone(outlet), id: id.to_owned(), filter });
+            request.outlet.push(acknowledged);
+            listeners.insert(
+                key,
+                Listener { outlet: Arc::clone(request.outlet), id: request.id.to_owned(), filter },
+            );
         }
         loop {
             let closing = self.subscriptions.closing.notified();
@@ -106,8 +103,8 @@ impl Gateway {
             closing.await;
         }
         drop(listening);
-        let result = format!(r#"{{"resultType":"complete","_meta":{}}}"#, subscription_meta(id));
-        Ok(Answer::ok(wire::result(id, result.as_bytes())))
+        let result = format!(r#"{{"resultType":"complete","_meta":{}}}"#, subscription_meta(request.id));
+        Ok(Answer::ok(wire::result(request.id, result.as_bytes())))
     }
 
     /// Tells every client that wants to know that a list has changed.

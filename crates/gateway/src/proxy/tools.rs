@@ -11,11 +11,10 @@ use aqe_core::revision::Era;
 use bytes::Bytes;
 
 use super::call::{Answered, Place, Route, TaskOwner};
-use super::{Answer, Caller, Gateway};
+use super::{Answer, Caller, Gateway, Request};
 use crate::bridge;
 use crate::catalog::Catalog;
 use crate::refusal::{Refusal, UpstreamReason};
-use crate::session::Outlet;
 use crate::upstream::Upstream;
 use crate::wire;
 
@@ -34,14 +33,9 @@ struct Near {
 }
 
 impl Gateway {
-    pub(super) async fn call_tool(
-        self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
-        id: &str,
-    ) -> Result<Answer, Refusal> {
-        let name = message
+    pub(super) async fn call_tool(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let name = request
+            .message
             .string(Field::Name)
             .ok_or_else(|| Refusal::invalid_params("tools/call needs params.name, a string"))?;
         let mut catalog = self.catalog.load_full();
@@ -50,11 +44,9 @@ impl Gateway {
             catalog = self.catalog.load_full();
         }
         let (entry, near) = self.find_tool(&catalog, &name)?;
-        Self::check_param_headers(caller, message, &catalog, entry)?;
+        Self::check_param_headers(request, &catalog, entry)?;
         let started = std::time::Instant::now();
-        let ran = self
-            .run_tool(caller, message, outlet, id, &Found { catalog: &catalog, entry, called: &name })
-            .await;
+        let ran = self.run_tool(request, &Found { catalog: &catalog, entry, called: &name }).await;
         entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |(_, failed)| *failed));
         let (answer, _) = ran?;
         Ok(match near {
@@ -97,29 +89,25 @@ impl Gateway {
 
     /// A modern HTTP client repeats annotated arguments in headers; both must say the same.
     fn check_param_headers(
-        caller: &Caller,
-        message: &Message,
+        request: &Request<'_>,
         catalog: &Catalog,
         entry: &ToolEntry,
     ) -> Result<(), Refusal> {
-        let Some(headers) = &caller.param_headers else { return Ok(()) };
+        let Some(headers) = &request.caller.param_headers else { return Ok(()) };
         let Some(params) = catalog.param_headers.get(&entry.shown) else { return Ok(()) };
-        let arguments = message.raw(Field::Arguments).unwrap_or("{}");
+        let arguments = request.message.raw(Field::Arguments).unwrap_or("{}");
         params.check(headers, arguments.as_bytes()).map_err(Refusal::header_mismatch)
     }
 
     async fn run_tool(
         self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
-        id: &str,
+        request: &Request<'_>,
         found: &Found<'_>,
     ) -> Result<(Answer, bool), Refusal> {
         let Found { catalog, entry, called } = *found;
         let upstream = catalog.upstream_of(entry);
         if let Some(tools) = upstream.in_process() {
-            return self.run_builtin(upstream, &**tools, caller, message, id, entry).await;
+            return self.run_builtin(request, upstream, &**tools, entry).await;
         }
         let mut route = Route::to(upstream);
         route.timeout = route.settings.timeout_for(&entry.original);
@@ -133,40 +121,39 @@ impl Gateway {
         }
         // By a prefix, or because the client has misspelt it.
         if called != &*entry.original {
-            route.rename = Some((message.span(Field::Name), &entry.original));
+            route.rename = Some((request.message.span(Field::Name), &entry.original));
         }
         if let Some(params) = catalog.param_headers.get(&entry.shown) {
-            route.headers = params.of(message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
+            route.headers = params.of(request.message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
         }
-        let answered = self.forward(caller, message, outlet, route).await?;
+        let answered = self.forward(request, route).await?;
         let place = Place { upstream: upstream.id, replica: answered.live.replica };
-        self.remember_task(&answered, place, caller);
+        self.remember_task(&answered, place, request.caller);
         let failed = answered.message.kind() == Kind::Error;
-        Ok((answered.finish(caller, "tools/call", id), failed))
+        Ok((answered.finish(request, "tools/call"), failed))
     }
 
     async fn run_builtin(
         &self,
+        request: &Request<'_>,
         upstream: &Upstream,
         tools: &dyn inprocess::InProcess,
-        caller: &Caller,
-        message: &Message,
-        id: &str,
         entry: &ToolEntry,
     ) -> Result<(Answer, bool), Refusal> {
         let timeout = upstream.settings().timeout_for(&entry.original);
-        let arguments = message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default();
+        let arguments =
+            request.message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default();
         let deadline = std::time::Instant::now() + timeout;
-        let on_behalf = inprocess::Caller { principal: &caller.principal, deadline };
+        let on_behalf = inprocess::Caller { principal: &request.caller.principal, deadline };
         let call = tools.call(&entry.original, arguments, on_behalf);
         let Ok(result) = tokio::time::timeout_at(deadline.into(), call).await else {
             let detail = format!("timed out after {} ms", timeout.as_millis());
             return Err(Refusal::upstream(upstream.name(), UpstreamReason::Timeout, &detail));
         };
         let result = result.map_err(|error| Refusal::invalid_params(error.to_string()))?;
-        let bytes = match caller.era() {
-            Era::Legacy => wire::result(id, &result.json),
-            Era::Modern => wire::result_with(id, bridge::modern_members("tools/call"), &result.json),
+        let bytes = match request.caller.era() {
+            Era::Legacy => wire::result(request.id, &result.json),
+            Era::Modern => wire::result_with(request.id, bridge::modern_members("tools/call"), &result.json),
         };
         Ok((Answer::ok(bytes), result.is_error))
     }
@@ -183,14 +170,9 @@ impl Gateway {
         }
     }
 
-    pub(super) async fn get_prompt(
-        self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
-        id: &str,
-    ) -> Result<Answer, Refusal> {
-        let name = message
+    pub(super) async fn get_prompt(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let name = request
+            .message
             .string(Field::Name)
             .ok_or_else(|| Refusal::invalid_params("prompts/get needs params.name, a string"))?;
         self.first_lists_or(|catalog| catalog.prompts.get(&name).is_some()).await;
@@ -203,26 +185,20 @@ impl Gateway {
         let mut route = Route::to(catalog.upstream_of(entry));
         route.name = Some(&entry.original);
         if entry.shown != entry.original {
-            route.rename = Some((message.span(Field::Name), &entry.original));
+            route.rename = Some((request.message.span(Field::Name), &entry.original));
         }
-        Ok(self.forward(caller, message, outlet, route).await?.finish(caller, "prompts/get", id))
+        Ok(self.forward(request, route).await?.finish(request, "prompts/get"))
     }
 
     /// `completion/complete`: about a prompt or a resource template.
-    pub(super) async fn complete(
-        self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
-        id: &str,
-    ) -> Result<Answer, Refusal> {
+    pub(super) async fn complete(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
         let bad = || Refusal::invalid_params("completion/complete needs params.ref with a name or a uri");
-        let reference = message.span(Field::Ref);
-        let members = open_object(reference.of(message.bytes())).map_err(|_| bad())?;
+        let reference = request.message.span(Field::Ref);
+        let members = open_object(reference.of(request.message.bytes())).map_err(|_| bad())?;
         let member = |name: &str| {
             let (_, value) = members.iter().find(|(key, _)| key == name)?;
             let text = decode_quoted(value)?;
-            let start = value.as_ptr() as usize - message.bytes().as_ptr() as usize;
+            let start = value.as_ptr() as usize - request.message.bytes().as_ptr() as usize;
             let span = aqe_core::envelope::Span { start: start as u32, end: (start + value.len()) as u32 };
             Some((span, text))
         };
@@ -234,8 +210,8 @@ impl Gateway {
             if entry.shown != entry.original {
                 route.rename = Some((span, &entry.original));
             }
-            let answered = self.forward(caller, message, outlet, route).await?;
-            return Ok(answered.finish(caller, "completion/complete", id));
+            let answered = self.forward(request, route).await?;
+            return Ok(answered.finish(request, "completion/complete"));
         }
         let (span, uri) = member("uri").ok_or_else(bad)?;
         let target = catalog.resources.template_owner(&uri).map(|upstream| (upstream, uri.to_string()));
@@ -249,25 +225,19 @@ impl Gateway {
         if own != uri {
             route.rename = Some((span, &own));
         }
-        Ok(self.forward(caller, message, outlet, route).await?.finish(caller, "completion/complete", id))
+        Ok(self.forward(request, route).await?.finish(request, "completion/complete"))
     }
 
     /// Requests about a task, within one era.
-    pub(super) async fn task(
-        self: &Arc<Self>,
-        caller: &Caller,
-        message: &Message,
-        outlet: &Arc<dyn Outlet>,
-        id: &str,
-    ) -> Result<Answer, Refusal> {
-        let method = message.method();
+    pub(super) async fn task(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let method = request.message.method();
         let catalog = self.catalog();
         let capable: Vec<usize> = catalog
             .upstreams
             .iter()
             .filter(|upstream| {
                 upstream.manifest().is_some_and(|manifest| {
-                    manifest.peer.era == caller.era()
+                    manifest.peer.era == request.caller.era()
                         && memchr::memmem::find(&manifest.peer.capabilities, b"tasks").is_some()
                 })
             })
@@ -278,11 +248,11 @@ impl Gateway {
             [only] => Ok(only),
             _ => Err(Refusal::invalid_params("no such task, or it was not started through this gateway")),
         };
-        let task = message.string(Field::TaskId);
+        let task = request.message.string(Field::TaskId);
         let (upstream, replica) = match &task {
             None if method == "tasks/list" => (only()?, None),
             None => return Err(Refusal::invalid_params(format!("{method} needs params.taskId, a string"))),
-            Some(task) => match self.tasks.find(task, &caller.principal) {
+            Some(task) => match self.tasks.find(task, &request.caller.principal) {
                 TaskOwner::Here(place) => (place.upstream, Some(place.replica)),
                 TaskOwner::Foreign => return Err(Refusal::invalid_params("no such task")),
                 TaskOwner::Unknown => (only()?, None),
@@ -291,13 +261,13 @@ impl Gateway {
         // A task that ran on a server that is no longer configured has gone with it.
         let gone = || Refusal::invalid_params("no such task: its server is no longer configured");
         let upstream = catalog.upstream(upstream).ok_or_else(gone)?;
-        if upstream.manifest().is_none_or(|manifest| manifest.peer.era != caller.era()) {
+        if upstream.manifest().is_none_or(|manifest| manifest.peer.era != request.caller.era()) {
             return Err(Refusal::method_not_found(&method));
         }
         let mut route = Route::to(upstream);
         route.name = task.as_deref();
         route.replica = replica;
-        Ok(self.forward(caller, message, outlet, route).await?.finish(caller, &method, id))
+        Ok(self.forward(request, route).await?.finish(request, &method))
     }
 }
 

@@ -8,10 +8,10 @@ use aqe_core::envelope::Message;
 use aqe_core::pool::{ConnId, ReplicaId};
 use aqe_core::revision::Era;
 
-use super::handshake::{self, Peer};
+use super::handshake::{self, OWN, Peer};
 use super::manifest::ListKind;
 use super::supervisor::Upstream;
-use super::{CallError, Connection, Events, Item};
+use super::{CallError, CallTag, Connection, Events, Item};
 
 /// What the gateway above is told.
 pub trait Hooks: Send + Sync {
@@ -64,6 +64,13 @@ pub(super) fn era_of(variant: u8) -> Era {
 impl Live {
     pub(crate) fn variant(&self) -> u8 {
         variant_of(self.peer.era)
+    }
+
+    /// The clients' calls in flight, without our own questions: id and tag.
+    pub(crate) fn calls(&self) -> Vec<(u64, CallTag)> {
+        let mut calls = self.connection.in_flight();
+        calls.retain(|(_, tag)| tag.owner != OWN.owner);
+        calls
     }
 
     /// Whose calls it carries; `None` if anybody's, or none were sent yet.

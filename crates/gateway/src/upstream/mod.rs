@@ -15,6 +15,7 @@ mod membership;
 mod opening;
 mod queue;
 mod refresh;
+mod status;
 mod stdio;
 mod supervisor;
 mod tuning;
@@ -39,8 +40,9 @@ pub use inbox::{Inbox, Overflow};
 pub use live::{Audience, Hooks, Live};
 pub use manifest::{ListKind, Manifest};
 pub(crate) use membership::check_settings;
+pub use status::Status;
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
-pub use supervisor::{Common, Status, Unavailable, Upstream, UpstreamError};
+pub use supervisor::{Common, Unavailable, Upstream, UpstreamError};
 pub use turn::{Asking, NoTurn, Turn};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.

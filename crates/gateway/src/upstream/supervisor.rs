@@ -98,7 +98,7 @@ pub struct Upstream {
     pub(super) replicas: Vec<Replica>,
     pub(super) balancer: Mutex<Balancer>,
     pub(super) queue: Queue,
-    lazy: AtomicBool,
+    pub(super) lazy: AtomicBool,
     pub(super) hedging: AtomicBool,
     pub(super) optimized: bool,
     pub(super) pool: Arc<ConnectionPool>,
@@ -121,30 +121,17 @@ pub struct Upstream {
 }
 
 #[derive(Debug, Default)]
-struct Attempts {
+pub(super) struct Attempts {
     /// Failures to open a connection, ever.
     failures: u64,
-    last_error: Option<String>,
-    stopped: bool,
+    pub(super) last_error: Option<String>,
+    pub(super) stopped: bool,
 }
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upstream").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-/// The state of an upstream for people.
-#[derive(Debug, Clone)]
-pub struct Status {
-    /// `connected`, `idle` (not started yet), `failing`, `stopped` or `built-in`.
-    pub state: &'static str,
-    /// The last failure, while there is no connection.
-    pub error: Option<String>,
-    /// Era and revision once known.
-    pub revision: Option<String>,
-    /// Calls in flight.
-    pub in_flight: usize,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -350,56 +337,6 @@ impl Upstream {
         soonest
     }
 
-    /// Has the pool keep a connection open from now on, if it kept none.
-    fn keep_one(&self) {
-        let lazy = self.lazy.load(Ordering::Relaxed);
-        self.limit(Start::Eager, lazy.then_some(1));
-    }
-
-    /// Tells the pool what the settings say of the replicas' connections.
-    fn limit(&self, start: Start, least: Option<u32>) {
-        let settings = self.settings();
-        for (at, replica) in self.replicas.iter().enumerate() {
-            let Some(id) = replica.pool.get() else { continue };
-            let peer = replica.peer.load();
-            let mut config = pool_config(&settings, at, peer.as_deref(), start, self.optimized);
-            config.min_connections = least.or(config.min_connections);
-            // The settings were checked.
-            let _ = self.pool.configure_replica(*id, config);
-        }
-    }
-
-    /// Other settings for the connections that there are; see [`UpstreamSettings::keeps_connections`].
-    ///
-    /// # Errors
-    /// If the settings cannot be used; nothing is changed then.
-    pub(crate) fn reconfigure(
-        &self,
-        settings: UpstreamSettings,
-        balancing: &Balancing,
-    ) -> Result<(), UpstreamError> {
-        let config = check_settings(&settings, balancing)?;
-        self.balance(|balancer, now| balancer.reconfigure(config, now))
-            .map_err(|fault| UpstreamError::Balancer { name: self.name.clone(), fault })?;
-        self.hedging.store(!balancing.hedges.is_off(), Ordering::Relaxed);
-        self.settings.store(Arc::new(settings));
-        match (self.lazy.load(Ordering::Relaxed), self.current()) {
-            (true, None) => self.limit(Start::Lazy, None),
-            _ => self.keep_one(),
-        }
-        Ok(())
-    }
-
-    /// Opens no more connections, and closes those that there are.
-    pub(crate) fn remove(&self) {
-        self.stop();
-        for replica in &self.replicas {
-            if let Some(id) = replica.pool.get() {
-                self.pool.remove(*id);
-            }
-        }
-    }
-
     /// A connection that the pool has opened is taken into use.
     pub(crate) fn adopt(self: &Arc<Self>, live: &Arc<Live>) {
         let alone = {
@@ -527,26 +464,7 @@ impl Upstream {
         self.changed.notify_waiters();
     }
 
-    /// The state for people.
-    pub fn status(&self) -> Status {
-        let attempts = self.attempts();
-        let live = self.current();
-        let state = match (&live, attempts.stopped, &attempts.last_error) {
-            _ if self.in_process.is_some() => "built-in",
-            (Some(_), _, _) => "connected",
-            (None, true, _) => "stopped",
-            (None, false, None) => "idle",
-            (None, false, Some(_)) => "failing",
-        };
-        let revision = live.as_ref().map(|live| live.peer.revision.clone());
-        let revision = revision.or_else(|| self.manifest().map(|manifest| manifest.peer.revision.clone()));
-        let error = attempts.last_error.clone().filter(|_| live.is_none());
-        drop(attempts);
-        let in_flight = self.connections().iter().map(|live| live.connection.in_flight().len()).sum();
-        Status { state, error, revision, in_flight }
-    }
-
-    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+    pub(super) fn attempts(&self) -> MutexGuard<'_, Attempts> {
         lock(&self.attempts)
     }
 }

@@ -256,11 +256,6 @@ impl Upstream {
         self.balance(aqe_core::balancer::Balancer::may_hedge)
     }
 
-    /// Tells the balancer to leave a replica alone for a while.
-    pub fn rest(&self, replica: ReplicaId, pause: Duration) {
-        self.balance(|balancer, now| balancer.rest(replica, pause, now));
-    }
-
     fn scope(&self, asking: &Asking<'_>, era: Era) -> Scope {
         if !self.optimized {
             return Scope::Request;

@@ -178,7 +178,11 @@ impl World {
                 let real = Real { replica, variant, stage: Stage::Opening, carried: None };
                 assert!(self.real.insert(conn, real).is_none());
                 let config = &self.replicas.iter().find(|(id, _)| *id == replica).unwrap().1;
-                let own = self.real.values().filter(|real| real.replica == replica).count();
+                let own = self
+                    .real
+                    .values()
+                    .filter(|real| (real.replica, real.variant) == (replica, variant))
+                    .count();
                 let replacement = usize::from(!config.stateful);
                 let most = config.max_connections as usize + replacement;
                 assert!(own <= most, "above the replica's maximum");

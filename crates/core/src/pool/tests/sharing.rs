@@ -80,6 +80,26 @@ fn another_variant_needs_another_connection() {
 }
 
 #[test]
+fn calls_in_two_variants_do_not_take_the_only_connection_from_each_other() {
+    let (mut rig, id) = Rig::with(PoolConfig::default(), replica(1, 8));
+    let lanes = [0, 1].map(|variant| Lane { variant, ..shared(id) });
+    for lane in lanes {
+        if let Acquire::Granted(lease) = rig.acquire(lane) {
+            rig.release(lease);
+        }
+        rig.carry_out();
+        rig.grants().into_iter().for_each(|(_, lease)| rig.release(lease));
+    }
+    for _ in 0..100 {
+        for lane in lanes {
+            let lease = rig.granted(lane);
+            rig.release(lease);
+        }
+    }
+    assert_eq!(rig.figures().opened, 2);
+}
+
+#[test]
 fn a_request_has_its_connection_for_itself_and_once() {
     let config = PoolConfig { min_connections: 1, ..PoolConfig::default() };
     let (mut rig, id) = Rig::with(config, replica(2, 8));

@@ -1,0 +1,37 @@
+//! The state of an upstream, for people.
+
+use super::Upstream;
+
+/// The state of an upstream for people.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// `connected`, `idle` (not started yet), `failing`, `stopped` or `built-in`.
+    pub state: &'static str,
+    /// The last failure, while there is no connection.
+    pub error: Option<String>,
+    /// Era and revision once known.
+    pub revision: Option<String>,
+    /// Calls in flight.
+    pub in_flight: usize,
+}
+
+impl Upstream {
+    /// The state for people.
+    pub fn status(&self) -> Status {
+        let attempts = self.attempts();
+        let live = self.current();
+        let state = match (&live, attempts.stopped, &attempts.last_error) {
+            _ if self.in_process().is_some() => "built-in",
+            (Some(_), _, _) => "connected",
+            (None, true, _) => "stopped",
+            (None, false, None) => "idle",
+            (None, false, Some(_)) => "failing",
+        };
+        let revision = live.as_ref().map(|live| live.peer.revision.clone());
+        let revision = revision.or_else(|| self.manifest().map(|manifest| manifest.peer.revision.clone()));
+        let error = attempts.last_error.clone().filter(|_| live.is_none());
+        drop(attempts);
+        let in_flight = self.connections().iter().map(|live| live.calls().len()).sum();
+        Status { state, error, revision, in_flight }
+    }
+}
