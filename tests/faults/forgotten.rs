@@ -15,7 +15,7 @@ async fn no_call_is_lost_when_every_server_forgets_its_sessions() {
             replica.forget_sessions();
         }
     }
-    scene.play(Duration::from_millis(1000)).await;
+    scene.play(Duration::from_secs(1)).await;
     // A call of a session that is unknown was not made.
     scene.close().await.assert_none_failed();
 }

@@ -19,7 +19,7 @@ async fn killed(over: Over) {
     let mut scene = Stage::new(over).open().await;
     scene.play(Duration::from_millis(500)).await;
     scene.replicas[1].kill().await;
-    scene.play(Duration::from_millis(1000)).await;
+    scene.play(Duration::from_secs(1)).await;
     scene.replicas[1].start_again().await;
     scene.until_serves(1, true).await;
     scene.close().await.assert_no_ask_failed();

@@ -35,7 +35,7 @@ async fn broken(fault: Fault) -> Report {
     scene.play(Duration::from_millis(300)).await;
     scene.replicas[1].network(fault).await;
     scene.until_serves(1, false).await;
-    scene.play(Duration::from_millis(1000)).await;
+    scene.play(Duration::from_secs(1)).await;
     scene.replicas[1].network(Fault::None).await;
     scene.until_serves(1, true).await;
     scene.close().await
@@ -47,7 +47,7 @@ async fn answers_in_small_pieces_are_whole_answers() {
     for replica in &scene.replicas {
         replica.network(Fault::Slicer { bytes: 100, pause: Duration::from_millis(1) }).await;
     }
-    scene.play(Duration::from_millis(1000)).await;
+    scene.play(Duration::from_secs(1)).await;
     for replica in &scene.replicas {
         replica.network(Fault::None).await;
     }

@@ -8,14 +8,14 @@ use crate::scene::{Ended, Stage};
 use crate::support::Over;
 
 /// How long a call takes.
-const SERVICE: Duration = Duration::from_millis(50);
+const SERVICE: Duration = Duration::from_millis(100);
 /// Calls that a replica can take at once.
-const AT_ONCE: u32 = 4;
+const AT_ONCE: u32 = 8;
 const REPLICAS: u32 = 3;
 /// What a busy machine may add to a call.
-const OVERHEAD: Duration = Duration::from_millis(15);
-/// What a refusal may take, usually.
-const REFUSED_WITHIN: Duration = Duration::from_millis(5);
+const OVERHEAD: Duration = Duration::from_millis(25);
+/// What a refusal may take, usually, on a busy machine; 1.5 ms on an idle one.
+const REFUSED_WITHIN: Duration = Duration::from_millis(10);
 /// How long the load runs before it is looked at, and how long then.
 const WARMING: Duration = Duration::from_millis(500);
 const LOADED: Duration = Duration::from_secs(2);

@@ -60,6 +60,7 @@ impl Plan {
     }
 
     /// Adds whole sections to the configuration.
+    #[allow(dead_code, reason = "used by tests/faults")]
     #[must_use]
     pub(crate) fn sections(mut self, toml: &str) -> Self {
         self.sections.push_str(toml);
@@ -173,6 +174,7 @@ impl Gateway {
     }
 
     /// The admin API, at `/admin/…`, on the control socket.
+    #[allow(dead_code, reason = "used by tests/faults")]
     pub(crate) fn admin(&self) -> HttpClient {
         let socket = self.home.path().join(format!("run/aqe-v3/{}.sock", self.pid));
         HttpClient::unix(&socket, "/")

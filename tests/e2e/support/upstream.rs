@@ -35,6 +35,9 @@ pub(crate) struct Event {
     pub(crate) what: String,
     /// The method, empty for none.
     pub(crate) method: String,
+    /// What a call was marked with, empty for nothing.
+    #[allow(dead_code, reason = "used by tests/faults")]
+    pub(crate) mark: String,
     /// The process.
     pub(crate) pid: u32,
 }
@@ -50,6 +53,7 @@ impl Event {
                 at_us: entry["at_us"].as_u64().unwrap_or_default(),
                 what: entry["event"].as_str().unwrap_or_default().to_owned(),
                 method: entry["method"].as_str().unwrap_or_default().to_owned(),
+                mark: entry["mark"].as_str().unwrap_or_default().to_owned(),
                 pid: entry["pid"].as_u64().and_then(|pid| pid.try_into().ok()).unwrap_or_default(),
             })
             .collect()
@@ -144,6 +148,7 @@ impl Upstream {
     }
 
     /// One with exactly this table.
+    #[allow(dead_code, reason = "used by tests/faults")]
     pub(crate) fn with_table(table: String) -> Self {
         Self { table, journal: None, server: None, folder: None }
     }

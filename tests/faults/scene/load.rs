@@ -88,11 +88,6 @@ impl Load {
         Self { shared, schedule, started, per_second }
     }
 
-    /// Calls sent so far.
-    pub(crate) fn sent(&self) -> usize {
-        self.shared.sent.load(Ordering::Relaxed)
-    }
-
     /// Calls that have ended so far.
     pub(crate) fn ended(&self) -> Vec<Call> {
         self.shared.ended.lock().unwrap().clone()

@@ -5,13 +5,13 @@ mod load;
 mod replica;
 mod report;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use aqe_testkit::client::{HttpSession, Message};
 use aqe_testkit::process::{is_live, live_children, wait_until};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -21,11 +21,12 @@ use footprint::Footprint;
 use load::Load;
 pub(crate) use load::{Call, Ended, Kind};
 pub(crate) use replica::Replica;
+use report::Marks;
 pub(crate) use report::Report;
 
 /// Clients of each era.
 const CLIENTS_OF_EACH_ERA: usize = 4;
-/// Longest wait for anything that the gateway does by itself.
+/// Longest wait for anything that the gateway does by itself, unless the test has more patience.
 const SETTLED_WITHIN: Duration = Duration::from_secs(15);
 /// Longest wait for the end of every process.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -54,6 +55,8 @@ pub(crate) struct Scene {
     pub(crate) gateway: Gateway,
     pub(crate) replicas: Vec<Replica>,
     deadline: Duration,
+    /// Longest wait for anything that the gateway does by itself.
+    pub(crate) patience: Duration,
     load: Option<Load>,
     before: Footprint,
     /// Every child that the gateway was seen to have.
@@ -139,6 +142,8 @@ impl Stage {
         let _ = writeln!(table, "request_timeout_ms = {}\n{}", self.deadline.as_millis(), self.upstream);
         let plan = Plan::new(Over::Http)
             .server("worker_threads = 2")
+            // A client's connection that lies idle is not closed just as it is used again.
+            .server("header_timeout_ms = 60000")
             .registry("start = \"eager\"\nprefix = \"never\"")
             .sections(&format!("[pool]\n{}[balancer]\n{}", self.pool, self.balancer))
             .upstream(Upstream::with_table(table));
@@ -148,6 +153,7 @@ impl Stage {
             gateway,
             replicas,
             deadline: self.deadline,
+            patience: SETTLED_WITHIN,
             load: None,
             before,
             children: BTreeSet::new(),
@@ -206,7 +212,7 @@ impl Scene {
             if wanted(&balance) {
                 return;
             }
-            assert!(start.elapsed() < SETTLED_WITHIN, "expected {what} in time, got {balance:#}");
+            assert!(start.elapsed() < self.patience, "expected {what} in time, got {balance:#}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -301,6 +307,8 @@ impl Scene {
     /// As [`Scene::close`], when the load has ended.
     pub(crate) async fn close_quiet(mut self) {
         self.until_all_serve().await;
+        // One after the other, calls reach all.
+        assert_eq!(self.change("/admin/balance", &json!({ "strategy": "round-robin" })).await.0, 200);
         let start = tokio::time::Instant::now();
         loop {
             self.settle().await;
@@ -323,11 +331,12 @@ impl Scene {
     pub(crate) async fn end_load(&mut self) -> Report {
         let load = self.load.take().expect("expected a running load");
         let calls = load.stop().await;
-        let mut told: HashMap<String, usize> = HashMap::new();
-        for event in self.replicas.iter().flat_map(Replica::events).filter(|event| event.what == "told") {
-            *told.entry(event.method).or_default() += 1;
+        let (mut told, mut arrived) = (Marks::new(), Marks::new());
+        for event in self.replicas.iter().flat_map(Replica::events).filter(|event| !event.mark.is_empty()) {
+            let marks = if event.what == "told" { &mut told } else { &mut arrived };
+            *marks.entry(event.mark).or_default() += 1;
         }
-        Report::new(calls, told, self.deadline)
+        Report::new(calls, told, arrived, self.deadline)
     }
 
     /// Waits for the end of every child that the gateway was seen to have.

@@ -69,19 +69,13 @@ impl Replica {
     /// Its entry in the configuration.
     pub(crate) fn entry(&self) -> String {
         let name = &self.name;
-        match &self.served {
-            Some(served) => {
-                format!("{{ name = \"{name}\", url = \"http://{}/mcp\" }}", served.proxy.address())
-            }
-            None => {
-                let args: Vec<&str> =
-                    std::iter::once("stdio").chain(self.flags.iter().map(String::as_str)).collect();
-                // A TOML basic string takes the escapes of JSON.
-                let (command, args) =
-                    (Value::from(binary("rawmcp").display().to_string()), Value::from(args));
-                format!("{{ name = \"{name}\", command = {command}, args = {args} }}")
-            }
+        if let Some(served) = &self.served {
+            return format!("{{ name = \"{name}\", url = \"http://{}/mcp\" }}", served.proxy.address());
         }
+        let args: Vec<&str> = std::iter::once("stdio").chain(self.flags.iter().map(String::as_str)).collect();
+        // A TOML basic string takes the escapes of JSON.
+        let (command, args) = (Value::from(binary("rawmcp").display().to_string()), Value::from(args));
+        format!("{{ name = \"{name}\", command = {command}, args = {args} }}")
     }
 
     /// Tells it how to behave from now on: see `rawmcp --conduct`.

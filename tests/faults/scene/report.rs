@@ -8,18 +8,23 @@ use super::load::{Call, Ended, Kind, is_late};
 /// Examples of each kind of trouble that a report shows.
 const EXAMPLES: usize = 5;
 
+/// Marks of calls, and how often each was seen.
+pub(super) type Marks = HashMap<String, usize>;
+
 /// What became of the calls of a scene.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) calls: Vec<Call>,
     /// How often each mark was written down at the upstream.
-    told: HashMap<String, usize>,
+    told: Marks,
+    /// How often each arrived there.
+    arrived: Marks,
     deadline: Duration,
 }
 
 impl Report {
-    pub(super) fn new(calls: Vec<Call>, told: HashMap<String, usize>, deadline: Duration) -> Self {
-        let report = Self { calls, told, deadline };
+    pub(super) fn new(calls: Vec<Call>, told: Marks, arrived: Marks, deadline: Duration) -> Self {
+        let report = Self { calls, told, arrived, deadline };
         eprintln!("{}", report.summary());
         report
     }
@@ -37,6 +42,11 @@ impl Report {
     /// How often a mark was written down at the upstream.
     pub(crate) fn times_told(&self, mark: &str) -> usize {
         self.told.get(mark).copied().unwrap_or_default()
+    }
+
+    /// How often calls arrived that had arrived before.
+    pub(crate) fn retries(&self) -> usize {
+        self.arrived.values().map(|times| times - 1).sum()
     }
 
     /// What must hold whatever has failed.

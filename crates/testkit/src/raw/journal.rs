@@ -32,13 +32,26 @@ impl Journal {
     /// Adds `{"at_us": micros since the epoch, "event": …, "method": …, "id": …, "session": …}`.
     /// `id` is JSON text.
     pub(super) fn record(&self, event: &str, method: &str, id: Option<&str>, session: &str) {
+        self.record_marked(event, method, id, session, "");
+    }
+
+    /// The same with a member `mark`.
+    pub(super) fn record_marked(
+        &self,
+        event: &str,
+        method: &str,
+        id: Option<&str>,
+        session: &str,
+        mark: &str,
+    ) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
         let id = id.unwrap_or("null");
         let entry = format!(
-            r#"{{"at_us":{at},"event":{},"method":{},"id":{id},"session":{},"pid":{}}}"#,
+            r#"{{"at_us":{at},"event":{},"method":{},"id":{id},"session":{},"mark":{},"pid":{}}}"#,
             quote(event),
             quote(method),
             quote(session),
+            quote(mark),
             std::process::id(),
         );
         if let Some(file) = &self.file {

@@ -23,12 +23,12 @@
 //! | `progress` | `count`, `interval_ms` 0, `raw` further members | `count` progress notifications numbered from 1, none without a progress token, then a text |
 //! | `log` | `count` 1, `level` info, `data` raw, `force` | `count` log messages, then a text; a stateless request gets them only if it gives a log level, or with `force` |
 //! | `sleep` | `ms` | a text, after that time; none once cancelled (journal: `sleep_cancelled`, else `sleep_done`) |
-//! | `journal` | `clear` | `structuredContent.entries`: `at_us` (microseconds since the epoch), `event`, `method`, `id`, `session`, `pid` |
+//! | `journal` | `clear` | `structuredContent.entries`: `at_us` (microseconds since the epoch), `event`, `method`, `id`, `session`, `mark` (of the arguments, if a tool was called with one), `pid` |
 //! | `ask` | `method`, `params` raw, `timeout_ms` 30000 | sends this request to the client and answers with a text that holds the bytes of its response, also in `structuredContent.response`; a stateless request gets an `input_required` result, and its `inputResponses` back when it comes again |
 //! | `notify` | `method`, `params` raw, `count` 1, `via` session | sends the notification within the call (`via` call) or beside it: to the pipe, to the session's GET stream, or to every `subscriptions/listen` stream; the text says how many were sent |
 //! | `forget` | | over HTTP, the session is unknown from its next request on |
 //! | `bare` | | a text; its definition has only the members that it must have |
-//! | `tell` | `mark` | that text, once it is written down (journal: `told`, with the mark as method); not to be done twice |
+//! | `tell` | `mark` | that text, once it is written down (journal: `told`); not to be done twice |
 //! | `tool_00000` … | | its own name (`--tools`) |
 //! | `bad` | `mode`, and what the mode names | see below |
 //!

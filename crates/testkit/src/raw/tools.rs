@@ -24,12 +24,12 @@ pub(super) async fn call(
     channel: &mut Channel,
 ) -> io::Result<()> {
     let name = request.params.name.as_deref().unwrap_or_default();
-    server.journal.record("tool", name, request.id.as_deref(), &session.name);
-    let now = server.conduct();
+    let (id, now) = (request.id.as_deref(), server.conduct());
+    let mark = mark(request).unwrap_or_default();
+    server.journal.record_marked("tool", name, id, &session.name, &mark);
     if name == "tell" && !now.refuses() {
         // Done as soon as it is known: whatever becomes of the answer.
-        let mark = mark(request).unwrap_or_default();
-        server.journal.record("told", &mark, request.id.as_deref(), &session.name);
+        server.journal.record_marked("told", name, id, &session.name, &mark);
     }
     if let Some(done) = conduct::misbehave(&now, request, call, channel).await {
         return finish(done, request, channel).await;
@@ -49,10 +49,7 @@ pub(super) async fn call(
         }
         "bad" => bad::call(request, call, channel).await,
         "bare" => Ok(channel.text(request, "bare", None).await),
-        "tell" => match mark(request) {
-            Ok(mark) => Ok(channel.text(request, &mark, None).await),
-            Err(message) => Err(message),
-        },
+        "tell" => Ok(channel.text(request, &mark, None).await),
         _ if generated(name) < server.options.tools => Ok(channel.text(request, name, None).await),
         _ => Err(format!("Unknown tool: {name}")),
     };
@@ -77,7 +74,7 @@ fn generated(name: &str) -> usize {
     name.strip_prefix("tool_").and_then(|number| number.parse().ok()).unwrap_or(usize::MAX)
 }
 
-/// The mark that a call of `tell` brings.
+/// What a call brings to be known by.
 fn mark(request: &Request) -> Result<String, String> {
     #[derive(Deserialize)]
     struct Arguments {

@@ -160,7 +160,7 @@ async fn its_conduct_changes_while_it_runs_and_what_it_was_told_is_written_down_
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .filter(|entry| entry["event"] == "told")
-        .map(|entry| entry["method"].as_str().unwrap().to_owned())
+        .map(|entry| entry["mark"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(told, ["plain", "failed", "error", "late"]);
 }
