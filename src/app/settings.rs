@@ -147,6 +147,7 @@ pub(super) fn limits(server: &config::Server) -> EdgeLimits {
         max_connections: server.max_connections,
         max_body_bytes: server.max_body,
         header_timeout: server.header_timeout,
+        keep_alive_timeout: server.keep_alive_timeout,
         body_timeout: server.body_timeout,
         drain_timeout: server.drain_timeout,
     }

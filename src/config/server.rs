@@ -70,6 +70,8 @@ pub struct Server {
     pub max_json_depth: usize,
     /// Time for an HTTP head to arrive.
     pub header_timeout: Duration,
+    /// How long an HTTP connection may be silent between two requests.
+    pub keep_alive_timeout: Duration,
     /// Time for an HTTP body to arrive.
     pub body_timeout: Duration,
     /// Deadline of a call.
@@ -162,7 +164,15 @@ static HEADER_TIMEOUT_MS: Int = Int {
     default: 5_000,
     min: 1,
     max: DAY_MS,
-    meaning: "Time for an HTTP head to arrive.",
+    meaning: "Time for an HTTP head to arrive, from the connection or the first byte of a later request on.",
+};
+static KEEP_ALIVE_TIMEOUT_MS: Int = Int {
+    name: "keep_alive_timeout_ms",
+    default: 120_000,
+    min: 1,
+    max: DAY_MS,
+    meaning: "How long an HTTP connection may be silent between two requests; `header_timeout_ms` while there is no \
+              place for more connections.",
 };
 static BODY_TIMEOUT_MS: Int = Int {
     name: "body_timeout_ms",
@@ -246,6 +256,7 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &MAX_LINE_BYTES,
         &MAX_JSON_DEPTH,
         &HEADER_TIMEOUT_MS,
+        &KEEP_ALIVE_TIMEOUT_MS,
         &BODY_TIMEOUT_MS,
         &REQUEST_TIMEOUT_MS,
         &IDLE_TIMEOUT_MS,
@@ -274,6 +285,7 @@ impl Server {
             max_line: section.int(&MAX_LINE_BYTES) as usize,
             max_json_depth: section.int(&MAX_JSON_DEPTH) as usize,
             header_timeout: Duration::from_millis(section.int(&HEADER_TIMEOUT_MS)),
+            keep_alive_timeout: Duration::from_millis(section.int(&KEEP_ALIVE_TIMEOUT_MS)),
             body_timeout: Duration::from_millis(section.int(&BODY_TIMEOUT_MS)),
             request_timeout: Duration::from_millis(request_timeout),
             idle_timeout: idle_timeout(section, &IDLE_TIMEOUT_MS, request_timeout),

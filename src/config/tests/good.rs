@@ -109,6 +109,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((server.max_json_depth, server.max_sessions), (64, 9));
     let ms = Duration::from_millis;
     assert_eq!((server.header_timeout, server.body_timeout), (ms(1), ms(2)));
+    assert_eq!(server.keep_alive_timeout, ms(3));
     assert_eq!((server.request_timeout, server.idle_timeout), (ms(2000), Some(ms(1000))));
     assert_eq!((server.drain_timeout, server.session_idle_timeout), (ms(0), ms(60_000)));
     assert_eq!((server.worker_threads, server.builtin, server.page_size), (Some(2), false, Some(50)));
@@ -139,7 +140,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:68:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:69:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
     assert_eq!((files.idle_timeout, files.max_line), (Some(ms(500)), 8192));

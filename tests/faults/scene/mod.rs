@@ -142,8 +142,6 @@ impl Stage {
         let _ = writeln!(table, "request_timeout_ms = {}\n{}", self.deadline.as_millis(), self.upstream);
         let plan = Plan::new(Over::Http)
             .server("worker_threads = 2")
-            // A client's connection that lies idle is not closed just as it is used again.
-            .server("header_timeout_ms = 60000")
             .registry("start = \"eager\"\nprefix = \"never\"")
             .sections(&format!("[pool]\n{}[balancer]\n{}", self.pool, self.balancer))
             .upstream(Upstream::with_table(table));

@@ -17,6 +17,8 @@ pub struct EdgeLimits {
     pub max_body_bytes: usize,
     /// From the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
+    /// Longest silence between two requests on one HTTP connection.
+    pub keep_alive_timeout: Duration,
     /// From the end of the headers to the end of the body.
     pub body_timeout: Duration,
     /// How long open calls may go on once the gateway is asked to stop.
@@ -29,6 +31,7 @@ impl Default for EdgeLimits {
             max_connections: 1_024,
             max_body_bytes: 16 * 1024 * 1024,
             header_timeout: Duration::from_secs(5),
+            keep_alive_timeout: Duration::from_secs(120),
             body_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(30),
         }

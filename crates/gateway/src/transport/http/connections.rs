@@ -4,6 +4,7 @@
 //! at all connections now and then, and a request costs two counts.
 
 use std::collections::HashMap;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -35,31 +37,59 @@ pub(super) struct Connections {
 #[derive(Debug)]
 struct Watched {
     guest: Arc<Guest>,
-    /// Requests that had ended at the last look, and since when nothing has happened.
+    /// Requests that had ended at the last look, and since when none has come.
     ended: u64,
     quiet_since: Instant,
+    /// What had been read when the last request was seen to have ended; more is a head that has begun.
+    reads: u64,
+    /// Since when a head is awaited: from the start for the first one, for others from its first byte on.
+    head_since: Option<Instant>,
+}
+
+/// How long a client may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// From the connection, or from the first byte of a later request, to a whole head.
+    pub(super) head: Duration,
+    /// Between two requests; `head` while there is no place for more connections.
+    pub(super) idle: Duration,
+    /// Places for connections.
+    pub(super) places: usize,
 }
 
 impl Connections {
-    /// Starts the task that closes connections on which no request has come for `patience`.
-    pub(super) fn watch(self: &Arc<Self>, patience: Duration) {
+    /// Starts the task that closes connections on which no request comes.
+    pub(super) fn watch(self: &Arc<Self>, patience: Patience) {
         let this = Arc::downgrade(self);
         tasks::spawn("http connections", async move {
             loop {
-                tokio::time::sleep((patience / LOOKS).max(LEAST_PAUSE)).await;
+                tokio::time::sleep((patience.head.min(patience.idle) / LOOKS).max(LEAST_PAUSE)).await;
                 let Some(this) = Weak::upgrade(&this) else { return };
                 this.look(patience);
             }
         });
     }
 
-    fn look(&self, patience: Duration) {
+    fn look(&self, patience: Patience) {
         let now = Instant::now();
-        for watched in self.lock().values_mut() {
+        let mut open = self.lock();
+        let idle = if open.len() < patience.places { patience.idle } else { patience.head };
+        for watched in open.values_mut() {
             let ended = watched.guest.ended.load(Ordering::Acquire);
+            let reads = watched.guest.reads.load(Ordering::Acquire);
             if ended != watched.ended || watched.guest.busy.load(Ordering::Acquire) > 0 {
                 (watched.ended, watched.quiet_since) = (ended, now);
-            } else if now.duration_since(watched.quiet_since) >= patience {
+                (watched.reads, watched.head_since) = (reads, None);
+                continue;
+            }
+            if reads != watched.reads {
+                watched.head_since.get_or_insert(now);
+            }
+            let (since, limit) = match watched.head_since {
+                Some(since) => (since, patience.head),
+                None => (watched.quiet_since, idle),
+            };
+            if now.duration_since(since) >= limit {
                 watched.guest.tell(Word::Leave);
             }
         }
@@ -69,7 +99,14 @@ impl Connections {
     pub(super) fn enter(self: &Arc<Self>) -> Visit {
         let guest = Arc::<Guest>::default();
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let watched = Watched { guest: Arc::clone(&guest), ended: 0, quiet_since: Instant::now() };
+        let now = Instant::now();
+        let watched = Watched {
+            guest: Arc::clone(&guest),
+            ended: 0,
+            quiet_since: now,
+            reads: 0,
+            head_since: Some(now),
+        };
         self.lock().insert(id, watched);
         // After it is known, so that a stop at this moment is not missed.
         if self.stopping.load(Ordering::Acquire) {
@@ -117,6 +154,8 @@ pub(super) enum Word {
 pub(super) struct Guest {
     busy: AtomicU32,
     ended: AtomicU64,
+    /// How often bytes have come.
+    reads: AtomicU64,
     word: AtomicU8,
     waker: AtomicWaker,
 }
@@ -160,6 +199,62 @@ impl Drop for Visit {
     fn drop(&mut self) {
         self.connections.lock().remove(&self.id);
         self.connections.closed.notify_waiters();
+    }
+}
+
+/// A connection's stream that counts what comes.
+#[derive(Debug)]
+pub(super) struct Counted<S> {
+    stream: S,
+    guest: Arc<Guest>,
+}
+
+impl<S> Counted<S> {
+    pub(super) fn new(stream: S, guest: Arc<Guest>) -> Self {
+        Self { stream, guest }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            // Only this task writes it.
+            let reads = self.guest.reads.load(Ordering::Relaxed);
+            self.guest.reads.store(reads + 1, Ordering::Release);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -217,9 +312,13 @@ impl Body for Reply {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(8);
+    const HEAD: Duration = Duration::from_secs(8);
+    const IDLE: Duration = Duration::from_secs(80);
+    const PATIENCE: Patience = Patience { head: HEAD, idle: IDLE, places: 4 };
 
     async fn says(visit: &Visit, heard: Option<Word>) -> Option<Word> {
         tokio::time::timeout(Duration::ZERO, visit.word(heard)).await.ok()
@@ -231,14 +330,44 @@ mod tests {
         connections.watch(PATIENCE);
         let (silent, busy, used) = (connections.enter(), connections.enter(), connections.enter());
         let request = Request::of(&busy.guest());
-        tokio::time::sleep(PATIENCE / 2).await;
+        tokio::time::sleep(HEAD / 2).await;
         drop(Request::of(&used.guest()));
-        tokio::time::sleep(PATIENCE * 3 / 4).await;
+        tokio::time::sleep(HEAD * 3 / 4).await;
         assert_eq!(says(&silent, None).await, Some(Word::Leave));
+        tokio::time::sleep(IDLE * 3 / 4).await;
         assert_eq!((says(&busy, None).await, says(&used, None).await), (None, None));
         drop(request);
-        tokio::time::sleep(PATIENCE * 5 / 4).await;
+        tokio::time::sleep(IDLE * 5 / 4).await;
         assert_eq!(says(&busy, None).await, Some(Word::Leave));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_later_head_that_has_begun_must_come_as_soon_as_the_first() {
+        let connections = Arc::new(Connections::default());
+        connections.watch(PATIENCE);
+        let visit = connections.enter();
+        drop(Request::of(&visit.guest()));
+        tokio::time::sleep(IDLE / 2).await;
+        let mut stream = Counted::new(&b"POST /mcp HT"[..], visit.guest());
+        assert!(stream.read_u8().await.is_ok());
+        tokio::time::sleep(HEAD * 3 / 4).await;
+        assert_eq!(says(&visit, None).await, None);
+        // More of it does not help.
+        assert!(stream.read_u8().await.is_ok());
+        tokio::time::sleep(HEAD / 2).await;
+        assert_eq!(says(&visit, None).await, Some(Word::Leave));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_only_waits_gives_way_when_there_is_no_place_left() {
+        let connections = Arc::new(Connections::default());
+        connections.watch(PATIENCE);
+        let visits: Vec<Visit> = (0..PATIENCE.places).map(|_| connections.enter()).collect();
+        for visit in &visits {
+            drop(Request::of(&visit.guest()));
+        }
+        tokio::time::sleep(HEAD * 5 / 4).await;
+        assert_eq!(says(&visits[0], None).await, Some(Word::Leave));
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use connections::{Connections, Reply, Word};
+use connections::{Connections, Counted, Patience, Reply, Word};
 pub use guard::EdgePolicy;
 pub use reply::ReplyBody;
 
@@ -56,7 +56,11 @@ impl Edge {
     /// An edge without listeners.
     pub fn new(gateway: Arc<Gateway>, limits: EdgeLimits, policy: EdgePolicy) -> Arc<Self> {
         let open = Arc::<Connections>::default();
-        open.watch(limits.header_timeout);
+        open.watch(Patience {
+            head: limits.header_timeout,
+            idle: limits.keep_alive_timeout,
+            places: limits.max_connections,
+        });
         Arc::new(Self {
             gateway,
             limits,
@@ -202,7 +206,7 @@ pub(super) async fn connection(
     let connection = hyper::server::conn::http1::Builder::new()
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Counted::new(stream, visit.guest())), service);
     let mut connection = std::pin::pin!(connection);
     let mut heard = None;
     let ended = loop {
