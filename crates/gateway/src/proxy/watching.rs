@@ -48,6 +48,11 @@ impl Watched {
         self.told.notify_waiters();
     }
 
+    /// An upstream is not listened to any more.
+    fn forget(&self, upstream: usize) {
+        lock(&self.acknowledged).remove(&upstream);
+    }
+
     async fn acknowledgement(&self, upstream: usize, uri: &str) {
         loop {
             let told = self.told.notified();
@@ -211,7 +216,7 @@ impl Gateway {
                     () = changed => {}
                 }
             }
-            self.subscriptions.watched.acknowledge(upstream.id, &[]);
+            self.subscriptions.watched.forget(upstream.id);
             drop(replaced);
             tokio::time::sleep(LISTEN_AGAIN).await;
             // What changed in between was not told.
