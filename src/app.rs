@@ -242,8 +242,12 @@ async fn serve(
     let keep: Arc<dyn ManifestStore> = manifests.clone();
     let gateway = Gateway::start(settings, reloadable, keep, known)?;
     let reloads = Reloads::new(plan, builtin, &manifests, &gateway);
-    let edge =
-        Edge::new(Arc::clone(&gateway), settings::limits(&config.server), settings::policy(&config.server));
+    let edge = Edge::new(
+        Arc::clone(&gateway),
+        settings::limits(&config.server),
+        settings::policy(&config.server),
+        settings::compression(config.transport),
+    );
     listeners.serve(&edge);
     let mut talk = serves.stdio.then(|| {
         let (reader, writer) = stdio::open();

@@ -8,7 +8,7 @@
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
 //! - `keys` and `section` declare keys and read them; `env` replaces `${VAR}`.
-//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
+//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], [`transport`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
@@ -35,6 +35,7 @@ pub mod store;
 mod suggest;
 #[cfg(test)]
 mod tests;
+pub mod transport;
 mod tree;
 pub mod upstream;
 mod validate;
@@ -71,6 +72,8 @@ pub struct Config {
     pub pool: Pool,
     /// How calls are spread over the replicas of an upstream.
     pub balancer: Balancer,
+    /// How replies are written.
+    pub transport: transport::Transport,
     /// Durable state.
     pub store: Store,
     /// The servers behind the gateway, in the order of the files; also those that are switched off.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::keys::SectionKeys;
-use super::{balancer, pool, registry, replica, server, store, upstream};
+use super::{balancer, pool, registry, replica, server, store, transport, upstream};
 
 pub use super::keys::{Key, SectionKeys as Section};
 
@@ -13,6 +13,7 @@ pub static SECTIONS: &[&SectionKeys] = &[
     &registry::KEYS,
     &pool::KEYS,
     &balancer::KEYS,
+    &transport::KEYS,
     &store::KEYS,
     &upstream::KEYS,
     &replica::KEYS,

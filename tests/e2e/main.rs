@@ -8,6 +8,7 @@
 mod batches;
 mod cancellation;
 mod changes;
+mod compression;
 mod fidelity;
 mod manifests;
 mod names;

@@ -13,6 +13,7 @@ use crate::config::endpoint::{Child, Endpoint, HttpServer};
 use crate::config::registry::{Fuzzy, Index, Prefix, Start};
 use crate::config::report::Report;
 use crate::config::secret::Expanded;
+use crate::config::transport::Compress;
 use crate::config::upstream::{Era, Upstream};
 use crate::config::{Environment, Request, Transport, load_toml};
 
@@ -137,10 +138,11 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((balancer.slow_start, balancer.health_check_interval), (ms(0), ms(500)));
     let (name, globs) = &registry.categories[0];
     assert_eq!((name.as_str(), globs[0].as_str(), registry.categories.len()), ("zebra", "z*", 2));
+    assert_eq!((config.transport.compression, config.transport.compression_min), (Compress::Always, 99));
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:69:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:73:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
     assert_eq!((files.idle_timeout, files.max_line), (Some(ms(500)), 8192));

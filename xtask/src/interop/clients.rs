@@ -51,7 +51,8 @@ pub(super) fn run(context: &Context) -> Result<Option<Tally>> {
         "127.0.0.1:0",
         "--mcp-config",
     ]);
-    let server = Server::start(command.arg(&configuration))?;
+    command.arg(&configuration).arg("--config").arg(world.compressing()?);
+    let server = Server::start(&mut command)?;
     for client in CLIENTS {
         one(context, &world, client, "http", None, &["--url", &server.url], &mut tally)?;
     }

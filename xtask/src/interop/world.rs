@@ -94,6 +94,13 @@ impl World {
         fs::write(&path, serde_json::to_vec_pretty(&configuration)?)?;
         Ok(path)
     }
+
+    /// Our own file, by which every reply over HTTP is compressed that the client takes compressed.
+    pub(super) fn compressing(&self) -> Result<PathBuf> {
+        let path = self.folder.with_file_name("compressing.toml");
+        fs::write(&path, "[transport]\ncompression = \"always\"\ncompression_min_bytes = 1\n")?;
+        Ok(path)
+    }
 }
 
 /// A repository with two commits.

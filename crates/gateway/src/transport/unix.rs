@@ -12,7 +12,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::http::{Edge, connection};
+use super::http::{Edge, From, connection};
 use super::lines;
 use crate::tasks;
 
@@ -81,7 +81,7 @@ async fn converse(edge: &Arc<Edge>, mut stream: UnixStream) {
         let (reader, writer) = tokio::io::split(stream);
         lines::serve(Arc::clone(&edge.gateway), reader, writer, Arc::from("local"), edge.stopped()).await;
     } else {
-        connection(Arc::clone(edge), stream, true).await;
+        connection(Arc::clone(edge), stream, From::User).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Streamable HTTP towards clients, both eras, on an accept loop of our own: every wait has a limit.
 
 mod body;
+mod compression;
 mod connections;
 mod get;
 mod guard;
@@ -23,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+pub use compression::{Compression, When};
 use connections::{Connections, Counted, Patience, Reply, Word};
 pub use guard::EdgePolicy;
 pub use reply::ReplyBody;
@@ -47,6 +49,7 @@ pub struct Edge {
     /// Bounds.
     pub limits: EdgeLimits,
     policy: guard::Policy,
+    compression: Compression,
     permits: Arc<Semaphore>,
     stop: watch::Sender<bool>,
     open: Arc<Connections>,
@@ -54,7 +57,12 @@ pub struct Edge {
 
 impl Edge {
     /// An edge without listeners.
-    pub fn new(gateway: Arc<Gateway>, limits: EdgeLimits, policy: EdgePolicy) -> Arc<Self> {
+    pub fn new(
+        gateway: Arc<Gateway>,
+        limits: EdgeLimits,
+        policy: EdgePolicy,
+        compression: Compression,
+    ) -> Arc<Self> {
         let open = Arc::<Connections>::default();
         open.watch(Patience {
             head: limits.header_timeout,
@@ -65,6 +73,7 @@ impl Edge {
             gateway,
             limits,
             policy: guard::Policy::new(policy),
+            compression,
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             stop: watch::Sender::new(false),
             open,
@@ -105,13 +114,13 @@ impl Edge {
                 () = self.stopped() => return,
                 accepted = accepted => accepted,
             };
-            let stream = match stream {
-                Ok((stream, _)) => {
+            let (stream, peer) = match stream {
+                Ok((stream, peer)) => {
                     if failed > 0 {
                         tracing::info!(attempts = failed, "connections are accepted again");
                         failed = 0;
                     }
-                    stream
+                    (stream, peer)
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely: those who are connected go on.
@@ -127,13 +136,15 @@ impl Edge {
             let _ = stream.set_nodelay(true);
             let edge = Arc::clone(&self);
             tasks::spawn("http connection", async move {
-                connection(edge, stream, false).await;
+                let from = if peer.ip().to_canonical().is_loopback() { From::Here } else { From::Elsewhere };
+                connection(edge, stream, from).await;
                 drop(permit);
             });
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, local: bool) -> Response<ReplyBody> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, from: From) -> Response<ReplyBody> {
+        let local = from == From::User;
         if !local && let Err(refusal) = self.policy.check_origin(request.headers(), request.uri()) {
             return refusal;
         }
@@ -145,7 +156,10 @@ impl Edge {
                     Err(refusal) => return refusal,
                 };
                 match *request.method() {
-                    Method::POST => post::answer(&self, request, principal).await,
+                    Method::POST => {
+                        let compression = self.compression.towards(from != From::Elsewhere);
+                        post::answer(&self, request, principal, compression).await
+                    }
                     Method::GET => get::answer(&self, request.headers(), &principal),
                     Method::DELETE => get::delete(&self, request.headers(), &principal),
                     _ => reply::method_not_allowed("GET, POST, DELETE"),
@@ -187,11 +201,22 @@ fn only_get(
     }
 }
 
-/// Serves one connection; `local` means a Unix socket, which only the user can open.
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum From {
+    /// A Unix socket, which only the user can open.
+    User,
+    /// This machine.
+    Here,
+    /// Another one.
+    Elsewhere,
+}
+
+/// Serves one connection.
 pub(super) async fn connection(
     edge: Arc<Edge>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    local: bool,
+    from: From,
 ) {
     let visit = edge.open.enter();
     let guest = visit.guest();
@@ -199,7 +224,7 @@ pub(super) async fn connection(
         let edge = Arc::clone(&edge);
         let request = connections::Request::of(&guest);
         async move {
-            let response = edge.answer(incoming, local).await;
+            let response = edge.answer(incoming, from).await;
             Ok::<_, Infallible>(response.map(|body| Reply::new(body, request)))
         }
     });

@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::compression::{Compression, Packing};
 use super::get::unknown_session;
 use super::reply::{self, Events, ReplyBody};
 use super::{Edge, body, headers, json};
@@ -30,6 +31,7 @@ pub(super) async fn answer(
     edge: &Arc<Edge>,
     request: Request<Incoming>,
     principal: Arc<str>,
+    compression: Option<Compression>,
 ) -> Response<ReplyBody> {
     let (mut parts, incoming) = request.into_parts();
     let headers = std::mem::take(&mut parts.headers);
@@ -45,7 +47,8 @@ pub(super) async fn answer(
         Ok(bytes) => bytes,
         Err(refusal) => return refusal,
     };
-    let post = Post { edge, headers, principal };
+    let packing = Packing::settle(compression, &headers);
+    let post = Post { edge, headers, principal, packing };
     if is_batch(&bytes) {
         return Box::pin(post.batch(&bytes)).await;
     }
@@ -125,6 +128,7 @@ struct Post<'a> {
     edge: &'a Arc<Edge>,
     headers: HeaderMap,
     principal: Arc<str>,
+    packing: Option<Packing>,
 }
 
 impl Post<'_> {
@@ -160,7 +164,7 @@ impl Post<'_> {
         let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
         let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
         let work = Work { call: Some(Box::pin(call)), stream, session: None };
-        Next::Call(work, Era::Modern, Style { primed: false, events })
+        Next::Call(work, Era::Modern, Style { primed: false, events, packing: self.packing })
     }
 
     /// The session that a legacy request names.
@@ -195,6 +199,7 @@ impl Post<'_> {
                 let style = Style {
                     primed: session.primes_streams(),
                     events: headers::prefers_events(&self.headers),
+                    packing: self.packing,
                 };
                 drop(self.headers);
                 let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
@@ -298,7 +303,7 @@ impl Post<'_> {
         };
         let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
         let events = headers::prefers_events(&self.headers);
-        respond(work, Era::Legacy, Style { primed: false, events }).await
+        respond(work, Era::Legacy, Style { primed: false, events, packing: self.packing }).await
     }
 }
 
@@ -309,6 +314,8 @@ struct Style {
     primed: bool,
     /// Events rather than JSON, where both are possible.
     events: bool,
+    /// How JSON is compressed.
+    packing: Option<Packing>,
 }
 
 type Call = Pin<Box<dyn Future<Output = Option<Answer>> + Send>>;
@@ -376,7 +383,7 @@ async fn respond(mut work: Work, era: Era, style: Style) -> Response<ReplyBody> 
             work.stream.finish();
             start_stream(work, style)
         }
-        Some(Some(answer)) => reply::answer(answer, era),
+        Some(Some(answer)) => reply::packed(answer, era, style.packing).await,
         // Cancelled: there is no answer, and nobody waits for one.
         Some(None) => reply::empty(StatusCode::ACCEPTED),
         None => start_stream(work, style),

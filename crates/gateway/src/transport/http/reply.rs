@@ -13,6 +13,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use super::compression::{self, Packing};
 use super::post::Work;
 use crate::proxy::Answer;
 use crate::session::EventStream;
@@ -196,6 +197,18 @@ pub(super) fn events(events: Events) -> Response<ReplyBody> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// A complete answer as JSON, compressed where that was settled.
+pub(super) async fn packed(answer: Answer, era: Era, packing: Option<Packing>) -> Response<ReplyBody> {
+    let Some(packing) = packing else { return self::answer(answer, era) };
+    // In a box, for it is rare and would make the future of every call larger.
+    let (answer, coding) = Box::pin(packing.pack(answer)).await;
+    let mut response = self::answer(answer, era);
+    if let Some(coding) = coding {
+        compression::label(response.headers_mut(), coding);
+    }
     response
 }
 
