@@ -17,6 +17,7 @@ mod body;
 mod call;
 mod chunked;
 mod client;
+mod coding;
 mod conn;
 mod exchange;
 mod frame;

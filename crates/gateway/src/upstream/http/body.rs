@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::super::CallError;
 use super::chunked::{Chunked, Step};
 use super::client::causes;
+use super::coding::{Coding, Decoder};
 use super::head::Framing;
 use super::pool::Lease;
 
@@ -53,6 +54,8 @@ pub(super) struct Body {
     /// Bytes of data that come next.
     left: u64,
     behind: Behind,
+    /// What expands it, if the server has compressed it.
+    decoder: Option<Decoder>,
 }
 
 /// What comes behind the data at hand.
@@ -63,13 +66,15 @@ enum Behind {
 }
 
 impl Body {
-    pub(super) fn new(framing: Framing, lease: Lease) -> Self {
+    pub(super) fn new(framing: Framing, coding: Option<Coding>, lease: Lease) -> Self {
         let (left, behind) = match framing {
             Framing::Length(length) => (length, Behind::End),
             Framing::Chunked => (0, Behind::Chunk(Chunked::default())),
             Framing::UntilClose => (u64::MAX, Behind::End),
         };
-        let mut body = Self { lease: Some(lease), left, behind };
+        // A decoder that cannot be had leaves what no message can be read from.
+        let decoder = coding.and_then(|coding| Decoder::new(coding).ok());
+        let mut body = Self { lease: Some(lease), left, behind, decoder };
         // Without a wait, so that an empty body gives the connection back at once. What is wrong is told when read.
         if framing == Framing::Length(0) {
             body.release();
@@ -85,11 +90,26 @@ impl Body {
 
     /// The length, where it is known and not read in part.
     fn length(&self) -> Option<u64> {
-        matches!(self.behind, Behind::End).then_some(self.left).filter(|left| *left < u64::MAX)
+        let is_known = matches!(self.behind, Behind::End) && self.decoder.is_none();
+        is_known.then_some(self.left).filter(|left| *left < u64::MAX)
     }
 
     /// Adds what comes next to `into`; `false` at the end.
     fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, BodyError>> {
+        if self.decoder.is_none() {
+            return self.poll_raw(cx, into);
+        }
+        let mut piece = BytesMut::new();
+        let more = ready!(self.poll_raw(cx, &mut piece))?;
+        if let Some(decoder) = &mut self.decoder {
+            let expanded = decoder.expand(&piece, into);
+            expanded.map_err(|error| BodyError::Broken(format!("its compression: {error}")))?;
+        }
+        Poll::Ready(Ok(more))
+    }
+
+    /// As [`Body::poll_data`], before it is expanded.
+    fn poll_raw(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, BodyError>> {
         loop {
             let Some(lease) = &mut self.lease else { return Poll::Ready(Ok(false)) };
             let conn = &mut lease.conn;
@@ -156,6 +176,7 @@ impl Body {
 
     /// Reads on to the end, if that is near, so that the connection can be used again.
     pub(super) async fn finish(mut self) {
+        self.decoder = None;
         if self.lease.is_some() {
             // Whatever goes wrong closes the connection, which is the other way to end it.
             let _ = timeout(FINISH_TIMEOUT, self.read(FINISH_BYTES)).await;
@@ -167,7 +188,7 @@ impl Body {
         let mut cx = Context::from_waker(Waker::noop());
         let mut rest = BytesMut::new();
         loop {
-            match self.poll_data(&mut cx, &mut rest) {
+            match self.poll_raw(&mut cx, &mut rest) {
                 Poll::Ready(Ok(true)) if rest.len() <= FINISH_BYTES => {}
                 Poll::Ready(Ok(false) | Err(_)) => return true,
                 Poll::Ready(Ok(true)) | Poll::Pending => return false,

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::super::{Negotiated, Outgoing};
+use super::coding;
 use super::spec::{HttpSpec, Origin};
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -46,6 +47,9 @@ impl Frame {
             common.insert(header::HOST, host);
         }
         common.insert(header::USER_AGENT, USER_AGENT);
+        if !origin.is_loopback() {
+            common.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(coding::ACCEPTED));
+        }
         for (name, _) in &spec.headers {
             common.remove(name);
         }
@@ -207,6 +211,22 @@ mod tests {
             method: method.into(),
             name: name.map(Into::into),
             headers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn compressed_replies_are_asked_for_only_beyond_this_machine() {
+        for (url, asked) in [
+            ("http://a.example/mcp", true),
+            ("https://10.0.0.1/mcp", true),
+            ("http://localhost:1/mcp", false),
+            ("http://127.3.2.1/mcp", false),
+            ("http://[::1]:8/mcp", false),
+            ("http://[::ffff:127.0.0.1]/mcp", false),
+        ] {
+            let spec = HttpSpec { url: url.parse().unwrap(), headers: Vec::new(), ca_file: None };
+            let frame = Frame::new(&spec, &spec.origin().unwrap());
+            assert_eq!(frame.post.contains_key(header::ACCEPT_ENCODING), asked, "{url}");
         }
     }
 

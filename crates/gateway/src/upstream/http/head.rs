@@ -7,6 +7,8 @@ use std::time::Duration;
 use http::StatusCode;
 use httparse::{Header, ParserConfig, Status};
 
+use super::coding::Coding;
+
 /// Header fields of one response.
 const MAX_FIELDS: usize = 100;
 
@@ -57,6 +59,11 @@ impl Head {
             .filter_map(|line| line.split_at_checked(name.len()))
             .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
             .find_map(|(_, rest)| std::str::from_utf8(rest.strip_prefix(b":")?.trim_ascii()).ok())
+    }
+
+    /// How the body is compressed, if we know that coding.
+    pub(super) fn coding(&self) -> Option<Coding> {
+        self.is_encoded.then(|| self.get("content-encoding").and_then(Coding::named)).flatten()
     }
 
     /// The value of `Content-Type`.

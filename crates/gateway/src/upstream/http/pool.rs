@@ -79,7 +79,8 @@ impl Pool {
             match conn.exchange(request, body).await {
                 Ok(parsed) => {
                     let lease = Lease { pool: Arc::clone(self), conn };
-                    return Ok(Response { head: parsed.head, body: Body::new(parsed.framing, lease) });
+                    let body = Body::new(parsed.framing, parsed.head.coding(), lease);
+                    return Ok(Response { head: parsed.head, body });
                 }
                 Err(Failure { unsent: true, kind: FailureKind::Io(_) }) if reused => {}
                 Err(Failure { unsent, kind: FailureKind::Io(error) }) => {

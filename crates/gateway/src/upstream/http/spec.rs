@@ -1,6 +1,7 @@
 //! What a streamable HTTP upstream is: its address, its headers, its limits.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,6 +93,14 @@ impl Origin {
         let host = url.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
         let port = url.port_u16().unwrap_or(if https { 443 } else { 80 });
         Some(Self { https, host, port })
+    }
+
+    /// Whether it is on this machine, as far as its name says.
+    pub(super) fn is_loopback(&self) -> bool {
+        let name = self.host.trim_start_matches('[').trim_end_matches(']');
+        name == "localhost"
+            || name.ends_with(".localhost")
+            || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
     }
 
     /// The value of the `Host` header (RFC 9110 section 7.2).

@@ -2,6 +2,7 @@
 
 mod answers;
 mod cancel;
+mod coding;
 mod faults;
 mod listening;
 mod resuming;
