@@ -1,0 +1,120 @@
+//! Making what is kept invalid, at once and whatever its number.
+//!
+//! Nothing is searched for or removed: each upstream has a few counters, an entry holds the values that they had
+//! before its answer was asked for, and it counts as long as they are the same. An answer that was under way when
+//! something changed is invalid before it comes.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What an answer is an answer to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `tools/call`.
+    Tools,
+    /// `prompts/get`.
+    Prompts,
+    /// `resources/read`.
+    Resources,
+}
+
+/// Counters for single names. Two names may share one: then one is made invalid in vain, and never the other way.
+const MARKS: usize = 256;
+
+/// What makes the answers of one upstream invalid. The same for the life of the process, also when the upstream is
+/// replaced or configured anew.
+#[derive(Debug)]
+pub struct Namespace {
+    name: Box<str>,
+    all: AtomicU64,
+    kinds: [AtomicU64; 3],
+    marks: Box<[AtomicU64]>,
+}
+
+/// The counters' values at one moment, as far as they concern one entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    all: u64,
+    kind: u64,
+    mark: u64,
+}
+
+impl Stamp {
+    /// The stamp in a process in which nothing was made invalid.
+    pub const ORIGIN: Self = Self { all: 0, kind: 0, mark: 0 };
+}
+
+impl Namespace {
+    /// That of the upstream with this name.
+    pub fn new(name: impl Into<Box<str>>) -> Self {
+        let marks = (0..MARKS).map(|_| AtomicU64::new(0)).collect();
+        Self { name: name.into(), all: AtomicU64::new(0), kinds: Default::default(), marks }
+    }
+
+    /// The upstream's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What an answer to this must still find when it is used.
+    pub fn stamp(&self, kind: Kind, name: &str) -> Stamp {
+        self.stamp_at(kind, mark_of(name))
+    }
+
+    /// The same for a name whose counter is known.
+    pub(super) fn stamp_at(&self, kind: Kind, mark: u8) -> Stamp {
+        Stamp {
+            all: self.all.load(Ordering::Acquire),
+            kind: self.kinds[kind as usize].load(Ordering::Acquire),
+            mark: self.marks[usize::from(mark)].load(Ordering::Acquire),
+        }
+    }
+
+    /// Everything of the upstream is invalid.
+    pub fn invalidate(&self) {
+        self.all.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Every answer of this kind is.
+    pub fn invalidate_kind(&self, kind: Kind) {
+        self.kinds[kind as usize].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The answers to one name are: of a tool, a prompt, or a resource by its URI.
+    pub fn invalidate_name(&self, name: &str) {
+        self.marks[usize::from(mark_of(name))].fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// The counter of a name.
+pub(super) fn mark_of(name: &str) -> u8 {
+    // No secret depends on it: who finds two names that share a counter can only cause misses.
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    hasher.write(name.as_bytes());
+    (hasher.finish() as usize % MARKS) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_makes_what_it_names_invalid_and_what_it_does_not_stays() {
+        let space = Namespace::new("up");
+        let stamps = || {
+            [(Kind::Resources, "a"), (Kind::Resources, "b"), (Kind::Tools, "c")]
+                .map(|(kind, name)| space.stamp(kind, name))
+        };
+        let before = stamps();
+        assert_eq!(before, [Stamp::ORIGIN; 3]);
+        space.invalidate_name("a");
+        let named = stamps();
+        assert_eq!([0, 1, 2].map(|at| named[at] == before[at]), [false, true, true]);
+        space.invalidate_kind(Kind::Resources);
+        let kind = stamps();
+        assert_eq!([0, 1, 2].map(|at| kind[at] == named[at]), [false, false, true]);
+        space.invalidate();
+        let all = stamps();
+        assert_eq!([0, 1, 2].map(|at| all[at] == kind[at]), [false, false, false]);
+    }
+}
