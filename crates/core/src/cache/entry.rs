@@ -71,7 +71,9 @@ pub struct Entry {
     since: Instant,
     /// How old it was then.
     age: Duration,
-    /// How much of a memory level it takes.
+    /// Bytes that it takes in memory.
+    pub(super) bytes: u64,
+    /// What it weighs in the second level: at least its share of it.
     pub(super) weight: u64,
     /// It was asked for at least once in the second level.
     pub(super) wanted: AtomicBool,
@@ -110,6 +112,7 @@ impl Entry {
             stamp,
             since: now,
             age,
+            bytes: 0,
             weight: 0,
             wanted: AtomicBool::new(false),
             refresh_at_ms: AtomicU64::new(0),

@@ -16,8 +16,8 @@ use foldhash::fast::RandomState;
 use super::entry::Entry;
 use super::question::Question;
 
-/// Largest weight of an entry that is taken in, bytes: what bounds the memory of this level.
-pub const MAX_WEIGHT: u64 = 16 * 1024;
+/// Largest entry that is taken in, bytes: what bounds the memory of this level.
+pub const MAX_BYTES: u64 = 16 * 1024;
 /// Slots of a question.
 const WAYS: usize = 2;
 /// Parts of a question.
@@ -114,7 +114,7 @@ impl Hot {
     /// Takes an entry in, in the place of one that was not asked for lately. `false` if there is none such, or the entry
     /// is too large.
     pub(super) fn put(&self, question: &Question<'_>, entry: &Arc<Entry>) -> bool {
-        if entry.weight > MAX_WEIGHT {
+        if entry.bytes > MAX_BYTES {
             return false;
         }
         let parts = question.parts();

@@ -205,6 +205,7 @@ impl Memory {
         if bytes > self.config.max_entry_bytes {
             return None;
         }
+        entry.bytes = bytes;
         entry.weight = bytes.max(self.config.max_bytes / self.config.max_entries.max(1) as u64);
         if matches!(self.state(&entry, now), State::Expired | State::Invalid) {
             return None;
@@ -239,7 +240,7 @@ impl Memory {
                 counts: self.counts.read(),
                 entries: self.entries.len(),
                 max_entries: self.config.max_entries,
-                bytes: Some(self.entries.iter().map(|(key, entry)| held(&key, &entry)).sum()),
+                bytes: Some(self.entries.iter().map(|(_, entry)| entry.bytes).sum()),
                 max_bytes: Some(self.config.max_bytes),
             },
         ]

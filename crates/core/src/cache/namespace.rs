@@ -42,6 +42,27 @@ pub struct Stamp {
 impl Stamp {
     /// The stamp in a process in which nothing was made invalid.
     pub const ORIGIN: Self = Self { all: 0, kind: 0, mark: 0 };
+
+    /// As it is written to the disk.
+    pub fn to_bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        for (part, number) in bytes.chunks_exact_mut(8).zip([self.all, self.kind, self.mark]) {
+            part.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// As it was written; `None` if those are no bytes of a stamp.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        (bytes.len() == 24).then_some(())?;
+        Some(Self { all: number(0)?, kind: number(8)?, mark: number(16)? })
+    }
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tools, Self::Prompts, Self::Resources];
 }
 
 impl Namespace {
@@ -97,6 +118,14 @@ pub(super) fn mark_of(name: &str) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stamp_survives_being_written() {
+        let stamp = Stamp { all: 1, kind: u64::MAX, mark: 1 << 40 };
+        assert_eq!(Stamp::from_bytes(&stamp.to_bytes()), Some(stamp));
+        assert_eq!(Stamp::from_bytes(&[0; 23]), None);
+        assert_eq!(Stamp::from_bytes(&[0; 25]), None);
+    }
 
     #[test]
     fn each_way_makes_what_it_names_invalid_and_what_it_does_not_stays() {

@@ -38,6 +38,7 @@ fn the_hit_rate_is_above_that_of_least_recently_used_and_near_the_optimum() {
             };
             ask_some(60_000);
             let rate = ask_some(60_000);
+            assert_eq!(hot_entries > 0, memory.read()[0].counts.hits > 10_000, "{:?}", memory.read()[0]);
             let (lru, best) = (least_recently_used(&zipf, ENTRIES), optimal(&zipf, ENTRIES));
             assert!(rate > lru + 0.02, "{exponent}: {rate:.3}, least recently used {lru:.3}");
             assert!(rate > 0.9 * best && rate <= best + 0.02, "{exponent}: {rate:.3}, optimum {best:.3}");
