@@ -2,6 +2,7 @@
 //! only add upstreams, then flags.
 
 use super::balancer::Balancer;
+use super::cache::Cache;
 use super::env::{Dialect, clip};
 use super::file::{File, SourceKind};
 use super::keys::{Group, SectionKeys, Tables};
@@ -14,12 +15,13 @@ use super::store::Store;
 use super::tree::{Node, Value, from_json, from_toml};
 use super::upstream::{self, Upstream};
 use super::validate::{listen_flag, validate};
-use super::{Config, Faults, Loaded, Request, balancer, mcp_json, pool, registry, server, store};
+use super::{Config, Faults, Loaded, Request, balancer, cache, mcp_json, pool, registry, server, store};
 
 static SERVER: Group = Group { name: "server", meaning: "What clients meet." };
 static REGISTRY: Group = Group { name: "registry", meaning: "How tools are named and found." };
 static POOL: Group = Group { name: "pool", meaning: "The connections to all upstreams." };
 static BALANCER: Group = Group { name: "balancer", meaning: "How calls are spread over replicas." };
+static CACHE: Group = Group { name: "cache", meaning: "Answers that are given again." };
 static STORE: Group = Group { name: "store", meaning: "Durable state." };
 static UPSTREAM: Tables = Tables { name: "upstream", meaning: "The servers behind the gateway." };
 
@@ -29,7 +31,7 @@ static ROOT: SectionKeys = SectionKeys {
     path: "",
     repeated: false,
     meaning: "The sections.",
-    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &STORE, &UPSTREAM],
+    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &CACHE, &STORE, &UPSTREAM],
 };
 
 /// Reads the files in their order.
@@ -77,6 +79,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let registry = Registry::read(&root.group(&REGISTRY, &registry::KEYS));
     let pool = Pool::read(&root.group(&POOL, &pool::KEYS), request.flags.pool_size);
     let balancer = Balancer::read(&root.group(&BALANCER, &balancer::KEYS), request.flags.strategy);
+    let cache = Cache::read(&root.group(&CACHE, &cache::KEYS));
     let store = Store::read(&root.group(&STORE, &store::KEYS));
     let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
         let section = Section::open(cx, &upstream::KEYS, Some(node));
@@ -85,7 +88,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let upstreams = upstreams.collect();
     let optimized = request.flags.optimized.unwrap_or(true);
     let listen = server_section.key_at("listen").map(|at| cx.place(&at));
-    (Config { server, registry, pool, balancer, store, upstreams, optimized }, listen)
+    (Config { server, registry, pool, balancer, cache, store, upstreams, optimized }, listen)
 }
 
 /// Adds the servers of an agent's file; a name that our file has stays ours.

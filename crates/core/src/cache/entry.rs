@@ -124,6 +124,11 @@ impl Entry {
         self.age + now.saturating_duration_since(self.since)
     }
 
+    /// How long this process has had it.
+    pub(super) fn stay(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
+    }
+
     /// The upstream that it is of.
     pub fn upstream(&self) -> &str {
         self.namespace.name()

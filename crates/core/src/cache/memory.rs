@@ -35,7 +35,7 @@ pub struct MemoryConfig {
     /// Bytes of the second.
     pub max_bytes: u64,
     /// How long an entry may stay in memory, whatever its rule or its server says.
-    pub max_age: Duration,
+    pub max_stay: Duration,
     /// Bytes of one entry; a larger one is not kept.
     pub max_entry_bytes: u64,
 }
@@ -46,7 +46,7 @@ impl Default for MemoryConfig {
             hot_entries: 512,
             max_entries: 10_000,
             max_bytes: 64 * 1024 * 1024,
-            max_age: Duration::from_secs(300),
+            max_stay: Duration::from_secs(300),
             max_entry_bytes: 1024 * 1024,
         }
     }
@@ -194,12 +194,12 @@ impl Memory {
     /// Whether an entry counts here and now: memory has a limit of its own.
     fn state(&self, entry: &Entry, now: Instant) -> State {
         match entry.state(now) {
-            State::Fresh | State::Stale if entry.age(now) >= self.config.max_age => State::Expired,
+            State::Fresh | State::Stale if entry.stay(now) >= self.config.max_stay => State::Expired,
             state => state,
         }
     }
 
-    /// Takes an answer in. It is shared from then on; `None` if it is too large, or would be too old.
+    /// Takes an answer in. It is shared from then on; `None` if it is too large, or counts no more.
     pub fn put(&self, key: &Key, mut entry: Entry, now: Instant) -> Option<Arc<Entry>> {
         let bytes = held(key, &entry);
         if bytes > self.config.max_entry_bytes {

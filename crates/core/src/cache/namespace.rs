@@ -5,7 +5,9 @@
 //! something changed is invalid before it comes.
 
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::question::Scope;
 
 /// What an answer is an answer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,12 @@ pub struct Namespace {
     all: AtomicU64,
     kinds: [AtomicU64; 3],
     marks: Box<[AtomicU64]>,
+    /// By kind: an answer was kept. Until then none is looked for where only answers themselves say that they may be.
+    kept: [AtomicBool; 3],
+    /// The same for answers that are everybody's.
+    kept_public: [AtomicBool; 3],
+    /// By kind: there may be answers on disk.
+    on_disk: [AtomicBool; 3],
 }
 
 /// The counters' values at one moment, as far as they concern one entry.
@@ -69,7 +77,16 @@ impl Namespace {
     /// That of the upstream with this name.
     pub fn new(name: impl Into<Box<str>>) -> Self {
         let marks = (0..MARKS).map(|_| AtomicU64::new(0)).collect();
-        Self { name: name.into(), all: AtomicU64::new(0), kinds: Default::default(), marks }
+        Self {
+            name: name.into(),
+            all: AtomicU64::new(0),
+            kinds: Default::default(),
+            marks,
+            kept: Default::default(),
+            kept_public: Default::default(),
+            // Those of an earlier process.
+            on_disk: std::array::from_fn(|_| AtomicBool::new(true)),
+        }
     }
 
     /// The upstream's name.
@@ -89,6 +106,39 @@ impl Namespace {
             kind: self.kinds[kind as usize].load(Ordering::Acquire),
             mark: self.marks[usize::from(mark)].load(Ordering::Acquire),
         }
+    }
+
+    /// Whether answers of this kind and scope were kept.
+    pub fn keeps(&self, kind: Kind, scope: Scope) -> bool {
+        let flags = if scope == Scope::Public { &self.kept_public } else { &self.kept };
+        flags[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// Answers of this kind and scope are kept from now on.
+    pub fn set_keeps(&self, kind: Kind, scope: Scope) {
+        let public = scope == Scope::Public;
+        for (flag, now) in [(&self.kept, true), (&self.kept_public, public)] {
+            let flag = &flag[kind as usize];
+            // Written only where it changes: a line that all threads read stays in all their caches.
+            if now && !flag.load(Ordering::Relaxed) {
+                flag.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// There are answers of this kind on disk. To be called before one is put there.
+    pub fn set_on_disk(&self, kind: Kind) {
+        self.on_disk[kind as usize].store(true, Ordering::Release);
+    }
+
+    /// Whether there may be answers of this kind on disk.
+    pub fn is_on_disk(&self, kind: Kind) -> bool {
+        self.on_disk[kind as usize].load(Ordering::Acquire)
+    }
+
+    /// The same; from now on there are none, because they are removed.
+    pub fn take_on_disk(&self, kind: Kind) -> bool {
+        self.on_disk[kind as usize].swap(false, Ordering::AcqRel)
     }
 
     /// Everything of the upstream is invalid.

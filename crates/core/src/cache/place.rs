@@ -2,12 +2,12 @@
 //! prompts of an upstream. Places are made when a catalog is built, so that a call finds its own without searching.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::namespace::{Kind, Namespace};
+use super::question::Scope;
 use crate::registry::{Annotations, Glob};
 use crate::revision::Era;
 
@@ -163,8 +163,6 @@ pub struct Place {
     pub kind: Kind,
     /// By the era of the client, which decides the form of the answer: what tells this place from all others.
     digests: [[u8; 32]; 2],
-    /// An answer has said how long it may be kept. Until then nothing is looked for where only answers themselves say it.
-    hinted: AtomicBool,
 }
 
 impl Place {
@@ -178,13 +176,7 @@ impl Place {
             hash.update([kind as u8, era, u8::from(rule.shared)]);
             hash.finalize().into()
         };
-        Self {
-            rule,
-            namespace: Arc::clone(&source.namespace),
-            kind,
-            digests: [digest(0), digest(1)],
-            hinted: AtomicBool::new(false),
-        }
+        Self { rule, namespace: Arc::clone(&source.namespace), kind, digests: [digest(0), digest(1)] }
     }
 
     /// What tells this place from all others, for clients of an era.
@@ -194,13 +186,21 @@ impl Place {
 
     /// Whether an answer may be here: a rule keeps them, or one has said that it may be kept.
     pub fn is_used(&self) -> bool {
-        self.rule.ttl.is_some() || self.hinted.load(Ordering::Relaxed)
+        self.rule.ttl.is_some() || self.namespace.keeps(self.kind, Scope::Private)
     }
 
-    /// Answers may be here from now on.
-    pub fn set_used(&self) {
-        if !self.hinted.load(Ordering::Relaxed) {
-            self.hinted.store(true, Ordering::Relaxed);
+    /// For whom answers are looked for in memory, the likelier first.
+    pub fn scopes(&self) -> &'static [Scope] {
+        match (self.rule.shared, self.namespace.keeps(self.kind, Scope::Public)) {
+            (true, _) => &[Scope::Public, Scope::Private],
+            (false, true) => &[Scope::Private, Scope::Public],
+            (false, false) => &[Scope::Private],
         }
+    }
+
+    /// For whom answers are looked for that an earlier process may have kept.
+    pub fn earlier_scopes(&self) -> &'static [Scope] {
+        // Where a rule says how long, an answer that says for whom is rare; where the answer says both, it is not.
+        if self.rule.ttl.is_none() { &[Scope::Private, Scope::Public] } else { self.scopes() }
     }
 }
