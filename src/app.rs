@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aqe_core::cache::Disk;
 use aqe_gateway::admin::{self, About};
 use aqe_gateway::proxy::{Gateway, ManifestStore};
 use aqe_gateway::settings::Control;
@@ -131,12 +132,13 @@ impl Serves {
 pub fn run(plan: &Plan, announce: impl FnOnce(&About, &Value)) -> Result<Ended, StartError> {
     let config = &plan.loaded.config;
     let store = state::open(&config.store)?;
+    let disk = state::disk(config);
     let serves = Serves::of(config.server.transport);
     let runtime = runtime(config, serves)?;
-    let ended = runtime.block_on(Box::pin(serve(plan, serves, store.clone(), announce)));
+    let ended = runtime.block_on(Box::pin(serve(plan, serves, store.clone(), disk.clone(), announce)));
     runtime.shutdown_timeout(RUNTIME_STOP);
-    // The last to hold it, so that what it still writes holds up no task.
-    drop(store);
+    // The last to hold them, so that what they still write holds up no task.
+    drop((store, disk));
     if ended.as_ref().is_ok_and(|ended| *ended == Ended::InOrder) {
         guardian::dismiss();
     }
@@ -227,6 +229,7 @@ async fn serve(
     plan: &Plan,
     serves: Serves,
     store: Option<Arc<dyn Store>>,
+    disk: Option<Arc<dyn Disk>>,
     announce: impl FnOnce(&About, &Value),
 ) -> Result<Ended, StartError> {
     let config = &plan.loaded.config;
@@ -236,7 +239,7 @@ async fn serve(
     let manifests = Arc::new(Manifests::new(store.clone()));
     let (control, mut asked) = mpsc::channel(MAX_ASKED);
     let builtin = store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, state::now));
-    let settings = settings::gateway(config, about.clone(), control);
+    let settings = settings::gateway(config, about.clone(), control, disk);
     let reloadable = settings::reloadable(config, builtin.clone(), &plan.request.env)?;
     let known = manifests.known(&reloadable.upstreams).await;
     let keep: Arc<dyn ManifestStore> = manifests.clone();

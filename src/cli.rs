@@ -5,6 +5,7 @@
 
 mod ask;
 mod balance;
+mod cache;
 mod call;
 mod client;
 mod config;
@@ -60,6 +61,9 @@ enum Mcp {
     Pool(pool::Pool),
     /// How a running server spreads calls over replicas.
     Balance(balance::Balance),
+    /// The answers that a running server keeps.
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// The upstreams of a running server.
     Status(status::Status),
     /// The configuration.
@@ -156,6 +160,7 @@ impl Mcp {
             Self::Tools(tools) => tools.run(),
             Self::Pool(pool) => pool.run(),
             Self::Balance(balance) => balance.run(),
+            Self::Cache(cache) => cache.run(),
             Self::Status(status) => status.run(),
             Self::Config(config) => config.run(),
         }?;

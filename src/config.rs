@@ -8,12 +8,13 @@
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
 //! - `keys` and `section` declare keys and read them; `env` replaces `${VAR}`.
-//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], [`transport`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
+//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], [`transport`], [`cache`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
 pub mod address;
 pub mod balancer;
+pub mod cache;
 pub mod endpoint;
 pub mod env;
 pub mod file;
@@ -47,6 +48,7 @@ use std::path::PathBuf;
 use aqe_core::balancer::Strategy;
 
 pub use self::balancer::Balancer;
+pub use self::cache::Cache;
 pub use self::env::Environment;
 pub use self::file::{Source, SourceKind};
 pub use self::place::{Fault, Note, Place, Severity};
@@ -74,6 +76,8 @@ pub struct Config {
     pub balancer: Balancer,
     /// How replies are written.
     pub transport: transport::Transport,
+    /// Answers that are given again.
+    pub cache: Cache,
     /// Durable state.
     pub store: Store,
     /// The servers behind the gateway, in the order of the files; also those that are switched off.

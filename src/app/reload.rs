@@ -87,6 +87,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("[registry] cache_size", now.registry.cache_size != started.registry.cache_size),
         ("[registry] start", now.registry.start != started.registry.start),
         ("[transport]", now.transport != started.transport),
+        ("[cache]", now.cache != started.cache),
         ("[store]", now.store != started.store),
     ];
     parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()

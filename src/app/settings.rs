@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_core::balancer::{BudgetConfig, ScoreWeights};
+use aqe_core::cache::{Disk, MemoryConfig, UpstreamRules};
 use aqe_core::envelope::Limits;
 use aqe_core::health::HealthConfig;
 use aqe_core::inprocess::InProcess;
@@ -17,8 +18,8 @@ use aqe_core::registry::{
 use aqe_core::revision::Era;
 use aqe_gateway::admin::About;
 use aqe_gateway::settings::{
-    Balancing, Control, Endpoint, Reloadable, ReplicaSettings, SessionSettings, Settings, Start,
-    UpstreamSettings,
+    Balancing, CacheSettings, Control, Endpoint, Reloadable, ReplicaSettings, SessionSettings, Settings,
+    Start, UpstreamSettings,
 };
 use aqe_gateway::transport::EdgeLimits;
 use aqe_gateway::transport::http::{Compression, EdgePolicy, When};
@@ -53,7 +54,12 @@ pub enum SettingsError {
 }
 
 /// What holds until the gateway ends.
-pub(super) fn gateway(config: &Config, about: About, control: mpsc::Sender<Control>) -> Settings {
+pub(super) fn gateway(
+    config: &Config,
+    about: About,
+    control: mpsc::Sender<Control>,
+    disk: Option<Arc<dyn Disk>>,
+) -> Settings {
     let server = &config.server;
     Settings {
         message: Limits {
@@ -76,6 +82,22 @@ pub(super) fn gateway(config: &Config, about: About, control: mpsc::Sender<Contr
         drain_timeout: server.drain_timeout,
         about,
         control,
+        cache: is_cached(config).then(|| CacheSettings { memory: memory(&config.cache), disk }),
+    }
+}
+
+/// Whether answers are kept.
+pub(super) fn is_cached(config: &Config) -> bool {
+    config.cache.enabled && config.optimized
+}
+
+fn memory(cache: &config::Cache) -> MemoryConfig {
+    MemoryConfig {
+        hot_entries: cache.l1_entries,
+        max_entries: cache.l2_entries,
+        max_bytes: cache.l2_bytes,
+        max_stay: cache.l2_ttl,
+        max_entry_bytes: cache.max_entry,
     }
 }
 
@@ -228,6 +250,7 @@ fn built_in(tools: Arc<dyn InProcess>, server: &config::Server) -> UpstreamSetti
         idle_timeout: server.idle_timeout.unwrap_or(server.request_timeout),
         tool_timeouts: Vec::new(),
         max_message_bytes: server.max_line,
+        cache: UpstreamRules::off(),
     }
 }
 
@@ -260,6 +283,7 @@ fn configured(
             .map(|(tool, timeout)| (tool.clone(), *timeout))
             .collect(),
         max_message_bytes: upstream.max_line,
+        cache: upstream.cache.clone(),
     })
 }
 

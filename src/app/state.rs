@@ -5,10 +5,13 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aqe_core::cache::Disk;
 use aqe_gateway::proxy::ManifestStore;
 use aqe_gateway::settings::UpstreamSettings;
 use aqe_gateway::tasks;
-use aqe_store::{Manifest, SqliteOptions, SqliteStore, Store, StoreError, UnixMillis};
+use aqe_store::{
+    DiskCache, DiskCacheOptions, Manifest, SqliteOptions, SqliteStore, Store, StoreError, UnixMillis,
+};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
@@ -34,6 +37,18 @@ pub(super) fn open(store: &config::Store) -> Result<Option<Arc<dyn Store>>, Stor
                  [store] path chooses another file"
             );
             Ok(None)
+        }
+    }
+}
+
+/// The result cache's level on disk, if it is wanted. Whatever is wrong with its file, the gateway works without it.
+pub(super) fn disk(config: &config::Config) -> Option<Arc<dyn Disk>> {
+    let wanted = config.cache.l3.as_ref().filter(|_| super::settings::is_cached(config))?;
+    match DiskCache::start(&wanted.path, DiskCacheOptions { max_bytes: wanted.max_bytes }) {
+        Ok(disk) => Some(Arc::new(disk)),
+        Err(error) => {
+            tracing::warn!(%error, "the result cache has no level on disk");
+            None
         }
     }
 }

@@ -92,6 +92,11 @@ impl Environment {
         self.base_dir("XDG_DATA_HOME", ".local/share").map(|p| p.join("aqe-v3"))
     }
 
+    /// Where what can be made again lives: `$XDG_CACHE_HOME/aqe-v3`.
+    pub(super) fn cache_dir(&self) -> Option<PathBuf> {
+        self.base_dir("XDG_CACHE_HOME", ".cache").map(|p| p.join("aqe-v3"))
+    }
+
     /// What a child inherits: a short list of harmless variables and those that `also` names.
     pub(super) fn for_child(&self, also: &[String]) -> BTreeMap<OsString, OsString> {
         let names = CHILD_ENV.iter().copied().chain(also.iter().map(String::as_str));

@@ -2,6 +2,7 @@
 //! only add upstreams, then flags.
 
 use super::balancer::Balancer;
+use super::cache::Cache;
 use super::env::{Dialect, clip};
 use super::file::{File, SourceKind};
 use super::keys::{Group, SectionKeys, Tables};
@@ -15,13 +16,16 @@ use super::store::Store;
 use super::tree::{Node, Value, from_json, from_toml};
 use super::upstream::{self, Upstream};
 use super::validate::{listen_flag, validate};
-use super::{Config, Faults, Loaded, Request, balancer, mcp_json, pool, registry, server, store, transport};
+use super::{
+    Config, Faults, Loaded, Request, balancer, cache, mcp_json, pool, registry, server, store, transport,
+};
 
 static SERVER: Group = Group { name: "server", meaning: "What clients meet." };
 static REGISTRY: Group = Group { name: "registry", meaning: "How tools are named and found." };
 static POOL: Group = Group { name: "pool", meaning: "The connections to all upstreams." };
 static BALANCER: Group = Group { name: "balancer", meaning: "How calls are spread over replicas." };
 static TRANSPORT: Group = Group { name: "transport", meaning: "How replies are written." };
+static CACHE: Group = Group { name: "cache", meaning: "Answers that are given again." };
 static STORE: Group = Group { name: "store", meaning: "Durable state." };
 static UPSTREAM: Tables = Tables { name: "upstream", meaning: "The servers behind the gateway." };
 
@@ -31,7 +35,7 @@ static ROOT: SectionKeys = SectionKeys {
     path: "",
     repeated: false,
     meaning: "The sections.",
-    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &TRANSPORT, &STORE, &UPSTREAM],
+    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &TRANSPORT, &CACHE, &STORE, &UPSTREAM],
 };
 
 /// Reads the files in their order.
@@ -80,6 +84,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let pool = Pool::read(&root.group(&POOL, &pool::KEYS), request.flags.pool_size);
     let balancer = Balancer::read(&root.group(&BALANCER, &balancer::KEYS), request.flags.strategy);
     let transport = transport::Transport::read(&root.group(&TRANSPORT, &transport::KEYS));
+    let cache = Cache::read(&root.group(&CACHE, &cache::KEYS));
     let store = Store::read(&root.group(&STORE, &store::KEYS));
     let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
         let section = Section::open(cx, &upstream::KEYS, Some(node));
@@ -88,7 +93,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let upstreams = upstreams.collect();
     let optimized = request.flags.optimized.unwrap_or(true);
     let listen = server_section.key_at("listen").map(|at| cx.place(&at));
-    (Config { server, registry, pool, balancer, transport, store, upstreams, optimized }, listen)
+    (Config { server, registry, pool, balancer, transport, cache, store, upstreams, optimized }, listen)
 }
 
 /// Adds the servers of an agent's file; a name that our file has stays ours.

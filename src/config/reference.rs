@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::keys::SectionKeys;
-use super::{balancer, pool, registry, replica, server, store, transport, upstream};
+use super::{balancer, cache, pool, registry, replica, server, store, transport, upstream};
 
 pub use super::keys::{Key, SectionKeys as Section};
 
@@ -14,10 +14,15 @@ pub static SECTIONS: &[&SectionKeys] = &[
     &pool::KEYS,
     &balancer::KEYS,
     &transport::KEYS,
+    &cache::KEYS,
+    &cache::L1_KEYS,
+    &cache::L2_KEYS,
+    &cache::L3_KEYS,
     &store::KEYS,
     &upstream::KEYS,
     &replica::KEYS,
     &upstream::TOOLS_KEYS,
+    &cache::UPSTREAM_KEYS,
 ];
 
 const INTRODUCTION: &str = "\
@@ -43,7 +48,7 @@ A key that is not listed here is a fault.
 
 `${VAR}` is replaced by the environment variable, `${VAR:-default}` by the default where it is unset or empty;
 `$${` is a literal `${`. This holds in `command`, `args`, `env`, `cwd`, `url`, `headers`, `bearer_token`,
-`unix_socket` and the store's `path`. A variable that is not set and has no default is a fault. Paths may begin
+`unix_socket` and the `path` of store and cache. A variable that is not set and has no default is a fault. Paths may begin
 with `~/`; others that are relative start at the folder of the file.
 
 ## Agents' files

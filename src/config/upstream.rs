@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aqe_core::balancer::Strategy;
+use aqe_core::cache::UpstreamRules;
 use aqe_gateway::settings::SessionScope;
 
 use super::balancer::STRATEGIES;
+use super::cache;
 use super::endpoint::Endpoint;
 use super::env::clip;
 use super::glob::Glob;
@@ -93,6 +95,8 @@ pub struct Upstream {
     pub max_line: usize,
     /// Which of its tools are served.
     pub tools: ToolFilter,
+    /// Which of its answers are kept.
+    pub cache: UpstreamRules,
 }
 
 static NAME: Text = Text {
@@ -210,6 +214,7 @@ static MAX_LINE_BYTES: OptInt = OptInt {
     meaning: "Longest line, event or body that it may send.",
 };
 static TOOLS: Group = Group { name: "tools", meaning: "Which of its tools are served." };
+static CACHE: Group = Group { name: "cache", meaning: "Which of its answers are kept, and for how long." };
 static ALLOW: Texts = Texts {
     name: "allow",
     kind: "a list of patterns",
@@ -254,6 +259,7 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &TOOL_TIMEOUT_MS,
         &MAX_LINE_BYTES,
         &TOOLS,
+        &CACHE,
     ],
 };
 
@@ -292,6 +298,13 @@ impl Upstream {
         let tools = section.group(&TOOLS, &TOOLS_KEYS);
         let tools =
             ToolFilter { allow: checked(&tools, &ALLOW, Glob::new), deny: checked(&tools, &DENY, Glob::new) };
+        let cache = cache::rules(&section.group(&CACHE, &cache::UPSTREAM_KEYS));
+        if let Some(at) =
+            section.key_at(CACHE.name).filter(|_| session_scope == Some(SessionScope::PerClientSession))
+        {
+            let advice = "\"cache\" has no effect with \"session_scope\" = \"per_client_session\"";
+            section.cx.note(Severity::Warning, &at, advice);
+        }
         let (name, replicas) = (name?, replicas?);
         limits.check(section, &replicas);
         if let Some(at) = section.key_at(STRATEGY.name).filter(|_| replicas.len() == 1) {
@@ -318,6 +331,7 @@ impl Upstream {
             tool_timeouts,
             max_line,
             tools,
+            cache,
         })
     }
 
@@ -343,6 +357,7 @@ impl Upstream {
             tool_timeouts: BTreeMap::new(),
             max_line: server.max_line,
             tools: ToolFilter::default(),
+            cache: UpstreamRules::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`balancer`]: which replica of an upstream takes a call.
+//! - [`cache`]: which answers may be kept, for how long and for whom.
 //! - [`envelope`]: JSON-RPC messages as borrowed spans of the received bytes, line framing, SSE.
 //! - [`health`]: when a replica is taken out, tried again and trusted again.
 //! - [`inprocess`]: the trait of tools that run inside this process.
@@ -10,6 +11,7 @@
 //! - [`revision`]: the MCP revisions and their two eras.
 
 pub mod balancer;
+pub mod cache;
 pub mod envelope;
 pub mod health;
 pub mod inprocess;

@@ -5,6 +5,7 @@
 //! - [`session`]: one client's conversation.
 //! - [`proxy`]: what happens to a client's message.
 //! - [`catalog`]: what all upstreams offer together.
+//! - [`cache`]: answers that are given again.
 //! - [`bridge`]: messages between clients and upstreams of either era.
 //! - [`upstream`]: connections to MCP servers: child processes, HTTP servers, in-process tools.
 //! - [`admin`]: what the user's own programs ask a running gateway.
@@ -12,6 +13,7 @@
 
 pub mod admin;
 pub mod bridge;
+pub mod cache;
 pub mod catalog;
 pub mod pool;
 pub mod proxy;

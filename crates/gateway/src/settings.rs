@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_core::balancer::{BudgetConfig, ScoreWeights, Strategy};
+use aqe_core::cache::{Disk, MemoryConfig, UpstreamRules};
 use aqe_core::envelope::Limits;
 use aqe_core::health::HealthConfig;
 use aqe_core::inprocess::InProcess;
@@ -12,6 +13,7 @@ use aqe_core::pool::PoolConfig;
 use aqe_core::registry::{Glob, RegistryConfig};
 use aqe_core::revision::Era;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::About;
@@ -43,6 +45,17 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// What the admin API asks of the application.
     pub control: mpsc::Sender<Control>,
+    /// The result cache; `None`: there is none.
+    pub cache: Option<CacheSettings>,
+}
+
+/// The result cache.
+#[derive(Debug, Clone)]
+pub struct CacheSettings {
+    /// The levels in memory.
+    pub memory: MemoryConfig,
+    /// The level on disk, if there is one.
+    pub disk: Option<Arc<dyn Disk>>,
 }
 
 /// Settings that can be changed while the gateway runs.
@@ -116,6 +129,8 @@ pub struct UpstreamSettings {
     pub tool_timeouts: Vec<(String, Duration)>,
     /// Longest line or body in bytes.
     pub max_message_bytes: usize,
+    /// Which of its answers are kept.
+    pub cache: UpstreamRules,
 }
 
 /// How calls are spread over replicas.
@@ -237,6 +252,40 @@ impl UpstreamSettings {
     pub fn fingerprint(&self) -> String {
         let parts: Vec<String> = self.replicas.iter().map(|replica| replica.endpoint.fingerprint()).collect();
         parts.join(", ")
+    }
+
+    /// What the answers depend on but the server's own version: where it runs, and with which credentials. A digest, since
+    /// those are secret.
+    pub fn identity(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let mut add = |text: &[u8]| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        };
+        for replica in &self.replicas {
+            add(replica.endpoint.fingerprint().as_bytes());
+            match &replica.endpoint {
+                Endpoint::Child(child) => {
+                    // One that is told none starts in ours, which is another one in another project.
+                    let cwd = child.cwd.clone().map_or_else(std::env::current_dir, Ok).unwrap_or_default();
+                    add(cwd.as_os_str().as_encoded_bytes());
+                    let mut env: Vec<_> = child.env.iter().collect();
+                    env.sort_unstable();
+                    for (name, value) in env {
+                        add(name.as_bytes());
+                        add(value.as_bytes());
+                    }
+                }
+                Endpoint::Http(http) => {
+                    for (name, value) in &http.headers {
+                        add(name.as_str().as_bytes());
+                        add(value.as_bytes());
+                    }
+                }
+                Endpoint::InProcess(_) => {}
+            }
+        }
+        hash.finalize().into()
     }
 
     /// The time-out of a call to the tool `name`.

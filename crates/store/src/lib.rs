@@ -5,16 +5,19 @@
 //! - [`memory`]: memory entries, their versions, and the questions and answers about them.
 //! - [`error`], [`limits`]: what can go wrong, and the bounds.
 //! - [`sqlite`]: the embedded implementation, [`SqliteStore`].
+//! - [`cache`]: the result cache's level on disk, [`DiskCache`]: a file of its own, which may be lost.
 //!
-//! Nothing here reads the clock: each operation that depends on the time takes it as an argument, in
+//! Nothing here reads the wall clock: each operation that depends on the time takes it as an argument, in
 //! milliseconds since the Unix epoch ([`UnixMillis`]).
 
+pub mod cache;
 pub mod contract;
 pub mod error;
 pub mod limits;
 pub mod memory;
 pub mod sqlite;
 
+pub use cache::{DiskCache, DiskCacheOptions};
 pub use contract::{Manifest, Store, StoreFuture};
 pub use error::StoreError;
 pub use memory::{

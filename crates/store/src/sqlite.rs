@@ -15,7 +15,7 @@ mod get;
 mod hits;
 mod manifest;
 mod merge;
-mod open;
+pub(crate) mod open;
 mod put;
 mod schema;
 mod writer;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use aqe_core::balancer::{BudgetConfig, ScoreWeights, Strategy};
+use aqe_core::cache::OnWrite;
 use aqe_core::health::HealthConfig;
 use aqe_core::pool::PoolConfig;
 use aqe_gateway::settings::SessionScope;
@@ -140,9 +141,14 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((name.as_str(), globs[0].as_str(), registry.categories.len()), ("zebra", "z*", 2));
     assert_eq!((config.transport.compression, config.transport.compression_min), (Compress::Always, 99));
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
+    let cache = &config.cache;
+    assert_eq!((cache.enabled, cache.max_entry, cache.l1_entries, cache.l2_entries), (false, 4096, 64, 100));
+    assert_eq!((cache.l2_bytes, cache.l2_ttl), (2 << 20, ms(60_000)));
+    let disk = cache.l3.as_ref().unwrap();
+    assert_eq!((disk.path.as_path(), disk.max_bytes), (Path::new("/project/answers"), 4 << 20));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:73:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:84:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
     assert_eq!((files.idle_timeout, files.max_line), (Some(ms(500)), 8192));
@@ -150,6 +156,14 @@ fn every_key_of_a_full_file_arrives() {
     assert!(
         files.tools.admits("read_file") && !files.tools.admits("read_secret") && !files.tools.admits("x")
     );
+    let rules = &files.cache;
+    let fit: Vec<Option<Duration>> = ["zip_a", "abc", "b"]
+        .iter()
+        .map(|name| rules.tools.iter().find(|(glob, _)| glob.matches(name)).map(|(_, ttl)| *ttl))
+        .collect();
+    assert_eq!(fit, [Some(ms(5000)), Some(ms(0)), None]);
+    assert_eq!((rules.annotated, rules.stale, rules.errors), (Some(ms(250)), ms(100), Some(ms(10))));
+    assert_eq!((rules.shared, rules.hints, rules.on_write), (true, false, OnWrite::Declared));
     let command = child(files);
     assert_eq!(command.program, Path::new("/project/bin/server"));
     assert_eq!(

@@ -17,6 +17,7 @@ fn with_value(section: &str, key: &str, value: &str) -> String {
     match section {
         "upstream" => format!("[[upstream]]\n{key} = {value}\n"),
         "upstream.tools" => format!("[[upstream]]\ntools = {{ {key} = {value} }}\n"),
+        "upstream.cache" => format!("[[upstream]]\ncache = {{ {key} = {value} }}\n"),
         "upstream.replicas" => format!("[[upstream]]\nreplicas = [{{ {key} = {value} }}]\n"),
         _ => format!("[{section}]\n{key} = {value}\n"),
     }
@@ -93,12 +94,19 @@ fn the_full_example_has_every_declared_key() {
             let found = match section.path {
                 "upstream" => upstreams.iter().any(has),
                 "upstream.tools" => upstreams.iter().filter_map(|u| u.get("tools")).any(has),
+                "upstream.cache" => upstreams.iter().filter_map(|u| u.get("cache")).any(has),
                 "upstream.replicas" => upstreams
                     .iter()
                     .filter_map(|upstream| upstream.get("replicas")?.as_array())
                     .flatten()
                     .any(has),
-                path => full.get(path).is_some_and(has),
+                path => {
+                    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+                    let table = full
+                        .get(first)
+                        .and_then(|table| if rest.is_empty() { Some(table) } else { table.get(rest) });
+                    table.is_some_and(has)
+                }
             };
             assert!(found, "{} {}", section.heading(), key.name());
         }

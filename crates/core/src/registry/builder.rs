@@ -215,6 +215,11 @@ fn entries(
                 .get(&(&*from.name, tool.name()))
                 .map(|usage| Arc::clone(usage))
                 .unwrap_or_default(),
+            caching: from
+                .cache
+                .as_ref()
+                .map(|source| source.of_tool(tool.name(), tool.annotations, tool.definition()))
+                .unwrap_or_default(),
         }));
     }
     (entries, categories)

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::glob::Glob;
 use super::usage::Usage;
+use crate::cache::{Caching, Source};
 
 /// A tool as the gateway shows it.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct ToolEntry {
     pub annotations: Annotations,
     /// Calls, errors and latency; shared with the tool's entries in earlier and later snapshots.
     pub usage: Arc<Usage>,
+    /// What a call means to the result cache.
+    pub caching: Caching,
 }
 
 /// The upstream of a tool.
@@ -83,6 +86,8 @@ pub struct UpstreamTools {
     pub category: Option<Box<str>>,
     /// If not empty, only tools whose own name matches one of these are shown.
     pub allow: Vec<Glob>,
+    /// What the result cache knows of the upstream; `None`: nothing of it is kept.
+    pub cache: Option<Source>,
     /// Tools whose own name, as written or as mapped to the allowed characters, matches one of these are not shown.
     pub deny: Vec<Glob>,
     /// The tools, in the upstream's order.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use aqe_core::envelope::{Message, encode_string};
 use aqe_core::revision::Revision;
@@ -12,18 +11,7 @@ use serde_json::value::RawValue;
 
 use super::Refused;
 use crate::proxy::{Caller, Gateway};
-use crate::session::{Outlet, next_owner};
-
-/// Takes what comes before the answer: nobody is there to see it.
-struct Nowhere;
-
-impl Outlet for Nowhere {
-    fn push(&self, _: Bytes) {}
-
-    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
-    }
-}
+use crate::session::{Nowhere, next_owner};
 
 /// `POST /admin/call`: the JSON-RPC response, error or not. Arguments and result stay raw.
 pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, Refused> {

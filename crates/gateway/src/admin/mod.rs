@@ -13,12 +13,15 @@
 //! | `POST /admin/drain` | stops the server as a signal does: accepts no more, finishes calls, closes connections |
 //! | `GET /admin/balance` | the balancer of each upstream: strategy, and the state and figures of its replicas |
 //! | `POST /admin/balance` `{"strategy", "load_weight", "response_weight", "category_weight", "upstream"}` | changes those that are given, of one upstream or of all |
+//! | `GET /admin/cache` | the result cache: figures of each level |
+//! | `POST /admin/cache/clear` `{"upstream", "tool"}` | forgets everything, or what is of that upstream or tool |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
 //! An error is `{"error": "…"}` under a status of 400, 404, 405 or 503. Times are milliseconds; what is not known is
 //! `null`.
 
 mod balance;
+mod cache;
 mod call;
 mod changes;
 mod control;
@@ -96,7 +99,8 @@ async fn route(
             &[Method::GET]
         }
         "/admin/pool" | "/admin/balance" => &[Method::GET, Method::POST],
-        "/admin/call" | "/admin/drain" | "/admin/reload" => &[Method::POST],
+        "/admin/cache" => &[Method::GET],
+        "/admin/call" | "/admin/cache/clear" | "/admin/drain" | "/admin/reload" => &[Method::POST],
         _ => return Err(Refused { status: StatusCode::NOT_FOUND, message: format!("no such path: {path}") }),
     };
     if !taken.contains(method) {
@@ -121,6 +125,8 @@ async fn route(
         "/admin/pool" => pool::status(gateway),
         "/admin/balance" if posted => balance::configure(gateway, body)?,
         "/admin/balance" => balance::status(gateway),
+        "/admin/cache" => cache::status(gateway)?,
+        "/admin/cache/clear" => cache::clear(gateway, body)?,
         "/admin/drain" => control::drain(gateway)?,
         "/admin/reload" => control::reload(gateway).await?,
         _ => return call::call(gateway, body).await,

@@ -3,6 +3,7 @@
 //! A catalog never changes. A new one is built when a manifest changes and put in the place of the old one, so that
 //! a reader takes no lock and sees one consistent state.
 
+mod caching;
 mod capabilities;
 mod param_headers;
 mod resources;
@@ -13,16 +14,19 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use aqe_core::cache::Place;
 use aqe_core::envelope::{MAX_FRAGMENT_DEPTH, Scanner, decode_quoted, encode_string};
 use aqe_core::registry::{RawTool, RegistryConfig, Snapshot, SnapshotBuilder, ToolEntry, UpstreamTools};
 use aqe_core::revision::{Era, Revision};
 use bytes::Bytes;
 
+pub(crate) use caching::Places;
 pub use capabilities::Capabilities;
 pub use param_headers::{MAX_SAFE_INTEGER, ParamHeaders, decode_header};
 pub use resources::{Resources, Target};
 
 use crate::bridge;
+use crate::cache::ResultCache;
 use crate::settings::{Endpoint, UpstreamSettings};
 use crate::upstream::{ListKind, Manifest, Upstream, handshake};
 
@@ -48,6 +52,8 @@ pub struct Catalog {
     pub discovery: String,
     /// `x-mcp-header` parameters by shown tool name; most tools have none.
     pub param_headers: HashMap<Box<str>, ParamHeaders>,
+    /// What may be kept besides the answers of tools, by the upstream's position.
+    caching: Vec<Places>,
 }
 
 impl Catalog {
@@ -56,13 +62,16 @@ impl Catalog {
         registry: &Arc<RegistryConfig>,
         upstreams: &Arc<[Arc<Upstream>]>,
         previous: Option<&Self>,
+        cache: Option<&ResultCache>,
     ) -> Self {
         let started = Instant::now();
         let manifests: Vec<(&Arc<Upstream>, Option<Arc<Manifest>>)> =
             upstreams.iter().map(|upstream| (upstream, upstream.manifest())).collect();
         let mut tools = Vec::new();
         let mut prompts = Vec::new();
+        let mut sources = Vec::new();
         for (position, (upstream, manifest)) in manifests.iter().enumerate() {
+            let source = cache.and_then(|cache| caching::source(upstream, manifest.as_deref(), cache));
             let list = |kind| manifest.as_ref().map(|manifest| Arc::clone(manifest.list(kind)));
             let settings = upstream.settings();
             let raw_tools = match settings.in_process() {
@@ -76,7 +85,8 @@ impl Catalog {
                 // An HTTP client must leave out tools with invalid header annotations (2026-07-28, "Custom Headers").
                 !modern_http || ParamHeaders::read(definition).is_ok()
             });
-            tools.push(entries(&settings, position, raw_tools));
+            tools.push(UpstreamTools { cache: source.clone(), ..entries(&settings, position, raw_tools) });
+            sources.push(source);
             let raw_prompts = list(ListKind::Prompts);
             prompts.push(entries(&settings, position, raw_prompts.as_deref().unwrap_or_default().iter()));
         }
@@ -104,6 +114,7 @@ impl Catalog {
         let resources = Resources::build(&manifests);
         let capabilities = Capabilities::merge(&manifests);
         let instructions = instructions(&manifests);
+        let caching = caching::places(&manifests, &sources, &resources);
         let discovery = discovery(&capabilities, instructions.as_deref());
         Self {
             upstreams: Arc::clone(upstreams),
@@ -115,6 +126,7 @@ impl Catalog {
             instructions,
             discovery,
             param_headers,
+            caching,
         }
     }
 
@@ -124,6 +136,17 @@ impl Catalog {
     /// If the entry is of another catalog.
     pub fn upstream_of(&self, entry: &ToolEntry) -> &Arc<Upstream> {
         &self.upstreams[entry.upstream.index as usize]
+    }
+
+    /// Where answers of the upstream at this position are kept.
+    pub(crate) fn caching_of(&self, index: u32) -> Option<&Places> {
+        self.caching.get(index as usize)
+    }
+
+    /// Where answers to `resources/read` of the upstream with this [`Upstream::id`] are kept, if they are.
+    pub(crate) fn resources_of(&self, id: usize) -> Option<&Arc<Place>> {
+        let at = self.upstreams.iter().position(|upstream| upstream.id == id)?;
+        self.caching.get(at)?.resources.as_ref()
     }
 
     /// The upstream with this [`Upstream::id`], unless it has gone.
@@ -185,6 +208,7 @@ fn entries<'a>(
         allow: settings.allow.clone(),
         deny: settings.deny.clone(),
         tools: definitions.filter_map(raw_tool).collect(),
+        cache: None,
     }
 }
 

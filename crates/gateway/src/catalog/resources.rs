@@ -101,6 +101,11 @@ impl Resources {
         fresh.map(|index| Target { upstream: *index, uri: uri.to_owned() }).collect()
     }
 
+    /// Whether a resource of this upstream is shown under another URI than its own.
+    pub(super) fn renames(&self, upstream: usize) -> bool {
+        self.shown.keys().any(|(of, _)| *of == upstream)
+    }
+
     /// The upstream that offers a template with this text, for completion.
     pub fn template_owner(&self, template: &str) -> Option<usize> {
         self.templates.iter().find(|(other, _)| other == template).map(|(_, index)| *index)

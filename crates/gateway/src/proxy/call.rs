@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use super::hedge::Sent;
 use super::{Answer, Caller, Gateway, Request};
 use crate::bridge::{self, Origin};
+use crate::cache::flight::Personal;
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::push_when_ready;
 use crate::settings::UpstreamSettings;
@@ -53,6 +54,8 @@ pub(super) struct Route<'a> {
     pub(super) repeatable: bool,
     /// After how long it may be sent to a second replica, if it may at all.
     pub(super) hedge_after: Option<Duration>,
+    /// Told when the upstream asks the client something during the call.
+    pub(super) personal: Option<&'a Personal>,
 }
 
 impl<'a> Route<'a> {
@@ -70,6 +73,7 @@ impl<'a> Route<'a> {
             replica: None,
             repeatable: true,
             hedge_after: None,
+            personal: None,
         }
     }
 }
@@ -204,6 +208,9 @@ impl Gateway {
                     }
                     Item::Request(question) => {
                         relayed = true;
+                        if let Some(personal) = route.personal {
+                            personal.set();
+                        }
                         extend(&mut deadline, Instant::now() + INTERACTIVE, started);
                         Self::ask_client(
                             request.caller.session.as_ref(),

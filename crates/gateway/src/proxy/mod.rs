@@ -1,5 +1,6 @@
 //! What happens to a client's message: it is answered here or sent to the upstream that it is for.
 
+mod cached;
 mod call;
 mod hedge;
 mod lists;
@@ -25,6 +26,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::Notify;
 
+use crate::cache::ResultCache;
 use crate::catalog::Catalog;
 use crate::pool::ConnectionPool;
 use crate::refusal::Refusal;
@@ -34,6 +36,7 @@ use crate::tasks;
 use crate::upstream::{Hooks, HttpClient, ListKind, Live, Upstream};
 use subscriptions::Subscriptions;
 
+pub(crate) use cached::Come;
 pub use reload::Reloaded;
 pub use start::{KeptManifests, StartError};
 
@@ -135,6 +138,8 @@ pub struct Gateway {
     stopping: AtomicBool,
     /// The connections to all replicas.
     pub pool: Arc<ConnectionPool>,
+    /// Answers that are given again.
+    pub cache: Option<ResultCache>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -349,7 +354,12 @@ impl Hooks for Gateway {
         let (before, after) = {
             let _one_at_a_time = self.rebuild.lock().unwrap_or_else(PoisonError::into_inner);
             let before = self.catalog.load_full();
-            let after = Arc::new(Catalog::build(&before.registry, &before.upstreams, Some(&before)));
+            let after = Arc::new(Catalog::build(
+                &before.registry,
+                &before.upstreams,
+                Some(&before),
+                self.cache.as_ref(),
+            ));
             self.catalog.store(Arc::clone(&after));
             (before, after)
         };

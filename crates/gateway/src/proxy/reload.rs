@@ -111,6 +111,12 @@ impl Gateway {
         let gone = before.iter().filter(|old| after.iter().all(|new| new.id != old.id));
         let gone: Vec<Arc<Upstream>> = gone.map(Arc::clone).collect();
         self.exchange(&Arc::new(registry), &Arc::from(after));
+        // After it, so that nothing is kept any more by what was in force before.
+        for name in done.changed.iter().chain(&done.replaced).chain(&done.removed) {
+            if let Some(cache) = &self.cache {
+                cache.invalidate(&cache.namespace(name));
+            }
+        }
         former.retain(|list| list.strong_count() > 0);
         former.push(Arc::downgrade(&before));
         if !gone.is_empty() {
@@ -166,7 +172,7 @@ impl Gateway {
         let (before, after) = {
             let _one_at_a_time = self.rebuild.lock().unwrap_or_else(PoisonError::into_inner);
             let before = self.catalog.load_full();
-            let after = Arc::new(Catalog::build(registry, upstreams, Some(&before)));
+            let after = Arc::new(Catalog::build(registry, upstreams, Some(&before), self.cache.as_ref()));
             self.catalog.store(Arc::clone(&after));
             (before, after)
         };

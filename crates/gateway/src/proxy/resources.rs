@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use aqe_core::envelope::{Field, Kind};
 
-use super::call::Route;
+use super::call::{Answered, Route};
 use super::{Answer, Gateway, Request};
+use crate::cache::flight::Personal;
 use crate::refusal::Refusal;
+use crate::upstream::Upstream;
 use crate::wire;
 
 impl Gateway {
@@ -20,21 +22,22 @@ impl Gateway {
         let mut last = Err(Refusal::unknown("resource", &uri, &[]));
         for target in catalog.resources.candidates(&uri) {
             let Some(upstream) = catalog.upstream(target.upstream) else { continue };
-            let mut route = Route::to(upstream);
-            route.name = Some(&target.uri);
-            if target.uri != uri {
-                route.rename = Some((request.message.span(Field::Uri), &target.uri));
+            if let Some(place) = catalog.resources_of(target.upstream) {
+                match self.resource_kept(request, upstream, &target, place).await {
+                    Ok((answer, false)) => return Ok(answer),
+                    Ok((answer, true)) => last = Ok(answer),
+                    Err(refusal) => last = Err(refusal),
+                }
+                continue;
             }
-            let answered = match self.forward(request, route).await {
+            let answered = match self.forward_resource(request, upstream, &target.uri, None).await {
                 Ok(answered) => answered,
                 Err(refusal) => {
                     last = Err(refusal);
                     continue;
                 }
             };
-            // "Not found" in either era's code; somebody else may have it.
-            let missing = answered.message.kind() == Kind::Error
-                && matches!(answered.message.raw(Field::Code), Some("-32002" | "-32602"));
+            let missing = is_missing(&answered);
             let contents = answered.message.span(Field::Contents);
             let answer = answered.finish_with(request, "resources/read", |edits| {
                 if contents.is_empty() {
@@ -49,6 +52,23 @@ impl Gateway {
             last = Ok(answer);
         }
         last
+    }
+
+    /// Sends a `resources/read` to an upstream, for its own `uri`.
+    pub(super) async fn forward_resource(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        upstream: &Arc<Upstream>,
+        uri: &str,
+        personal: Option<&Personal>,
+    ) -> Result<Answered, Refusal> {
+        let mut route = Route::to(upstream);
+        route.name = Some(uri);
+        route.personal = personal;
+        if request.message.string(Field::Uri).is_none_or(|asked| asked != uri) {
+            route.rename = Some((request.message.span(Field::Uri), uri));
+        }
+        self.forward(request, route).await
     }
 
     pub(super) async fn subscribe(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
@@ -85,4 +105,10 @@ impl Gateway {
         }
         Answer::ok(wire::result(request.id, b"{}"))
     }
+}
+
+/// "Not found" in either era's code; somebody else may have it.
+pub(super) fn is_missing(answered: &Answered) -> bool {
+    answered.message.kind() == Kind::Error
+        && matches!(answered.message.raw(Field::Code), Some("-32002" | "-32602"))
 }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use aqe_core::cache::Kind as Answers;
 use aqe_core::envelope::{Field, Kind, Message};
 use aqe_core::revision::Era;
 use bytes::Bytes;
@@ -126,9 +127,16 @@ impl Gateway {
 
     fn upstream_notifies(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, message: Message) {
         match &*message.method() {
-            "notifications/tools/list_changed" => upstream.list_changed(&[ListKind::Tools]),
-            "notifications/prompts/list_changed" => upstream.list_changed(&[ListKind::Prompts]),
+            "notifications/tools/list_changed" => {
+                self.forget_kind(upstream, Answers::Tools);
+                upstream.list_changed(&[ListKind::Tools]);
+            }
+            "notifications/prompts/list_changed" => {
+                self.forget_kind(upstream, Answers::Prompts);
+                upstream.list_changed(&[ListKind::Prompts]);
+            }
             "notifications/resources/list_changed" => {
+                self.forget_kind(upstream, Answers::Resources);
                 upstream.list_changed(&[ListKind::Resources, ListKind::Templates]);
             }
             "notifications/resources/updated" => self.resource_updated(upstream, &message),
@@ -138,6 +146,12 @@ impl Gateway {
             "notifications/progress" => {}
             "notifications/message" => self.upstream_logs(live, message),
             _ => self.attribute(live, message),
+        }
+    }
+
+    fn forget_kind(&self, upstream: &Upstream, kind: Answers) {
+        if let Some(cache) = &self.cache {
+            cache.invalidate_kind(&cache.namespace(upstream.name()), kind);
         }
     }
 

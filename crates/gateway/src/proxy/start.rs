@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::subscriptions::Subscriptions;
 use super::{Gateway, ManifestStore, call};
+use crate::cache::ResultCache;
 use crate::catalog::Catalog;
 use crate::pool::ConnectionPool;
 use crate::session::Sessions;
@@ -52,11 +53,12 @@ impl Gateway {
     ) -> Result<Arc<Self>, StartError> {
         let Reloadable { registry, pool, balancing, upstreams } = reloadable;
         let pool = ConnectionPool::start(pool)?;
+        let cache = settings.cache.clone().map(ResultCache::new);
         let gateway = Arc::new_cyclic(|this: &Weak<Self>| Self {
             this: this.clone(),
             sessions: Sessions::new(settings.sessions),
             resolved: ResolvedNames::new(settings.resolved_names),
-            catalog: ArcSwap::from_pointee(Catalog::build(&Arc::new(registry), &Arc::from([]), None)),
+            catalog: ArcSwap::from_pointee(Catalog::build(&Arc::new(registry), &Arc::from([]), None, None)),
             rebuild: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
             next_upstream: AtomicUsize::new(0),
@@ -69,13 +71,14 @@ impl Gateway {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             pool,
+            cache,
             settings,
         });
         let upstreams = upstreams
             .into_iter()
             .map(|upstream| gateway.create(upstream, &balancing, &mut known))
             .collect::<Result<Arc<[_]>, UpstreamError>>()?;
-        let catalog = Catalog::build(&gateway.catalog().registry, &upstreams, None);
+        let catalog = Catalog::build(&gateway.catalog().registry, &upstreams, None, gateway.cache.as_ref());
         gateway.catalog.store(Arc::new(catalog));
         for upstream in upstreams.iter() {
             upstream.start(gateway.settings.start)?;

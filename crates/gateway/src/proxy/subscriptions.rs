@@ -138,6 +138,10 @@ impl Gateway {
     /// An upstream says that a resource has changed.
     pub(super) fn resource_updated(&self, upstream: &Arc<Upstream>, message: &Message) {
         let Some(own) = message.string(Field::Uri) else { return };
+        if let Some(cache) = &self.cache {
+            let namespace = cache.namespace(upstream.name());
+            cache.invalidate_name(&namespace, aqe_core::cache::Kind::Resources, &own);
+        }
         let catalog = self.catalog();
         let shown = catalog.resources.shown(upstream.id, &own).unwrap_or(&own);
         let write = |meta: Option<&str>| {

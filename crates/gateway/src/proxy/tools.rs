@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use aqe_core::cache::Caching;
 use aqe_core::envelope::{Field, Kind, Message, decode_quoted, encode_string, open_object};
 use aqe_core::inprocess;
 use aqe_core::registry::{Lookup, ToolEntry};
@@ -13,17 +14,28 @@ use bytes::Bytes;
 use super::call::{Answered, Place, Route, TaskOwner};
 use super::{Answer, Caller, Gateway, Request};
 use crate::bridge;
+use crate::cache::flight::Personal;
 use crate::catalog::Catalog;
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::upstream::Upstream;
 use crate::wire;
 
 /// The tool of a call.
-struct Found<'a> {
-    catalog: &'a Catalog,
-    entry: &'a ToolEntry,
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) catalog: &'a Arc<Catalog>,
+    pub(super) entry: &'a Arc<ToolEntry>,
     /// The name that the client used.
-    called: &'a str,
+    pub(super) called: &'a str,
+}
+
+/// What became of a call.
+pub(super) struct Ran {
+    pub(super) answer: Answer,
+    /// It is an error.
+    pub(super) failed: bool,
+    /// The tool has not run for it.
+    pub(super) kept: bool,
 }
 
 /// A tool that was found under another name than the one called.
@@ -47,8 +59,11 @@ impl Gateway {
         Self::check_param_headers(request, &catalog, entry)?;
         let started = std::time::Instant::now();
         let ran = self.run_tool(request, &Found { catalog: &catalog, entry, called: &name }).await;
-        entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |(_, failed)| *failed));
-        let (answer, _) = ran?;
+        // How long a tool takes is not learnt from answers that it gave before.
+        if !ran.as_ref().is_ok_and(|ran| ran.kept) {
+            entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |ran| ran.failed));
+        }
+        let Ran { answer, .. } = ran?;
         Ok(match near {
             Some(near) => note_near(answer, &name, entry, &near),
             None => answer,
@@ -99,16 +114,31 @@ impl Gateway {
         params.check(headers, arguments.as_bytes()).map_err(Refusal::header_mismatch)
     }
 
-    async fn run_tool(
-        self: &Arc<Self>,
-        request: &Request<'_>,
-        found: &Found<'_>,
-    ) -> Result<(Answer, bool), Refusal> {
-        let Found { catalog, entry, called } = *found;
+    async fn run_tool(self: &Arc<Self>, request: &Request<'_>, found: &Found<'_>) -> Result<Ran, Refusal> {
+        let Found { catalog, entry, .. } = *found;
         let upstream = catalog.upstream_of(entry);
         if let Some(tools) = upstream.in_process() {
             return self.run_builtin(request, upstream, &**tools, entry).await;
         }
+        let _writing = match &entry.caching {
+            Caching::None => None,
+            Caching::Keeps(place) => return self.run_kept(request, found, place).await,
+            Caching::Invalidates(namespace) => self.cache.as_ref().map(|cache| cache.writing(namespace)),
+        };
+        let answered = self.forward_tool(request, found, None).await?;
+        let failed = answered.message.kind() == Kind::Error;
+        Ok(Ran { answer: answered.finish(request, "tools/call"), failed, kept: false })
+    }
+
+    /// Sends a call to the tool's upstream. `personal` is told when that asks the client something.
+    pub(super) async fn forward_tool(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        found: &Found<'_>,
+        personal: Option<&Personal>,
+    ) -> Result<Answered, Refusal> {
+        let Found { catalog, entry, called } = *found;
+        let upstream = catalog.upstream_of(entry);
         let mut route = Route::to(upstream);
         route.timeout = route.settings.timeout_for(&entry.original);
         route.name = Some(&entry.original);
@@ -126,11 +156,11 @@ impl Gateway {
         if let Some(params) = catalog.param_headers.get(&entry.shown) {
             route.headers = params.of(request.message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
         }
+        route.personal = personal;
         let answered = self.forward(request, route).await?;
         let place = Place { upstream: upstream.id, replica: answered.live.replica };
         self.remember_task(&answered, place, request.caller);
-        let failed = answered.message.kind() == Kind::Error;
-        Ok((answered.finish(request, "tools/call"), failed))
+        Ok(answered)
     }
 
     async fn run_builtin(
@@ -139,7 +169,7 @@ impl Gateway {
         upstream: &Upstream,
         tools: &dyn inprocess::InProcess,
         entry: &ToolEntry,
-    ) -> Result<(Answer, bool), Refusal> {
+    ) -> Result<Ran, Refusal> {
         let timeout = upstream.settings().timeout_for(&entry.original);
         let arguments =
             request.message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default();
@@ -155,7 +185,7 @@ impl Gateway {
             Era::Legacy => wire::result(request.id, &result.json),
             Era::Modern => wire::result_with(request.id, bridge::modern_members("tools/call"), &result.json),
         };
-        Ok((Answer::ok(bytes), result.is_error))
+        Ok(Ran { answer: Answer::ok(bytes), failed: result.is_error, kept: false })
     }
 
     fn remember_task(&self, answered: &Answered, place: Place, caller: &Caller) {
@@ -182,12 +212,29 @@ impl Gateway {
             let near: Vec<String> = near.iter().map(|near| near.entry.shown.to_string()).collect();
             return Err(Refusal::unknown("prompt", &name, &near));
         };
+        if let Some(place) =
+            catalog.caching_of(entry.upstream.index).and_then(|caching| caching.prompts.as_ref())
+        {
+            return self.prompt_kept(request, &catalog, entry, place).await;
+        }
+        Ok(self.forward_prompt(request, &catalog, entry, None).await?.finish(request, "prompts/get"))
+    }
+
+    /// Sends a `prompts/get` to the prompt's upstream.
+    pub(super) async fn forward_prompt(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        catalog: &Catalog,
+        entry: &ToolEntry,
+        personal: Option<&Personal>,
+    ) -> Result<Answered, Refusal> {
         let mut route = Route::to(catalog.upstream_of(entry));
         route.name = Some(&entry.original);
+        route.personal = personal;
         if entry.shown != entry.original {
             route.rename = Some((request.message.span(Field::Name), &entry.original));
         }
-        Ok(self.forward(request, route).await?.finish(request, "prompts/get"))
+        self.forward(request, route).await
     }
 
     /// `completion/complete`: about a prompt or a resource template.

@@ -116,7 +116,9 @@ impl Outlet for LineWriter {
         if state.bytes.len() < HIGH_WATER_BYTES || state.closed {
             return Poll::Ready(());
         }
-        state.waiting.push(cx.waker().clone());
+        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.waiting.push(cx.waker().clone());
+        }
         Poll::Pending
     }
 }

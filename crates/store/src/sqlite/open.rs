@@ -16,7 +16,7 @@ use crate::StoreError;
 use crate::limits::{CHECK_AT_OPEN_MAX_BYTES, LOCK_WAIT, PAGE_CACHE_KIB};
 
 /// Held while a file is made and first opened: see [`ensure_file`].
-static OPENING: Mutex<()> = Mutex::new(());
+pub(crate) static OPENING: Mutex<()> = Mutex::new(());
 
 /// Between two attempts to get a lock that the engine does not wait for.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
@@ -61,7 +61,7 @@ pub(super) fn writable(path: &Path, options: &SqliteOptions) -> Result<Connectio
 }
 
 /// Opens for reading. A reader never waits for a lock: it runs on the runtime's threads.
-pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
+pub(crate) fn reader(path: &Path) -> Result<Connection, StoreError> {
     // Read-write at the level of the file, because a reader of a WAL file writes its shared memory.
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let engine = |error| classify(path, &error);
@@ -71,13 +71,13 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     // No mutex: every connection is used by one thread at a time. No URI: a path is a path.
     Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| classify(path, &error))
 }
 
-fn common(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn common(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Negative: in KiB and not in pages.
     connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
@@ -93,7 +93,7 @@ fn common(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Runs `quick_check` or `integrity_check`; answers with the faults.
-pub(super) fn check(connection: &Connection, pragma: &str) -> rusqlite::Result<Vec<String>> {
+pub(crate) fn check(connection: &Connection, pragma: &str) -> rusqlite::Result<Vec<String>> {
     let mut faults = Vec::new();
     connection.pragma_query(None, pragma, |row| {
         faults.push(row.get::<_, String>(0)?);
@@ -107,7 +107,7 @@ pub(super) fn check(connection: &Connection, pragma: &str) -> rusqlite::Result<V
 ///
 /// Must run under [`OPENING`] and never opens a file that exists: closing it again would drop the locks
 /// that other connections of this process hold on it (sqlite.org/howtocorrupt.html, section 2.2).
-fn ensure_file(path: &Path) -> Result<u64, StoreError> {
+pub(crate) fn ensure_file(path: &Path) -> Result<u64, StoreError> {
     let fail = |error: io::Error| io(path, &error);
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(fail)?;
@@ -126,7 +126,7 @@ fn ensure_file(path: &Path) -> Result<u64, StoreError> {
 
 /// Switches to write-ahead logging, which the file then remembers. The engine does not wait for a lock
 /// here by itself, and another process may be about the same.
-fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     for _ in 0..LOCK_WAIT.as_millis() / LOCK_RETRY.as_millis() {
         let switched = connection.pragma_update(None, "journal_mode", "wal");
         match switched.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
@@ -138,7 +138,7 @@ fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Gives an operating system's error its meaning.
-pub(super) fn io(path: &Path, error: &io::Error) -> StoreError {
+pub(crate) fn io(path: &Path, error: &io::Error) -> StoreError {
     let path = path.to_owned();
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { path },
@@ -148,7 +148,7 @@ pub(super) fn io(path: &Path, error: &io::Error) -> StoreError {
 }
 
 /// Gives an engine's error its meaning.
-pub(super) fn classify(path: &Path, error: &rusqlite::Error) -> StoreError {
+pub(crate) fn classify(path: &Path, error: &rusqlite::Error) -> StoreError {
     let detail = error.to_string();
     let path = path.to_owned();
     match error.sqlite_error_code() {

@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod cache;
 mod durability;
 mod files;
 mod memory;
