@@ -5,6 +5,7 @@
 
 mod ask;
 mod balance;
+mod bench;
 mod call;
 mod client;
 mod config;
@@ -62,6 +63,8 @@ enum Mcp {
     Balance(balance::Balance),
     /// The upstreams of a running server.
     Status(status::Status),
+    /// Measure any MCP servers, beside each other.
+    Bench(bench::Bench),
     /// The configuration.
     #[command(subcommand)]
     Config(config::Config),
@@ -157,6 +160,7 @@ impl Mcp {
             Self::Pool(pool) => pool.run(),
             Self::Balance(balance) => balance.run(),
             Self::Status(status) => status.run(),
+            Self::Bench(bench) => bench.run(),
             Self::Config(config) => config.run(),
         }?;
         Ok(ExitCode::SUCCESS)

@@ -26,7 +26,7 @@ fn expect(request: &Request) -> Expect {
 /// If any reply is not like the first one: status 200, the request's id, a result of the same shape.
 pub(crate) fn run(address: SocketAddr, request: &Request, connections: usize, until: Until) -> Result<Done> {
     let clients = Client::alike(address, request, connections);
-    let load = Load::new(clients, expect(request), 0)?;
+    let load = Load::new(clients, Checker::new(expect(request)), 0)?;
     on(Place::Other, || load::run(&load, until))?.flawless()
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn run(address: SocketAddr, request: &Request, connections: usize, un
 /// # Errors
 /// As for [`run`].
 pub(crate) fn at_rate(address: SocketAddr, request: &Request, rate: f64, time: Duration) -> Result<Done> {
-    let load = Load::new(Client::alike(address, request, MOST), expect(request), 0)?;
+    let load = Load::new(Client::alike(address, request, MOST), Checker::new(expect(request)), 0)?;
     on(Place::Other, || open_loop::run(&load, rate, time))?.flawless()
 }
 

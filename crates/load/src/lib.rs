@@ -10,7 +10,7 @@
 //! - [`target`]: a server that a user named, opened. [`contest`]: rounds of several of them in turns.
 //!
 //! One thread sends and reads, and one more keeps the time of an open loop: what it can send is limited by one
-//! processor, and `contest::Outcome::load_cpu_percent` says how near that was.
+//! processor, and [`contest::Outcome::load_cpu_percent`] says how near that was.
 
 pub mod check;
 pub mod connection;

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use tokio::task::LocalSet;
 
 use crate::Result;
-use crate::check::{Checker, Expect, Fault, Faults};
+use crate::check::{Checker, Fault, Faults};
 use crate::connection::Connection;
 use crate::http::REPLY;
 use crate::message::Request;
@@ -114,10 +114,15 @@ impl Load {
     /// The requests' numbers follow `number`.
     ///
     /// # Errors
-    /// None that happen.
-    pub fn new(clients: Vec<Client>, expect: Expect, number: u64) -> Result<Rc<Self>> {
-        let (checker, done) = (RefCell::new(Checker::new(expect)), RefCell::new(Done::nothing()?));
+    /// If there is no room for a histogram.
+    pub fn new(clients: Vec<Client>, checker: Checker, number: u64) -> Result<Rc<Self>> {
+        let (checker, done) = (RefCell::new(checker), RefCell::new(Done::nothing()?));
         Ok(Rc::new(Self { clients, checker, number: Cell::new(number), done }))
+    }
+
+    /// What has been learnt about the replies.
+    pub fn take_checker(&self) -> Checker {
+        self.checker.take()
     }
 
     /// The next request's number.

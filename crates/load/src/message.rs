@@ -51,17 +51,25 @@ pub struct Call {
     /// `params.arguments` as JSON text, in which each `{n}` stands for the request's running number: nine digits,
     /// so that all requests have the same length.
     pub arguments: String,
+    /// `params.cursor`, for a further page of a list.
+    pub cursor: Option<String>,
 }
 
 impl Call {
     /// A method without parameters.
     pub fn method(era: Era, method: &'static str) -> Self {
-        Self { era, method, tool: None, arguments: String::new() }
+        Self { era, method, tool: None, arguments: String::new(), cursor: None }
     }
 
     /// `tools/call`.
     pub fn tool(era: Era, tool: &str, arguments: impl Into<String>) -> Self {
-        Self { era, method: "tools/call", tool: Some(tool.to_owned()), arguments: arguments.into() }
+        Self {
+            era,
+            method: "tools/call",
+            tool: Some(tool.to_owned()),
+            arguments: arguments.into(),
+            cursor: None,
+        }
     }
 
     /// The JSON text, with [`FIRST_ID`] as id and for each [`PLACEHOLDER`], and where those are.
@@ -74,6 +82,9 @@ impl Call {
         let mut params = Vec::new();
         if let Some(tool) = &self.tool {
             params.push(format!(r#""name":{}"#, serde_json::Value::from(tool.as_str())));
+        }
+        if let Some(cursor) = &self.cursor {
+            params.push(format!(r#""cursor":{}"#, serde_json::Value::from(cursor.as_str())));
         }
         if self.era == Era::Modern {
             params.push(format!(
@@ -108,14 +119,15 @@ impl Call {
     pub fn post(&self, server: &Server) -> Request {
         let (json, places) = self.json();
         let mut text = server.post_head(self.era);
+        // Writing to a string cannot fail.
+        let _ = write!(text, "Content-Length: {}\r\n", json.len());
         if self.era == Era::Modern {
-            // Writing to a string cannot fail.
             let _ = write!(text, "Mcp-Method: {}\r\n", self.method);
             if let Some(tool) = &self.tool {
                 let _ = write!(text, "Mcp-Name: {tool}\r\n");
             }
         }
-        let _ = write!(text, "Content-Length: {}\r\n\r\n", json.len());
+        text.push_str("\r\n");
         let start = text.len();
         text.push_str(&json);
         Request::new(text, places.into_iter().map(|place| start + place).collect())
