@@ -284,7 +284,7 @@ mod tests {
             let mut post = call.post(&Server::at("http://127.0.0.1:1/x").unwrap());
             let text = String::from_utf8(post.fresh().to_vec()).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+            assert!(format!("{head}\r\n").contains(&format!("Content-Length: {}\r\n", body.len())));
             let json: serde_json::Value = serde_json::from_str(body).unwrap();
             assert_eq!(json["id"].as_u64().and_then(|id| id.checked_sub(FIRST_ID)), Some(1));
             assert_eq!(json["params"]["name"], "echo");

@@ -232,8 +232,10 @@ impl Flood<'_> {
     fn push(&mut self, since: Instant) {
         self.number += 1;
         self.in_flight += 1;
-        self.sent_at[self.number as usize % SLOTS] = Some(since);
         self.batch.extend_from_slice(self.request.numbered(self.number));
+        if let Some(number) = number_of(self.request.id()) {
+            self.sent_at[number as usize % SLOTS] = Some(since);
+        }
     }
 
     fn take_lines(&mut self) -> Result<()> {

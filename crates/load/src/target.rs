@@ -150,7 +150,11 @@ impl Target {
             Era::Modern => MODERN,
             Era::Legacy => result["protocolVersion"].as_str().unwrap_or(LEGACY),
         };
-        let (revision, server) = (revision.to_owned(), result["serverInfo"].clone());
+        let server = match era {
+            Era::Modern => &result["_meta"]["io.modelcontextprotocol/serverInfo"],
+            Era::Legacy => &result["serverInfo"],
+        };
+        let (revision, server) = (revision.to_owned(), server.clone());
         let mut target = Self { place, era, revision, server, tools: Vec::new(), tree, link };
         target.tools = target.list()?;
         Ok(target)

@@ -1,7 +1,7 @@
 //! A line on standard error that says how far it is, where somebody sees it.
 
 use std::io::{IsTerminal as _, Write as _, stderr};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,14 @@ const TICK: Duration = Duration::from_millis(100);
 /// Characters of the bar, and of what stands beside it.
 const WIDTH: usize = 24;
 const TEXT: usize = 48;
+/// Texts that wait for the next tick.
+const QUEUE: usize = 64;
 
 /// The line; gone with this value. Without a terminal there is none.
 #[derive(Debug)]
 pub(super) struct Bar {
     /// The thread's end follows that of the sender.
-    drawing: Option<(Sender<String>, JoinHandle<()>)>,
+    drawing: Option<(SyncSender<String>, JoinHandle<()>)>,
 }
 
 impl Bar {
@@ -26,7 +28,7 @@ impl Bar {
         if !stderr().is_terminal() {
             return Self { drawing: None };
         }
-        let (say, said) = channel();
+        let (say, said) = sync_channel(QUEUE);
         let started = Instant::now();
         let thread = std::thread::spawn(move || {
             let mut text = String::new();
@@ -50,7 +52,7 @@ impl Bar {
     pub(super) fn say(&self, text: &str) {
         if let Some((say, _)) = &self.drawing {
             // A line that is gone is missed by nobody.
-            let _ = say.send(text.to_owned());
+            let _ = say.try_send(text.to_owned());
         }
     }
 }
