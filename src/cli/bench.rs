@@ -192,7 +192,7 @@ impl Bench {
             warm_up: Duration::from_secs_f64(self.warm_up),
         };
         let names: Vec<String> = targets.iter().map(|target| target.place.name()).collect();
-        let bar = Bar::start((plan.round + plan.warm_up) * (self.rounds as u32) * targets.len() as u32);
+        let bar = Bar::start((plan.round + plan.warm_up) * u32::from(self.rounds) * targets.len() as u32);
         let outcome = contest::run(&mut targets, &calls, &plan, |round, target| {
             bar.say(&format!("round {} of {}: {}", round + 1, plan.rounds, names[target]));
         });

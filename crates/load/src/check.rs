@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::message::{self, Message};
@@ -170,12 +169,11 @@ impl Checker {
         if !message.has_id(id) {
             return Err(Fault::WrongId(start(body)));
         }
-        let outcome = match message.result {
-            Some(result) => outline(result),
-            None => {
-                let (code, text) = message.error().unwrap_or_default();
-                Err(Fault::Error(code, text))
-            }
+        let outcome = if let Some(result) = message.result {
+            outline(result)
+        } else {
+            let (code, text) = message.error().unwrap_or_default();
+            Err(Fault::Error(code, text))
         };
         match (self.expect, outcome) {
             (Expect::Error, Ok(_)) => Err(Fault::Unexpected),
@@ -244,11 +242,14 @@ struct Content<'a> {
     text: Option<Cow<'a, str>>,
 }
 
+/// An object's members, unread.
+type Members<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
 /// How a result is built: its members, the kinds of its content, the members of its structured content. `_meta` does
 /// not count: it says how the answer was made.
 fn outline(result: &RawValue) -> Result<String, Fault> {
     let broken = |_| Fault::NoResponse(start(result.get().as_bytes()));
-    let members: BTreeMap<Cow<'_, str>, IgnoredAny> = serde_json::from_str(result.get()).map_err(broken)?;
+    let members: Members<'_> = serde_json::from_str(result.get()).map_err(broken)?;
     let mut parts = Vec::new();
     let has_content = members.contains_key("content") || members.contains_key("structuredContent");
     let tool = has_content.then(|| serde_json::from_str::<ToolResult<'_>>(result.get()).map_err(broken));
@@ -264,7 +265,7 @@ fn outline(result: &RawValue) -> Result<String, Fault> {
                 format!("content[{}]", kinds.into_iter().collect::<Vec<_>>().join(" "))
             }
             ("structuredContent", Some(ToolResult { structured_content: Some(value), .. })) => {
-                let members = serde_json::from_str::<BTreeMap<Cow<'_, str>, IgnoredAny>>(value.get());
+                let members = serde_json::from_str::<Members<'_>>(value.get());
                 let names: Vec<_> = members.iter().flatten().map(|(name, _)| name.as_ref()).collect();
                 format!("structuredContent{{{}}}", names.join(" "))
             }

@@ -166,6 +166,7 @@ impl Request {
     }
 
     /// The same for a server whose reply is always the same, whatever the id.
+    #[must_use]
     pub fn with_canned_reply(self) -> Self {
         Self { is_echoed: false, ..self }
     }

@@ -69,7 +69,10 @@ pub(super) fn page(report: &Report<'_>) -> String {
     let lines: Vec<String> = text::errors(report).into_iter().chain(report.notes()).collect();
     if !lines.is_empty() {
         page.push_str("<h2>Notes</h2>\n<ul>\n");
-        lines.iter().for_each(|line| page.push_str(&format!("<li>{}</li>\n", escape(line))));
+        for line in &lines {
+            // Writing to a string cannot fail.
+            let _ = writeln!(page, "<li>{}</li>", escape(line));
+        }
         page.push_str("</ul>\n");
     }
     page.push_str("</html>\n");
@@ -85,7 +88,10 @@ fn section(page: &mut String, title: &str, chart: &str) {
 
 fn table(page: &mut String, heading: &[String], rows: impl Iterator<Item = Vec<String>>) {
     page.push_str("<div class=\"scroll\"><table>\n<tr>");
-    heading.iter().for_each(|cell| page.push_str(&format!("<th>{}</th>", escape(cell))));
+    for cell in heading {
+        // Writing to a string cannot fail.
+        let _ = write!(page, "<th>{}</th>", escape(cell));
+    }
     page.push_str("</tr>\n");
     for (at, row) in rows.enumerate() {
         // The colour of the target in the charts.
@@ -94,7 +100,9 @@ fn table(page: &mut String, heading: &[String], rows: impl Iterator<Item = Vec<S
         let mut cells = row.iter().map(|cell| escape(cell));
         page.push_str(&cells.next().unwrap_or_default());
         page.push_str("</td>");
-        cells.for_each(|cell| page.push_str(&format!("<td>{cell}</td>")));
+        for cell in cells {
+            let _ = write!(page, "<td>{cell}</td>");
+        }
         page.push_str("</tr>\n");
     }
     page.push_str("</table></div>\n");
