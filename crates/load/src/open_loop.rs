@@ -105,7 +105,52 @@ fn pace(rate: f64, time: Duration, due: &mpsc::Sender<Instant>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{SocketAddr, TcpListener};
+
     use super::*;
+    use crate::check::{Checker, Expect};
+    use crate::load::{self, Client, Until};
+    use crate::message::{Call, Era};
+
+    /// A server for one connection that answers at once, but for one request at which it stalls.
+    fn stalling(stall: Duration) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = vec![0; 4096];
+            for number in 1.. {
+                if stream.read(&mut request).unwrap_or(0) == 0 {
+                    return;
+                }
+                if number == 10 {
+                    std::thread::sleep(stall);
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+            }
+        });
+        address
+    }
+
+    fn load(address: SocketAddr) -> Rc<Load> {
+        let server = crate::http::Server::at(&format!("http://{address}/mcp")).unwrap();
+        let request = server.request(&Call::method(Era::Legacy, "ping"));
+        Load::new(Client::alike(address, &request, 1), Checker::new(Expect::Anything), 0).unwrap()
+    }
+
+    #[test]
+    fn a_stall_counts_for_every_request_that_was_due_meanwhile() {
+        let (stall, time) = (Duration::from_millis(300), Duration::from_millis(500));
+        let done = run(&load(stalling(stall)), 200.0, time).unwrap();
+        assert_eq!((done.requests, done.faults.total()), (100, 0));
+        // Some 60 of the 100 were due during the stall, and waited up to all of it.
+        assert!(done.latency_us(0.75) > 100_000.0, "{}", done.latency_us(0.75));
+        // The same stall is but one request of a closed loop.
+        let done = load::run(&load(stalling(stall)), Until::Requests(100)).unwrap();
+        let slow = done.latency.count_between(100_000_000, u64::MAX);
+        assert!(done.requests == 100 && (1..5).contains(&slow), "{slow}");
+    }
 
     #[test]
     fn every_request_is_due_when_the_rate_says_even_if_nobody_was_in_time() {
