@@ -149,6 +149,13 @@ impl Report<'_> {
             if let Some(reason) = &figures.processes_unknown {
                 notes.push(format!("{}: no processor time or memory: {reason}.", target.place.name()));
             }
+            if figures.warm_up_errors > 0 {
+                notes.push(format!(
+                    "{}: {} wrong replies during warm-up, which are in no figure.",
+                    target.place.name(),
+                    figures.warm_up_errors
+                ));
+            }
             if let Some((rate, is)) =
                 self.plan.drive.rate.zip(figures.calls_per_s).filter(|(rate, is)| is.median < rate * 0.95)
             {

@@ -71,13 +71,13 @@ fn ratios(report: &Report<'_>) -> Table {
     table
 }
 
-/// Each kind of error of each target.
+/// Each kind of error of each target: how many, and what the first one said.
 pub(super) fn errors(report: &Report<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     for (at, figures) in report.outcome.results.iter().enumerate() {
-        for (kind, faults) in figures.errors_by_kind.kinds() {
+        for faults in figures.errors_by_kind.kinds().values() {
             let first = printable(&faults.first).replace('\n', " ");
-            lines.push(format!("{}  {} × {kind}: {first}", at + 1, faults.count));
+            lines.push(format!("{}  {} × {first}", at + 1, faults.count));
         }
     }
     lines
