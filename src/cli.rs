@@ -5,6 +5,7 @@
 
 mod ask;
 mod balance;
+mod bench;
 mod cache;
 mod call;
 mod client;
@@ -66,6 +67,8 @@ enum Mcp {
     Cache(cache::Cache),
     /// The upstreams of a running server.
     Status(status::Status),
+    /// Measure any MCP servers, beside each other.
+    Bench(bench::Bench),
     /// The configuration.
     #[command(subcommand)]
     Config(config::Config),
@@ -162,6 +165,7 @@ impl Mcp {
             Self::Balance(balance) => balance.run(),
             Self::Cache(cache) => cache.run(),
             Self::Status(status) => status.run(),
+            Self::Bench(bench) => bench.run(),
             Self::Config(config) => config.run(),
         }?;
         Ok(ExitCode::SUCCESS)

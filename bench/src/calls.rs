@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use aqe_load::pipe::Talk;
+
 use crate::Result;
 use crate::callgrind;
 use crate::cases::{Case, Contender, all, forwarded, retrieve};
 use crate::echo::TOOLS;
 use crate::load::{self, Done, Until};
 use crate::message::{Call, Era};
-use crate::pipe::Talk;
-use crate::process::{Place, cpu_time};
+use crate::place::{Place, on};
+use crate::process::cpu_time;
 use crate::report::{Cell, Goal, Section};
 use crate::serve::Serve;
 use crate::stats::Spread;
@@ -206,14 +208,14 @@ pub(crate) fn stdio(subject: &Subject, plan: &Plan) -> Result<Section> {
         } else {
             subject.stdio(&home)
         };
-        let mut talk = Talk::start(command, Place::Measured)?;
+        let mut talk = on(Place::Measured, || Talk::start(command))?;
         talk.initialize()?;
         let request = call.line();
         let mut rounds = Rounds::default();
-        talk.run(&request, IN_FLIGHT, Until::Elapsed(WARM_UP))?;
+        load::pipe(&mut talk, &request, IN_FLIGHT, Until::Elapsed(WARM_UP))?;
         for _ in 0..plan.rounds {
             let before = cpu_time(talk.id())?;
-            let done = talk.run(&request, IN_FLIGHT, Until::Elapsed(plan.round))?;
+            let done = load::pipe(&mut talk, &request, IN_FLIGHT, Until::Elapsed(plan.round))?;
             rounds.add(&done, cpu_time(talk.id())?.saturating_sub(before));
         }
         let rate = Spread::of(rounds.rate.iter().copied()).ok_or("no rounds")?;

@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use serde_json::json;
 
 use crate::calls::{self, Plan};
-use crate::process::processors;
+use crate::place::processors;
 use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;

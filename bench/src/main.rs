@@ -5,11 +5,11 @@
 //!
 //! - [`serve`]: the baselines and the upstream, run as processes of their own.
 //! - [`subject`]: the gateway as a process: a command line and where it then listens.
-//! - [`process`]: starting, placing and weighing processes.
-//! - [`message`]: the requests that are sent. [`http`], [`connection`]: sending one. [`load`], [`open_loop`], [`pipe`]:
-//!   sending many. [`admin`]: asking the gateway about itself.
+//! - `aqe_load`: the requests that are sent, sending them, what processes use. [`load`]: sending many from the processor
+//!   that is not measured, where every reply must be good. [`place`]: which processor something runs on.
+//! - [`admin`]: asking the gateway about itself.
 //! - [`calls`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`]: the
-//!   measurements. [`soak`]: minutes of everything at once. [`stats`], [`trend`], [`report`]: their tables.
+//!   measurements. [`soak`]: minutes of everything at once. [`trend`], [`report`]: their tables.
 
 #![allow(
     clippy::print_stdout,
@@ -22,24 +22,18 @@ mod callgrind;
 mod calls;
 mod cases;
 mod cli;
-mod connection;
 mod echo;
 mod flat;
-mod http;
 mod latency;
 mod load;
 mod memory;
-mod message;
-mod open_loop;
 mod optimized;
-mod pipe;
+mod place;
 mod pool;
-mod process;
 mod report;
 mod serve;
 mod soak;
 mod start;
-mod stats;
 mod strategies;
 mod subject;
 mod trend;
@@ -47,9 +41,7 @@ mod workers;
 
 use std::process::ExitCode;
 
-/// What went wrong, for a person to read: nothing here is handled by its kind.
-type Error = Box<dyn std::error::Error + Send + Sync>;
-type Result<T> = std::result::Result<T, Error>;
+use aqe_load::{Error, Result, connection, http, message, process, stats};
 
 fn main() -> ExitCode {
     match cli::run() {

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Result;
 use crate::echo::Echo;
-use crate::process::{Place, go_to};
+use crate::place::{Place, go_to};
 
 /// What to serve.
 #[derive(Debug, Clone, Subcommand)]

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde_json::Value;
 
+use aqe_load::pipe::Talk;
+
 use crate::Result;
 use crate::message::{Call, Era};
-use crate::pipe::Talk;
-use crate::process::Place;
 use crate::report::{Cell, Goal, Section};
 use crate::serve::Serve;
 use crate::stats::Spread;
@@ -57,7 +57,7 @@ pub(crate) fn measure(subject: &Subject, runs: usize) -> Result<Section> {
 /// A folder whose store knows the upstream's tools.
 pub(crate) fn primed(subject: &Subject) -> Result<Home> {
     let home = Home::new(&Upstream::Child { tools: TOOLS })?;
-    let mut talk = Talk::start(subject.stdio(&home), Place::Anywhere)?;
+    let mut talk = Talk::start(subject.stdio(&home))?;
     talk.initialize()?;
     let deadline = Instant::now() + PRIME;
     while listed(&talk.ask(&list())?)? < TOOLS {
@@ -80,7 +80,7 @@ fn listed(reply: &[u8]) -> Result<usize> {
 
 fn once(command: Command) -> Result<Duration> {
     let started = Instant::now();
-    let mut talk = Talk::start(command, Place::Anywhere)?;
+    let mut talk = Talk::start(command)?;
     talk.initialize()?;
     let reply = talk.ask(&list())?;
     let took = started.elapsed();

@@ -8,9 +8,8 @@ use crate::Result;
 use crate::calls::{Plan, middle, progress};
 use crate::cases::{contender, forwarded};
 use crate::echo::TOOLS;
-use crate::load::Done;
+use crate::load::{self, Done};
 use crate::message::{Era, Request};
-use crate::open_loop;
 use crate::report::{Cell, Goal, Section};
 use crate::serve::Serve;
 use crate::stats::Spread;
@@ -135,7 +134,7 @@ impl Side {
     }
 
     fn run(&self, time: Duration) -> Result<Done> {
-        open_loop::run(self.running.server.address, &self.request, RATE, time)
+        load::at_rate(self.running.server.address, &self.request, RATE, time)
             .map_err(|error| format!("{}, {}: {error}", self.strategy, self.scene.name()).into())
     }
 

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use crate::Result;
 use crate::admin::Admin;
 use crate::http::Server;
-use crate::process::{Place, Process};
+use crate::place::{Place, on};
+use crate::process::Process;
 use crate::serve::Serve;
 
 /// The gateway under test.
@@ -138,7 +139,7 @@ impl Running {
 
     /// The same elsewhere. Children inherit the place.
     pub(crate) fn start_at(place: Place, command: Command, home: Option<Home>) -> Result<Self> {
-        let (process, said) = Process::server(command, place)?;
+        let (process, said) = on(place, || Process::server(command))?;
         let url = said["url"].as_str().ok_or_else(|| format!("no url in {said}"))?;
         let admin = said["socket"].as_str().map(Admin::at);
         Ok(Self { server: Server::at(url)?, admin, process, _home: home })

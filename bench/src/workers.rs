@@ -8,7 +8,7 @@ use crate::calls::{Plan, cell, middle, progress};
 use crate::cases::{Contender, contender};
 use crate::load::{self, Until};
 use crate::message::{Call, Era};
-use crate::process::{Place, processors};
+use crate::place::{Place, processors};
 use crate::report::{Cell, Section};
 use crate::stats::Spread;
 use crate::subject::{Home, Running, Subject};

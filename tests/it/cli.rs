@@ -54,6 +54,13 @@ fn a_wrong_command_line_has_a_code_of_its_own() {
         &["mcp", "balance", "configure"],
         &["mcp", "balance", "--strategy", "p2c"],
         &["mcp", "balance", "--strategy", "fastest", "--enable"],
+        &["mcp", "bench"],
+        &["mcp", "bench", "localhost"],
+        &["mcp", "bench", "http://127.0.0.1:1/mcp", "--rate", "0"],
+        &["mcp", "bench", "http://127.0.0.1:1/mcp", "--arguments", "{}"],
+        &["mcp", "bench", "http://127.0.0.1:1/mcp", "--tool", "x", "--arguments", "[{n}]"],
+        &["mcp", "bench", "http://127.0.0.1:1/mcp", "--tool", "x", "--tool", "y"],
+        &["mcp", "bench", "http://127.0.0.1:1/mcp", "--header", "nothing"],
         &["nonsense"],
     ] {
         assert_eq!(home.run(wrong).code(), Some(2), "{wrong:?}");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failing test is what a panic is for")]
 
 mod architecture;
+mod bench;
 mod check;
 mod cli;
 mod control;

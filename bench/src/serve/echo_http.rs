@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::Result;
 use crate::echo::Echo;
 use crate::http::header;
-use crate::process::{Place, go_to};
+use crate::place::{Place, go_to};
 
 /// Serves until SIGTERM, which lets the requests that have been read be answered.
 pub(super) async fn serve(echo: Echo, port: u16, delay: Duration) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::connection::{Connection, Reply};
 use crate::echo::TOOLS;
 use crate::http::Server;
 use crate::message::{Era, Request};
-use crate::process::{Place, go_to};
+use crate::place::{Place, go_to};
 
 /// Calls of one client.
 const CALLS: std::ops::Range<u32> = 50..500;

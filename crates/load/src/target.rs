@@ -1,0 +1,341 @@
+//! A server that a user named, opened: the era found out, its tools listed, and clients that are ready to call.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::check::{Checker, Expect};
+use crate::http::Server;
+use crate::load::{Client, Done, Load, Until};
+use crate::message::{Call, Era, LEGACY, MODERN};
+use crate::pipe::{Pace, Talk};
+use crate::tree::Tree;
+use crate::{Result, load, open_loop};
+
+/// How long a stdio server may take to answer `server/discover`, which a legacy one may leave unanswered.
+const DISCOVER: Duration = Duration::from_secs(5);
+/// Most pages of a list of tools.
+const PAGES: usize = 1_000;
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// At an `http://` URL.
+    Url(String),
+    /// A command that speaks MCP on standard input and output: program and arguments.
+    Command(Vec<String>),
+}
+
+impl Place {
+    /// Its name in tables: the URL, or the command line.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Url(url) => url.clone(),
+            Self::Command(words) => words.join(" "),
+        }
+    }
+
+    /// `http` or `stdio`.
+    pub fn transport(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "http",
+            Self::Command(_) => "stdio",
+        }
+    }
+}
+
+/// A tool, as far as the choice of one needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// Whether it says that it changes nothing.
+    pub is_read_only: bool,
+    /// Whether it can be called without arguments.
+    pub needs_nothing: bool,
+}
+
+impl Tool {
+    fn of(definition: &Value) -> Option<Self> {
+        let required = definition["inputSchema"]["required"].as_array();
+        Some(Self {
+            name: definition["name"].as_str()?.to_owned(),
+            is_read_only: definition["annotations"]["readOnlyHint"] == true,
+            needs_nothing: required.is_none_or(Vec::is_empty),
+        })
+    }
+
+    /// Whether it can be called by somebody who knows nothing about it.
+    pub fn is_harmless(&self) -> bool {
+        self.is_read_only && self.needs_nothing
+    }
+}
+
+/// The first tool that all servers list and that is harmless on each; `None` if there is none.
+pub fn choose<'a>(lists: &[&'a [Tool]]) -> Option<&'a str> {
+    let (first, others) = lists.split_first()?;
+    let everywhere = |tool: &&Tool| {
+        others.iter().all(|list| list.iter().any(|other| other.name == tool.name && other.is_harmless()))
+    };
+    first.iter().filter(|tool| tool.is_harmless()).find(everywhere).map(|tool| tool.name.as_str())
+}
+
+/// How a target is to be opened.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The era; without one the modern era is tried first.
+    pub era: Option<Era>,
+    /// Further headers for URLs.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A server with which one can talk.
+#[derive(Debug)]
+pub struct Target {
+    /// Where it is.
+    pub place: Place,
+    /// How it is spoken to.
+    pub era: Era,
+    /// The revision that was agreed upon.
+    pub revision: String,
+    /// Name and version that the server gives itself; null if none.
+    pub server: Value,
+    /// What it offers.
+    pub tools: Vec<Tool>,
+    /// Its processes, or why they are not known.
+    pub tree: std::result::Result<Tree, String>,
+    link: Link,
+}
+
+#[derive(Debug)]
+enum Link {
+    /// One conversation for all that is not measured, and one for each client that is.
+    Http {
+        server: Server,
+        clients: Vec<Server>,
+    },
+    Stdio(Box<Talk>),
+}
+
+/// How the calls of one round are sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Drive {
+    /// HTTP connections, or requests in flight over stdio; at a fixed rate the most of them.
+    pub connections: usize,
+    /// Requests a second; without it each connection sends the next request after the answer.
+    pub rate: Option<f64>,
+    /// What replies must be.
+    pub expect: Expect,
+}
+
+impl Target {
+    /// Connects, finds out the era, shakes hands if it is the legacy one, and lists the tools.
+    ///
+    /// # Errors
+    /// If it cannot be reached or speaks no MCP; with what a command has written to standard error.
+    pub fn open(place: Place, options: &Options) -> Result<Self> {
+        let (era, answer, link) = match &place {
+            Place::Url(url) => over_http(url, options)?,
+            Place::Command(words) => over_stdio(words, options)?,
+        };
+        let tree = match &link {
+            Link::Http { server, .. } => {
+                Tree::listening_at(server.address).map_err(|error| error.to_string())
+            }
+            Link::Stdio(talk) => Ok(Tree::of(talk.id())),
+        };
+        let result = &answer["result"];
+        let revision = match era {
+            Era::Modern => MODERN,
+            Era::Legacy => result["protocolVersion"].as_str().unwrap_or(LEGACY),
+        };
+        let server = match era {
+            Era::Modern => &result["_meta"]["io.modelcontextprotocol/serverInfo"],
+            Era::Legacy => &result["serverInfo"],
+        };
+        let (revision, server) = (revision.to_owned(), server.clone());
+        let mut target = Self { place, era, revision, server, tools: Vec::new(), tree, link };
+        target.tools = target.list()?;
+        Ok(target)
+    }
+
+    fn list(&mut self) -> Result<Vec<Tool>> {
+        let (mut tools, mut cursor) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let call = Call { cursor, ..Call::method(self.era, "tools/list") };
+            let page = self.ask(&call)?;
+            let Some(found) = page["result"]["tools"].as_array() else {
+                // A server without tools may refuse.
+                return Ok(tools);
+            };
+            tools.extend(found.iter().filter_map(Tool::of));
+            cursor = page["result"]["nextCursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                return Ok(tools);
+            }
+        }
+        Err(format!("{}: the list of tools has no end", self.place.name()).into())
+    }
+
+    fn ask(&mut self, call: &Call) -> Result<Value> {
+        let answer = match &mut self.link {
+            Link::Http { server, .. } => server.ask_raw(call),
+            Link::Stdio(talk) => talk.ask(call.line().fresh()),
+        };
+        Ok(serde_json::from_slice(&answer.map_err(|error| format!("{}: {error}", self.place.name()))?)?)
+    }
+
+    /// Sends calls for a time, numbered from `number` on, and waits for all answers. Each HTTP connection is opened
+    /// before the time begins, and is a client with a session of its own where the server gives out sessions.
+    ///
+    /// # Errors
+    /// If the load itself cannot run or a session cannot be opened; what the server does wrong is counted.
+    pub fn run(
+        &mut self,
+        call: &Call,
+        drive: Drive,
+        checker: Checker,
+        number: u64,
+        time: Duration,
+    ) -> Result<(Done, Checker)> {
+        let mut checker = checker;
+        match &mut self.link {
+            Link::Http { server, clients } => {
+                while clients.len() < drive.connections {
+                    let mut client = server.clone();
+                    if self.era == Era::Legacy && !clients.is_empty() {
+                        client.initialize()?;
+                    }
+                    clients.push(client);
+                }
+                let clients = clients.iter().map(|client| {
+                    let call = Call { era: self.era, ..call.clone() };
+                    Client { address: client.address, request: client.request(&call) }
+                });
+                let load = Load::new(clients.collect(), checker, number)?;
+                let done = match drive.rate {
+                    Some(rate) => open_loop::run(&load, rate, time)?,
+                    None => load::run(&load, Until::Elapsed(time))?,
+                };
+                Ok((done, load.take_checker()))
+            }
+            Link::Stdio(talk) => {
+                let request = Call { era: self.era, ..call.clone() }.line();
+                let pace = match drive.rate {
+                    Some(rate) => Pace::Rate(rate, time, drive.connections),
+                    None => Pace::InFlight(drive.connections, Until::Elapsed(time)),
+                };
+                let done = talk.run(&request, &mut checker, number, pace)?;
+                Ok((done, checker))
+            }
+        }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let Link::Http { server, clients } = &mut self.link {
+            // The first client shares the server's own session.
+            for client in clients.iter_mut().skip(1).chain([server]) {
+                client.leave();
+            }
+        }
+    }
+}
+
+fn discovers(answer: &Value) -> bool {
+    let versions = answer["result"]["supportedVersions"].as_array();
+    versions.is_some_and(|versions| versions.iter().any(|version| version == MODERN))
+}
+
+fn over_http(url: &str, options: &Options) -> Result<(Era, Value, Link)> {
+    let mut server = Server::at(url)?;
+    for (name, value) in &options.headers {
+        server.add_header(name, value)?;
+    }
+    let at = |error| format!("{url}: {error}");
+    if options.era != Some(Era::Legacy) {
+        let answer = server.ask(&Call::method(Era::Modern, "server/discover"));
+        match answer {
+            Ok(answer) if discovers(&answer) => {
+                return Ok((Era::Modern, answer, Link::Http { server, clients: Vec::new() }));
+            }
+            answer if options.era.is_some() => return Err(not_modern(url, answer)),
+            _ => {}
+        }
+    }
+    let answer = server.initialize().map_err(at)?;
+    if !answer["result"].is_object() {
+        return Err(format!("{url}: initialize is refused: {}", answer["error"]).into());
+    }
+    Ok((Era::Legacy, answer, Link::Http { server, clients: Vec::new() }))
+}
+
+fn not_modern(name: &str, answer: Result<Value>) -> crate::Error {
+    let said = answer.map_or_else(|error| error.to_string(), |answer| answer.to_string());
+    format!("{name} does not speak {MODERN}: {}", said.chars().take(300).collect::<String>()).into()
+}
+
+fn over_stdio(words: &[String], options: &Options) -> Result<(Era, Value, Link)> {
+    let name = words.join(" ");
+    let start = || {
+        let (program, arguments) = words.split_first().ok_or("a command is empty")?;
+        let mut command = Command::new(program);
+        command.args(arguments).stderr(Stdio::piped());
+        Talk::start(command).map_err(|error| crate::Error::from(format!("{name}: {error}")))
+    };
+    if options.era != Some(Era::Legacy) {
+        let mut talk = start()?;
+        let discover = Call::method(Era::Modern, "server/discover").line().fresh().to_vec();
+        let answer = talk.ask_within(&discover, DISCOVER).and_then(|line| Ok(serde_json::from_slice(&line)?));
+        match answer {
+            Ok(answer) if discovers(&answer) => {
+                return Ok((Era::Modern, answer, Link::Stdio(Box::new(talk))));
+            }
+            answer if options.era.is_some() => return Err(not_modern(&name, answer)),
+            // A fresh process follows: a legacy server need not bear a request before the handshake.
+            _ => {}
+        }
+    }
+    let mut talk = start()?;
+    let answer: Value = match talk.initialize().and_then(|line| Ok(serde_json::from_slice(&line)?)) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let said = talk.said();
+            let said = said.trim();
+            let said = if said.is_empty() { String::new() } else { format!("; it has written:\n{said}") };
+            return Err(format!("{name}: {error}{said}").into());
+        }
+    };
+    if !answer["result"].is_object() {
+        return Err(format!("{name}: initialize is refused: {}", answer["error"]).into());
+    }
+    Ok((Era::Legacy, answer, Link::Stdio(Box::new(talk))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tools(definitions: &Value) -> Vec<Tool> {
+        definitions.as_array().unwrap().iter().filter_map(Tool::of).collect()
+    }
+
+    #[test]
+    fn the_default_tool_only_reads_needs_nothing_and_is_everywhere() {
+        let read = json!({ "readOnlyHint": true });
+        let all = tools(&json!([
+            { "name": "writes", "inputSchema": {} },
+            { "name": "asks", "annotations": read, "inputSchema": { "required": ["path"] } },
+            { "name": "first", "annotations": read, "inputSchema": { "required": [] } },
+            { "name": "second", "annotations": read },
+        ]));
+        assert_eq!(choose(&[&all]), Some("first"));
+        assert_eq!(choose(&[&all, &all[3..]]), Some("second"));
+        assert_eq!(choose(&[&all, &all[..2]]), None);
+        assert_eq!(choose(&[]), None);
+    }
+}

@@ -1,0 +1,98 @@
+//! The figures as tables.
+
+use aqe_load::contest::{Figures, QUANTILES};
+use aqe_load::stats::{Ratio, Spread};
+
+use super::super::output::printable;
+use super::super::table::Table;
+use super::Report;
+
+/// What stands where there is no figure.
+pub(super) const NONE: &str = "-";
+
+/// All of it.
+pub(super) fn show(report: &Report<'_>) -> String {
+    let mut parts = vec![report.method(), String::new()];
+    for (at, (target, call)) in report.targets.iter().zip(report.calls).enumerate() {
+        let request = Report::request(call);
+        let place = target.place.name();
+        parts.push(printable(&format!(
+            "{}  {place}  {} {}  {request}",
+            at + 1,
+            target.era.name(),
+            target.revision
+        )));
+    }
+    parts.push(String::new());
+    parts.push(figures(report).to_string());
+    if report.targets.len() > 1 {
+        parts.push(format!("\nratio to 1 [95 % interval]\n{}", ratios(report)));
+    }
+    let errors = errors(report);
+    if !errors.is_empty() {
+        parts.push(format!("\nerrors\n{}", errors.join("\n")));
+    }
+    parts.extend(report.notes().iter().map(|note| format!("\n{}", printable(note))));
+    parts.join("\n")
+}
+
+fn figures(report: &Report<'_>) -> Table {
+    let names = QUANTILES.map(|(name, _)| format!("{name} µs"));
+    let mut heading = vec!["", "calls/s"];
+    heading.extend(names.iter().map(String::as_str));
+    heading.extend(["max µs", "CPU µs/call", "memory MiB", "calls", "errors"]);
+    let mut table = Table::new(&heading);
+    for (at, figures) in report.outcome.results.iter().enumerate() {
+        table.row([(at + 1).to_string()].into_iter().chain(row(figures)));
+    }
+    table
+}
+
+/// The cells of one target, as the heading of the table and the page has them.
+pub(super) fn row(figures: &Figures) -> Vec<String> {
+    let mut cells = vec![spread(figures.calls_per_s, 0)];
+    cells.extend(QUANTILES.map(|(name, _)| figure(figures.latency_us.get(name).copied().flatten(), 0)));
+    cells.push(figure(figures.max_us, 0));
+    cells.push(spread(figures.cpu_us_per_call, 1));
+    cells.push(figure(figures.memory_kib.map(|kib| kib as f64 / 1024.0), 1));
+    cells.push(figures.calls.to_string());
+    cells.push(figures.errors.to_string());
+    cells
+}
+
+fn ratios(report: &Report<'_>) -> Table {
+    let mut table = Table::new(&["", "calls/s", "p50", "p99", "CPU/call"]);
+    for (at, figures) in report.outcome.results.iter().enumerate() {
+        if let Some(ratios) = &figures.ratios {
+            let cells = [ratios.calls_per_s, ratios.p50, ratios.p99, ratios.cpu_us_per_call].map(ratio);
+            table.row([(at + 1).to_string()].into_iter().chain(cells));
+        }
+    }
+    table
+}
+
+/// Each kind of error of each target: how many, and what the first one said.
+pub(super) fn errors(report: &Report<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (at, figures) in report.outcome.results.iter().enumerate() {
+        for faults in figures.errors_by_kind.kinds().values() {
+            let first = printable(&faults.first).replace('\n', " ");
+            lines.push(format!("{}  {} × {first}", at + 1, faults.count));
+        }
+    }
+    lines
+}
+
+fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| NONE.into(), |value| format!("{value:.digits$}"))
+}
+
+fn spread(value: Option<Spread>, digits: usize) -> String {
+    figure(value.map(|spread| spread.median), digits)
+}
+
+/// A ratio with its interval.
+pub(super) fn ratio(ratio: Option<Ratio>) -> String {
+    ratio
+        .map_or_else(|| NONE.into(), |Ratio { ratio, low, high }| format!("{ratio:.2} [{low:.2}, {high:.2}]"))
+}
