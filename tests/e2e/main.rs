@@ -6,6 +6,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod batches;
+mod cache;
+mod cache_flights;
+mod cache_forgets;
+mod cache_on_disk;
 mod cancellation;
 mod changes;
 mod compression;

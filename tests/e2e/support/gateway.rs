@@ -27,6 +27,7 @@ pub(crate) struct Plan {
     builtin: bool,
     upstreams: Vec<Upstream>,
     home: Option<Arc<TempDir>>,
+    args: Vec<&'static str>,
 }
 
 impl Plan {
@@ -40,6 +41,7 @@ impl Plan {
             builtin: false,
             upstreams: Vec::new(),
             home: None,
+            args: Vec::new(),
         }
     }
 
@@ -56,6 +58,13 @@ impl Plan {
     pub(crate) fn registry(mut self, line: &str) -> Self {
         // Writing to a string cannot fail.
         let _ = writeln!(self.registry, "{line}");
+        self
+    }
+
+    /// Adds an argument of `mcp start`.
+    #[must_use]
+    pub(crate) fn arg(mut self, arg: &'static str) -> Self {
+        self.args.push(arg);
         self
     }
 
@@ -125,6 +134,7 @@ impl Gateway {
             Over::Stdio => command.args(["--transport", "stdio"]),
             Over::Http => command.args(["--transport", "http", "--listen", "127.0.0.1:0", "--json"]),
         };
+        command.args(&plan.args);
         if !plan.builtin {
             command.arg("--no-builtin");
         }
@@ -178,6 +188,12 @@ impl Gateway {
     pub(crate) fn admin(&self) -> HttpClient {
         let socket = self.home.path().join(format!("run/aqe-v3/{}.sock", self.pid));
         HttpClient::unix(&socket, "/")
+    }
+
+    /// MCP over the control socket: another principal than that of a bearer token.
+    pub(crate) fn local(&self) -> HttpClient {
+        let socket = self.home.path().join(format!("run/aqe-v3/{}.sock", self.pid));
+        HttpClient::unix(&socket, "/mcp")
     }
 
     /// The process over HTTP, or before a client has taken its standard input.

@@ -90,6 +90,12 @@ pub struct Options {
     /// Resources (`raw://resource/0` …) to list.
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     pub resources: usize,
+    /// Answers to `resources/read` may be kept for so long (stateless revision only), and tell how many there were.
+    #[arg(long, value_name = "MS", global = true)]
+    pub read_ttl_ms: Option<u64>,
+    /// Answers to `resources/read` are everybody's.
+    #[arg(long, global = true)]
+    pub read_public: bool,
     /// Prompts (`prompt_0` …) to list.
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     pub prompts: usize,

@@ -1,5 +1,7 @@
 //! The results that need no waiting.
 
+use std::sync::atomic::Ordering;
+
 use super::{
     request::{Request, quote},
     server::{MODERN, Server},
@@ -45,13 +47,21 @@ impl Server {
             "completion/complete" => plain(r#""completion":{"values":["raw"],"total":1,"x-extra":null}"#),
             "resources/read" => {
                 let uri = quote(request.params.uri.as_deref().unwrap_or_default());
-                Ok(complete(
-                    modern,
-                    true,
-                    &format!(
-                        r#""contents":[{{"uri":{uri},"text":"contents","mimeType":"text/plain","x-extra":null}}]"#
-                    ),
-                ))
+                let text = match self.options.read_ttl_ms {
+                    Some(_) => format!("contents {}", self.reads.fetch_add(1, Ordering::Relaxed)),
+                    None => "contents".to_owned(),
+                };
+                let members = format!(
+                    r#""contents":[{{"uri":{uri},"text":"{text}","mimeType":"text/plain","x-extra":null}}]"#
+                );
+                let scope = if self.options.read_public { "public" } else { "private" };
+                Ok(match self.options.read_ttl_ms.filter(|_| modern) {
+                    Some(ttl) => {
+                        let hints = format!(r#"{members},"ttlMs":{ttl},"cacheScope":"{scope}""#);
+                        complete(true, false, &hints)
+                    }
+                    None => complete(modern, true, &members),
+                })
             }
             "prompts/get" => plain(
                 r#""description":null,"messages":[{"role":"user","content":{"type":"text","text":"prompt","x-extra":1.0}}]"#,

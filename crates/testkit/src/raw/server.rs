@@ -38,6 +38,8 @@ pub(super) struct Server {
     /// Our own requests that wait for a response, by id text.
     asks: Mutex<HashMap<String, oneshot::Sender<Bytes>>>,
     asked: AtomicU64,
+    /// Answers to `resources/read`, where they are counted.
+    pub(super) reads: AtomicU64,
     /// Open `subscriptions/listen` streams: the id's text, and where its messages go.
     listeners: Mutex<Vec<(String, mpsc::Sender<String>)>>,
 }
@@ -148,6 +150,7 @@ impl Server {
             calls: Mutex::default(),
             asks: Mutex::default(),
             asked: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
             listeners: Mutex::default(),
         }))
     }
