@@ -24,13 +24,14 @@ impl Upstream {
     /// Fetches one list and waits for it.
     pub async fn refresh_now(self: &Arc<Self>, kind: ListKind) {
         let (Some(live), Some(known)) = (self.current(), self.manifest()) else { return };
-        let Ok(entries) = manifest::fetch_list(&live.connection, &known, kind).await else { return };
-        if **known.list(kind) == entries[..] {
+        let Ok(listed) = manifest::fetch_list(&live.connection, &known, kind).await else { return };
+        let is_same = **known.list(kind) == listed.entries[..];
+        let mut manifest = Manifest::clone(&known);
+        manifest.take(kind, listed);
+        self.manifest.store(Some(Arc::new(manifest)));
+        if is_same {
             return;
         }
-        let mut manifest = Manifest::clone(&known);
-        manifest.lists[kind as usize] = entries.into();
-        self.manifest.store(Some(Arc::new(manifest)));
         if let Some(hooks) = self.hooks() {
             hooks.manifest(self, &[kind], false);
         }
@@ -60,7 +61,7 @@ impl Upstream {
         let mut complete = true;
         for (kind, entries) in kinds.iter().zip(fetched.await) {
             match entries {
-                Ok(entries) => manifest.lists[*kind as usize] = entries.into(),
+                Ok(listed) => manifest.take(*kind, listed),
                 Err(error) => {
                     complete = false;
                     tracing::warn!(upstream = self.name(), %error, "cannot list");
