@@ -342,3 +342,24 @@ async fn without_optimisations_or_with_the_cache_off_nothing_is_kept() {
         assert!(error.contains("there is no result cache"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_list_is_passed_on_with_what_is_left_of_the_time_that_its_servers_give() {
+    for (other, hinted) in [(&["--list-ttl-ms", "30000"][..], true), (&[], false)] {
+        let up = Upstream::raw("up", Era::Modern, Over::Stdio, &["--list-ttl-ms", "60000"]).await;
+        let other = Upstream::raw("other", Era::Modern, Over::Stdio, other).await;
+        let gateway = Gateway::start(Plan::new(Over::Http).upstream(up).upstream(other)).await;
+        let session = session(&gateway).await;
+        session.request(&Message::call(1, "up__bare", "{}")).await.result();
+        session.request(&Message::call(2, "other__bare", "{}")).await.result();
+        let list = session.request(&Message::request(3, "tools/list")).await.result();
+        let ttl = list["ttlMs"].as_u64().expect("expected a time");
+        let expected = if hinted { "public" } else { "private" };
+        assert_eq!(
+            (list["cacheScope"].as_str(), ttl > 20_000 && ttl < 30_000),
+            (Some(expected), hinted),
+            "{ttl}"
+        );
+        assert_eq!(ttl == 0, !hinted);
+    }
+}

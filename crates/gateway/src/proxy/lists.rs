@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqe_core::envelope::Field;
 use aqe_core::revision::Era;
@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::{Answer, Gateway, Request};
 use crate::bridge;
+use crate::catalog::Catalog;
 use crate::refusal::Refusal;
 use crate::upstream::ListKind;
 use crate::upstream::handshake;
@@ -28,6 +29,8 @@ impl Gateway {
         self.first_lists().await;
         if matches!(kind, ListKind::Resources | ListKind::Templates) {
             self.freshen(kind).await;
+        } else {
+            self.freshen_later(kind);
         }
         let catalog = self.catalog();
         let bad_cursor = || Refusal::invalid_params("unknown cursor, or the list has changed: list again");
@@ -59,7 +62,12 @@ impl Gateway {
                 page(list.iter(), list.len(), start, self.settings.page_size, &etag)
             }
         };
-        let head = head(request.id, kind, request.caller.era());
+        let head = match request.caller.era() {
+            Era::Legacy => {
+                [r#"{"jsonrpc":"2.0","id":"#, request.id, r#","result":{""#, kind.member(), r#"":"#].concat()
+            }
+            Era::Modern => modern_head(request.id, kind, &hints(&catalog, kind, Instant::now())),
+        };
         let tail = next.map_or(Cow::Borrowed("}}"), |next| format!(r#","nextCursor":"{next}"}}}}"#).into());
         if array.len() <= COPIED_BYTES {
             return Ok(Answer::ok([head.as_bytes(), &array, tail.as_bytes()].concat()));
@@ -67,39 +75,72 @@ impl Gateway {
         Ok(Answer { parts: [head.into(), array, Bytes::copy_from_slice(tail.as_bytes())], status: 200 })
     }
 
+    /// Has lists fetched again whose time is over, of upstreams that would not say when they change. Nobody waits for it:
+    /// what has changed is announced.
+    fn freshen_later(&self, kind: ListKind) {
+        let now = Instant::now();
+        for upstream in self.catalog.load().upstreams.iter() {
+            let is_over = upstream.manifest().is_some_and(|manifest| {
+                let hint = manifest.hints[kind as usize];
+                hint.is_some_and(|hint| hint.until <= now) && !manifest.announces(kind)
+            });
+            if is_over {
+                upstream.refresh_later(kind);
+            }
+        }
+    }
+
     /// Asks upstreams that announce no changes of their resources for their list again.
     async fn freshen(self: &Arc<Self>, kind: ListKind) {
         let upstreams = self.upstreams();
+        let now = Instant::now();
         let silent = upstreams.iter().filter(|upstream| {
-            let announces = |manifest: &crate::upstream::Manifest| {
-                let resources = manifest.capability("resources");
-                resources
-                    .is_none_or(|declared| memchr::memmem::find(declared, b"\"listChanged\":true").is_some())
-            };
-            upstream.current().is_some() && upstream.manifest().is_some_and(|manifest| !announces(&manifest))
+            upstream.current().is_some()
+                && upstream.manifest().is_some_and(|manifest| {
+                    let is_fresh = manifest.hints[kind as usize].is_some_and(|hint| now < hint.until);
+                    manifest.capability("resources").is_some() && !manifest.announces(kind) && !is_fresh
+                })
         });
         let asked = silent.map(|upstream| upstream.refresh_now(kind));
         let _ = tokio::time::timeout(FRESH_WAIT, futures_util::future::join_all(asked)).await;
     }
 }
 
-/// An answer up to its array.
-fn head(id: &str, kind: ListKind, era: Era) -> String {
-    match era {
-        Era::Legacy => [r#"{"jsonrpc":"2.0","id":"#, id, r#","result":{""#, kind.member(), r#"":"#].concat(),
-        Era::Modern => [
-            r#"{"jsonrpc":"2.0","id":"#,
-            id,
-            r#","result":{"#,
-            bridge::modern_members(kind.method()),
-            r#","_meta":{"io.modelcontextprotocol/serverInfo":"#,
-            handshake::implementation(),
-            r#"},""#,
-            kind.member(),
-            r#"":"#,
-        ]
-        .concat(),
+/// An answer for a modern client up to its array.
+fn modern_head(id: &str, kind: ListKind, hints: &str) -> String {
+    [
+        r#"{"jsonrpc":"2.0","id":"#,
+        id,
+        r#","result":{"#,
+        hints,
+        r#","_meta":{"io.modelcontextprotocol/serverInfo":"#,
+        handshake::implementation(),
+        r#"},""#,
+        kind.member(),
+        r#"":"#,
+    ]
+    .concat()
+}
+
+/// How long and by whom a list of all upstreams may be kept: as long as each of them has said of its own, by everybody if
+/// all of them say so. What is in this process does not change.
+fn hints(catalog: &Catalog, kind: ListKind, now: Instant) -> Cow<'static, str> {
+    let unknown = Cow::Borrowed(bridge::modern_members(kind.method()));
+    let mut least: Option<(Duration, bool)> = None;
+    for upstream in catalog.upstreams.iter().filter(|upstream| upstream.in_process().is_none()) {
+        let hint = upstream.manifest().and_then(|manifest| manifest.hints[kind as usize]);
+        let Some(hint) = hint else { return unknown };
+        let left = hint.until.saturating_duration_since(now);
+        if left.is_zero() {
+            return unknown;
+        }
+        let (so_far, public) = least.unwrap_or((left, true));
+        least = Some((so_far.min(left), public && hint.public));
     }
+    let Some((left, public)) = least else { return unknown };
+    let scope = if public { "public" } else { "private" };
+    let ttl = left.as_millis();
+    format!(r#""resultType":"complete","ttlMs":{ttl},"cacheScope":"{scope}""#).into()
 }
 
 /// The position that a cursor names: `etag.position`.

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqe_core::envelope::{
-    Field, Kind, MAX_FRAGMENT_DEPTH, Scanner, decode_quoted, encode_string, open_object,
+    Field, Kind, MAX_FRAGMENT_DEPTH, Message, Scanner, decode_quoted, encode_string, open_object,
 };
 use aqe_core::revision::Era;
 use bytes::Bytes;
@@ -19,6 +19,8 @@ const MAX_ENTRIES: usize = 100_000;
 const MAX_PAGES: usize = 2_000;
 /// How long one page may take.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for which the word of a server is taken: a day.
+const LONGEST_HINT: Duration = Duration::from_secs(24 * 3600);
 /// The form that [`Manifest::to_json`] writes.
 const VERSION: &str = "1";
 
@@ -86,17 +88,49 @@ pub struct Manifest {
     pub peer: Peer,
     /// The entries, indexed by [`ListKind`].
     pub lists: [Arc<[Bytes]>; 4],
+    /// How long each may be kept; `None` where its server has not said it to this process.
+    pub hints: [Option<ListHint>; 4],
+}
+
+/// How long a list may be kept and by whom, as its server has said (2026-07-28, "Caching").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListHint {
+    /// Until when it is fresh.
+    pub until: Instant,
+    /// It is everybody's.
+    pub public: bool,
+}
+
+/// A list as it was fetched.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The entries, raw JSON objects.
+    pub entries: Vec<Bytes>,
+    /// How long it may be kept.
+    pub hint: Option<ListHint>,
 }
 
 impl Manifest {
     /// A manifest without entries.
     pub fn new(peer: Peer) -> Self {
-        Self { peer, lists: std::array::from_fn(|_| Arc::from([])) }
+        Self { peer, lists: std::array::from_fn(|_| Arc::from([])), hints: [None; 4] }
     }
 
     /// The entries of one list.
     pub fn list(&self, kind: ListKind) -> &Arc<[Bytes]> {
         &self.lists[kind as usize]
+    }
+
+    /// Takes a list in the place of the one before.
+    pub(super) fn take(&mut self, kind: ListKind, listed: Listed) {
+        self.lists[kind as usize] = listed.entries.into();
+        self.hints[kind as usize] = listed.hint;
+    }
+
+    /// Whether the server says by itself when this list has changed.
+    pub fn announces(&self, kind: ListKind) -> bool {
+        let declared = self.capability(kind.capability());
+        declared.is_some_and(|declared| memchr::memmem::find(declared, b"\"listChanged\":true").is_some())
     }
 
     /// Raw JSON of one declared capability, such as `tools`.
@@ -176,11 +210,13 @@ pub async fn fetch_list(
     connection: &Arc<dyn Connection>,
     manifest: &Manifest,
     kind: ListKind,
-) -> Result<Vec<Bytes>, String> {
+) -> Result<Listed, String> {
+    let mut listed = Listed { entries: Vec::new(), hint: None };
     if manifest.capability(kind.capability()).is_none() {
-        return Ok(Vec::new());
+        return Ok(listed);
     }
-    let mut entries = Vec::new();
+    let asked = Instant::now();
+    let entries = &mut listed.entries;
     let mut cursor: Option<String> = None;
     for _ in 0..MAX_PAGES {
         let params = list_params(manifest.peer.era, cursor.as_deref());
@@ -190,10 +226,19 @@ pub async fn fetch_list(
         if answer.kind() == Kind::Error {
             // Many servers declare `resources` and know no templates.
             if answer.raw(Field::Code) == Some("-32601") {
-                return Ok(entries);
+                return Ok(listed);
             }
             return Err(format!("{}: {}", kind.method(), handshake::error_text(&answer)));
         }
+        let page = hint(&answer, asked);
+        // The page that may be kept shortest decides.
+        listed.hint = match (cursor.is_none(), listed.hint, page) {
+            (true, _, page) => page,
+            (false, Some(before), Some(page)) => {
+                Some(ListHint { until: before.until.min(page.until), public: before.public && page.public })
+            }
+            (false, ..) => None,
+        };
         let array = answer.raw_bytes(kind.field()).unwrap_or_else(|| Bytes::from_static(b"[]"));
         let page =
             elements(&array).ok_or_else(|| format!("{}: {} is no array", kind.method(), kind.member()))?;
@@ -204,7 +249,7 @@ pub async fn fetch_list(
         // Only an absent cursor ends the list; an empty one is a cursor (2026-07-28, "Pagination").
         let next = answer.raw(Field::NextCursor).filter(|next| *next != "null").map(str::to_owned);
         if next.is_none() {
-            return Ok(entries);
+            return Ok(listed);
         }
         if next == cursor {
             return Err(format!("{}: the next cursor is the same as the last one", kind.method()));
@@ -212,6 +257,14 @@ pub async fn fetch_list(
         cursor = next;
     }
     Err(format!("{}: more than {MAX_PAGES} pages", kind.method()))
+}
+
+/// What a page says of how long it may be kept, from the moment on at which it was asked for.
+fn hint(answer: &Message, asked: Instant) -> Option<ListHint> {
+    let ttl = Duration::from_millis(answer.integer(Field::TtlMs)?).min(LONGEST_HINT);
+    // "Not at all" is what holds without a word, too.
+    (!ttl.is_zero()).then_some(())?;
+    Some(ListHint { until: asked + ttl, public: answer.raw(Field::CacheScope) == Some("\"public\"") })
 }
 
 /// Parameters of a list request of our own; `cursor` is raw JSON.

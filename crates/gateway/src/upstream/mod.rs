@@ -38,7 +38,7 @@ pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError
 pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use inbox::{Inbox, Overflow};
 pub use live::{Audience, Hooks, Live};
-pub use manifest::{ListKind, Manifest};
+pub use manifest::{ListHint, ListKind, Listed, Manifest};
 pub(crate) use membership::check_settings;
 pub use status::Status;
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};

@@ -1,10 +1,12 @@
 //! Keeping the manifest of an upstream true.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::manifest::{self, ListKind, Manifest};
 use super::supervisor::Upstream;
+use crate::tasks;
 
 /// Pause between two refreshes of a manifest, so that a storm of `list_changed` is coalesced.
 const REFRESH_PAUSE: Duration = Duration::from_millis(100);
@@ -21,16 +23,30 @@ impl Upstream {
         self.refresh.notify_one();
     }
 
+    /// Fetches one list in the background, once at a time.
+    pub fn refresh_later(self: &Arc<Self>, kind: ListKind) {
+        if self.refreshing[kind as usize].swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let this = Arc::clone(self);
+        tasks::spawn("refresh list", async move {
+            this.refresh_now(kind).await;
+            tokio::time::sleep(REFRESH_PAUSE).await;
+            this.refreshing[kind as usize].store(false, Ordering::Release);
+        });
+    }
+
     /// Fetches one list and waits for it.
     pub async fn refresh_now(self: &Arc<Self>, kind: ListKind) {
         let (Some(live), Some(known)) = (self.current(), self.manifest()) else { return };
-        let Ok(entries) = manifest::fetch_list(&live.connection, &known, kind).await else { return };
-        if **known.list(kind) == entries[..] {
+        let Ok(listed) = manifest::fetch_list(&live.connection, &known, kind).await else { return };
+        let is_same = **known.list(kind) == listed.entries[..];
+        let mut manifest = Manifest::clone(&known);
+        manifest.take(kind, listed);
+        self.manifest.store(Some(Arc::new(manifest)));
+        if is_same {
             return;
         }
-        let mut manifest = Manifest::clone(&known);
-        manifest.lists[kind as usize] = entries.into();
-        self.manifest.store(Some(Arc::new(manifest)));
         if let Some(hooks) = self.hooks() {
             hooks.manifest(self, &[kind], false);
         }
@@ -60,7 +76,7 @@ impl Upstream {
         let mut complete = true;
         for (kind, entries) in kinds.iter().zip(fetched.await) {
             match entries {
-                Ok(entries) => manifest.lists[*kind as usize] = entries.into(),
+                Ok(listed) => manifest.take(*kind, listed),
                 Err(error) => {
                     complete = false;
                     tracing::warn!(upstream = self.name(), %error, "cannot list");

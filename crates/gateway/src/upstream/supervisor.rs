@@ -115,6 +115,8 @@ pub struct Upstream {
     changed: Notify,
     pub(super) stale: Mutex<Vec<ListKind>>,
     pub(super) refresh: Notify,
+    /// Lists that are being fetched because their time was over.
+    pub(super) refreshing: [AtomicBool; 4],
     hooks: Weak<dyn Hooks>,
     pub(super) http: Arc<HttpClient>,
     pub(super) message_limits: aqe_core::envelope::Limits,
@@ -180,6 +182,7 @@ impl Upstream {
             changed: Notify::new(),
             stale: Mutex::default(),
             refresh: Notify::new(),
+            refreshing: Default::default(),
             hooks: common.hooks.clone(),
             http: Arc::clone(&common.http),
             message_limits: common.message,

@@ -90,6 +90,9 @@ pub struct Options {
     /// Resources (`raw://resource/0` …) to list.
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     pub resources: usize,
+    /// Lists may be kept for so long, by everybody (stateless revision only).
+    #[arg(long, value_name = "MS", global = true)]
+    pub list_ttl_ms: Option<u64>,
     /// Answers to `resources/read` may be kept for so long (stateless revision only), and tell how many there were.
     #[arg(long, value_name = "MS", global = true)]
     pub read_ttl_ms: Option<u64>,

@@ -17,7 +17,13 @@ impl Server {
     pub(super) fn local(&self, method: &str, request: &Request) -> Result<String, (i64, String)> {
         let modern = request.modern;
         if let Some(page) = self.catalog.page(method, request.params.cursor.as_deref()) {
-            return page.map(|members| complete(modern, true, &members)).map_err(|message| (-32602, message));
+            let whole = |members: String| match self.options.list_ttl_ms.filter(|_| modern) {
+                Some(ttl) => {
+                    complete(true, false, &format!(r#"{members},"ttlMs":{ttl},"cacheScope":"public""#))
+                }
+                None => complete(modern, true, &members),
+            };
+            return page.map(whole).map_err(|message| (-32602, message));
         }
         let plain = |members: &str| Ok(complete(modern, false, members));
         match method {
