@@ -5,8 +5,8 @@
 //! displace one that is asked for often. Its bound is one of bytes and one of entries at the same time: each entry
 //! weighs at least the share of the bytes that the greatest number of entries leaves it.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
@@ -72,12 +72,15 @@ impl Lifecycle<Key, Arc<Entry>> for CountEvicted {
     }
 }
 
+type Entries = Cache<Key, Arc<Entry>, ByWeight, DefaultHashBuilder, CountEvicted>;
+
 /// The levels in memory.
 #[derive(Debug)]
 pub struct Memory {
     config: MemoryConfig,
     hot: Hot,
-    entries: Cache<Key, Arc<Entry>, ByWeight, DefaultHashBuilder, CountEvicted>,
+    /// Made for the first answer: whoever keeps none should not pay for room that is never used.
+    entries: OnceLock<Entries>,
     hot_counts: Counts,
     counts: Arc<Counts>,
 }
@@ -137,16 +140,24 @@ fn note(level: Level, age: Duration, stale: bool) -> Note {
 impl Memory {
     /// Levels with these bounds, empty.
     pub fn new(config: MemoryConfig) -> Self {
-        let counts = Arc::<Counts>::default();
+        Self {
+            config,
+            hot: Hot::new(config.hot_entries),
+            entries: OnceLock::new(),
+            hot_counts: Counts::default(),
+            counts: Arc::default(),
+        }
+    }
+
+    fn entries(config: MemoryConfig, counts: &Arc<Counts>) -> Entries {
         let most = config.max_entries.max(1);
         // Each shard has room for several of the largest entries, or it could not choose among them.
         let shards = (config.max_bytes / (4 * config.max_entry_bytes.max(1))).clamp(1, MOST_SHARDS as u64);
         let mut options = OptionsBuilder::new();
         options.estimated_items_capacity(most).weight_capacity(config.max_bytes).shards(shards as usize);
         let options = options.build().unwrap_or_else(|_| unreachable!("both capacities are given"));
-        let (hash, evicted) = (DefaultHashBuilder::default(), CountEvicted(Arc::clone(&counts)));
-        let entries = Cache::with_options(options, ByWeight, hash, evicted);
-        Self { config, hot: Hot::new(config.hot_entries), entries, hot_counts: Counts::default(), counts }
+        let (hash, evicted) = (DefaultHashBuilder::default(), CountEvicted(Arc::clone(counts)));
+        Cache::with_options(options, ByWeight, hash, evicted)
     }
 
     /// Asks the first level; what it finds is fresh, and is written as the response to the request `id` (raw JSON).
@@ -171,14 +182,15 @@ impl Memory {
 
     /// Asks the second level.
     pub fn get(&self, key: &Key, question: &Question<'_>, now: Instant) -> Option<Hit> {
-        let entry = self.entries.get(key);
+        let entries = self.entries.get();
+        let entry = entries.and_then(|entries| entries.get(key));
         let state = entry.as_ref().map(|entry| self.state(entry, now));
         self.counts.asked(state);
-        let entry = entry?;
+        let (entries, entry) = (entries?, entry?);
         let hit = Hit::of(&entry, state?, Level::Memory, now);
         match &hit {
             None => {
-                self.entries.remove_if(key, |held| Arc::ptr_eq(held, &entry));
+                entries.remove_if(key, |held| Arc::ptr_eq(held, &entry));
             }
             // What is asked for a second time may be asked for more often.
             Some(Hit { stale: false, .. }) if self.hot.capacity() > 0 => {
@@ -211,17 +223,23 @@ impl Memory {
             return None;
         }
         let entry = Arc::new(entry);
-        self.entries.insert(key.clone(), Arc::clone(&entry));
+        let entries = self.entries.get_or_init(|| Self::entries(self.config, &self.counts));
+        entries.insert(key.clone(), Arc::clone(&entry));
         self.counts.inserted();
         Some(entry)
     }
 
     /// Takes out what `keep` does not want; how many entries that were.
     pub fn retain(&self, keep: impl Fn(&Entry) -> bool) -> usize {
-        let before = self.entries.len();
         self.hot.retain(&keep);
-        self.entries.retain(|_, entry| keep(entry));
-        before.saturating_sub(self.entries.len())
+        let Some(entries) = self.entries.get() else { return 0 };
+        let before = entries.len();
+        entries.retain(|_, entry| keep(entry));
+        before.saturating_sub(entries.len())
+    }
+
+    fn bytes(&self) -> u64 {
+        self.entries.get().map_or(0, |entries| entries.iter().map(|(_, entry)| entry.bytes).sum())
     }
 
     /// How the levels are.
@@ -238,9 +256,9 @@ impl Memory {
             LevelReading {
                 level: Level::Memory,
                 counts: self.counts.read(),
-                entries: self.entries.len(),
+                entries: self.entries.get().map_or(0, Cache::len),
                 max_entries: self.config.max_entries,
-                bytes: Some(self.entries.iter().map(|(_, entry)| entry.bytes).sum()),
+                bytes: Some(self.bytes()),
                 max_bytes: Some(self.config.max_bytes),
             },
         ]

@@ -125,7 +125,9 @@ impl Gateway {
             Caching::Keeps(place) => return self.run_kept(request, found, place).await,
             Caching::Invalidates(namespace) => self.cache.as_ref().map(|cache| cache.writing(namespace)),
         };
-        let answered = self.forward_tool(request, found, None).await?;
+        // Not by `forward_tool`: an answer is large, and each function that it is returned through costs a copy.
+        let answered = self.forward(request, tool_route(request, found)).await?;
+        self.remember_task_of(&answered, upstream, request.caller);
         let failed = answered.message.kind() == Kind::Error;
         Ok(Ran { answer: answered.finish(request, "tools/call"), failed, kept: false })
     }
@@ -137,29 +139,10 @@ impl Gateway {
         found: &Found<'_>,
         personal: Option<&Personal>,
     ) -> Result<Answered, Refusal> {
-        let Found { catalog, entry, called } = *found;
-        let upstream = catalog.upstream_of(entry);
-        let mut route = Route::to(upstream);
-        route.timeout = route.settings.timeout_for(&entry.original);
-        route.name = Some(&entry.original);
-        route.category = Some(&entry.category);
-        // The server's word counts here: what it repeats, it repeats to itself.
-        let says = entry.annotations;
-        route.repeatable = says.read_only == Some(true) || says.idempotent == Some(true);
-        if says.read_only == Some(true) {
-            route.hedge_after = entry.usage.p95();
-        }
-        // By a prefix, or because the client has misspelt it.
-        if called != &*entry.original {
-            route.rename = Some((request.message.span(Field::Name), &entry.original));
-        }
-        if let Some(params) = catalog.param_headers.get(&entry.shown) {
-            route.headers = params.of(request.message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
-        }
+        let mut route = tool_route(request, found);
         route.personal = personal;
         let answered = self.forward(request, route).await?;
-        let place = Place { upstream: upstream.id, replica: answered.live.replica };
-        self.remember_task(&answered, place, request.caller);
+        self.remember_task_of(&answered, found.catalog.upstream_of(found.entry), request.caller);
         Ok(answered)
     }
 
@@ -188,7 +171,8 @@ impl Gateway {
         Ok(Ran { answer: Answer::ok(bytes), failed: result.is_error, kept: false })
     }
 
-    fn remember_task(&self, answered: &Answered, place: Place, caller: &Caller) {
+    fn remember_task_of(&self, answered: &Answered, upstream: &Upstream, caller: &Caller) {
+        let place = Place { upstream: upstream.id, replica: answered.live.replica };
         let message = &answered.message;
         if let Some(task) = message.string(Field::TaskId) {
             self.tasks.remember(&task, place, &caller.principal);
@@ -316,6 +300,29 @@ impl Gateway {
         route.replica = replica;
         Ok(self.forward(request, route).await?.finish(request, &method))
     }
+}
+
+/// Where a call of a tool goes, and what is changed about it.
+fn tool_route<'a>(request: &Request<'_>, found: &Found<'a>) -> Route<'a> {
+    let Found { catalog, entry, called } = *found;
+    let mut route = Route::to(catalog.upstream_of(entry));
+    route.timeout = route.settings.timeout_for(&entry.original);
+    route.name = Some(&entry.original);
+    route.category = Some(&entry.category);
+    // The server's word counts here: what it repeats, it repeats to itself.
+    let says = entry.annotations;
+    route.repeatable = says.read_only == Some(true) || says.idempotent == Some(true);
+    if says.read_only == Some(true) {
+        route.hedge_after = entry.usage.p95();
+    }
+    // By a prefix, or because the client has misspelt it.
+    if called != &*entry.original {
+        route.rename = Some((request.message.span(Field::Name), &entry.original));
+    }
+    if let Some(params) = catalog.param_headers.get(&entry.shown) {
+        route.headers = params.of(request.message.raw(Field::Arguments).unwrap_or("{}").as_bytes());
+    }
+    route
 }
 
 fn task_id(task: &[u8]) -> Option<String> {
