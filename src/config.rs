@@ -8,7 +8,7 @@
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
 //! - `keys` and `section` declare keys and read them; `env` replaces `${VAR}`.
-//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], [`transport`], [`cache`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
+//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
@@ -36,7 +36,7 @@ pub mod store;
 mod suggest;
 #[cfg(test)]
 mod tests;
-pub mod transport;
+mod transport;
 mod tree;
 pub mod upstream;
 mod validate;
@@ -46,6 +46,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use aqe_core::balancer::Strategy;
+use aqe_gateway::transport::http::Compression;
 
 pub use self::balancer::Balancer;
 pub use self::cache::Cache;
@@ -74,8 +75,8 @@ pub struct Config {
     pub pool: Pool,
     /// How calls are spread over the replicas of an upstream.
     pub balancer: Balancer,
-    /// How replies are written.
-    pub transport: transport::Transport,
+    /// Which replies are compressed.
+    pub compression: Compression,
     /// Answers that are given again.
     pub cache: Cache,
     /// Durable state.

@@ -22,12 +22,11 @@ use aqe_gateway::settings::{
     Start, UpstreamSettings,
 };
 use aqe_gateway::transport::EdgeLimits;
-use aqe_gateway::transport::http::{Compression, EdgePolicy, When};
+use aqe_gateway::transport::http::EdgePolicy;
 use aqe_gateway::upstream::{ChildSpec, HttpSpec};
 use http::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
-use crate::config::transport::Compress;
 use crate::config::{self, Config, Environment, endpoint, registry, upstream};
 
 /// How long a client's first list waits for upstreams that were never seen before. Agents give a server some ten
@@ -173,18 +172,6 @@ pub(super) fn limits(server: &config::Server) -> EdgeLimits {
         keep_alive_timeout: server.keep_alive_timeout,
         body_timeout: server.body_timeout,
         drain_timeout: server.drain_timeout,
-    }
-}
-
-/// For whom replies are compressed.
-pub(super) fn compression(transport: config::transport::Transport) -> Compression {
-    Compression {
-        when: match transport.compression {
-            Compress::Remote => When::Remote,
-            Compress::Always => When::Always,
-            Compress::Never => When::Never,
-        },
-        min_bytes: transport.compression_min,
     }
 }
 

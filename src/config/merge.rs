@@ -83,7 +83,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let registry = Registry::read(&root.group(&REGISTRY, &registry::KEYS));
     let pool = Pool::read(&root.group(&POOL, &pool::KEYS), request.flags.pool_size);
     let balancer = Balancer::read(&root.group(&BALANCER, &balancer::KEYS), request.flags.strategy);
-    let transport = transport::Transport::read(&root.group(&TRANSPORT, &transport::KEYS));
+    let compression = transport::read(&root.group(&TRANSPORT, &transport::KEYS));
     let cache = Cache::read(&root.group(&CACHE, &cache::KEYS));
     let store = Store::read(&root.group(&STORE, &store::KEYS));
     let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
@@ -93,7 +93,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let upstreams = upstreams.collect();
     let optimized = request.flags.optimized.unwrap_or(true);
     let listen = server_section.key_at("listen").map(|at| cx.place(&at));
-    (Config { server, registry, pool, balancer, transport, cache, store, upstreams, optimized }, listen)
+    (Config { server, registry, pool, balancer, compression, cache, store, upstreams, optimized }, listen)
 }
 
 /// Adds the servers of an agent's file; a name that our file has stays ours.

@@ -1,31 +1,13 @@
 //! `[transport]`: how replies are written.
 
+use aqe_gateway::transport::http::{Compression, When};
+
 use super::keys::{Choice, Int, SectionKeys};
 use super::section::Section;
 
-/// `[transport]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transport {
-    /// For whom HTTP replies are compressed.
-    pub compression: Compress,
-    /// Length in bytes from which they are.
-    pub compression_min: usize,
-}
-
-/// For whom HTTP replies are compressed, if they take it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compress {
-    /// Clients on other machines.
-    Remote,
-    /// Everybody.
-    Always,
-    /// Nobody.
-    Never,
-}
-
-static COMPRESSION: Choice<Compress> = Choice {
+static COMPRESSION: Choice<When> = Choice {
     name: "compression",
-    options: &[("remote", Compress::Remote), ("always", Compress::Always), ("never", Compress::Never)],
+    options: &[("remote", When::Remote), ("always", When::Always), ("never", When::Never)],
     meaning: "For whom HTTP replies are compressed, if they take zstd, gzip or br: clients on other machines, \
               everybody, nobody. On loopback it costs more time than it saves. Events are never compressed.",
 };
@@ -44,11 +26,10 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
     keys: &[&COMPRESSION, &COMPRESSION_MIN_BYTES],
 };
 
-impl Transport {
-    pub(super) fn read(section: &Section<'_, '_>) -> Self {
-        Self {
-            compression: section.choice(&COMPRESSION),
-            compression_min: section.int(&COMPRESSION_MIN_BYTES) as usize,
-        }
+/// Reads the section.
+pub(super) fn read(section: &Section<'_, '_>) -> Compression {
+    Compression {
+        when: section.choice(&COMPRESSION),
+        min_bytes: section.int(&COMPRESSION_MIN_BYTES) as usize,
     }
 }

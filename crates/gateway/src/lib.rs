@@ -15,6 +15,7 @@ pub mod admin;
 pub mod bridge;
 pub mod cache;
 pub mod catalog;
+mod coding;
 pub mod pool;
 pub mod proxy;
 pub mod refusal;

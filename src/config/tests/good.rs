@@ -9,12 +9,12 @@ use aqe_core::cache::OnWrite;
 use aqe_core::health::HealthConfig;
 use aqe_core::pool::PoolConfig;
 use aqe_gateway::settings::SessionScope;
+use aqe_gateway::transport::http::When;
 
 use crate::config::endpoint::{Child, Endpoint, HttpServer};
 use crate::config::registry::{Fuzzy, Index, Prefix, Start};
 use crate::config::report::Report;
 use crate::config::secret::Expanded;
-use crate::config::transport::Compress;
 use crate::config::upstream::{Era, Upstream};
 use crate::config::{Environment, Request, Transport, load_toml};
 
@@ -139,7 +139,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((balancer.slow_start, balancer.health_check_interval), (ms(0), ms(500)));
     let (name, globs) = &registry.categories[0];
     assert_eq!((name.as_str(), globs[0].as_str(), registry.categories.len()), ("zebra", "z*", 2));
-    assert_eq!((config.transport.compression, config.transport.compression_min), (Compress::Always, 99));
+    assert_eq!((config.compression.when, config.compression.min_bytes), (When::Always, 99));
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
     let cache = &config.cache;
     assert_eq!((cache.enabled, cache.max_entry, cache.l1_entries, cache.l2_entries), (false, 4096, 64, 100));

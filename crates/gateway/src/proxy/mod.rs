@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use aqe_core::envelope::{Field, Kind, Message};
-use aqe_core::registry::ResolvedNames;
+use aqe_core::registry::{RegistryConfig, ResolvedNames};
 use aqe_core::revision::{Era, Revision};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -125,7 +125,7 @@ pub struct Gateway {
     /// Names that were resolved to a near one.
     pub resolved: ResolvedNames,
     catalog: ArcSwap<Catalog>,
-    rebuild: Mutex<()>,
+    rebuilding: Mutex<()>,
     reloading: tokio::sync::Mutex<reload::Former>,
     next_upstream: AtomicUsize,
     http: Arc<HttpClient>,
@@ -313,6 +313,22 @@ impl Gateway {
         self.settle.notify_waiters();
     }
 
+    /// Puts a new catalog in the place of the present one, of the same settings and upstreams unless others are given;
+    /// returns both.
+    fn rebuild(
+        &self,
+        registry: Option<&Arc<RegistryConfig>>,
+        upstreams: Option<&Arc<[Arc<Upstream>]>>,
+    ) -> (Arc<Catalog>, Arc<Catalog>) {
+        let _one_at_a_time = self.rebuilding.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.catalog.load_full();
+        let registry = registry.unwrap_or(&before.registry);
+        let upstreams = upstreams.unwrap_or(&before.upstreams);
+        let after = Arc::new(Catalog::build(registry, upstreams, Some(&before), self.cache.as_ref()));
+        self.catalog.store(Arc::clone(&after));
+        (before, after)
+    }
+
     /// Tells clients which lists differ, and those that were announced to have changed.
     fn announce_changes(&self, before: &Catalog, after: &Catalog, announced: &[ListKind]) {
         let told = |kind| announced.contains(&kind);
@@ -351,18 +367,7 @@ impl Gateway {
 
 impl Hooks for Gateway {
     fn manifest(&self, upstream: &Arc<Upstream>, lists: &[ListKind], announced: bool) {
-        let (before, after) = {
-            let _one_at_a_time = self.rebuild.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = self.catalog.load_full();
-            let after = Arc::new(Catalog::build(
-                &before.registry,
-                &before.upstreams,
-                Some(&before),
-                self.cache.as_ref(),
-            ));
-            self.catalog.store(Arc::clone(&after));
-            (before, after)
-        };
+        let (before, after) = self.rebuild(None, None);
         // First, so that what a client has been told is there after a restart, however soon that comes.
         if let Some(manifest) = upstream.manifest() {
             let fingerprint = upstream.settings().fingerprint();

@@ -7,11 +7,10 @@
 //! with it any more: a call holds the one that it was led by.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::{Gateway, KeptManifests, StartError};
-use crate::catalog::Catalog;
 use crate::settings::Reloadable;
 use crate::tasks;
 use crate::upstream::{Upstream, check_settings};
@@ -110,7 +109,9 @@ impl Gateway {
         done.removed = removed.map(|old| old.name().to_owned()).collect();
         let gone = before.iter().filter(|old| after.iter().all(|new| new.id != old.id));
         let gone: Vec<Arc<Upstream>> = gone.map(Arc::clone).collect();
-        self.exchange(&Arc::new(registry), &Arc::from(after));
+        let (old, new) = self.rebuild(Some(&Arc::new(registry)), Some(&Arc::from(after)));
+        self.settle.notify_waiters();
+        self.announce_changes(&old, &new, &[]);
         // After it, so that nothing is kept any more by what was in force before.
         for name in done.changed.iter().chain(&done.replaced).chain(&done.removed) {
             if let Some(cache) = &self.cache {
@@ -165,19 +166,6 @@ impl Gateway {
         };
         let limit = upstream.settings().connect_timeout;
         tokio::time::timeout(limit, listed).await.map_err(|_| "it does not tell its tools".to_owned())
-    }
-
-    /// From now on names lead to these upstreams.
-    fn exchange(&self, registry: &Arc<aqe_core::registry::RegistryConfig>, upstreams: &Arc<[Arc<Upstream>]>) {
-        let (before, after) = {
-            let _one_at_a_time = self.rebuild.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = self.catalog.load_full();
-            let after = Arc::new(Catalog::build(registry, upstreams, Some(&before), self.cache.as_ref()));
-            self.catalog.store(Arc::clone(&after));
-            (before, after)
-        };
-        self.settle.notify_waiters();
-        self.announce_changes(&before, &after, &[]);
     }
 
     /// Removes upstreams when their last call has ended, or when it has had its time.

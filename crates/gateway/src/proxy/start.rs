@@ -59,7 +59,7 @@ impl Gateway {
             sessions: Sessions::new(settings.sessions),
             resolved: ResolvedNames::new(settings.resolved_names),
             catalog: ArcSwap::from_pointee(Catalog::build(&Arc::new(registry), &Arc::from([]), None, None)),
-            rebuild: Mutex::default(),
+            rebuilding: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
             next_upstream: AtomicUsize::new(0),
             http: HttpClient::new(),

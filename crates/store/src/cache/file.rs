@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{DiskCacheOptions, row};
 use crate::StoreError;
 use crate::limits::{CHECK_AT_OPEN_MAX_BYTES, READERS};
-use crate::sqlite::open::{self, classify};
+use crate::sqlite::open::{self, Identity, classify};
 
 /// Marks the file as ours (`PRAGMA application_id`): "AQEC".
 const APPLICATION_ID: i64 = 0x4151_4543;
@@ -96,14 +96,9 @@ fn attempt(path: &Path, options: DiskCacheOptions) -> Result<Open, StoreError> {
 
 /// Looks whose file it is, without changing it; `true` if it is empty.
 fn recognise(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
-    let engine = |error| classify(path, &error);
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let application = number("application_id").map_err(engine)?;
-    let found = number("user_version").map_err(engine)?;
-    let objects: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(engine)?;
-    match (objects, application, found) {
-        (0, 0, _) => Ok(true),
+    let Identity { application, version: found, is_empty } = open::identify(connection, path)?;
+    match (is_empty, application, found) {
+        (true, 0, _) => Ok(true),
         (_, APPLICATION_ID, VERSION) => Ok(false),
         (_, APPLICATION_ID, found) => {
             Err(StoreError::NewerSchema { path: path.to_owned(), found, known: VERSION })

@@ -77,6 +77,30 @@ pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
         .map_err(|error| classify(path, &error))
 }
 
+/// What a file says of itself.
+pub(crate) struct Identity {
+    /// `PRAGMA application_id`: whose it is.
+    pub(crate) application: i64,
+    /// `PRAGMA user_version`: of which version its tables are.
+    pub(crate) version: i64,
+    /// It has no tables.
+    pub(crate) is_empty: bool,
+}
+
+/// Looks whose file it is, without changing it.
+pub(crate) fn identify(connection: &Connection, path: &Path) -> Result<Identity, StoreError> {
+    let engine = |error| classify(path, &error);
+    // One state of the file: another process may be making the tables right now.
+    let _one_state =
+        connection.is_autocommit().then(|| connection.unchecked_transaction()).transpose().map_err(engine)?;
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let application = number("application_id").map_err(engine)?;
+    let version = number("user_version").map_err(engine)?;
+    let objects: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(engine)?;
+    Ok(Identity { application, version, is_empty: objects == 0 })
+}
+
 pub(crate) fn common(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Negative: in KiB and not in pages.

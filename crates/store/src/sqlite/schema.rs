@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::open::classify;
+use super::open::{Identity, classify, identify};
 use crate::StoreError;
 
 /// Marks the file as ours (`PRAGMA application_id`): "AQE3".
@@ -60,19 +60,8 @@ const LATEST: i64 = MIGRATIONS.len().cast_signed() as i64;
 
 /// Looks whose file it is, without changing it; answers whether it is empty.
 pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
-    // One state of the file: another process may be making the tables right now.
-    let transaction = connection.unchecked_transaction().map_err(|error| classify(path, &error))?;
-    recognise_within(&transaction, path)
-}
-
-fn recognise_within(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
-    let engine = |error| classify(path, &error);
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let application = number("application_id").map_err(engine)?;
-    let found = number("user_version").map_err(engine)?;
-    let objects: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(engine)?;
-    if objects == 0 && application == 0 {
+    let Identity { application, version: found, is_empty } = identify(connection, path)?;
+    if is_empty && application == 0 {
         return Ok(true);
     }
     if application != APPLICATION_ID {
@@ -95,7 +84,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(engine)?;
-    recognise_within(&transaction, path)?;
+    recognise(&transaction, path)?;
     let done = usize::try_from(version(&transaction)?).unwrap_or(0);
     for step in MIGRATIONS.iter().skip(done) {
         transaction.execute_batch(step).map_err(engine)?;

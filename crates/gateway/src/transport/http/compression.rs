@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::coding::Coding;
 use crate::proxy::Answer;
 
 /// When replies are compressed.
@@ -37,14 +38,6 @@ impl Compression {
     }
 }
 
-/// A content coding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
-    Zstd,
-    Gzip,
-    Brotli,
-}
-
 /// Effort on the fly: beyond these a reply takes longer to compress than it saves on any but the slowest lines.
 const ZSTD_LEVEL: i32 = 1;
 const GZIP_LEVEL: u32 = 4;
@@ -54,60 +47,48 @@ const BROTLI_WINDOW: u32 = 20;
 /// Longer replies are compressed on a thread of their own, so that no other call waits for them.
 const ASIDE_BYTES: usize = 128 * 1024;
 
-impl Coding {
-    /// Cheapest first: among those that a client likes equally well the first is taken.
-    const ALL: [Self; 3] = [Self::Zstd, Self::Gzip, Self::Brotli];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Zstd => "zstd",
-            Self::Gzip => "gzip",
-            Self::Brotli => "br",
+/// The coding that a client likes best, and of those that it likes equally well the cheapest; `None` if it names none of
+/// ours, or would rather have none.
+fn liked(headers: &HeaderMap) -> Option<Coding> {
+    let mut best: Option<(Coding, u16)> = None;
+    let mut identity = 0;
+    let mut ours = [None; Coding::ALL.len()];
+    let mut any = None;
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    for element in values.flat_map(|value| value.to_str().unwrap_or_default().split(',')) {
+        let (name, weight) = element.split_once(';').unwrap_or((element, ""));
+        let (name, Some(weight)) = (name.trim(), weight_of(weight)) else { continue };
+        if name == "*" {
+            any = Some(weight);
+        } else if name.eq_ignore_ascii_case("identity") {
+            identity = weight;
+        } else if let Some(at) = Coding::ALL.iter().position(|it| name.eq_ignore_ascii_case(it.name())) {
+            ours[at] = Some(weight);
         }
     }
-
-    /// The one that a client likes best; `None` if it names none of ours, or would rather have none.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut best: Option<(Self, u16)> = None;
-        let mut identity = 0;
-        let mut ours = [None; Self::ALL.len()];
-        let mut any = None;
-        let values = headers.get_all(header::ACCEPT_ENCODING).iter();
-        for element in values.flat_map(|value| value.to_str().unwrap_or_default().split(',')) {
-            let (name, weight) = element.split_once(';').unwrap_or((element, ""));
-            let (name, Some(weight)) = (name.trim(), weight_of(weight)) else { continue };
-            if name == "*" {
-                any = Some(weight);
-            } else if name.eq_ignore_ascii_case("identity") {
-                identity = weight;
-            } else if let Some(at) = Self::ALL.iter().position(|it| name.eq_ignore_ascii_case(it.name())) {
-                ours[at] = Some(weight);
-            }
+    for (coding, weight) in Coding::ALL.into_iter().zip(ours) {
+        let weight = weight.or(any).unwrap_or_default();
+        if weight > best.map_or(0, |(_, best)| best) {
+            best = Some((coding, weight));
         }
-        for (coding, weight) in Self::ALL.into_iter().zip(ours) {
-            let weight = weight.or(any).unwrap_or_default();
-            if weight > best.map_or(0, |(_, best)| best) {
-                best = Some((coding, weight));
-            }
-        }
-        best.filter(|(_, weight)| *weight >= identity).map(|(coding, _)| coding)
     }
+    best.filter(|(_, weight)| *weight >= identity).map(|(coding, _)| coding)
+}
 
-    fn encode(self, text: &[u8]) -> io::Result<Vec<u8>> {
-        // A guess that spares most of the growing.
-        let packed = Vec::with_capacity(text.len() / 3);
-        match self {
-            Self::Zstd => zstd::bulk::compress(text, ZSTD_LEVEL),
-            Self::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::new(GZIP_LEVEL));
-                encoder.write_all(text)?;
-                encoder.finish()
-            }
-            Self::Brotli => {
-                let mut encoder = brotli::CompressorWriter::new(packed, 4096, BROTLI_QUALITY, BROTLI_WINDOW);
-                encoder.write_all(text)?;
-                Ok(encoder.into_inner())
-            }
+fn encode(coding: Coding, text: &[u8]) -> io::Result<Vec<u8>> {
+    // A guess that spares most of the growing.
+    let packed = Vec::with_capacity(text.len() / 3);
+    match coding {
+        Coding::Zstd => zstd::bulk::compress(text, ZSTD_LEVEL),
+        Coding::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::new(GZIP_LEVEL));
+            encoder.write_all(text)?;
+            encoder.finish()
+        }
+        Coding::Brotli => {
+            let mut encoder = brotli::CompressorWriter::new(packed, 4096, BROTLI_QUALITY, BROTLI_WINDOW);
+            encoder.write_all(text)?;
+            Ok(encoder.into_inner())
         }
     }
 }
@@ -134,7 +115,7 @@ impl Packing {
     /// What a client takes, if replies to it are to be compressed.
     pub(super) fn settle(compression: Option<Compression>, headers: &HeaderMap) -> Option<Self> {
         let Compression { min_bytes, .. } = compression?;
-        Coding::of(headers).map(|coding| Self { coding, min_bytes })
+        liked(headers).map(|coding| Self { coding, min_bytes })
     }
 
     /// The answer compressed, and the header that says how; as it is where that saves nothing.
@@ -145,10 +126,10 @@ impl Packing {
         let status = answer.status;
         let text = answer.into_bytes();
         let packed = if text.len() < ASIDE_BYTES {
-            self.coding.encode(&text)
+            encode(self.coding, &text)
         } else {
             let text = text.clone();
-            let aside = tokio::task::spawn_blocking(move || self.coding.encode(&text)).await;
+            let aside = tokio::task::spawn_blocking(move || encode(self.coding, &text)).await;
             aside.map_err(io::Error::other).flatten()
         };
         match packed {
@@ -182,7 +163,7 @@ mod tests {
         for value in accept {
             headers.append(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
         }
-        Coding::of(&headers).map(Coding::name)
+        liked(&headers).map(Coding::name)
     }
 
     #[test]

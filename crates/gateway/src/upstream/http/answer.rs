@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::super::{CallError, Item};
 use super::HttpLimits;
 use super::body::Body;
-use super::coding::Coding;
+use super::coding;
 use super::head::Head;
 use super::spec::Secrets;
 
@@ -35,7 +35,7 @@ impl Content {
     pub(super) fn of(head: &Head) -> Self {
         let encoding = if head.is_encoded { head.get("content-encoding") } else { None };
         if let Some(encoding) = encoding.filter(|it| !it.eq_ignore_ascii_case("identity"))
-            && Coding::named(encoding).is_none()
+            && coding::named(encoding).is_none()
         {
             return Self::Other(format!("content encoding {}, which was not asked for", shown(encoding)));
         }

@@ -11,9 +11,10 @@ use tokio::time::timeout;
 use super::super::CallError;
 use super::chunked::{Chunked, Step};
 use super::client::causes;
-use super::coding::{Coding, Decoder};
+use super::coding::Decoder;
 use super::head::Framing;
 use super::pool::Lease;
+use crate::coding::Coding;
 
 /// What a read asks for when the length of what comes is not known.
 const READ_BYTES: usize = 8 * 1024;

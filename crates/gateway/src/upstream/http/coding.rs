@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use bytes::BytesMut;
 
+use crate::coding::Coding;
+
 /// What is asked for where it pays: a loopback has no slow line.
 pub(super) const ACCEPTED: &str = "zstd, gzip, br";
 
@@ -15,25 +17,13 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// Memory that the brotli decoder reads through.
 const BROTLI_BUFFER: usize = 8 * 1024;
 
-/// A content coding that we can read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
-    Gzip,
-    Zstd,
-    Brotli,
-}
-
-impl Coding {
-    /// The coding of this name.
-    pub(super) fn named(name: &str) -> Option<Self> {
-        let is = |names: &[&str]| names.iter().any(|other| name.trim().eq_ignore_ascii_case(other));
-        match () {
-            () if is(&["gzip", "x-gzip"]) => Some(Self::Gzip),
-            () if is(&["zstd"]) => Some(Self::Zstd),
-            () if is(&["br"]) => Some(Self::Brotli),
-            () => None,
-        }
+/// The coding that a server names so; `x-gzip` is an old name of gzip (RFC 9110 section 8.4.1.3).
+pub(super) fn named(name: &str) -> Option<Coding> {
+    let name = name.trim();
+    if name.eq_ignore_ascii_case("x-gzip") {
+        return Some(Coding::Gzip);
     }
+    Coding::ALL.into_iter().find(|coding| name.eq_ignore_ascii_case(coding.name()))
 }
 
 /// Expands one body.
@@ -121,8 +111,6 @@ impl Write for Expanded {
 mod tests {
     use super::*;
 
-    const CODINGS: [Coding; 3] = [Coding::Gzip, Coding::Zstd, Coding::Brotli];
-
     fn packed(coding: Coding, text: &[u8]) -> Vec<u8> {
         match coding {
             Coding::Gzip => {
@@ -142,7 +130,7 @@ mod tests {
     #[test]
     fn a_body_reads_the_same_however_it_is_cut() {
         let text: Vec<u8> = (0..20_000_u32).flat_map(|n| n.to_string().into_bytes()).collect();
-        for coding in CODINGS {
+        for coding in Coding::ALL {
             let packed = packed(coding, &text);
             for size in [1, 7, 1000, packed.len()] {
                 let mut decoder = Decoder::new(coding).unwrap();
@@ -171,7 +159,7 @@ mod tests {
     #[test]
     fn what_expands_to_too_much_and_what_is_no_such_coding_is_refused() {
         let bomb = vec![0; MAX_EXPANDED + 1];
-        for coding in CODINGS {
+        for coding in Coding::ALL {
             let expand = |body: &[u8]| Decoder::new(coding).unwrap().expand(body, &mut BytesMut::new());
             assert!(expand(&packed(coding, &bomb)).is_err(), "{coding:?}");
             assert!(expand(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#).is_err(), "{coding:?}");

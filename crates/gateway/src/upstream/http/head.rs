@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::StatusCode;
 use httparse::{Header, ParserConfig, Status};
 
-use super::coding::Coding;
+use super::coding;
+use crate::coding::Coding;
 
 /// Header fields of one response.
 const MAX_FIELDS: usize = 100;
@@ -63,7 +64,7 @@ impl Head {
 
     /// How the body is compressed, if we know that coding.
     pub(super) fn coding(&self) -> Option<Coding> {
-        self.is_encoded.then(|| self.get("content-encoding").and_then(Coding::named)).flatten()
+        self.is_encoded.then(|| self.get("content-encoding").and_then(coding::named)).flatten()
     }
 
     /// The value of `Content-Type`.
