@@ -1,0 +1,18 @@
+//! HTTP/2 to upstreams (RFC 9113), where a server offers it in the TLS handshake: one connection carries many exchanges.
+//!
+//! Framing, header compression and flow control are the `h2` crate's. Ours is what decides about calls: how many go on a
+//! connection, which ones the server says it has not processed, and when a silent connection is given up.
+//!
+//! - [`conn`]: a connection and the places on it; [`exchange`]: one request and its response
+//! - [`driver`]: the task that moves a connection's bytes, and its PINGs; [`health`]: what both sides know of it
+
+mod conn;
+mod driver;
+mod exchange;
+mod health;
+
+pub(super) use conn::{Conn, Place};
+pub(super) use exchange::{Failure, Incoming, Unprocessed};
+
+/// What ALPN calls it (RFC 9113 section 3.3).
+pub(super) const ALPN: &[u8] = b"h2";
