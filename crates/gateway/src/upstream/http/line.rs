@@ -4,19 +4,21 @@
 //! connection serves many, so whoever needs one while it is being opened waits for it; so does whoever comes before it
 //! is known which of both the server speaks.
 
-use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
 
 use hyper_util::rt::TokioIo;
 use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::super::CallError;
+use super::background::spawn;
 use super::client::{causes, chose_http2};
 use super::conn::Conn;
 use super::http2::{self, Place};
 use super::pool::Pool;
+
+/// Why a connection is of no use that was opened well.
+const NO_ROOM: &str = "the server takes no requests";
 
 /// Where a request goes.
 pub(super) enum Line {
@@ -26,7 +28,7 @@ pub(super) enum Line {
     Shared(Place),
 }
 
-/// What came of opening a connection for several: `None` while it lasts.
+/// What came of opening a connection for all who wait for it: `None` while it lasts.
 type Outcome = Option<Result<(), String>>;
 
 /// The connections that carry many exchanges.
@@ -43,10 +45,10 @@ enum Way {
     Place(Place),
     /// Nobody waits for anybody.
     Alone,
-    /// Somebody is opening a connection.
+    /// A connection is being opened.
     Wait(watch::Receiver<Outcome>),
-    /// Others wait for the one that you open.
-    Lead(watch::Sender<Outcome>),
+    /// One is to be opened, which others will wait for too.
+    Open(watch::Sender<Outcome>, watch::Receiver<Outcome>),
 }
 
 impl Shared {
@@ -63,12 +65,12 @@ impl Shared {
             return Way::Wait(opening.clone());
         }
         let (sender, receiver) = watch::channel(None);
-        self.opening = Some(receiver);
-        Way::Lead(sender)
+        self.opening = Some(receiver.clone());
+        Way::Open(sender, receiver)
     }
 
-    /// Lets go of connections that have ended or were not used since the last sweep. Those closes are the servers'
-    /// business no more: a connection ends with its last exchange.
+    /// Lets go of connections that have ended or were not used since the last sweep. One that is still used ends with its
+    /// last exchange.
     pub(super) fn sweep(&mut self) {
         self.conns.retain(|conn| !conn.is_retired() && !conn.was_idle());
     }
@@ -78,79 +80,96 @@ impl Shared {
     }
 }
 
-/// Others wait for this connection. However it goes, also if its caller leaves, they go on.
-struct Leading<'a> {
-    pool: &'a Pool,
-    sender: watch::Sender<Outcome>,
-    outcome: Outcome,
-}
-
-impl Drop for Leading<'_> {
-    fn drop(&mut self) {
-        // In this order: whoever is woken must not find the old attempt.
-        self.pool.lock().shared.opening = None;
-        self.sender.send_replace(mem::take(&mut self.outcome));
-    }
+/// A connection as the server chose it.
+enum Connected {
+    Own(Box<Conn>),
+    Shared(Arc<http2::Conn>),
 }
 
 impl Pool {
     /// A line for a request that finds no idle connection.
     pub(super) async fn line(self: &Arc<Self>) -> Result<Line, CallError> {
-        if !self.connector.offers_http2() {
-            return self.connect().await;
-        }
-        loop {
+        while self.connector.offers_http2() {
             let way = self.lock().shared.way();
-            match way {
+            let mut opening = match way {
                 Way::Place(place) => return Ok(Line::Shared(place)),
-                Way::Alone => return self.connect().await,
-                Way::Wait(mut opening) => {
-                    // Without a change the leader has left, and another one leads.
-                    let _ = opening.changed().await;
-                    let outcome = opening.borrow().clone();
-                    if let Some(Err(reason)) = outcome {
-                        return Err(CallError::NotSent(reason));
+                Way::Alone => break,
+                Way::Wait(opening) => opening,
+                Way::Open(sender, opening) => {
+                    // In a task, because all wait for it, also when the one who began is cancelled or does not go on.
+                    let pool = Arc::clone(self);
+                    if spawn(async move { pool.open(sender).await }).is_none() {
+                        return Err(CallError::NotSent("the program is ending".to_owned()));
                     }
+                    opening
                 }
-                Way::Lead(sender) => {
-                    let mut leading = Leading { pool: self, sender, outcome: None };
-                    let line = self.connect().await;
-                    leading.outcome = match &line {
-                        Err(CallError::NotSent(reason)) => Some(Err(reason.clone())),
-                        _ => Some(Ok(())),
-                    };
-                    return line;
-                }
+            };
+            // Without a change the task is gone, which an ended program has no more use for.
+            let changed = opening.changed().await.is_ok();
+            let outcome = opening.borrow().clone();
+            match outcome {
+                Some(Err(reason)) => return Err(CallError::NotSent(reason)),
+                Some(Ok(())) if changed => {}
+                _ => return Err(CallError::NotSent("the connection was given up".to_owned())),
+            }
+            // It may be one of HTTP/1.1.
+            if let Some(conn) = self.checkout() {
+                return Ok(Line::Own(conn, true));
+            }
+        }
+        match self.connect().await.map_err(CallError::NotSent)? {
+            Connected::Own(conn) => Ok(Line::Own(conn, false)),
+            Connected::Shared(conn) => {
+                let place = conn.place();
+                self.share(conn);
+                place.map(Line::Shared).ok_or_else(|| CallError::NotSent(NO_ROOM.to_owned()))
             }
         }
     }
 
-    /// A new connection, of the protocol that the server chooses.
-    async fn connect(self: &Arc<Self>) -> Result<Line, CallError> {
-        let limit = self.connector.limit();
-        let deadline = Instant::now() + limit;
-        let io = self.connector.connect(self.origin.clone()).await.map_err(|error| {
-            // The library's outermost error says no more than "connect error".
-            CallError::NotSent(causes(error.source().unwrap_or(error.as_ref())))
-        })?;
-        let offered = self.connector.offers_http2();
-        if !(offered && chose_http2(&io)) {
-            if offered {
-                self.lock().shared.is_refused = true;
+    /// Opens a connection and tells those who wait for it.
+    async fn open(self: Arc<Self>, waiting: watch::Sender<Outcome>) {
+        let outcome = match self.connect().await {
+            Err(reason) => Err(reason),
+            Ok(Connected::Own(conn)) => {
+                self.put(conn);
+                Ok(())
             }
-            return Ok(Line::Own(Box::new(Conn::new(io)), false));
-        }
-        let opened = timeout_at(deadline.into(), http2::Conn::open(TokioIo::new(io), limit)).await;
-        let conn = opened
-            .unwrap_or_else(|_| Err(format!("no HTTP/2 within {} ms", limit.as_millis())))
-            .map_err(CallError::NotSent)?;
-        let Some(place) = conn.place() else {
-            return Err(CallError::NotSent("the server takes no requests".to_owned()));
+            Ok(Connected::Shared(conn)) if conn.place().is_none() => Err(NO_ROOM.to_owned()),
+            Ok(Connected::Shared(conn)) => {
+                self.share(conn);
+                Ok(())
+            }
         };
+        // In this order: whoever is woken must not find this attempt again.
+        self.lock().shared.opening = None;
+        waiting.send_replace(Some(outcome));
+    }
+
+    /// Lets others find a connection.
+    fn share(self: &Arc<Self>, conn: Arc<http2::Conn>) {
         let mut state = self.lock();
         state.shared.is_refused = false;
         state.shared.conns.push(conn);
         self.sweep_later(&mut state);
-        Ok(Line::Shared(place))
+    }
+
+    /// A new connection, of the protocol that the server chooses.
+    ///
+    /// # Errors
+    /// Why there is none.
+    async fn connect(&self) -> Result<Connected, String> {
+        let limit = self.connector.limit();
+        let deadline = Instant::now() + limit;
+        // The library's outermost error says no more than "connect error".
+        let connected = self.connector.connect(self.origin.clone()).await;
+        let io = connected.map_err(|error| causes(error.source().unwrap_or(error.as_ref())))?;
+        if !chose_http2(&io) {
+            self.lock().shared.is_refused = true;
+            return Ok(Connected::Own(Box::new(Conn::new(io))));
+        }
+        let opened = timeout_at(deadline, http2::Conn::open(TokioIo::new(io), limit)).await;
+        let conn = opened.unwrap_or_else(|_| Err(format!("no HTTP/2 within {} ms", limit.as_millis())))?;
+        Ok(Connected::Shared(conn))
     }
 }

@@ -124,7 +124,7 @@ impl Pool {
     }
 
     /// The idle connection that was used last and is still open.
-    fn checkout(&self) -> Option<Box<Conn>> {
+    pub(super) fn checkout(&self) -> Option<Box<Conn>> {
         loop {
             let Idle { mut conn, until, .. } = self.lock().idle.pop()?;
             if until.is_none_or(|until| Instant::now() < until) && conn.is_idle() {
@@ -133,7 +133,7 @@ impl Pool {
         }
     }
 
-    fn put(self: &Arc<Self>, conn: Box<Conn>) {
+    pub(super) fn put(self: &Arc<Self>, conn: Box<Conn>) {
         let until = conn.idle_until();
         let mut state = self.lock();
         if !conn.keeps_alive() || state.idle.len() >= MAX_IDLE {

@@ -7,6 +7,7 @@ mod faults;
 mod frames;
 mod http2;
 mod http2_faults;
+mod http2_silence;
 mod listening;
 mod resuming;
 mod sessions;

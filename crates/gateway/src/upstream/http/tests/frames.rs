@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::server::TlsStream;
 
@@ -17,6 +17,7 @@ pub(super) const RST_STREAM: u8 = 3;
 pub(super) const SETTINGS: u8 = 4;
 pub(super) const PING: u8 = 6;
 pub(super) const GOAWAY: u8 = 7;
+pub(super) const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
 
 pub(super) const ACK: u8 = 1;
@@ -35,14 +36,22 @@ pub(super) fn ok() -> Vec<u8> {
 }
 
 /// One connection, after the preface.
-pub(super) struct Peer {
-    stream: TlsStream<TcpStream>,
+pub(super) struct Peer<S = TlsStream<TcpStream>> {
+    stream: S,
     bodies: HashMap<u32, Vec<u8>>,
     /// Streams that the client has reset.
     pub(super) resets: Vec<u32>,
 }
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    /// The server's end of a stream. Reads the preface.
+    pub(super) async fn new(mut stream: S) -> Self {
+        let mut preface = [0; 24];
+        stream.read_exact(&mut preface).await.unwrap();
+        assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        Self { stream, bodies: HashMap::new(), resets: Vec::new() }
+    }
+
     pub(super) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
         frame.extend_from_slice(&[kind, flags]);
@@ -133,11 +142,7 @@ where
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let mut stream = acceptor.accept(stream).await.unwrap();
-            let mut preface = [0; 24];
-            stream.read_exact(&mut preface).await.unwrap();
-            assert_eq!(&preface, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-            let peer = Peer { stream, bodies: HashMap::new(), resets: Vec::new() };
+            let peer = Peer::new(acceptor.accept(stream).await.unwrap()).await;
             tokio::spawn(talk(count.fetch_add(1, Ordering::Relaxed), peer));
         }
     });

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use tokio::sync::{Barrier, Notify};
 
 use super::frames::*;
-use super::support::{PATIENCE, Seen, answer, connect_with, outgoing, request, request_with, result, until};
+use super::support::{PATIENCE, Seen, answer, connect_with, outgoing, request, request_with, result};
 use super::tls::Tls;
 use crate::upstream::{CallError, Connection, HttpConnection, HttpLimits, next_item};
 
@@ -96,22 +97,28 @@ async fn calls_that_a_leaving_server_has_not_processed_are_made_again_and_the_ot
 #[tokio::test]
 async fn after_a_goaway_new_calls_go_elsewhere_while_old_ones_end_in_peace() {
     let tls = Tls::new();
-    let (url, connections) = after(&tls, |mut peer| async move {
-        let (stream, body) = peer.request().await.unwrap();
-        peer.go_away(stream, NO_ERROR).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        peer.answer(stream, &result(&id(&body))).await;
-        assert!(peer.request().await.is_none(), "nothing new comes here");
+    let (leaving, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (left, may_end) = (Arc::clone(&leaving), Arc::clone(&end));
+    let (url, connections) = after(&tls, move |mut peer| {
+        let (left, may_end) = (Arc::clone(&left), Arc::clone(&may_end));
+        async move {
+            let (stream, body) = peer.request().await.unwrap();
+            peer.go_away(stream, NO_ERROR).await;
+            left.notify_one();
+            may_end.notified().await;
+            peer.answer(stream, &result(&id(&body))).await;
+            assert!(peer.request().await.is_none(), "nothing new comes here");
+        }
     })
     .await;
     let connection = connected(&tls, &url);
     let old = tokio::spawn(answer(request(&connection, "tools/call")));
-    until(|| (connections.load(Ordering::Relaxed) == 1).then_some(())).await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    leaving.notified().await;
     for n in 2..10 {
         assert_eq!(answer(request(&connection, "tools/call")).await.unwrap(), result(&n.to_string()));
     }
     assert!(!old.is_finished());
+    end.notify_one();
     assert_eq!(old.await.unwrap().unwrap(), result("1"));
     assert_eq!(connections.load(Ordering::Relaxed), 2);
 }
@@ -200,16 +207,20 @@ async fn a_connection_that_the_server_closed_while_idle_costs_no_call() {
 #[tokio::test]
 async fn a_server_gets_as_many_streams_as_it_allows_and_further_connections_carry_the_rest() {
     let tls = Tls::new();
-    let (url, connections) = talking(&tls, |_, mut peer| async move {
-        peer.settings(Some(2)).await;
-        let (one, first) = peer.request().await.unwrap();
-        let (two, second) = peer.request().await.unwrap();
-        // A third one would come now.
-        let third = tokio::time::timeout(Duration::from_millis(100), peer.request()).await;
-        assert!(third.is_err(), "{third:?}");
-        peer.answer(one, &result(&id(&first))).await;
-        peer.answer(two, &result(&id(&second))).await;
-        serve(peer).await;
+    let all_there = Arc::new(Barrier::new(5));
+    let (url, connections) = talking(&tls, move |_, mut peer| {
+        let all_there = Arc::clone(&all_there);
+        async move {
+            peer.settings(Some(2)).await;
+            let (one, first) = peer.request().await.unwrap();
+            let (two, second) = peer.request().await.unwrap();
+            all_there.wait().await;
+            let third = tokio::time::timeout(Duration::from_millis(50), peer.request()).await;
+            assert!(third.is_err(), "{third:?}");
+            peer.answer(one, &result(&id(&first))).await;
+            peer.answer(two, &result(&id(&second))).await;
+            serve(peer).await;
+        }
     })
     .await;
     let connection = connected(&tls, &url);
@@ -347,6 +358,8 @@ async fn an_answer_that_comes_before_the_whole_request_counts() {
         tokio::time::sleep(Duration::from_millis(50)).await;
         peer.answer(1, &result("1")).await;
         peer.reset(1, NO_ERROR).await;
+        // For the connection: what was sent of the first request has used its window up.
+        peer.send(WINDOW_UPDATE, 0, 0, &1_000_000_u32.to_be_bytes()).await;
         serve(peer).await;
     })
     .await;
@@ -382,7 +395,7 @@ async fn a_call_that_is_given_up_resets_its_stream_while_a_silent_server_keeps_t
     let connection = connected(&tls, &url);
     let mut calls: Vec<_> = (0..3).map(|_| request(&connection, "tools/call")).collect();
     for call in &mut calls {
-        assert!(tokio::time::timeout(Duration::from_millis(20), next_item(call.as_mut())).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(200), next_item(call.as_mut())).await.is_err());
     }
     calls.remove(1);
     assert!(answer(request(&connection, "ping")).await.is_ok());
