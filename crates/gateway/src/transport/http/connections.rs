@@ -25,6 +25,10 @@ use crate::tasks;
 const LOOKS: u32 = 8;
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 
+/// Streams of HTTP/2 that a client may reset between two looks before it is asked to leave; with twice as many it has to.
+/// Streams that are reset at once cost it nothing and us a call each ("rapid reset", CVE-2023-44487).
+const MAX_RESETS: u32 = 200;
+
 /// All open connections.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
@@ -75,6 +79,7 @@ impl Connections {
         let mut open = self.lock();
         let idle = if open.len() < patience.places { patience.idle } else { patience.head };
         for watched in open.values_mut() {
+            watched.guest.resets.store(0, Ordering::Relaxed);
             let ended = watched.guest.ended.load(Ordering::Acquire);
             let reads = watched.guest.reads.load(Ordering::Acquire);
             if ended != watched.ended || watched.guest.busy.load(Ordering::Acquire) > 0 {
@@ -156,6 +161,8 @@ pub(super) struct Guest {
     ended: AtomicU64,
     /// How often bytes have come.
     reads: AtomicU64,
+    /// Streams that were reset since the last look (HTTP/2).
+    resets: AtomicU32,
     word: AtomicU8,
     waker: AtomicWaker,
 }
@@ -164,6 +171,15 @@ impl Guest {
     fn tell(&self, word: Word) {
         self.word.fetch_max(word as u8, Ordering::AcqRel);
         self.waker.wake();
+    }
+
+    /// Counts a stream that its client has reset.
+    pub(super) fn count_reset(&self) {
+        match self.resets.fetch_add(1, Ordering::Relaxed) {
+            MAX_RESETS => self.tell(Word::Finish),
+            count if count == 2 * MAX_RESETS => self.tell(Word::Leave),
+            _ => {}
+        }
     }
 
     fn poll(&self, cx: &mut Context<'_>, heard: u8) -> Poll<Word> {
