@@ -104,17 +104,13 @@ async fn answer(
     from: From,
     mut stream: Stream,
 ) -> Response<Reply> {
-    let refusal = match edge.place() {
-        None => Some(busy()),
-        place => {
-            stream.place = place;
-            (request.headers().len() > MAX_HEADERS)
-                .then(|| reply::text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields\n"))
+    let response = match edge.place() {
+        None => busy(),
+        Some(_) if request.headers().len() > MAX_HEADERS => {
+            reply::text(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too many header fields\n")
         }
-    };
-    let response = match refusal {
-        Some(refusal) => refusal,
-        None => {
+        Some(place) => {
+            stream.place = Some(place);
             name_host(&mut request);
             edge.answer(request, from).await
         }

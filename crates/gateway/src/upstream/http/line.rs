@@ -61,7 +61,8 @@ impl Shared {
         if self.is_refused {
             return Way::Alone;
         }
-        if let Some(opening) = &self.opening {
+        // Without its sender it is that of a task that has not come to its end.
+        if let Some(opening) = self.opening.as_ref().filter(|opening| opening.has_changed().is_ok()) {
             return Way::Wait(opening.clone());
         }
         let (sender, receiver) = watch::channel(None);
@@ -104,14 +105,10 @@ impl Pool {
                     opening
                 }
             };
-            // Without a change the task is gone, which an ended program has no more use for.
-            let changed = opening.changed().await.is_ok();
-            let outcome = opening.borrow().clone();
-            match outcome {
-                Some(Err(reason)) => return Err(CallError::NotSent(reason)),
-                Some(Ok(())) if changed => {}
-                _ => return Err(CallError::NotSent("the connection was given up".to_owned())),
-            }
+            // Without a change the task is gone without having come to its end.
+            let told = opening.changed().await.ok().and_then(|()| opening.borrow().clone());
+            let outcome = told.unwrap_or_else(|| Err("the connection was given up".to_owned()));
+            outcome.map_err(CallError::NotSent)?;
             // It may be one of HTTP/1.1.
             if let Some(conn) = self.checkout() {
                 return Ok(Line::Own(conn, true));

@@ -11,8 +11,8 @@ use h2::client::{Builder, SendRequest};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::background::spawn;
-use super::super::client::causes;
 use super::super::conn::MAX_HEAD;
+use super::described;
 use super::driver::drive;
 use super::health::{Health, Metered};
 
@@ -64,13 +64,13 @@ impl Conn {
             .max_local_error_reset_streams(None)
             .handshake::<_, Bytes>(io)
             .await
-            .map_err(|error| causes(&error))?;
+            .map_err(|error| described(&error))?;
         // So that the server's limit on exchanges is known before the first.
         poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(Ok(())) => {
                 Poll::Ready(Err("closed by the server before it said anything".to_owned()))
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(causes(&error))),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(described(&error))),
             Poll::Pending if sender.current_max_send_streams() == UNTOLD => Poll::Pending,
             Poll::Pending => Poll::Ready(Ok(())),
         })

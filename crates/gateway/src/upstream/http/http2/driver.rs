@@ -10,7 +10,7 @@ use h2::{Ping, PingPong};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::super::client::causes;
+use super::described;
 use super::health::Health;
 
 /// How long a server may say nothing while a call waits before it is asked.
@@ -28,7 +28,7 @@ where
     tokio::select! {
         ended = connection => health.end(match ended {
             Ok(()) => "the server has closed the connection".to_owned(),
-            Err(error) => causes(&error),
+            Err(error) => described(&error),
         }),
         // Told before the connection is dropped, which is what ends its exchanges.
         () = watch(&mut pings, &health, patience) => {}

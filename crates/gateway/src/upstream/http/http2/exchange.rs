@@ -6,9 +6,9 @@ use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream};
 
 use super::super::super::CallError;
-use super::super::client::causes;
 use super::super::head::{Head, MAX_FIELDS};
 use super::conn::Place;
+use super::described;
 use super::health::Health;
 
 /// A request that the server has certainly not processed, and why.
@@ -102,7 +102,7 @@ fn failure(health: &Health, error: &h2::Error, written: u64) -> Failure {
 
 fn reason(health: &Health, error: &h2::Error) -> String {
     let ended = health.ended().filter(|_| !error.is_reset());
-    ended.map_or_else(|| causes(error), str::to_owned)
+    ended.map_or_else(|| described(error), str::to_owned)
 }
 
 /// The body of a response. Dropped before its end, it resets its stream, and nothing else.

@@ -11,8 +11,18 @@ mod driver;
 mod exchange;
 mod health;
 
+use super::client::causes;
 pub(super) use conn::{Conn, Place};
 pub(super) use exchange::{Failure, Incoming, Unprocessed};
 
 /// What ALPN calls it (RFC 9113 section 3.3).
 pub(super) const ALPN: &[u8] = b"h2";
+
+/// What an error says, in the words of the library alone: what the server adds to a GOAWAY may be long, or private.
+fn described(error: &h2::Error) -> String {
+    match error.reason() {
+        Some(reason) if error.is_go_away() && error.is_remote() => format!("the server goes away: {reason}"),
+        Some(reason) if error.is_go_away() => format!("connection given up: {reason}"),
+        _ => causes(error),
+    }
+}

@@ -154,7 +154,7 @@ async fn a_refused_stream_is_tried_again_and_other_resets_are_not() {
         match outcome {
             Ok(_) => assert!(ends_well && made == 2, "{code} {made}"),
             Err(CallError::NotSent(_)) => {
-                assert!(code == REFUSED_STREAM && (2..5).contains(&made), "{code} {made}")
+                assert!(code == REFUSED_STREAM && (2..5).contains(&made), "{code} {made}");
             }
             Err(CallError::Closed(_)) => assert!(code != REFUSED_STREAM && made == 1, "{code} {made}"),
             Err(error) => panic!("{code}: {error:?}"),
@@ -299,6 +299,18 @@ async fn an_answer_that_breaks_off_is_closed() {
     })
     .await;
     assert!(matches!(&ended, Err(CallError::Closed(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn what_a_server_adds_to_its_goaway_is_not_repeated() {
+    let ended = ending(|mut peer, stream| async move {
+        // The last stream, INTERNAL_ERROR, and words of its own.
+        let payload = [&stream.to_be_bytes()[..], &INTERNAL_ERROR.to_be_bytes(), b"SECRET"].concat();
+        peer.send(GOAWAY, 0, 0, &payload).await;
+    })
+    .await;
+    let text = format!("{ended:?}");
+    assert!(matches!(ended, Err(CallError::Closed(_))) && !text.contains("SECRET"), "{text}");
 }
 
 #[tokio::test]
