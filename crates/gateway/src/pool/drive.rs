@@ -87,7 +87,11 @@ impl ConnectionPool {
         let Some(upstream) = live.upstream() else { return };
         // Before the first call goes over it, so that a legacy server's GET stream is asked for first.
         upstream.adopt(&live);
-        self.with(|state, now| state.pool.opened_as(now, conn, live.variant()));
+        self.with(|state, now| {
+            upstream.learn(&live);
+            state.pool.opened_as(now, conn, live.variant());
+        });
+        upstream.keep_one();
         // Its end may have come before anybody listened for it.
         if !live.connection.is_open() {
             self.lost(&live, "ended as soon as it was open");
