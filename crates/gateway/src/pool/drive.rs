@@ -24,7 +24,7 @@ impl ConnectionPool {
                     match live {
                         Some(live) => self.tell(waiter, Ok(Leased::new(self, lease, live))),
                         // It has ended at this moment; its end, which is about to be reported, takes the lease along.
-                        None => self.release(lease, Outcome::Broken),
+                        None => self.release(lease, Outcome::Broken, Instant::now()),
                     }
                 }
                 Effect::Refuse { waiter, error } => self.tell(waiter, Err(error)),
@@ -39,7 +39,7 @@ impl ConnectionPool {
             None => Some(answer),
         };
         if let Some(Ok(leased)) = undelivered {
-            leased.end(Outcome::Unused);
+            leased.end(Outcome::Unused, Instant::now());
         }
     }
 
