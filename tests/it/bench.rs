@@ -7,8 +7,12 @@ use crate::support::{Home, Ran};
 /// Half a second in two rounds.
 const SHORT: [&str; 8] = ["--seconds", "0.25", "--rounds", "2", "--warm-up", "0.05", "--connections", "4"];
 /// Writes under another key each time.
-const STORE: [&str; 4] =
-    ["--tool", "qe_memory_store", "--arguments", r#"{"namespace":"bench","key":"k-{n}","value":{"n":{n}}}"#];
+const STORE: [&str; 4] = [
+    "--tool",
+    "qe_memory_store",
+    "--arguments",
+    r#"{"namespace":"bench","key":"k-{number}","value":{"n":{number}}}"#,
+];
 
 fn bench(home: &Home, args: &[&str]) -> Ran {
     let (options, command) = args.split_at(args.iter().position(|arg| *arg == "--").unwrap_or(args.len()));
