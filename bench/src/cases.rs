@@ -119,12 +119,14 @@ pub(crate) fn all() -> Vec<Case> {
         |tool| Case { baseline: Baseline::Reader, cpu: Some(1.0), ..forward(Route::Http, legacy, tool) };
     cases.extend(TOOLS[1..].iter().map(|tool| read(*tool)));
     cases.extend(TOOLS.map(|tool| forward(Route::Child, legacy, tool)));
+    cases.extend(TOOLS.map(|tool| forward(Route::Child, modern, tool)));
     let child = forward(Route::Child, legacy, TOOLS[0]);
     cases.push(Case { baseline: Baseline::Inside, cpu: Some(1.5), ..child });
     cases
 }
 
-fn kilobytes(size: usize) -> String {
+/// A size as tables show it.
+pub(crate) fn kilobytes(size: usize) -> String {
     format!("{} KB", size as f64 / 1_000.0)
 }
 

@@ -1,9 +1,11 @@
 //! `mcp bench`: measures MCP servers beside each other.
 
 mod chart;
+pub(super) mod echo;
 mod html;
 mod json;
 mod ladder;
+mod own;
 mod progress;
 mod report;
 mod text;
@@ -38,6 +40,7 @@ Examples:
   aqe-v3 mcp bench http://127.0.0.1:8765/mcp --tool search --arguments '{\"query\":\"q {number}\"}' --rate 500
   aqe-v3 mcp bench http://127.0.0.1:8765/mcp --connections 1,16,64 --payload 200,7000 \\
     --tool qe_memory_store --arguments '{\"key\":\"k{number}\",\"value\":\"{payload}\"}'
+  aqe-v3 mcp bench --self --html bench.html
   aqe-v3 mcp bench --json -- npx -y @modelcontextprotocol/server-everything")]
 pub(super) struct Bench {
     /// Servers at URLs.
@@ -46,6 +49,10 @@ pub(super) struct Bench {
     /// Servers that are started for this.
     #[arg(value_name = "COMMAND", last = true)]
     commands: Vec<String>,
+    /// Measure this program beside itself without its optimisations: start, response, look-up, pool, memory, throughput, errors.
+    /// Needs nothing else.
+    #[arg(long = "self", conflicts_with_all = ["urls", "commands", "tool", "payload", "expect_error", "rate", "header", "ca_file"])]
+    itself: bool,
     /// The tool to call; once for all targets, or once for each. Without it the first one that only reads and needs no arguments is
     /// called, and if there is none the tools are listed.
     #[arg(long, value_name = "NAME")]
@@ -133,19 +140,13 @@ fn header(text: &str) -> Result<(String, String), String> {
 
 impl Bench {
     pub(super) fn run(self) -> Result<(), Failure> {
+        if self.itself {
+            return self.run_itself();
+        }
         let places = self.places()?;
         let template = self.template(places.len())?;
         let steps = self.steps()?;
-        let options = Options {
-            era: match self.era {
-                Spoken::Auto => None,
-                Spoken::Legacy => Some(Era::Legacy),
-                Spoken::Modern => Some(Era::Modern),
-            },
-            headers: self.header.clone(),
-            ca_file: self.ca_file.clone(),
-            patience: Some(Duration::from_secs_f64(self.timeout.max(0.001))),
-        };
+        let options = self.options();
         let targets: Result<Vec<Target>, _> =
             places.into_iter().map(|place| Target::open(place, &options)).collect();
         let mut targets = targets.map_err(|error| failed(&error))?;
@@ -190,6 +191,34 @@ impl Bench {
         }
         output::line(&if self.json { json::document(&reports).to_string() } else { text::show(&reports) })?;
         if reports.iter().all(Report::is_good) { Ok(()) } else { Err(Failure::Told) }
+    }
+
+    fn run_itself(&self) -> Result<(), Failure> {
+        let mut plan = self.plan();
+        plan.drive.connections = match self.connections[..] {
+            [] => CONNECTIONS.0.into(),
+            [connections] => connections.into(),
+            _ => return Err(Failure::Usage("--self takes one number of connections".into())),
+        };
+        let measured = own::measure(plan, &self.options())?;
+        if let Some(path) = &self.html {
+            write_page(path, &measured.page())?;
+        }
+        output::line(&if self.json { measured.json().to_string() } else { measured.text() })?;
+        if measured.is_good() { Ok(()) } else { Err(Failure::Told) }
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            era: match self.era {
+                Spoken::Auto => None,
+                Spoken::Legacy => Some(Era::Legacy),
+                Spoken::Modern => Some(Era::Modern),
+            },
+            headers: self.header.clone(),
+            ca_file: self.ca_file.clone(),
+            patience: Some(Duration::from_secs_f64(self.timeout.max(0.001))),
+        }
     }
 
     /// How each step is measured, but for its connections.

@@ -167,6 +167,16 @@ impl Request {
         self.numbered(self.next)
     }
 
+    /// Bytes of it, with its head.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether it has no bytes: never.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The same for a server whose reply is always the same, whatever the id.
     #[must_use]
     pub fn with_canned_reply(self) -> Self {

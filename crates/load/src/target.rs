@@ -267,7 +267,11 @@ fn over_http(url: &str, options: &Options) -> Result<(Era, Value, Link)> {
         let answer = server.ask(&Call::method(Era::Modern, "server/discover"));
         match answer {
             Ok(answer) if discovers(&answer) => {
-                return Ok((Era::Modern, answer, Link::Http { server: Box::new(server), clients: Vec::new() }));
+                return Ok((
+                    Era::Modern,
+                    answer,
+                    Link::Http { server: Box::new(server), clients: Vec::new() },
+                ));
             }
             answer if options.era.is_some() => return Err(not_modern(url, answer)),
             _ => {}

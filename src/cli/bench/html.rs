@@ -17,7 +17,8 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.5rem; } h3 { font-size: 1rem; } p, li { color: var(--dim); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } svg { width: 100%; height: auto; }
+th:first-child, td:first-child { text-align: left; }
+.plain th:last-child, .plain td:last-child { text-align: left; white-space: normal; } svg { width: 100%; height: auto; }
 svg text { fill: var(--dim); font: 12px system-ui, sans-serif; } svg .axis { stroke: var(--line); }
 .mark { display: inline-block; width: .8em; height: .8em; border-radius: 2px; margin-right: .5em; }
 ";
@@ -156,6 +157,20 @@ pub(super) fn table(page: &mut String, heading: &[String], rows: impl Iterator<I
             let _ = write!(page, "<td>{cell}</td>");
         }
         page.push_str("</tr>\n");
+    }
+    page.push_str("</table></div>\n");
+}
+
+/// A table whose rows are no targets.
+pub(super) fn plain_table(page: &mut String, heading: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+    let line = |cells: &mut dyn Iterator<Item = String>, tag: &str| {
+        let cells: Vec<String> = cells.map(|cell| format!("<{tag}>{}</{tag}>", escape(&cell))).collect();
+        format!("<tr>{}</tr>\n", cells.concat())
+    };
+    page.push_str("<div class=\"scroll\"><table class=\"plain\">\n");
+    page.push_str(&line(&mut heading.iter().map(|&cell| cell.to_owned()), "th"));
+    for row in rows {
+        page.push_str(&line(&mut row.into_iter(), "td"));
     }
     page.push_str("</table></div>\n");
 }
