@@ -21,6 +21,8 @@ use crate::subject::Subject;
 
 /// How much more than its budget a ratio may be, in percent.
 const TOLERANCE: f64 = 5.0;
+/// Bytes of arguments from which on reading is most of a call.
+const LARGE: usize = 1_000;
 /// Rows that are counted at a time.
 const AT_ONCE: usize = 2;
 
@@ -86,9 +88,16 @@ impl Case {
 
 /// The rows that have a budget: each way of a call, small and large, in both eras where they differ in work.
 fn budgeted() -> Vec<Case> {
-    // Whoever parses moves with us where the parser does; and two baselines for one row say no more than one.
-    let is_plain = |case: &cases::Case| matches!(case.baseline, Baseline::Floor | Baseline::Proxy);
-    let http = cases::all().into_iter().filter(is_plain).map(Case::Http);
+    // One baseline for each row. What is larger than a little is mostly reading it: beside one who copies, its ratio
+    // would be that of the reads in which it happened to come, so it stands beside one who reads it too.
+    let is_large = |case: &cases::Case| case.call.arguments.len() > LARGE;
+    let is_asked = |case: &cases::Case| match case.baseline {
+        Baseline::Floor => true,
+        Baseline::Proxy => !is_large(case),
+        Baseline::Reader => is_large(case),
+        Baseline::Inside => false,
+    };
+    let http = cases::all().into_iter().filter(is_asked).map(Case::Http);
     http.chain(pipes::all().into_iter().map(Case::Pipe)).collect()
 }
 
@@ -105,7 +114,16 @@ pub(crate) fn check(
 ) -> Result<(Section, Option<String>)> {
     let cases: Vec<Case> = budgeted().into_iter().filter(|case| case.name().contains(only)).collect();
     let known = if update && !file.exists() { Budget::default() } else { read(file)? };
-    let counted = count(&cases, subject, folder)?;
+    let mut counted = count(&cases, subject, folder)?;
+    // A timer that happens to fire, a connection that is replaced: what is above its budget, and whatever becomes one, is
+    // counted twice, and the lesser counts.
+    let is_over = |case: &&Case| counted.get(case.name()).is_some_and(|row| known.is_over(case.name(), row));
+    let again: Vec<Case> = cases.iter().filter(|case| update || is_over(case)).cloned().collect();
+    for (name, row) in count(&again, subject, folder)? {
+        if counted.get(&name).is_none_or(|first| row.ratio < first.ratio) {
+            counted.insert(name, row);
+        }
+    }
     let section = table(&known, &counted);
     if update {
         let mut rows = known.rows;
@@ -182,6 +200,12 @@ fn table(known: &Budget, counted: &BTreeMap<String, Row>) -> Section {
     }
 }
 
+impl Budget {
+    fn is_over(&self, name: &str, row: &Row) -> bool {
+        self.rows.get(name).is_some_and(|budget| row.ratio > limit(budget))
+    }
+}
+
 fn limit(budget: &Row) -> f64 {
     (budget.ratio * (1.0 + TOLERANCE / 100.0) * 1e4).round() / 1e4
 }
@@ -196,7 +220,7 @@ fn verdict(known: &Budget, counted: &BTreeMap<String, Row>, strangers: &[String]
     let over: Vec<String> = counted
         .iter()
         .filter_map(|(name, row)| {
-            let budget = known.rows.get(name).filter(|budget| row.ratio > limit(budget))?;
+            let budget = known.rows.get(name).filter(|_| known.is_over(name, row))?;
             Some(format!("  {name}: {:+.1} %", change(row, budget)))
         })
         .collect();

@@ -30,6 +30,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     route: Route,
     call: Call,
+    /// Whether the baseline parses what it passes on: what is larger than a little is dominated by reading it.
+    parse: bool,
     has_goal: bool,
 }
 
@@ -39,6 +41,7 @@ pub(crate) fn all() -> Vec<Case> {
         name: format!("stdio: {name}, {}", call.era.name()),
         route: Route::Inside,
         call,
+        parse: false,
         has_goal,
     };
     let mut cases = vec![
@@ -52,6 +55,7 @@ pub(crate) fn all() -> Vec<Case> {
                 name: format!("{name} {}, {}", kilobytes(size), era.name()),
                 route,
                 call: forwarded(era, tool, size),
+                parse: size > TOOLS[0].1,
                 has_goal: false,
             }));
         }
@@ -76,10 +80,12 @@ pub(crate) struct Contest {
 impl Case {
     /// The name of what the gateway is compared with.
     pub(crate) fn baseline(&self) -> &'static str {
-        match self.route {
-            Route::Inside => "echo alone",
-            Route::Child => "copying pipe",
-            Route::Http => "copying bridge",
+        match (self.route, self.parse) {
+            (Route::Inside, _) => "echo alone",
+            (Route::Child, false) => "copying pipe",
+            (Route::Child, true) => "parsing pipe",
+            (Route::Http, false) => "copying bridge",
+            (Route::Http, true) => "parsing bridge",
         }
     }
 
@@ -102,8 +108,10 @@ impl Case {
             (Route::Inside, _) => {
                 (Serve::EchoStdio { tools: TOOLS.len(), aside: false }, forwarded(self.call.era, tool, size))
             }
-            (_, Some(upstream)) => (Serve::Bridge { upstream: upstream.url() }, self.call.clone()),
-            _ => (Serve::Pipe, self.call.clone()),
+            (_, Some(upstream)) => {
+                (Serve::Bridge { upstream: upstream.url(), parse: self.parse }, self.call.clone())
+            }
+            _ => (Serve::Pipe { parse: self.parse }, self.call.clone()),
         };
         let own = call.tool.as_deref().map(|tool| tool.trim_start_matches("up__").to_owned());
         let command = wrap("baseline", serve.command()?);

@@ -43,9 +43,16 @@ pub(crate) enum Serve {
         upstream: String,
     },
     /// A copier between standard input and output and the upstream as a child.
-    Pipe,
+    Pipe {
+        /// Parse each line with serde_json before it is passed on.
+        #[arg(long)]
+        parse: bool,
+    },
     /// The same to a server over HTTP.
     Bridge {
+        /// Parse each line with serde_json before it is passed on.
+        #[arg(long)]
+        parse: bool,
         /// Where each line is posted.
         upstream: String,
     },
@@ -99,8 +106,14 @@ impl Serve {
             Self::Floor { reply } => args.extend(["floor".into(), reply.to_string_lossy().into_owned()]),
             Self::Proxy { upstream } => args.extend(["proxy".into(), upstream.clone()]),
             Self::Reader { upstream } => args.extend(["reader".into(), upstream.clone()]),
-            Self::Pipe => args.push("pipe".into()),
-            Self::Bridge { upstream } => args.extend(["bridge".into(), upstream.clone()]),
+            Self::Pipe { parse } => {
+                args.push("pipe".into());
+                args.extend(parse.then(|| "--parse".to_owned()));
+            }
+            Self::Bridge { upstream, parse } => {
+                args.extend(["bridge".into(), upstream.clone()]);
+                args.extend(parse.then(|| "--parse".to_owned()));
+            }
             Self::EchoHttp { tools, port, delay_ms } => {
                 args.extend(["echo-http".into(), format!("--tools={tools}"), format!("--port={port}")]);
                 args.push(format!("--delay-ms={delay_ms}"));
@@ -122,8 +135,8 @@ impl Serve {
                 Self::Floor { reply } => floor::serve(std::fs::read(reply)?).await,
                 Self::Proxy { upstream } => proxy::serve(&upstream).await,
                 Self::Reader { upstream } => reader::serve(&upstream).await,
-                Self::Pipe => pipe::serve().await,
-                Self::Bridge { upstream } => bridge::serve(&upstream).await,
+                Self::Pipe { parse } => pipe::serve(parse).await,
+                Self::Bridge { upstream, parse } => bridge::serve(&upstream, parse).await,
                 Self::EchoHttp { tools, port, delay_ms } => {
                     echo_http::serve(Echo::new(tools), port, Duration::from_millis(delay_ms)).await
                 }

@@ -1,10 +1,11 @@
 //! Between standard input and output and a server over HTTP: each line is posted as it is, each body is written as a
-//! line. Hyper-util's pooled client, as the copying proxy has it.
+//! line; or each is proven to be JSON first. Hyper-util's pooled client, as the copying proxy has it.
 
 use bytes::Bytes;
 use http::{Request, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use memchr::memchr;
+use serde::de::IgnoredAny;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
@@ -14,7 +15,7 @@ use crate::Result;
 /// Bodies that wait to be written.
 const QUEUE: usize = 1_024;
 
-pub(super) async fn serve(upstream: &str) -> Result<()> {
+pub(super) async fn serve(upstream: &str, parse: bool) -> Result<()> {
     let pool = front::client::<Full<Bytes>>();
     let uri: Uri = upstream.parse()?;
     let (mut input, mut output) = (input()?, output()?);
@@ -39,6 +40,9 @@ pub(super) async fn serve(upstream: &str) -> Result<()> {
         while let Some(end) = memchr(b'\n', &unread) {
             let mut line = unread.split_to(end + 1);
             line.truncate(end);
+            if parse {
+                serde_json::from_slice::<IgnoredAny>(&line)?;
+            }
             let request = Request::post(uri.clone())
                 .header(header::CONTENT_TYPE, "application/json")
                 .header(header::ACCEPT, "application/json, text/event-stream")
@@ -47,7 +51,13 @@ pub(super) async fn serve(upstream: &str) -> Result<()> {
             tokio::spawn(async move {
                 let body = asked.await.ok()?.into_body().collect().await.ok()?.to_bytes();
                 // A notification has no answer.
-                if body.is_empty() { None } else { answered.send(body).await.ok() }
+                if body.is_empty() {
+                    return None;
+                }
+                if parse {
+                    serde_json::from_slice::<IgnoredAny>(&body).ok()?;
+                }
+                answered.send(body).await.ok()
             });
         }
     }

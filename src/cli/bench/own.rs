@@ -191,7 +191,8 @@ fn hits(name: &str, upstream: &str, before: &[Value; 2], after: &[Value; 2]) -> 
         naive: value(0),
         optimized: value(1),
         ratio: None,
-        from: "GET /admin/pool: calls that found a connection open, of all calls of the rounds and their warm-up".into(),
+        from: "GET /admin/pool: calls that found a connection open, of all calls of the rounds and their warm-up; \
+               the naive side keeps one open for lists, which a call may take".into(),
     }
 }
 
