@@ -1,11 +1,12 @@
 //! POST: one message, or in 2025-03-26 a batch.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use aqe_core::batching::Due;
 use aqe_core::envelope::{Fault, Kind, Message, is_batch, split_batch};
 use aqe_core::revision::{Era, Revision};
 use bytes::Bytes;
@@ -160,7 +161,7 @@ impl Post<'_> {
             param_headers: Some(headers::params(&self.headers)),
         };
         drop(self.headers);
-        let stream = EventStream::ephemeral();
+        let stream = EventStream::ephemeral(self.edge.gateway.settings.batching);
         let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
         let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
         let work = Work { call: Some(Box::pin(call)), stream, session: None };
@@ -371,13 +372,21 @@ async fn respond(mut work: Work, era: Era, style: Style) -> Response<ReplyBody> 
     if style.events && era == Era::Legacy {
         return start_stream(work, style);
     }
-    let first = std::future::poll_fn(|cx| match work.poll_answer(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending if work.stream.is_used() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+    let mut patience = pin!(tokio::time::sleep(STREAM_AFTER));
+    let answered = std::future::poll_fn(|cx| {
+        if let Poll::Ready(answer) = work.poll_answer(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        match work.stream.due() {
+            Due::Nothing => {}
+            Due::Now => return Poll::Ready(None),
+            // The stream may as well begin with the answer.
+            Due::At(until) if patience.deadline() > until.into() => patience.as_mut().reset(until.into()),
+            Due::At(_) => {}
+        }
+        patience.as_mut().poll(cx).map(|()| None)
     });
-    let answered = tokio::time::timeout(STREAM_AFTER, first).await.unwrap_or(None);
-    match answered {
+    match answered.await {
         Some(Some(answer)) if work.stream.is_used() || (style.events && answer.status == 200) => {
             work.stream.push(answer.into_bytes());
             work.stream.finish();
