@@ -334,3 +334,6 @@ impl Drop for Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

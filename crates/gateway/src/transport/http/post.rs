@@ -378,11 +378,10 @@ async fn respond(mut work: Work, era: Era, style: Style) -> Response<ReplyBody> 
             return Poll::Ready(Some(answer));
         }
         match work.stream.due() {
-            Due::Nothing => {}
             Due::Now => return Poll::Ready(None),
             // The stream may as well begin with the answer.
             Due::At(until) if patience.deadline() > until.into() => patience.as_mut().reset(until.into()),
-            Due::At(_) => {}
+            Due::At(_) | Due::Nothing => {}
         }
         patience.as_mut().poll(cx).map(|()| None)
     });
