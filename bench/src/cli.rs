@@ -11,7 +11,10 @@ use crate::place::processors;
 use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;
-use crate::{Result, callgrind, flat, latency, memory, optimized, pool, soak, start, strategies, workers};
+use crate::{
+    Result, callgrind, compression, flat, latency, memory, optimized, pool, soak, start, strategies,
+    syscalls, workers,
+};
 
 /// What a call, a start and idling cost the gateway, beside baselines of the same run.
 #[derive(Debug, Parser)]
@@ -46,7 +49,11 @@ enum Command {
     Strategies(Options),
     /// The same load with `--optimized=false`.
     Optimized(Options),
-    /// All but strategies and soak; instructions where valgrind is installed.
+    /// System calls per message, with and without batching. Needs strace.
+    Syscalls(Options),
+    /// Bytes, CPU time and time to the whole reply with each coding, on lines of several bandwidths.
+    Compression(Options),
+    /// All but strategies, syscalls, compression and soak; instructions where valgrind is installed.
     All(Options),
     /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
     Soak(Soak),
@@ -176,6 +183,10 @@ pub(crate) fn run() -> Result<()> {
         }
         Command::Optimized(options) => {
             measure(&options, |subject| Ok(vec![optimized::measure(subject, &options.plan())?]))
+        }
+        Command::Syscalls(options) => measure(&options, |subject| Ok(vec![syscalls::measure(subject)?])),
+        Command::Compression(options) => {
+            measure(&options, |subject| Ok(vec![compression::measure(subject, &options.plan())?]))
         }
         Command::Soak(options) => {
             let plan = soak::Plan {

@@ -18,7 +18,7 @@ static BATCHING_TIMEOUT: Int = Int {
     name: "batching_timeout_ms",
     default: 10,
     min: 1,
-    max: 1_000,
+    max: 10_000,
     meaning: "Longest wait of such a message.",
 };
 static BATCHING_MAX_BYTES: Int = Int {
