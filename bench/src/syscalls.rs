@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 
 use aqe_load::pipe::Talk;
 use rustix::process::{Pid, Signal, kill_process};
@@ -75,7 +75,7 @@ pub(crate) fn measure(subject: &Subject) -> Result<Section> {
             }
         }
     }
-    let forwarded = Call::tool(Era::Legacy, "up__talk_0", "{}");
+    let forwarded = Call::tool(Era::Legacy, "up__talk_0", r#"{"notify":0}"#);
     for (what, call) in [("in-process call", retrieve(Era::Legacy)), ("call to a child", forwarded)] {
         for (requests, in_flight) in [(ALONE, 1), (TOGETHER, 64)] {
             let name = format!("{what}, stdio, {in_flight} in flight");
@@ -167,6 +167,8 @@ fn http(
 /// A strace that follows a process.
 struct Trace {
     process: Process,
+    /// Kept open: strace names each new thread there, and would end if nobody could read that.
+    _said: BufReader<ChildStderr>,
     file: PathBuf,
     _folder: tempfile::TempDir,
 }
@@ -187,7 +189,7 @@ impl Trace {
         if !line.contains("attached") {
             return Err(format!("strace cannot attach to process {pid}: {}", line.trim()).into());
         }
-        Ok(Self { process, file, _folder: folder })
+        Ok(Self { process, _said: said, file, _folder: folder })
     }
 
     /// What was called since.

@@ -1,7 +1,7 @@
 //! Replies are compressed for those who take it, and are the same replies.
 
 use std::io::Read as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqe_testkit::client::{HttpSession, Message, Response};
 
@@ -78,8 +78,10 @@ async fn a_list_is_compressed_once_and_every_client_gets_its_own_reply() {
     let gateway = gateway("compression = \"always\"").await;
     let plain = json(&ask(&gateway, &Message::request(1, "tools/list"), "identity").await.text().await);
     for coding in ["zstd", "gzip", "br"] {
-        let mut firsts = Vec::new();
-        for id in 0..200 {
+        let (mut firsts, started) = (Vec::new(), Instant::now());
+        // The background work takes its time in a build without optimization.
+        for id in 0.. {
+            assert!(started.elapsed() < Duration::from_secs(120), "{coding} is not compressed once for all");
             let mut reply = ask(&gateway, &Message::request(id, "tools/list"), coding).await;
             let body = reply.bytes().await;
             let text = unpacked(coding, &body);
@@ -95,6 +97,6 @@ async fn a_list_is_compressed_once_and_every_client_gets_its_own_reply() {
                 break;
             }
         }
-        assert!(firsts.len() == 3 && firsts.iter().all(|first| *first == firsts[0]), "{coding}");
+        assert!(firsts.iter().all(|first| *first == firsts[0]), "{coding}");
     }
 }

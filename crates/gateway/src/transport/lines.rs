@@ -106,6 +106,8 @@ impl LineWriter {
                 Due::Nothing if closed => break,
                 Due::Nothing => {
                     self.added.notified().await;
+                    // Whoever is about to add something does so first: it is all one write.
+                    tasks::let_ready_run().await;
                     continue;
                 }
                 Due::At(until) => {

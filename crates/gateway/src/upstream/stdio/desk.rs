@@ -176,7 +176,11 @@ impl Desk {
             };
             match due {
                 Due::Now => return,
-                Due::Nothing => self.work.notified().await,
+                Due::Nothing => {
+                    self.work.notified().await;
+                    // Whoever is about to queue something does so first: it is all one write.
+                    crate::tasks::let_ready_run().await;
+                }
                 Due::At(until) => drop(timeout_at(until.into(), self.work.notified()).await),
             }
         }
