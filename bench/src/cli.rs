@@ -12,8 +12,8 @@ use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;
 use crate::{
-    Result, budget, callgrind, flat, latency, memory, optimized, pipes, pool, soak, start, strategies,
-    threads, workers,
+    Result, budget, callgrind, compression, flat, latency, memory, optimized, pipes, pool, soak, start,
+    strategies, syscalls, threads, workers,
 };
 
 /// Connections over HTTP, where nothing is said.
@@ -56,7 +56,11 @@ enum Command {
     Threads(Options),
     /// Whether calls cost more instructions than bench/budget.json allows. Needs valgrind; fails if they do.
     Budget(Budget),
-    /// All but strategies, threads, budget and soak; instructions where valgrind is installed.
+    /// System calls per message, with and without batching. Needs strace.
+    Syscalls(Options),
+    /// Bytes, CPU time and time to the whole reply with each coding, on lines of several bandwidths.
+    Compression(Options),
+    /// All but strategies, threads, budget, syscalls, compression and soak; instructions where valgrind is installed.
     All(Options),
     /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
     Soak(Soak),
@@ -249,6 +253,10 @@ pub(crate) fn run() -> Result<()> {
                 Ok(vec![section])
             })?;
             failed.map_or(Ok(()), |verdict| Err(verdict.into()))
+        }
+        Command::Syscalls(options) => measure(&options, |subject| Ok(vec![syscalls::measure(subject)?])),
+        Command::Compression(options) => {
+            measure(&options, |subject| Ok(vec![compression::measure(subject, &options.plan())?]))
         }
         Command::Soak(options) => {
             let plan = soak::Plan {

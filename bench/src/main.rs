@@ -8,6 +8,7 @@
 //! - `aqe_load`: the requests that are sent, sending them, what processes use. [`load`]: sending many from the processor
 //!   that is not measured, where every reply must be good. [`place`]: which processor something runs on.
 //! - [`admin`]: asking the gateway about itself.
+//! - [`syscalls`], [`compression`]: what writing replies costs. [`shaper`]: lines of less bandwidth.
 //! - [`calls`], [`pipes`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`],
 //!   [`threads`]: the measurements. [`budget`]: what calls may cost. [`soak`]: minutes of everything at once. [`trend`], [`report`]: their tables.
 
@@ -23,6 +24,7 @@ mod callgrind;
 mod calls;
 mod cases;
 mod cli;
+mod compression;
 mod echo;
 mod flat;
 mod latency;
@@ -34,10 +36,12 @@ mod place;
 mod pool;
 mod report;
 mod serve;
+mod shaper;
 mod soak;
 mod start;
 mod strategies;
 mod subject;
+mod syscalls;
 mod threads;
 mod trend;
 mod workers;

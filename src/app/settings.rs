@@ -78,6 +78,7 @@ pub(super) fn gateway(
             idle_timeout: server.session_idle_timeout,
         },
         optimized: config.optimized,
+        batching: config.writing.batching,
         drain_timeout: server.drain_timeout,
         about,
         control,

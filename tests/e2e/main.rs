@@ -27,3 +27,4 @@ mod scopes;
 mod sessions;
 mod support;
 mod upstreams;
+mod writes;

@@ -100,7 +100,12 @@ impl Told {
     }
 
     fn found(parts: [bytes::Bytes; 3]) -> Self {
-        Self { answer: Answer { parts, status: 200 }, failed: false, missing: false, kept: true }
+        Self {
+            answer: Answer { parts, status: 200, listed: None },
+            failed: false,
+            missing: false,
+            kept: true,
+        }
     }
 }
 
@@ -231,7 +236,7 @@ impl Gateway {
         let answer = match &given.entry {
             Some(entry) => {
                 let note = Note { level: SHARED, age_ms: 0, stale: false };
-                Answer { parts: entry.body.reply(request.id, note), status: 200 }
+                Answer { parts: entry.body.reply(request.id, note), status: 200, listed: None }
             }
             None => answered.finish(request, errand.method()),
         };

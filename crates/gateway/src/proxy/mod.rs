@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
+use crate::coding::Listed;
 use crate::pool::ConnectionPool;
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
@@ -86,12 +87,14 @@ pub struct Answer {
     pub parts: [Bytes; 3],
     /// HTTP status for a modern client; others get 200.
     pub status: u16,
+    /// Where a list is in it that can be compressed once for all.
+    pub(crate) listed: Option<Box<Listed>>,
 }
 
 impl Answer {
     /// An answer with HTTP status 200.
     pub fn ok(bytes: impl Into<Bytes>) -> Self {
-        Self { parts: [bytes.into(), Bytes::new(), Bytes::new()], status: 200 }
+        Self { parts: [bytes.into(), Bytes::new(), Bytes::new()], status: 200, listed: None }
     }
 
     /// Length in bytes.

@@ -104,6 +104,7 @@ impl Upstream {
                 let limits = StdioLimits {
                     max_line_bytes: settings.max_message_bytes,
                     message: self.message_limits,
+                    batching: self.batching,
                     ..StdioLimits::default()
                 };
                 StdioConnection::spawn(&label, spec, limits, sink).await?

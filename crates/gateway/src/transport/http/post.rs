@@ -5,12 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use aqe_core::batching::Due;
 use aqe_core::envelope::{Fault, Kind, Message, is_batch, split_batch};
 use aqe_core::revision::{Era, Revision};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 
 use super::compression::{Compression, Packing};
 use super::connections::Request as UnderWay;
@@ -160,7 +162,7 @@ impl Post<'_> {
         };
         let mut room = self.headers;
         room.clear();
-        let stream = EventStream::ephemeral();
+        let stream = EventStream::ephemeral(self.edge.gateway.settings.batching);
         let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
         let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
         let work = Work { call: Some(Box::pin(call)), stream, session: None };
@@ -379,12 +381,25 @@ async fn respond(
     if style.events && era == Era::Legacy {
         return start_stream(work, style);
     }
-    let first = std::future::poll_fn(|cx| match work.poll_answer(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending if work.stream.is_used() || under_way.is_slow() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+    let mut held: Option<Pin<Box<Sleep>>> = None;
+    let answered = std::future::poll_fn(|cx| {
+        if let Poll::Ready(answer) = work.poll_answer(cx) {
+            return Poll::Ready(Some(answer));
+        }
+        match work.stream.due() {
+            Due::Now => return Poll::Ready(None),
+            // The stream may as well begin with the answer.
+            Due::At(until) => {
+                let timer = held.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
+                if timer.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+            }
+            Due::Nothing => {}
+        }
+        if under_way.is_slow() { Poll::Ready(None) } else { Poll::Pending }
     });
-    match first.await {
+    match answered.await {
         Some(Some(answer)) if work.stream.is_used() || (style.events && answer.status == 200) => {
             work.stream.push(answer.into_bytes());
             work.stream.finish();

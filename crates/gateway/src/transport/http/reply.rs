@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep};
 use super::compression::{self, Packing};
 use super::post::Work;
 use crate::proxy::Answer;
-use crate::session::EventStream;
+use crate::session::{EventStream, Read};
 
 /// A comment keeps proxies from closing a stream that has nothing to say.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -127,16 +127,21 @@ impl Events {
         }
         let mut chunk = std::mem::take(&mut self.head);
         loop {
+            let mut held = None;
             while chunk.len() < CHUNK_BYTES {
-                match self.stream.poll_next(self.reader, cx) {
-                    Poll::Ready(Some((number, data))) => {
+                match self.stream.read(self.reader, cx) {
+                    Read::Event(number, data) => {
                         encode_event(&mut chunk, self.stream.event_id(number).as_deref(), &data);
                     }
-                    Poll::Ready(None) => {
+                    Read::End => {
                         self.ended = true;
                         break;
                     }
-                    Poll::Pending => break,
+                    Read::Held(until) => {
+                        held = Some(Instant::from_std(until));
+                        break;
+                    }
+                    Read::Nothing => break,
                 }
             }
             if !chunk.is_empty() {
@@ -157,8 +162,14 @@ impl Events {
                     continue;
                 }
             }
+            if let Some(until) = held.filter(|until| *until < self.quiet.deadline()) {
+                self.quiet.as_mut().reset(until);
+            }
             if self.quiet.as_mut().as_mut().poll_elapsed(cx) {
                 self.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
+                if held.is_some() {
+                    continue;
+                }
                 chunk.extend_from_slice(b": keep-alive\n\n");
                 continue;
             }
