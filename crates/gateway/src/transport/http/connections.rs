@@ -26,7 +26,11 @@ const LOOKS: u32 = 8;
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 /// A call that is silent for so long is answered with a stream: its keep-alives tell proxies and the client that we
 /// are there, and a legacy client can resume it.
-const STREAM_AFTER: Duration = Duration::from_secs(2);
+pub(super) const STREAM_AFTER: Duration = Duration::from_secs(2);
+
+/// Streams of HTTP/2 that a client may reset between two looks before it is asked to leave; with twice as many it has to.
+/// Streams that are reset at once cost it nothing and us a call each ("rapid reset", CVE-2023-44487).
+const MAX_RESETS: u32 = 200;
 
 /// All open connections.
 #[derive(Debug, Default)]
@@ -81,6 +85,7 @@ impl Connections {
         let mut open = self.lock();
         let idle = if open.len() < patience.places { patience.idle } else { patience.head };
         for watched in open.values_mut() {
+            watched.guest.resets.store(0, Ordering::Relaxed);
             let ended = watched.guest.ended.load(Ordering::Acquire);
             let reads = watched.guest.reads.load(Ordering::Acquire);
             let busy = watched.guest.busy.load(Ordering::Acquire) > 0;
@@ -169,6 +174,8 @@ pub(super) struct Guest {
     ended: AtomicU64,
     /// How often bytes have come.
     reads: AtomicU64,
+    /// Streams that were reset since the last look (HTTP/2).
+    resets: AtomicU32,
     word: AtomicU8,
     /// The request in hand takes long.
     slow: AtomicBool,
@@ -185,6 +192,15 @@ impl Guest {
     fn tell(&self, word: Word) {
         self.word.fetch_max(word as u8, Ordering::AcqRel);
         self.waker.wake();
+    }
+
+    /// Counts a stream that its client has reset.
+    pub(super) fn count_reset(&self) {
+        match self.resets.fetch_add(1, Ordering::Relaxed) {
+            MAX_RESETS => self.tell(Word::Finish),
+            count if count == 2 * MAX_RESETS => self.tell(Word::Leave),
+            _ => {}
+        }
     }
 
     fn poll(&self, cx: &mut Context<'_>, heard: u8) -> Poll<Word> {
@@ -281,25 +297,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 
 /// A request from its head to the end of its response. Made before the response, it wraps its body in the end.
 #[derive(Debug)]
-pub(super) struct Request(Arc<Guest>);
+pub(super) struct Request {
+    guest: Arc<Guest>,
+    slow: AtomicBool,
+}
 
 impl Request {
     pub(super) fn of(guest: &Arc<Guest>) -> Self {
         guest.slow.store(false, Ordering::Release);
         guest.busy.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(guest))
+        Self { guest: Arc::clone(guest), slow: AtomicBool::new(false) }
     }
 
     /// Whether it has been under way for long. The connection's task is woken when that comes to be so.
     pub(super) fn is_slow(&self) -> bool {
-        self.0.slow.load(Ordering::Acquire)
+        self.guest.slow.load(Ordering::Acquire) || self.slow.load(Ordering::Acquire)
+    }
+
+    /// It has been, as its own task found out.
+    pub(super) fn note_slow(&self) {
+        self.slow.store(true, Ordering::Release);
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::AcqRel);
-        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+        self.guest.ended.fetch_add(1, Ordering::AcqRel);
+        self.guest.busy.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
