@@ -28,7 +28,7 @@ pub use message::{Kind, Message, is_batch, split_batch};
 pub use push::{Mark, Place, PushScanner};
 pub use recover::recover_id;
 pub use scan::{ScanError, Scanner, Span};
-pub use sse::{Event, SseDecoder, SseError, encode_event};
+pub use sse::{Event, EventPieces, Piece, SseDecoder, SseError, encode_event};
 pub use string::{decode_quoted, decode_string, encode_string};
 pub use transit::{Beginning, Change, ResultType, Transit, TransitError, answers_to};
 

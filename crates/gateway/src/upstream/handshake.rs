@@ -83,7 +83,7 @@ pub async fn ask(
 ) -> Result<Message, CallError> {
     let id = connection.next_id();
     let bytes = wire::request(id, method, params);
-    let out = Outgoing { bytes, method: method.into(), name: None, headers };
+    let out = Outgoing { bytes, method: method.into(), name: None, headers, pass_from: None };
     let mut call = Arc::clone(connection).call(id, out, OWN);
     let answer = async {
         loop {

@@ -283,7 +283,7 @@ pub(super) fn negotiate(connection: &Arc<HttpConnection>, version: &str) {
 }
 
 pub(super) fn outgoing(method: &str, bytes: String) -> Outgoing {
-    Outgoing { bytes: bytes.into(), method: method.to_owned().into(), name: None, headers: Vec::new() }
+    Outgoing { bytes: bytes.into(), method: method.to_owned().into(), name: None, headers: Vec::new(), pass_from: None }
 }
 
 /// Starts a call of `method`; sent with the first poll.
