@@ -14,6 +14,8 @@ mod cancellation;
 mod changes;
 mod compression;
 mod fidelity;
+mod long_replies;
+mod long_replies_broken;
 mod manifests;
 mod names;
 mod no_blocking;

@@ -72,7 +72,7 @@ impl Gateway {
         if array.len() <= COPIED_BYTES {
             return Ok(Answer::ok([head.as_bytes(), &array, tail.as_bytes()].concat()));
         }
-        Ok(Answer { parts: [head.into(), array, Bytes::copy_from_slice(tail.as_bytes())], status: 200 })
+        Ok(Answer::of([head.into(), array, Bytes::copy_from_slice(tail.as_bytes())]))
     }
 
     /// Has lists fetched again whose time is over, of upstreams that would not say when they change. Nobody waits for it:

@@ -211,7 +211,7 @@ impl Gateway {
                         }
                         Item::Request(_) => {}
                         Item::Answer(answer) if answer.raw(Field::Code) == Some("-32601") => return,
-                        Item::Answer(_) | Item::Failed(_) => break,
+                        Item::Answer(_) | Item::Long(_) | Item::Failed(_) => break,
                     },
                     () = changed => {}
                 }

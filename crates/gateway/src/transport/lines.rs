@@ -1,5 +1,6 @@
 //! A conversation over a newline-delimited stream: stdio, or a Unix socket.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +13,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
-use super::intake;
-use crate::proxy::{Answer, Caller, Gateway};
+use super::{intake, long_line};
+use crate::proxy::{Answer, Caller, Gateway, Passage};
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session};
 use crate::{tasks, wire};
@@ -35,6 +36,8 @@ pub struct LineWriter {
 #[derive(Debug, Default)]
 struct Buffer {
     bytes: Vec<u8>,
+    /// Results that are passed on while they come, one after the other, when all of `bytes` has been written.
+    long: VecDeque<Box<Passage>>,
     closed: bool,
     waiting: Vec<Waker>,
 }
@@ -46,7 +49,17 @@ impl LineWriter {
 
     /// Adds an answer.
     pub fn answer(&self, answer: &Answer) {
-        self.add(&answer.parts);
+        match &answer.passing {
+            None => self.add(&answer.parts),
+            Some(passing) => {
+                let mut state = self.lock();
+                if !state.closed {
+                    state.long.extend(passing.take());
+                    drop(state);
+                    self.added.notify_one();
+                }
+            }
+        }
     }
 
     fn add(&self, parts: &[Bytes]) {
@@ -68,10 +81,13 @@ impl LineWriter {
     fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
+        let long = std::mem::take(&mut state.long);
         for waker in state.waiting.drain(..) {
             waker.wake();
         }
         drop(state);
+        // Not under the lock: each cancels its call.
+        drop(long);
         self.added.notify_one();
     }
 
@@ -79,14 +95,23 @@ impl LineWriter {
     async fn run(self: Arc<Self>, mut stream: impl AsyncWrite + Unpin) {
         let mut taken = Vec::new();
         loop {
-            let closed = {
+            let (closed, long) = {
                 let mut state = self.lock();
                 std::mem::swap(&mut taken, &mut state.bytes);
                 for waker in state.waiting.drain(..) {
                     waker.wake();
                 }
-                state.closed
+                let long = if taken.is_empty() { state.long.pop_front() } else { None };
+                (state.closed, long)
             };
+            if let Some(long) = long {
+                // In a box, for it is rare.
+                if Box::pin(long_line::write(&mut stream, *long)).await.is_err() {
+                    self.close();
+                    break;
+                }
+                continue;
+            }
             if taken.is_empty() {
                 if closed {
                     break;
@@ -206,30 +231,36 @@ impl Conversation {
         match message.kind() {
             Kind::Request => {
                 let out = Arc::clone(&self.out);
-                self.start(message, move |answer| {
+                self.start(message, true, move |answer| {
                     if let Some(answer) = answer {
                         out.answer(&answer);
                     }
                 })
                 .await;
             }
-            Kind::Notification => self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY), &message),
+            Kind::Notification => self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY, false), &message),
             Kind::Response | Kind::Error => Gateway::answered(&self.session, &message),
         }
     }
 
-    fn caller(&self, revision: Revision) -> Caller {
+    fn caller(&self, revision: Revision, takes_long: bool) -> Caller {
         Caller {
             revision,
             principal: Arc::clone(&self.session.principal),
             session: Some(Arc::clone(&self.session)),
             owner: self.session.owner,
             param_headers: None,
+            takes_long,
         }
     }
 
     /// Answers a request: at once if that needs no waiting, else in the background.
-    async fn start(&self, message: Message, deliver: impl FnOnce(Option<Answer>) + Send + 'static) {
+    async fn start(
+        &self,
+        message: Message,
+        takes_long: bool,
+        deliver: impl FnOnce(Option<Answer>) + Send + 'static,
+    ) {
         let id = message.id().unwrap_or("null").to_owned();
         let refused = |refusal: &Refusal| Some(Answer::ok(refusal.to_bytes(Some(&id))));
         let revision = match intake::revision_of(&message, &self.session) {
@@ -241,7 +272,7 @@ impl Conversation {
             return deliver(answer.map_or_else(|refusal| refused(&refusal), Some));
         }
         let outlet: Arc<dyn Outlet> = Arc::clone(&self.out) as Arc<dyn Outlet>;
-        let call = Arc::clone(&self.gateway).handle(self.caller(revision), message, outlet);
+        let call = Arc::clone(&self.gateway).handle(self.caller(revision, takes_long), message, outlet);
         let mut call: Pin<Box<dyn Future<Output = Option<Answer>> + Send>> = Box::pin(call);
         // What can be answered without waiting needs no task.
         match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -274,7 +305,7 @@ impl Conversation {
                 }
                 Ok(message) if message.kind() == Kind::Request => {
                     let batch = Arc::clone(&batch);
-                    self.start(message, move |answer| {
+                    self.start(message, false, move |answer| {
                         if let Some(answer) = answer {
                             batch.add(answer.into_bytes());
                         }

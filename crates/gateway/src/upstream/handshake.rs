@@ -90,6 +90,7 @@ pub async fn ask(
             match next_item(&mut *call).await {
                 Item::Answer(message) => return Ok(message),
                 Item::Failed(error) => return Err(error),
+                Item::Long(_) => return Err(CallError::Malformed("an answer that is too long".into())),
                 Item::Notification(_) | Item::Request(_) => {}
             }
         }
@@ -192,6 +193,7 @@ async fn initialize(connection: &Arc<dyn Connection>, timeout: Duration) -> Resu
         method: "notifications/initialized".into(),
         name: None,
         headers: header("mcp-protocol-version", &revision).into_iter().collect(),
+        pass_from: None,
     };
     let sent = connection.send(initialized).await;
     sent.map_err(|error| HandshakeError::Failed(format!("notifications/initialized: {error}")))?;

@@ -4,7 +4,7 @@
 //! - [`spec`]: address, headers, limits; [`client`], [`pool`]: the shared TCP and TLS connections
 //! - [`conn`]: HTTP/1.1 on one of them; [`head`], [`chunked`]: its syntax
 //! - [`frame`]: the headers around a message; [`exchange`]: one request and its response, over redirects
-//! - [`call`]: a request and all that comes back; [`answer`]: what a response means; [`body`]: reading it
+//! - [`call`]: a request and all that comes back; [`long`]: an answer that is passed on while it comes; [`answer`]: what a response means; [`body`]: reading it
 //! - [`listener`]: the legacy GET stream; [`resume`]: taking up a broken stream; [`background`]: short errands
 //!
 //! # What is sent twice
@@ -23,6 +23,7 @@ mod exchange;
 mod frame;
 mod head;
 mod listener;
+mod long;
 mod pool;
 mod resume;
 mod spec;

@@ -113,6 +113,7 @@ pub async fn finish(mut call: Box<dyn PendingCall>) -> Result<String, CallError>
     loop {
         let item = tokio::time::timeout(AT_ONCE, next_item(call.as_mut())).await.expect("the call hangs");
         match item {
+            Item::Long(_) => panic!("nothing long was asked for"),
             Item::Answer(message) => return Ok(String::from_utf8_lossy(message.body()).into_owned()),
             Item::Failed(error) => return Err(error),
             Item::Notification(_) | Item::Request(_) => {}

@@ -6,6 +6,7 @@ mod connections;
 mod get;
 mod guard;
 mod headers;
+mod long;
 mod post;
 mod reply;
 

@@ -211,6 +211,7 @@ mod tests {
             method: method.into(),
             name: name.map(Into::into),
             headers: Vec::new(),
+            pass_from: None,
         }
     }
 

@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::upstream::{
+    LongReply,
     CallError, CallTag, Connection, Events, HttpClient, HttpConnection, HttpLimits, HttpSpec, Item,
     Negotiated, Outgoing, PendingCall, next_item,
 };
@@ -323,8 +324,18 @@ pub(super) async fn all(mut call: Box<dyn PendingCall>) -> (Vec<String>, Result<
             Item::Notification(message) | Item::Request(message) => before.push(text(&message)),
             Item::Answer(message) => return (before, Ok(text(&message))),
             Item::Failed(error) => return (before, Err(error)),
+            Item::Long(long) => return (before, whole(long).await),
         }
     }
+}
+
+/// The text of an answer that is handed out while it comes.
+async fn whole(mut long: LongReply) -> Result<String, CallError> {
+    let mut text = long.head.to_vec();
+    while let Some(piece) = std::future::poll_fn(|cx| long.rest.poll_piece(cx)).await? {
+        text.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8(text).unwrap())
 }
 
 /// How a call without notifications ended.
