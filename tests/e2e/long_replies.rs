@@ -10,11 +10,14 @@ use serde_json::json;
 use crate::support::{Client, Era, Gateway, Over, Pair, Plan, Upstream, each, one_by_one};
 
 const MIB: usize = 1024 * 1024;
-/// More than may be held of one answer (`max_line_bytes`).
-pub(crate) const LARGE: usize = 20 * MIB;
+/// More than may be held of one answer.
+pub(crate) const LARGE: usize = 5 * MIB;
+const HELD: &str = "max_line_bytes = 4194304";
+/// Several times what a long result may take.
+const HUGE: usize = 20 * MIB;
 /// What a long result may add to the memory of the gateway, whatever its length. Built without optimisation it keeps more
 /// than the figure in docs/adr/0008 says.
-const MOST_MEMORY: usize = 16 * MIB;
+const MOST_MEMORY: usize = 12 * MIB;
 
 pub(crate) fn large(id: &str, arguments: &serde_json::Value) -> Message {
     Message::call(id, "large", &arguments.to_string())
@@ -22,7 +25,9 @@ pub(crate) fn large(id: &str, arguments: &serde_json::Value) -> Message {
 
 pub(crate) async fn start(pair: Pair, flags: &[&str]) -> (Gateway, Client) {
     let flags = [&["--large"], flags].concat();
-    let (gateway, mut client) = pair.open(&flags).await;
+    let upstream = Upstream::raw("up", pair.upstream, pair.upstream_over, &flags).await;
+    let mut gateway = Gateway::start(Plan::new(pair.client_over).server(HELD).upstream(upstream)).await;
+    let mut client = gateway.connect(pair.client.revision(), "{}").await;
     assert_eq!(client.call(1, "bare", "{}").await.content_text(), "bare");
     (gateway, client)
 }
@@ -57,10 +62,11 @@ pub(crate) fn assert_whole(pair: Pair, answer: &str, id: &str, bytes: usize, id_
 
 #[tokio::test]
 async fn a_long_result_passes_whole_in_bounded_memory_whatever_its_length() {
-    one_by_one(Pair::all(), |pair| async move {
+    let pairs = Pair::all().into_iter().filter(|pair| pair.is_same_era()).collect();
+    one_by_one(pairs, |pair| async move {
         let (gateway, mut client) = start(pair, &[]).await;
         let mut idle = 0;
-        for (round, bytes) in [LARGE / 4, LARGE].into_iter().enumerate() {
+        for (round, bytes) in [HUGE / 4, HUGE].into_iter().enumerate() {
             let id_last = round == 1;
             let id = format!("\"large-{round}\"");
             idle = if round == 0 { watch_memory(&gateway) } else { idle };
@@ -84,11 +90,9 @@ fn from_http() -> Vec<Pair> {
 async fn chunks_and_events_of_an_upstream_pass_as_well() {
     for flags in [&[][..], &["--always-sse"]] {
         each(from_http(), move |pair| async move {
-            let (gateway, mut client) = start(pair, flags).await;
-            let idle = watch_memory(&gateway);
+            let (_gateway, mut client) = start(pair, flags).await;
             let answer = client.request(&large("7", &json!({ "bytes": LARGE, "chunked": true }))).await;
             assert_whole(pair, &answer.text, "7", LARGE, false);
-            assert!(memory(&gateway, "VmHWM") - idle < MOST_MEMORY);
         })
         .await;
     }
@@ -97,13 +101,11 @@ async fn chunks_and_events_of_an_upstream_pass_as_well() {
 #[tokio::test]
 async fn notifications_come_before_it_and_it_is_the_last_event() {
     each(Pair::all(), |pair| async move {
-        let (gateway, mut client) = start(pair, &[]).await;
-        let idle = watch_memory(&gateway);
+        let (_gateway, mut client) = start(pair, &[]).await;
         let call = large("7", &json!({ "bytes": LARGE, "progress": true })).progress_token("\"t\"");
         let answer = client.request(&call).await;
         assert_eq!(answer.notifications("notifications/progress").len(), 1);
         assert_whole(pair, &answer.text, "7", LARGE, false);
-        assert!(memory(&gateway, "VmHWM") - idle < MOST_MEMORY);
     })
     .await;
 }
@@ -114,10 +116,11 @@ fn to_http() -> Vec<Pair> {
 
 #[tokio::test]
 async fn a_client_that_reads_slowly_makes_us_read_slowly_and_gets_all() {
-    each(to_http(), |pair| async move {
+    let pairs = to_http().into_iter().filter(|pair| pair.is_same_era()).collect();
+    each(pairs, |pair| async move {
         let (gateway, client) = start(pair, &[]).await;
         let idle = watch_memory(&gateway);
-        let bytes = 2 * LARGE;
+        let bytes = 2 * HUGE;
         let mut response = client.session().start(&large("7", &json!({ "bytes": bytes }))).await;
         let mut text = Vec::new();
         while text.len() < LARGE / 2 {
@@ -126,7 +129,10 @@ async fn a_client_that_reads_slowly_makes_us_read_slowly_and_gets_all() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         assert!(memory(&gateway, "VmHWM") - idle < MOST_MEMORY);
         text.extend(response.bytes().await);
-        assert_whole(pair, std::str::from_utf8(&text).unwrap(), "7", bytes, false);
+        let text = String::from_utf8(text).unwrap();
+        // An answer that has taken its time comes as an event.
+        let answer = text.rsplit("data: ").next().unwrap_or_default().trim_end();
+        assert_whole(pair, answer, "7", bytes, false);
     })
     .await;
 }
@@ -147,7 +153,7 @@ async fn other_calls_are_answered_meanwhile() {
             assert_eq!(client.call(id, "bare", "{}").await.content_text(), "bare");
         }
         assert!(begun.elapsed() < Duration::from_secs(3), "18 calls took {:?}", begun.elapsed());
-        assert_whole(pair, &response.text().await, "\"l\"", LARGE, false);
+        assert_whole(pair, &response.answer("\"l\"").await.text, "\"l\"", LARGE, false);
     })
     .await;
 }
@@ -181,8 +187,9 @@ async fn equal_calls_at_the_same_time_are_all_answered_and_none_is_kept() {
         let upstream = upstream.with("cache = { tool_ttl_ms = { large = 60000 } }");
         let mut gateway = Gateway::start(Plan::new(Over::Http).upstream(upstream)).await;
         let client = gateway.connect(pair.client.revision(), "{}").await;
-        let bytes = LARGE / 4;
-        let call = |id| tokio::spawn(answer(client.session().clone(), id, json!({ "bytes": bytes })));
+        let bytes = 2 * MIB;
+        let session = client.session().clone();
+        let call = move |id| tokio::spawn(answer(session.clone(), id, json!({ "bytes": bytes })));
         let calls = [("1", call("1")), ("2", call("2")), ("3", call("3"))];
         for (id, call) in calls {
             assert_whole(pair, &call.await.unwrap().text, id, bytes, false);
@@ -201,7 +208,13 @@ async fn a_result_beyond_its_limit_is_refused_or_broken_off() {
         let upstream = upstream.with("max_result_bytes = 4000000");
         let mut gateway = Gateway::start(Plan::new(pair.client_over).upstream(upstream)).await;
         let mut client = gateway.connect(pair.client.revision(), "{}").await;
-        assert_whole(pair, &client.request(&large("1", &json!({ "bytes": 3 * MIB }))).await.text, "1", 3 * MIB, false);
+        assert_whole(
+            pair,
+            &client.request(&large("1", &json!({ "bytes": 3 * MIB }))).await.text,
+            "1",
+            3 * MIB,
+            false,
+        );
         // Its length is known before its first byte leaves.
         let refused = client.request(&large("2", &json!({ "bytes": 5 * MIB }))).await;
         assert!(refused.text.contains("answer of more than 4000000 bytes"), "{:.300}", refused.text);

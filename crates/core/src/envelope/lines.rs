@@ -273,7 +273,11 @@ mod tests {
         }
         let mut lines = Lines::new(5);
         lines.buffer().extend_from_slice(b"0123456789");
-        assert_eq!((lines.next_line(), lines.longer_than(5)), (None, None), "a line of which some was dropped");
+        assert_eq!(
+            (lines.next_line(), lines.longer_than(5)),
+            (None, None),
+            "a line of which some was dropped"
+        );
     }
 
     proptest! {

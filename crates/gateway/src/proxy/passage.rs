@@ -167,10 +167,10 @@ impl Passage {
             Stop::Cancelled | Stop::ClientLeft => return Some(Broken::Cancelled),
             Stop::Upstream(error) => refusal_of(name, error),
             Stop::AsksForInput => super::call::asks_for_input(name),
-            Stop::Silent | Stop::TooLate => Refusal::upstream(name, UpstreamReason::Timeout, &stop.to_string()),
-            Stop::ClientTooSlow => {
-                Refusal::upstream(name, UpstreamReason::ClientTooSlow, &stop.to_string())
+            Stop::Silent | Stop::TooLate => {
+                Refusal::upstream(name, UpstreamReason::Timeout, &stop.to_string())
             }
+            Stop::ClientTooSlow => Refusal::upstream(name, UpstreamReason::ClientTooSlow, &stop.to_string()),
         };
         tracing::warn!(upstream = name, reason = %stop, "a long answer has broken off");
         Some(Broken::Refused(refusal))

@@ -238,7 +238,9 @@ impl Conversation {
                 })
                 .await;
             }
-            Kind::Notification => self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY, false), &message),
+            Kind::Notification => {
+                self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY, false), &message)
+            }
             Kind::Response | Kind::Error => Gateway::answered(&self.session, &message),
         }
     }

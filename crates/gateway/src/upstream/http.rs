@@ -194,7 +194,13 @@ impl HttpConnection {
             r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"the caller no longer waits"}}}}"#
         );
         let method = "notifications/cancelled";
-        let out = Outgoing { bytes: bytes.into(), method: method.into(), name: None, headers: Vec::new(), pass_from: None };
+        let out = Outgoing {
+            bytes: bytes.into(),
+            method: method.into(),
+            name: None,
+            headers: Vec::new(),
+            pass_from: None,
+        };
         let connection = Arc::clone(self);
         self.endpoint.client.background().run("upstream/cancel", CANCEL_TIMEOUT, async move {
             if let Err(error) = connection.send(out).await {

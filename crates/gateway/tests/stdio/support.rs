@@ -89,8 +89,13 @@ impl Upstream {
         let bytes = format!(
             r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
         );
-        let out =
-            Outgoing { bytes: bytes.into(), method: "tools/call".into(), name: None, headers: Vec::new(), pass_from: None };
+        let out = Outgoing {
+            bytes: bytes.into(),
+            method: "tools/call".into(),
+            name: None,
+            headers: Vec::new(),
+            pass_from: None,
+        };
         Arc::clone(&self.connection).call(id, out, TAG)
     }
 

@@ -61,7 +61,11 @@ impl Catalog {
         let list = |method, member, entries| List { method, member, entries };
         Self {
             lists: vec![
-                list("tools/list", "tools", TOOLS.map(str::to_owned).into_iter().chain(large).chain(generated).collect()),
+                list(
+                    "tools/list",
+                    "tools",
+                    TOOLS.map(str::to_owned).into_iter().chain(large).chain(generated).collect(),
+                ),
                 list("resources/list", "resources", resources.collect()),
                 list("resources/templates/list", "resourceTemplates", templates.into_iter().collect()),
                 list("prompts/list", "prompts", prompts.collect()),

@@ -66,7 +66,8 @@ fn block(number: usize) -> String {
 /// The answer's text before and behind the text of `large_text`; `id` is JSON text.
 pub fn large_envelope(id: &str, modern: bool, id_last: bool) -> (String, String) {
     let result_type = if modern { r#","resultType":"complete""# } else { "" };
-    let (begin, end) = (r#""result":{"content":[{"type":"text","text":""#, format!(r#""}}],"x":1.50{result_type}}}"#));
+    let (begin, end) =
+        (r#""result":{"content":[{"type":"text","text":""#, format!(r#""}}],"x":1.50{result_type}}}"#));
     if id_last {
         (format!("{{{begin}"), format!(r#"{end},"jsonrpc":"2.0","id":{id}}}"#))
     } else {

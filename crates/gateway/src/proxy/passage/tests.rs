@@ -40,7 +40,6 @@ impl Rest for Source {
     }
 }
 
-
 const HEAD: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"text":""#;
 
 struct Scene {
@@ -99,7 +98,9 @@ async fn a_reply_is_passed_on_with_the_clients_id() {
 #[tokio::test(start_paused = true)]
 async fn what_breaks_off_is_not_passed_on_to_its_end() {
     let broken = || Err(CallError::Closed("gone".into()));
-    for (pieces, malformed) in [(vec![Ok("ab"), broken()], false), (vec![Ok("\"}")], true), (vec![Ok("\"}}}")], true)] {
+    for (pieces, malformed) in
+        [(vec![Ok("ab"), broken()], false), (vec![Ok("\"}")], true), (vec![Ok("\"}}}")], true)]
+    {
         let mut scene = scene(|source| source.pieces = pieces.into());
         match run(&mut scene.flow, async |_| ()).await {
             Err(Stop::Upstream(CallError::Malformed(_))) if malformed => {}

@@ -77,7 +77,9 @@ impl Body for ReplyBody {
                 Poll::Ready(None)
             }
             Self::Events(events) => events.poll(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
-            Self::Passing(pieces) => pieces.poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data))),
+            Self::Passing(pieces) => {
+                pieces.poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
         }
     }
 
@@ -146,7 +148,9 @@ impl Events {
         loop {
             while chunk.len() < CHUNK_BYTES {
                 match self.stream.poll_next(self.reader, cx) {
-                    Poll::Ready(Some((number, _))) if self.long.as_ref().is_some_and(|long| long.number == number) => {
+                    Poll::Ready(Some((number, _)))
+                        if self.long.as_ref().is_some_and(|long| long.number == number) =>
+                    {
                         let id = self.stream.event_id(number);
                         self.writing = self.long.take().map(|long| long.start(id.as_deref()));
                         break;

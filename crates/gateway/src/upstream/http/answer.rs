@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aqe_core::envelope::{answers_to, Field, Kind, Limits, Message, is_batch, split_batch};
+use aqe_core::envelope::{Field, Kind, Limits, Message, answers_to, is_batch, split_batch};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::timeout;

@@ -101,7 +101,11 @@ impl Body {
     }
 
     /// Adds what comes next to `into`; `false` at the end.
-    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, BodyError>> {
+    pub(super) fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut BytesMut,
+    ) -> Poll<Result<bool, BodyError>> {
         if self.decoder.is_none() {
             return self.poll_raw(cx, into);
         }

@@ -88,7 +88,9 @@ impl Router {
     /// The call that takes a line while it comes, of which so much has come; the error is the length up to which there is
     /// none.
     pub(super) fn long_line(&self, begun: &[u8]) -> Result<(u64, Arc<Inbox>), usize> {
-        let Beginning::Result(id) = Beginning::of(begun, self.limits.max_depth) else { return Err(usize::MAX) };
+        let Beginning::Result(id) = Beginning::of(begun, self.limits.max_depth) else {
+            return Err(usize::MAX);
+        };
         let id = match id.as_deref().map(call_id) {
             Some(None) => return Err(usize::MAX),
             Some(Some(id)) => Some(id),

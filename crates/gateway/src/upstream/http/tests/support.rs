@@ -23,9 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::upstream::{
-    LongReply,
     CallError, CallTag, Connection, Events, HttpClient, HttpConnection, HttpLimits, HttpSpec, Item,
-    Negotiated, Outgoing, PendingCall, next_item,
+    LongReply, Negotiated, Outgoing, PendingCall, next_item,
 };
 
 /// Longer than anything here takes; a test that reaches it has found a hang.
@@ -284,7 +283,13 @@ pub(super) fn negotiate(connection: &Arc<HttpConnection>, version: &str) {
 }
 
 pub(super) fn outgoing(method: &str, bytes: String) -> Outgoing {
-    Outgoing { bytes: bytes.into(), method: method.to_owned().into(), name: None, headers: Vec::new(), pass_from: None }
+    Outgoing {
+        bytes: bytes.into(),
+        method: method.to_owned().into(),
+        name: None,
+        headers: Vec::new(),
+        pass_from: None,
+    }
 }
 
 /// Starts a call of `method`; sent with the first poll.
