@@ -239,7 +239,7 @@ impl Conversation {
                 .await;
             }
             Kind::Notification => {
-                self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY, false), &message)
+                self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY, false), &message);
             }
             Kind::Response | Kind::Error => Gateway::answered(&self.session, &message),
         }

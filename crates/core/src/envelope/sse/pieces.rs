@@ -49,7 +49,7 @@ impl EventPieces {
     }
 
     /// What comes next.
-    pub fn next(&mut self) -> Piece {
+    pub fn next_piece(&mut self) -> Piece {
         loop {
             if self.after_cr && !self.buffer.is_empty() {
                 // The line feed of a CRLF whose CR already ended the line.
@@ -124,7 +124,7 @@ mod tests {
         let mut data = begun.to_vec();
         for byte in text[cut..].chunks(1).chain([&[][..]]) {
             loop {
-                match pieces.next() {
+                match pieces.next_piece() {
                     Piece::Data(piece) => data.extend_from_slice(&piece),
                     Piece::End => return (whole, Some(data)),
                     Piece::Incomplete => break,
@@ -172,10 +172,10 @@ mod tests {
             if whole.as_ref().is_some_and(|data| !data.is_empty()) && !text.starts_with(['\r', '\n', ':']) {
                 prop_assert!(pieces.is_some());
             }
-            if let (Some(whole), Some(pieces)) = (whole, pieces) {
-                if !pieces.is_empty() {
-                    prop_assert_eq!(whole, pieces);
-                }
+            if let (Some(whole), Some(pieces)) = (whole, pieces)
+                && !pieces.is_empty()
+            {
+                prop_assert_eq!(whole, pieces);
             }
         }
     }

@@ -29,7 +29,7 @@ impl Rest for Source {
         match self.pieces.pop_front() {
             Some(Ok(piece)) => Poll::Ready(Ok(Some(piece.into()))),
             Some(Err(error)) => Poll::Ready(Err(error)),
-            None if self.endless => Poll::Ready(Ok(Some(BytesMut::from(&[b'x'; 64 * 1024][..])))),
+            None if self.endless => Poll::Ready(Ok(Some(BytesMut::from(&vec![b'x'; 64 * 1024][..])))),
             None if self.silent => Poll::Pending,
             None => Poll::Ready(Ok(None)),
         }

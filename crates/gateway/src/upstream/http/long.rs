@@ -64,7 +64,7 @@ impl Rest for LongBody {
         let Some(event) = &mut self.event else { return self.poll_body(cx) };
         let Some(body) = &mut self.body else { return Poll::Ready(Ok(None)) };
         loop {
-            match event.next() {
+            match event.next_piece() {
                 Piece::Data(piece) => return Poll::Ready(Ok(Some(piece))),
                 Piece::End => {
                     // What the server says after its answer is nobody's.
