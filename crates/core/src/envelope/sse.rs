@@ -115,20 +115,24 @@ impl SseDecoder {
         }
     }
 
-    /// The data so far of the event that has not ended yet, if it is longer than `length` bytes: its complete lines, or
-    /// else what has come of the first. `None` for an event of another type than MCP's. Ask when
-    /// [`SseDecoder::next_event`] has none.
-    pub fn longer_than(&self, length: usize) -> Option<&[u8]> {
+    /// Whether more than `length` bytes have come of an event that has not ended yet, and of none of another type than
+    /// MCP's. Ask when [`SseDecoder::next_event`] has none.
+    pub fn is_longer_than(&self, length: usize) -> bool {
         let is_message = self.pending.event.as_deref().is_none_or(|name| name == "message");
-        let lines = if self.pending.data.is_empty() { &self.data[..] } else { &self.pending.data[..] };
-        if !is_message || lines.len() + self.buffer.len() <= length {
-            return None;
-        }
-        if self.has_data {
-            return Some(lines);
-        }
+        is_message && self.pending.data.len() + self.data.len() + self.buffer.len() > length
+    }
+
+    /// The data so far of the event that has not ended yet.
+    pub fn begun(&self) -> Vec<u8> {
+        let mut data = [&self.data[..], &self.pending.data[..]].concat();
         let line = if self.started { &self.buffer[..] } else { strip_bom(&self.buffer) };
-        line.strip_prefix(b"data:").map(|data| data.strip_prefix(b" ").unwrap_or(data))
+        if let Some(line) = line.strip_prefix(b"data:") {
+            if self.has_data {
+                data.push(b'\n');
+            }
+            data.extend_from_slice(line.strip_prefix(b" ").unwrap_or(line));
+        }
+        data
     }
 
     /// Takes what has come of the event that has not ended yet: the data of its complete lines, and what reads on from

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -31,6 +32,8 @@ const READ_CHUNK: usize = 64 * 1024;
 pub struct LineWriter {
     state: Mutex<Buffer>,
     added: Notify,
+    /// Pieces of long results that the client has taken.
+    passed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +109,7 @@ impl LineWriter {
             };
             if let Some(long) = long {
                 // In a box, for it is rare.
-                if Box::pin(long_line::write(&mut stream, *long)).await.is_err() {
+                if Box::pin(long_line::write(&mut stream, *long, &self.passed)).await.is_err() {
                     self.close();
                     break;
                 }
@@ -166,7 +169,7 @@ pub async fn serve(
         () = conversation.read(reader) => {}
         () = stop => {}
     }
-    let _ = tokio::time::timeout(LAST_CALLS, conversation.idle()).await;
+    conversation.last_calls().await;
     gateway.end_session(&session);
     conversation.out.close();
     let _ = tokio::time::timeout(LAST_CALLS, writing).await;
@@ -198,6 +201,17 @@ impl Conversation {
             }
             while let Some(line) = lines.next_line() {
                 self.take(line).await;
+            }
+        }
+    }
+
+    /// Gives open calls a little time to end, and as much as it takes to a long result that the client goes on reading.
+    async fn last_calls(&self) {
+        loop {
+            let before = self.out.passed.load(Ordering::Relaxed);
+            let ended = tokio::time::timeout(LAST_CALLS, self.idle()).await.is_ok();
+            if ended || self.out.passed.load(Ordering::Relaxed) == before {
+                return;
             }
         }
     }

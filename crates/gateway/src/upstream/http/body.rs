@@ -22,8 +22,9 @@ const READ_BYTES: usize = 8 * 1024;
 /// Memory set aside on a length that the server only announced.
 const MAX_RESERVED: usize = 1024 * 1024;
 
-/// Compressed bytes that are expanded at a time.
-const EXPANDED_AT_ONCE: usize = 1024;
+/// Compressed bytes that are expanded at a time: with zstd, whose blocks of one byte repeated are the densest of the honest, to
+/// 8 MiB.
+const EXPANDED_AT_ONCE: usize = 256;
 
 /// How much of a body that says nothing is worth reading, and how long: beyond it a new connection is cheaper.
 const FINISH_BYTES: usize = 64 * 1024;
@@ -254,7 +255,7 @@ impl EventStream {
         loop {
             match self.decoder.next_event() {
                 Ok(Some(event)) => return Ok(Next::Event(event)),
-                Ok(None) if self.decoder.longer_than(self.pass_from).is_some() => return Ok(Next::Long),
+                Ok(None) if self.decoder.is_longer_than(self.pass_from) => return Ok(Next::Long),
                 Ok(None) => {}
                 Err(_) => return Err(BodyError::TooLarge(self.max)),
             }
@@ -266,8 +267,8 @@ impl EventStream {
     }
 
     /// The beginning of the data of the event at hand, behind [`Next::Long`].
-    pub(super) fn begun(&self) -> &[u8] {
-        self.decoder.longer_than(self.pass_from).unwrap_or_default()
+    pub(super) fn begun(&self) -> Vec<u8> {
+        self.decoder.begun()
     }
 
     /// Takes the event at hand: the data of its complete lines, what reads its rest, and the body that brings it.

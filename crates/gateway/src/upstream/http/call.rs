@@ -230,7 +230,7 @@ impl Request {
                     }
                     continue;
                 }
-                Ok(Next::Long) if self.begins_result(stream.begun()) => {
+                Ok(Next::Long) if self.begins_result(&stream.begun()) => {
                     let (head, pieces, body) = stream.into_long();
                     let rest = LongBody::new(&self.connection, self.id, body, Some(pieces));
                     let long = LongReply { head, length: None, rest: Box::new(rest) };

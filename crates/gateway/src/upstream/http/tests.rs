@@ -5,6 +5,7 @@ mod cancel;
 mod coding;
 mod faults;
 mod listening;
+mod long;
 mod resuming;
 mod sessions;
 mod support;

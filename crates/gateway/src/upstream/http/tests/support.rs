@@ -335,7 +335,7 @@ pub(super) async fn all(mut call: Box<dyn PendingCall>) -> (Vec<String>, Result<
 }
 
 /// The text of an answer that is handed out while it comes.
-async fn whole(mut long: LongReply) -> Result<String, CallError> {
+pub(super) async fn whole(mut long: LongReply) -> Result<String, CallError> {
     let mut text = long.head.to_vec();
     while let Some(piece) = std::future::poll_fn(|cx| long.rest.poll_piece(cx)).await? {
         text.extend_from_slice(&piece);
