@@ -15,6 +15,8 @@ mod changes;
 mod compression;
 mod fidelity;
 mod http2;
+mod long_replies;
+mod long_replies_broken;
 mod manifests;
 mod names;
 mod no_blocking;

@@ -130,8 +130,10 @@ pub struct UpstreamSettings {
     pub idle_timeout: Duration,
     /// Other request time-outs by the tool's own name.
     pub tool_timeouts: Vec<(String, Duration)>,
-    /// Longest line or body in bytes.
+    /// Longest line, event or body in bytes that is held.
     pub max_message_bytes: usize,
+    /// Longest answer in bytes that is passed on while it comes; 0: none is.
+    pub max_result_bytes: u64,
     /// Which of its answers are kept.
     pub cache: UpstreamRules,
 }

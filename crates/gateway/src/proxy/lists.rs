@@ -88,7 +88,7 @@ impl Gateway {
             return Ok(Answer { listed, ..Answer::ok(whole) });
         }
         let parts = [head.into(), array, Bytes::copy_from_slice(tail.as_bytes())];
-        Ok(Answer { parts, status: 200, listed })
+        Ok(Answer { listed, ..Answer::of(parts) })
     }
 
     /// Has lists fetched again whose time is over, of upstreams that would not say when they change. Nobody waits for it:

@@ -222,7 +222,7 @@ fn respond(connection: &Arc<dyn Connection>, bytes: Vec<u8>) {
 }
 
 fn send(connection: &Arc<dyn Connection>, method: &'static str, bytes: Bytes) {
-    let out = Outgoing { bytes, method: method.into(), name: None, headers: Vec::new() };
+    let out = Outgoing { bytes, method: method.into(), name: None, headers: Vec::new(), pass_from: None };
     let connection = Arc::clone(connection);
     tasks::spawn("send to upstream", async move {
         if let Err(error) = connection.send(out).await {

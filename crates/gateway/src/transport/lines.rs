@@ -1,7 +1,9 @@
 //! A conversation over a newline-delimited stream: stdio, or a Unix socket.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -13,8 +15,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
-use super::intake;
-use crate::proxy::{Answer, Caller, Gateway};
+use super::{intake, long_line};
+use crate::proxy::{Answer, Caller, Gateway, Passage};
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session};
 use crate::{tasks, wire};
@@ -31,12 +33,16 @@ const READ_CHUNK: usize = 64 * 1024;
 pub struct LineWriter {
     state: Mutex<Buffer>,
     added: Notify,
+    /// Pieces of long results that the client has taken.
+    passed: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Buffer {
     bytes: Vec<u8>,
     holdback: Holdback,
+    /// Results that are passed on while they come, one after the other, when all of `bytes` has been written.
+    long: VecDeque<Box<Passage>>,
     closed: bool,
     waiting: Vec<Waker>,
 }
@@ -44,8 +50,9 @@ struct Buffer {
 impl LineWriter {
     fn new(batching: Option<Batching>) -> Self {
         let holdback = Holdback::new(batching);
-        let buffer = Buffer { bytes: Vec::new(), holdback, closed: false, waiting: Vec::new() };
-        Self { state: Mutex::new(buffer), added: Notify::new() }
+        let (bytes, long, waiting) = (Vec::new(), VecDeque::new(), Vec::new());
+        let buffer = Buffer { bytes, holdback, long, closed: false, waiting };
+        Self { state: Mutex::new(buffer), added: Notify::new(), passed: AtomicU64::new(0) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Buffer> {
@@ -54,7 +61,19 @@ impl LineWriter {
 
     /// Adds an answer.
     pub fn answer(&self, answer: &Answer) {
-        self.add(&answer.parts, Priority::High);
+        match &answer.passing {
+            None => self.add(&answer.parts, Priority::High),
+            Some(passing) => {
+                let mut state = self.lock();
+                if !state.closed {
+                    state.long.extend(passing.take());
+                    // It takes along what was held back before it.
+                    let _ = state.holdback.add(Priority::High, 0, now);
+                    drop(state);
+                    self.added.notify_one();
+                }
+            }
+        }
     }
 
     fn add(&self, parts: &[Bytes], priority: Priority) {
@@ -79,10 +98,13 @@ impl LineWriter {
         let mut state = self.lock();
         state.closed = true;
         state.holdback.release();
+        let long = std::mem::take(&mut state.long);
         for waker in state.waiting.drain(..) {
             waker.wake();
         }
         drop(state);
+        // Not under the lock: each cancels its call.
+        drop(long);
         self.added.notify_one();
     }
 
@@ -90,7 +112,7 @@ impl LineWriter {
     async fn run(self: Arc<Self>, mut stream: impl AsyncWrite + Unpin) {
         let mut taken = Vec::new();
         loop {
-            let (due, closed) = {
+            let (due, closed, long) = {
                 let mut state = self.lock();
                 let due = state.holdback.due(now);
                 if due == Due::Now {
@@ -100,8 +122,17 @@ impl LineWriter {
                         waker.wake();
                     }
                 }
-                (due, state.closed)
+                let long = if taken.is_empty() { state.long.pop_front() } else { None };
+                (due, state.closed, long)
             };
+            if let Some(long) = long {
+                // In a box, for it is rare.
+                if Box::pin(long_line::write(&mut stream, *long, &self.passed)).await.is_err() {
+                    self.close();
+                    break;
+                }
+                continue;
+            }
             match due {
                 Due::Nothing if closed => break,
                 Due::Nothing => {
@@ -169,7 +200,7 @@ pub async fn serve(
         () = conversation.read(reader) => {}
         () = stop => {}
     }
-    let _ = tokio::time::timeout(LAST_CALLS, conversation.idle()).await;
+    conversation.last_calls().await;
     gateway.end_session(&session);
     conversation.out.close();
     let _ = tokio::time::timeout(LAST_CALLS, writing).await;
@@ -205,6 +236,17 @@ impl Conversation {
         }
     }
 
+    /// Gives open calls a little time to end, and as much as it takes to a long result that the client goes on reading.
+    async fn last_calls(&self) {
+        loop {
+            let before = self.out.passed.load(Ordering::Relaxed);
+            let ended = tokio::time::timeout(LAST_CALLS, self.idle()).await.is_ok();
+            if ended || self.out.passed.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
+    }
+
     /// Resolves when no call is open.
     async fn idle(&self) {
         while self.session.open_calls() > 0 {
@@ -234,30 +276,38 @@ impl Conversation {
         match message.kind() {
             Kind::Request => {
                 let out = Arc::clone(&self.out);
-                self.start(message, move |answer| {
+                self.start(message, true, move |answer| {
                     if let Some(answer) = answer {
                         out.answer(&answer);
                     }
                 })
                 .await;
             }
-            Kind::Notification => self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY), &message),
+            Kind::Notification => {
+                self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY, false), &message);
+            }
             Kind::Response | Kind::Error => Gateway::answered(&self.session, &message),
         }
     }
 
-    fn caller(&self, revision: Revision) -> Caller {
+    fn caller(&self, revision: Revision, takes_long: bool) -> Caller {
         Caller {
             revision,
             principal: Arc::clone(&self.session.principal),
             session: Some(Arc::clone(&self.session)),
             owner: self.session.owner,
             param_headers: None,
+            takes_long,
         }
     }
 
     /// Answers a request: at once if that needs no waiting, else in the background.
-    async fn start(&self, message: Message, deliver: impl FnOnce(Option<Answer>) + Send + 'static) {
+    async fn start(
+        &self,
+        message: Message,
+        takes_long: bool,
+        deliver: impl FnOnce(Option<Answer>) + Send + 'static,
+    ) {
         let id = message.id().unwrap_or("null").to_owned();
         let refused = |refusal: &Refusal| Some(Answer::ok(refusal.to_bytes(Some(&id))));
         let revision = match intake::revision_of(&message, &self.session) {
@@ -269,7 +319,7 @@ impl Conversation {
             return deliver(answer.map_or_else(|refusal| refused(&refusal), Some));
         }
         let outlet: Arc<dyn Outlet> = Arc::clone(&self.out) as Arc<dyn Outlet>;
-        let call = Arc::clone(&self.gateway).handle(self.caller(revision), message, outlet);
+        let call = Arc::clone(&self.gateway).handle(self.caller(revision, takes_long), message, outlet);
         let mut call: Pin<Box<dyn Future<Output = Option<Answer>> + Send>> = Box::pin(call);
         // What can be answered without waiting needs no task.
         match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -302,7 +352,7 @@ impl Conversation {
                 }
                 Ok(message) if message.kind() == Kind::Request => {
                     let batch = Arc::clone(&batch);
-                    self.start(message, move |answer| {
+                    self.start(message, false, move |answer| {
                         if let Some(answer) = answer {
                             batch.add(answer.into_bytes());
                         }

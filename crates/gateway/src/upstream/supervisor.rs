@@ -146,6 +146,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Upstream {
+    /// Bounds on one message.
+    pub(crate) fn message_limits(&self) -> aqe_core::envelope::Limits {
+        self.message_limits
+    }
+
     /// An upstream that is not connected yet. `manifest` is what an earlier run has kept.
     ///
     /// # Errors

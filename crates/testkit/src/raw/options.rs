@@ -84,6 +84,9 @@ pub struct Options {
     /// Further tools (`tool_00000` …) to list.
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     pub tools: usize,
+    /// List the tool `large` as well.
+    #[arg(long, global = true)]
+    pub large: bool,
     /// Entries per page of every list; the cursor of the second page is the empty string.
     #[arg(long, value_name = "N", global = true)]
     pub page_size: Option<usize>,

@@ -104,7 +104,7 @@ impl Packing {
         let name = HeaderValue::from_static(self.coding.name());
         let listed = answer.listed.as_ref().and_then(|listed| listed.encode(&answer.parts, self.coding));
         if let Some([stem, end]) = listed {
-            return (Answer { status, parts: [stem, end, Bytes::new()], listed: None }, Some(name));
+            return (Answer { status, ..Answer::of([stem, end, Bytes::new()]) }, Some(name));
         }
         let text = answer.into_bytes();
         let packed = if text.len() < ASIDE_BYTES {

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::reply::ReplyBody;
+use crate::proxy::Broken;
 use crate::tasks;
 
 /// How many looks there are within the time that a silent client is given, and how far apart they are at least.
@@ -343,7 +344,7 @@ impl Reply {
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

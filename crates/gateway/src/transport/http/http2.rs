@@ -19,9 +19,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::connections::{self, STREAM_AFTER, Guest, Visit, Word};
+use super::connections::{self, Guest, STREAM_AFTER, Visit, Word};
 use super::reply::{self, ReplyBody};
 use super::{Edge, From, MAX_HEADER_BYTES, MAX_HEADERS};
+use crate::proxy::Broken;
 use crate::tasks;
 
 /// What such a client says first (RFC 9113 section 3.4).
@@ -181,7 +182,7 @@ struct Reply {
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

@@ -8,6 +8,7 @@ mod get;
 mod guard;
 mod headers;
 mod http2;
+mod long;
 mod post;
 mod reply;
 

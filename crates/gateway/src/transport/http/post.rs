@@ -17,6 +17,7 @@ use tokio::time::Sleep;
 use super::compression::{Compression, Packing};
 use super::connections::Request as UnderWay;
 use super::get::unknown_session;
+use super::long::{self, LongEvent};
 use super::reply::{self, Events, ReplyBody};
 use super::{Edge, body, headers, json};
 use crate::proxy::{Answer, Caller, Gateway};
@@ -159,6 +160,7 @@ impl Post<'_> {
             session: None,
             owner: next_owner(),
             param_headers: Some(headers::params(&self.headers)),
+            takes_long: true,
         };
         let mut room = self.headers;
         room.clear();
@@ -190,7 +192,7 @@ impl Post<'_> {
         };
         session.touch();
         let revision = session.handshake().map_or(Revision::NEWEST_LEGACY, |handshake| handshake.revision);
-        let caller = self.caller(&session, revision);
+        let caller = self.caller(&session, revision, true);
         match message.kind() {
             Kind::Notification => self.edge.gateway.notified(&caller, &message),
             Kind::Response | Kind::Error => Gateway::answered(&session, &message),
@@ -212,13 +214,14 @@ impl Post<'_> {
         Next::Reply(reply::empty(StatusCode::ACCEPTED))
     }
 
-    fn caller(&self, session: &Arc<Session>, revision: Revision) -> Caller {
+    fn caller(&self, session: &Arc<Session>, revision: Revision, takes_long: bool) -> Caller {
         Caller {
             revision,
             principal: Arc::clone(&self.principal),
             session: Some(Arc::clone(session)),
             owner: session.owner,
             param_headers: None,
+            takes_long,
         }
     }
 
@@ -281,7 +284,7 @@ impl Post<'_> {
                     continue;
                 }
             };
-            let caller = self.caller(&session, Revision::V20250326);
+            let caller = self.caller(&session, Revision::V20250326, false);
             match message.kind() {
                 Kind::Notification => self.edge.gateway.notified(&caller, &message),
                 Kind::Response | Kind::Error => Gateway::answered(&session, &message),
@@ -342,13 +345,11 @@ impl Work {
     }
 
     /// Lets the call go on; its answer becomes the last event of the stream.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<LongEvent>> {
         let answer = std::task::ready!(self.poll_answer(cx));
-        if let Some(answer) = answer {
-            self.stream.push(answer.into_bytes());
-        }
+        let long = answer.and_then(|answer| long::settle(&self.stream, answer));
         self.stream.finish();
-        Poll::Ready(())
+        Poll::Ready(long)
     }
 }
 
@@ -362,7 +363,8 @@ impl Drop for Work {
         let stream = Arc::clone(&self.stream);
         tasks::spawn("detached call", async move {
             if let Some(answer) = call.await {
-                stream.push(answer.into_bytes());
+                // A long result cannot wait for the client: what waits is the error in its place.
+                long::settle(&stream, answer);
             }
             stream.finish();
         });
@@ -379,7 +381,7 @@ async fn respond(
 ) -> Response<ReplyBody> {
     // A legacy reply has one status whatever comes, so a stream can begin at once.
     if style.events && era == Era::Legacy {
-        return start_stream(work, style);
+        return start_stream(work, style, None);
     }
     let mut held: Option<Pin<Box<Sleep>>> = None;
     let answered = std::future::poll_fn(|cx| {
@@ -401,21 +403,21 @@ async fn respond(
     });
     match answered.await {
         Some(Some(answer)) if work.stream.is_used() || (style.events && answer.status == 200) => {
-            work.stream.push(answer.into_bytes());
-            work.stream.finish();
-            start_stream(work, style)
+            let long = long::settle(&work.stream, answer);
+            start_stream(work, style, long)
         }
+        Some(Some(Answer { passing: Some(passing), .. })) => reply::passing(&passing),
         Some(Some(answer)) => reply::packed(answer, era, style.packing, room).await,
         // Cancelled: there is no answer, and nobody waits for one.
         Some(None) => reply::empty(StatusCode::ACCEPTED),
-        None => start_stream(work, style),
+        None => start_stream(work, style, None),
     }
 }
 
-fn start_stream(work: Work, style: Style) -> Response<ReplyBody> {
+fn start_stream(work: Work, style: Style, long: Option<LongEvent>) -> Response<ReplyBody> {
     if let Some(session) = &work.session {
         session.streams.keep(&work.stream);
     }
     let stream = Arc::clone(&work.stream);
-    reply::events(Events::new(stream, Some(work), None, style.primed))
+    reply::events(Events::new(stream, Some(work), None, style.primed).with_last(long))
 }

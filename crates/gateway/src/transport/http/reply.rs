@@ -1,6 +1,5 @@
 //! Response bodies: a whole JSON text in parts, or a stream of server-sent events.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,8 +13,9 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::compression::{self, Packing};
+use super::long::{LongEvent, Writing};
 use super::post::Work;
-use crate::proxy::Answer;
+use crate::proxy::{Answer, Broken, Passing, Pieces};
 use crate::session::{EventStream, Read};
 
 /// A comment keeps proxies from closing a stream that has nothing to say.
@@ -31,6 +31,8 @@ pub enum ReplyBody {
     Parts([Bytes; 3], usize),
     /// A stream of events.
     Events(Box<Events>),
+    /// A result that is passed on while it comes.
+    Passing(Pieces),
 }
 
 impl std::fmt::Debug for ReplyBody {
@@ -38,6 +40,7 @@ impl std::fmt::Debug for ReplyBody {
         match self {
             Self::Parts(parts, _) => f.debug_tuple("Parts").field(&parts.each_ref().map(Bytes::len)).finish(),
             Self::Events(_) => f.write_str("Events"),
+            Self::Passing(_) => f.write_str("Passing"),
         }
     }
 }
@@ -56,12 +59,13 @@ impl ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    /// Ends the connection, so that the client sees that the reply is not whole.
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut *self {
             Self::Parts(parts, next) => {
                 while let Some(part) = parts.get_mut(*next) {
@@ -72,21 +76,24 @@ impl Body for ReplyBody {
                 }
                 Poll::Ready(None)
             }
-            Self::Events(events) => events.poll(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
+            Self::Events(events) => events.poll(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+            Self::Passing(pieces) => {
+                pieces.poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Parts(parts, _) => parts.iter().all(Bytes::is_empty),
-            Self::Events(_) => false,
+            Self::Events(_) | Self::Passing(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Parts(parts, _) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
-            Self::Events(_) => SizeHint::default(),
+            Self::Events(_) | Self::Passing(_) => SizeHint::default(),
         }
     }
 }
@@ -100,6 +107,9 @@ pub struct Events {
     head: Vec<u8>,
     quiet: Pin<Box<Sleep>>,
     ended: bool,
+    /// What takes the place of the last event, if that is a long one.
+    long: Option<LongEvent>,
+    writing: Option<Writing>,
 }
 
 impl Events {
@@ -118,10 +128,19 @@ impl Events {
             encode_event(&mut head, Some(&id), b"");
         }
         let quiet = Box::pin(tokio::time::sleep(KEEP_ALIVE));
-        Self { stream, reader, work, head, quiet, ended: false }
+        Self { stream, reader, work, head, quiet, ended: false, long: None, writing: None }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    /// With what takes the place of the last event, if that is there.
+    pub(super) fn with_last(mut self, long: Option<LongEvent>) -> Self {
+        self.long = long;
+        self
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        if let Some(writing) = &mut self.writing {
+            return writing.poll(cx);
+        }
         if self.ended {
             return Poll::Ready(None);
         }
@@ -130,6 +149,13 @@ impl Events {
             let mut held = None;
             while chunk.len() < CHUNK_BYTES {
                 match self.stream.read(self.reader, cx) {
+                    Read::Event(number, _)
+                        if self.long.as_ref().is_some_and(|long| long.number == number) =>
+                    {
+                        let id = self.stream.event_id(number);
+                        self.writing = self.long.take().map(|long| long.start(id.as_deref()));
+                        break;
+                    }
                     Read::Event(number, data) => {
                         encode_event(&mut chunk, self.stream.event_id(number).as_deref(), &data);
                     }
@@ -146,7 +172,10 @@ impl Events {
             }
             if !chunk.is_empty() {
                 self.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
-                return Poll::Ready(Some(chunk.into()));
+                return Poll::Ready(Some(Ok(chunk.into())));
+            }
+            if let Some(writing) = &mut self.writing {
+                return writing.poll(cx);
             }
             if self.ended {
                 return Poll::Ready(None);
@@ -154,8 +183,9 @@ impl Events {
             // Nothing to write: let the call go on, and look again if it has said something.
             if let Some(work) = &mut self.work {
                 let before = self.stream.pushed();
-                if work.poll(cx).is_ready() {
+                if let Poll::Ready(long) = work.poll(cx) {
                     self.work = None;
+                    self.long = long;
                     continue;
                 }
                 if self.stream.pushed() != before {
@@ -235,6 +265,14 @@ pub(super) fn answer(answer: Answer, era: Era, room: HeaderMap) -> Response<Repl
     let mut response = Response::new(ReplyBody::answer(answer));
     *response.status_mut() = status;
     *response.headers_mut() = room;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A result that is passed on while it comes, as JSON. It is not compressed: the encoders work on whole texts.
+pub(super) fn passing(passing: &Passing) -> Response<ReplyBody> {
+    let Some(passage) = passing.take() else { return empty(StatusCode::ACCEPTED) };
+    let mut response = Response::new(ReplyBody::Passing(passage.start()));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

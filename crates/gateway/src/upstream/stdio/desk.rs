@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aqe_core::batching::{Batching, Due, Holdback, Priority};
 use bytes::Bytes;
@@ -38,6 +39,8 @@ struct State {
     holdback: Holdback,
     /// Position behind the last byte in the queue.
     queued: u64,
+    /// When a call was given up last, whose answer may still come.
+    given_up: Option<Instant>,
     phase: Phase,
 }
 
@@ -53,6 +56,8 @@ struct OpenCall {
     tag: CallTag,
     /// Where the request starts in the stream.
     position: u64,
+    /// Length from which its answer is handed out while it comes.
+    pass_from: Option<usize>,
     /// It is answered only when the server stops, as a listen stream is.
     endless: bool,
 }
@@ -77,6 +82,18 @@ pub(super) enum Claim {
     Foreign,
 }
 
+/// What [`Desk::claim_long`] finds.
+#[derive(Debug)]
+pub(super) enum LongClaim {
+    /// The call and its inbox.
+    Open(u64, Arc<Inbox>),
+    /// None that takes its answer while it comes, up to so many bytes.
+    None { until: usize },
+}
+
+/// How long the answer to a call that was given up may still come. A server that is told of it need not answer.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
 impl Desk {
     pub(super) fn new(batching: Option<Batching>) -> Self {
         let state = State {
@@ -84,6 +101,7 @@ impl Desk {
             queue: VecDeque::new(),
             holdback: Holdback::new(batching),
             queued: 0,
+            given_up: None,
             phase: Phase::Open,
         };
         Self {
@@ -101,12 +119,19 @@ impl Desk {
     }
 
     /// Opens a call and queues its request.
-    pub(super) fn open(&self, id: u64, tag: CallTag, request: Bytes) -> Result<Arc<Inbox>, CallError> {
+    pub(super) fn open(
+        &self,
+        id: u64,
+        tag: CallTag,
+        request: Bytes,
+        pass_from: Option<usize>,
+    ) -> Result<Arc<Inbox>, CallError> {
         is_one_line(&request)?;
         let inbox = Arc::new(Inbox::default());
         let mut state = self.lock();
         let Queued { position, wake } = self.queue(&mut state, request, Priority::High)?;
-        state.calls.insert(id, OpenCall { inbox: Arc::clone(&inbox), tag, position, endless: false });
+        let call = OpenCall { inbox: Arc::clone(&inbox), tag, position, pass_from, endless: false };
+        state.calls.insert(id, call);
         drop(state);
         if wake {
             self.work.notify_one();
@@ -273,7 +298,45 @@ impl Desk {
 
     /// Forgets a call; whether it was open.
     pub(super) fn forget(&self, id: u64) -> bool {
-        self.lock().calls.remove(&id).is_some()
+        let mut state = self.lock();
+        let was_open = state.calls.remove(&id).is_some();
+        if was_open {
+            state.given_up = Some(Instant::now());
+        }
+        was_open
+    }
+
+    /// Tells the child that nobody waits for a call any more.
+    pub(super) fn cancel(&self, id: u64) {
+        let message = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"the caller does not wait any more"}}}}"#
+        );
+        // If the child is not reading, it will not read this either.
+        let _ = self.post(Bytes::from(message), Priority::High);
+    }
+
+    /// Whether a call waits for an answer.
+    pub(super) fn has_calls(&self) -> bool {
+        self.lock().calls.values().any(|call| !call.endless)
+    }
+
+    /// Closes the call that a long answer is for, of which so many bytes have come; `None` for the id: it has not come
+    /// yet. Then the answer can only be for the one call that waits, if it cannot be for one that was given up.
+    pub(super) fn claim_long(&self, id: Option<u64>, length: usize) -> LongClaim {
+        let mut state = self.lock();
+        let id = id.or_else(|| {
+            let mut waiting = state.calls.iter().filter(|(_, call)| !call.endless).map(|(id, _)| *id);
+            let only = waiting.next().filter(|_| waiting.next().is_none());
+            only.filter(|_| state.given_up.is_none_or(|then| then.elapsed() >= GIVEN_UP))
+        });
+        let pass_from = id.and_then(|id| state.calls.get(&id)?.pass_from);
+        match (id, pass_from) {
+            (Some(id), Some(from)) if length > from => match state.calls.remove(&id) {
+                Some(call) => LongClaim::Open(id, call.inbox),
+                None => LongClaim::None { until: usize::MAX },
+            },
+            (_, from) => LongClaim::None { until: from.unwrap_or(usize::MAX) },
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -307,13 +370,13 @@ mod tests {
     #[test]
     fn a_request_of_which_no_byte_left_fails_as_not_sent() {
         let desk = Desk::new(None);
-        let sent = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}")).unwrap();
-        let kept = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}")).unwrap();
+        let sent = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
+        let kept = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
         desk.advance(1);
         assert_eq!(desk.end("gone"), 2);
         assert_eq!(failure(&sent), CallError::Closed("gone".into()));
         assert_eq!(failure(&kept), CallError::NotSent("gone".into()));
-        let late = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"));
+        let late = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None);
         assert_eq!(late.unwrap_err(), CallError::NotSent("gone".into()));
     }
 
@@ -340,10 +403,10 @@ mod tests {
     fn a_listen_stream_is_not_taken_for_the_call_that_waits() {
         let desk = Desk::new(None);
         let [listen, call] = [desk.next_id(), desk.next_id()];
-        let listening = desk.open(listen, TAG, Bytes::from_static(b"{}")).unwrap();
+        let listening = desk.open(listen, TAG, Bytes::from_static(b"{}"), None).unwrap();
         desk.mark_endless(listen);
         assert!(desk.claim_only().is_none());
-        let waiting = desk.open(call, TAG, Bytes::from_static(b"{}")).unwrap();
+        let waiting = desk.open(call, TAG, Bytes::from_static(b"{}"), None).unwrap();
         assert!(desk.claim_only().is_some_and(|claimed| Arc::ptr_eq(&claimed, &waiting)));
         assert!(matches!(desk.claim(listen, true), Claim::Open(open) if Arc::ptr_eq(&open, &listening)));
     }
@@ -352,7 +415,7 @@ mod tests {
     fn ids_are_open_then_finished_and_others_foreign() {
         let desk = Desk::new(None);
         let id = desk.next_id();
-        desk.open(id, TAG, Bytes::from_static(b"{}")).unwrap();
+        desk.open(id, TAG, Bytes::from_static(b"{}"), None).unwrap();
         assert!(matches!(desk.claim(id, false), Claim::Open(_)));
         assert!(matches!(desk.claim(id, true), Claim::Open(_)));
         assert!(matches!(desk.claim(id, true), Claim::Finished));

@@ -8,10 +8,12 @@
 //!                          Life: notices the end, fails the calls, stops the child
 //! ```
 //! No lock is held while anything waits, and no task waits for a client: what a slow client does not take piles up
-//! in its own [`Inbox`], within bounds.
+//! in its own [`Inbox`], within bounds. Only a line too long for that ([`long`]) is read as fast as its client takes it,
+//! and given up if that takes too long.
 
 mod desk;
 mod life;
+mod long;
 mod pipes;
 mod route;
 #[cfg(test)]
@@ -27,7 +29,6 @@ use std::time::Duration;
 
 use aqe_core::batching::{Batching, Priority};
 use aqe_core::envelope::Limits;
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -193,7 +194,7 @@ impl Connection for StdioConnection {
     }
 
     fn call(self: Arc<Self>, id: u64, out: Outgoing, tag: CallTag) -> Box<dyn PendingCall> {
-        let inbox = self.desk.open(id, tag, out.bytes).unwrap_or_else(|error| {
+        let inbox = self.desk.open(id, tag, out.bytes, out.pass_from).unwrap_or_else(|error| {
             let inbox = Inbox::default();
             inbox.push(Item::Failed(error));
             Arc::new(inbox)
@@ -224,7 +225,7 @@ impl Connection for StdioConnection {
     }
 
     fn deliver(&self, id: u64, item: Item) -> Option<Item> {
-        let last = matches!(item, Item::Answer(_) | Item::Failed(_));
+        let last = item.is_last();
         match self.desk.claim(id, last) {
             Claim::Open(inbox) => {
                 inbox.push(item);
@@ -270,12 +271,7 @@ impl Drop for StdioCall {
     fn drop(&mut self) {
         let desk = &self.connection.desk;
         if desk.forget(self.id) && self.cancellable {
-            let message = format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"the caller does not wait any more"}}}}"#,
-                self.id
-            );
-            // If the child is not reading, it will not read this either.
-            let _ = desk.post(Bytes::from(message), Priority::High);
+            desk.cancel(self.id);
         }
     }
 }
