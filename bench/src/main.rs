@@ -9,8 +9,8 @@
 //!   that is not measured, where every reply must be good. [`place`]: which processor something runs on.
 //! - [`admin`]: asking the gateway about itself.
 //! - [`syscalls`], [`compression`]: what writing replies costs. [`shaper`]: lines of less bandwidth.
-//! - [`calls`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`]: the
-//!   measurements. [`soak`]: minutes of everything at once. [`trend`], [`report`]: their tables.
+//! - [`calls`], [`pipes`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`],
+//!   [`threads`]: the measurements. [`budget`]: what calls may cost. [`soak`]: minutes of everything at once. [`trend`], [`report`]: their tables.
 
 #![allow(
     clippy::print_stdout,
@@ -19,6 +19,7 @@
 )]
 
 mod admin;
+mod budget;
 mod callgrind;
 mod calls;
 mod cases;
@@ -30,6 +31,7 @@ mod latency;
 mod load;
 mod memory;
 mod optimized;
+mod pipes;
 mod place;
 mod pool;
 mod report;
@@ -40,6 +42,7 @@ mod start;
 mod strategies;
 mod subject;
 mod syscalls;
+mod threads;
 mod trend;
 mod workers;
 

@@ -339,6 +339,7 @@ fn http(upstream: &str, server: &endpoint::HttpServer) -> Result<HttpSpec, Setti
     Ok(HttpSpec {
         url: server.url.value().parse().map_err(|_| fault("\"url\""))?,
         headers: headers.collect::<Result<_, SettingsError>>()?,
-        ca_file: None,
+        ca_file: server.ca_file.clone(),
+        http2: server.http2,
     })
 }

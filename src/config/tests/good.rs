@@ -189,6 +189,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(spare.categories, ["fs", "net"]);
     let Endpoint::Http(at) = &spare.endpoint else { panic!("a URL") };
     assert_eq!((at.headers[0].0.as_str(), at.headers[0].1.expose()), ("x-key", "0123456789abcdef"));
+    assert_eq!((at.ca_file.as_deref(), at.http2), (Some(Path::new("/home/ann/ca.pem")), false));
     let Endpoint::Child(at) = &other.endpoint else { panic!("a command") };
     assert_eq!((at.program.as_path(), at.args[0].value()), (Path::new("/project/bin/server"), "--quiet"));
     assert_eq!(at.cwd.as_deref(), Some(Path::new("/project/sub")));
@@ -199,6 +200,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(server.url.value(), "https://example.org/mcp?key=fallback");
     assert_eq!(server.headers[0].0, "authorization");
     assert_eq!(server.headers[0].1.expose(), "Bearer 0123456789abcdef");
+    assert_eq!((server.ca_file.as_deref(), server.http2), (Some(Path::new("/project/ca.pem")), false));
 }
 
 #[test]

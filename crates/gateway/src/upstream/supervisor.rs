@@ -366,7 +366,6 @@ impl Upstream {
             self.lead(live);
         }
         live.events.release(self, live);
-        self.keep_one();
         if first {
             self.mark_stale(&ListKind::ALL);
         }

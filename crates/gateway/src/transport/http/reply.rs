@@ -9,7 +9,7 @@ use std::time::Duration;
 use aqe_core::envelope::encode_event;
 use aqe_core::revision::Era;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
@@ -211,23 +211,30 @@ pub(super) fn events(events: Events) -> Response<ReplyBody> {
     response
 }
 
-/// A complete answer as JSON, compressed where that was settled.
-pub(super) async fn packed(answer: Answer, era: Era, packing: Option<Packing>) -> Response<ReplyBody> {
-    let Some(packing) = packing else { return self::answer(answer, era) };
+/// A complete answer as JSON, compressed where that was settled; see [`answer`] for `room`.
+pub(super) async fn packed(
+    answer: Answer,
+    era: Era,
+    packing: Option<Packing>,
+    room: HeaderMap,
+) -> Response<ReplyBody> {
+    let Some(packing) = packing else { return self::answer(answer, era, room) };
     // In a box, for it is rare and would make the future of every call larger.
     let (answer, coding) = Box::pin(packing.pack(answer)).await;
-    let mut response = self::answer(answer, era);
+    let mut response = self::answer(answer, era, room);
     if let Some(coding) = coding {
         compression::label(response.headers_mut(), coding);
     }
     response
 }
 
-/// A complete answer as JSON.
-pub(super) fn answer(answer: Answer, era: Era) -> Response<ReplyBody> {
+/// A complete answer as JSON. `room` is an empty map that becomes that of the reply: hyper reads the next request's
+/// headers into it, so that one with room for as many saves making another.
+pub(super) fn answer(answer: Answer, era: Era, room: HeaderMap) -> Response<ReplyBody> {
     let status = super::status_for(era, answer.status);
     let mut response = Response::new(ReplyBody::answer(answer));
     *response.status_mut() = status;
+    *response.headers_mut() = room;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
