@@ -5,7 +5,7 @@
 //! - [`conn`]: HTTP/1.1 on one of them; [`head`], [`chunked`]: its syntax
 //! - [`http2`]: HTTP/2, where the server offers it; [`line`]: which connection a request goes on
 //! - [`frame`]: the headers around a message; [`fields`]: how either protocol has them; [`exchange`]: one request and its response, over redirects
-//! - [`call`]: a request and all that comes back; [`answer`]: what a response means; [`body`]: reading it
+//! - [`call`]: a request and all that comes back; [`long`]: an answer that is passed on while it comes; [`answer`]: what a response means; [`body`]: reading it
 //! - [`listener`]: the legacy GET stream; [`resume`]: taking up a broken stream; [`background`]: short errands
 //!
 //! # What is sent twice
@@ -28,6 +28,7 @@ mod head;
 mod http2;
 mod line;
 mod listener;
+mod long;
 mod pool;
 mod resume;
 mod spec;
@@ -199,7 +200,13 @@ impl HttpConnection {
             r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"the caller no longer waits"}}}}"#
         );
         let method = "notifications/cancelled";
-        let out = Outgoing { bytes: bytes.into(), method: method.into(), name: None, headers: Vec::new() };
+        let out = Outgoing {
+            bytes: bytes.into(),
+            method: method.into(),
+            name: None,
+            headers: Vec::new(),
+            pass_from: None,
+        };
         let connection = Arc::clone(self);
         self.endpoint.client.background().run("upstream/cancel", CANCEL_TIMEOUT, async move {
             if let Err(error) = connection.send(out).await {

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,9 +19,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::connections::{self, Guest, Visit, Word};
+use super::connections::{self, Guest, STREAM_AFTER, Visit, Word};
 use super::reply::{self, ReplyBody};
 use super::{Edge, From, MAX_HEADER_BYTES, MAX_HEADERS};
+use crate::proxy::Broken;
 use crate::tasks;
 
 /// What such a client says first (RFC 9113 section 3.4).
@@ -112,7 +113,16 @@ async fn answer(
         Some(place) => {
             stream.place = Some(place);
             name_host(&mut request);
-            edge.answer(request, from).await
+            let mut answered = pin!(edge.answer(request, from, &stream.request));
+            tokio::select! {
+                biased;
+                response = &mut answered => response,
+                // The connection's own task would be told of it, but this is another one.
+                () = tokio::time::sleep(STREAM_AFTER) => {
+                    stream.request.note_slow();
+                    answered.await
+                }
+            }
         }
     };
     // Nothing is asked of a body that is empty.
@@ -143,7 +153,7 @@ struct Stream {
     /// The whole reply was taken.
     ended: bool,
     /// Ends when this is dropped.
-    _request: connections::Request,
+    request: connections::Request,
     /// As many places as for connections of HTTP/1.1, which carry one request at a time.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -151,7 +161,7 @@ struct Stream {
 impl Stream {
     fn of(guest: &Arc<Guest>) -> Self {
         let request = connections::Request::of(guest);
-        Self { guest: Arc::clone(guest), ended: false, _request: request, place: None }
+        Self { guest: Arc::clone(guest), ended: false, request, place: None }
     }
 }
 
@@ -172,7 +182,7 @@ struct Reply {
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,

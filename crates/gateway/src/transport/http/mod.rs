@@ -8,6 +8,7 @@ mod get;
 mod guard;
 mod headers;
 mod http2;
+mod long;
 mod post;
 mod reply;
 
@@ -153,7 +154,12 @@ impl Edge {
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, from: From) -> Response<ReplyBody> {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        from: From,
+        under_way: &connections::Request,
+    ) -> Response<ReplyBody> {
         let local = from == From::User;
         if !local && let Err(refusal) = self.policy.check_origin(request.headers(), request.uri()) {
             return refusal;
@@ -168,7 +174,7 @@ impl Edge {
                 match *request.method() {
                     Method::POST => {
                         let compression = self.compression.towards(from != From::Elsewhere);
-                        post::answer(&self, request, principal, compression).await
+                        post::answer(&self, request, principal, compression, under_way).await
                     }
                     Method::GET => get::answer(&self, request.headers(), &principal),
                     Method::DELETE => get::delete(&self, request.headers(), &principal),
@@ -246,7 +252,7 @@ pub(super) async fn connection(
         let edge = Arc::clone(&edge);
         let request = connections::Request::of(&guest);
         async move {
-            let response = edge.answer(incoming, from).await;
+            let response = edge.answer(incoming, from, &request).await;
             Ok::<_, Infallible>(response.map(|body| Reply::new(body, request)))
         }
     });

@@ -210,6 +210,7 @@ mod tests {
             method: method.into(),
             name: name.map(Into::into),
             headers: Vec::new(),
+            pass_from: None,
         }
     }
 

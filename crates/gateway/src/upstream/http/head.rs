@@ -67,6 +67,12 @@ impl Head {
         self.is_encoded.then(|| self.get("content-encoding").and_then(coding::named)).flatten()
     }
 
+    /// Whether the body is JSON, said in the usual way, and not compressed.
+    pub(super) fn is_plain_json(&self) -> bool {
+        let value = self.content_type.clone().and_then(|at| self.raw.get(at));
+        !self.is_encoded && value == Some(b"application/json")
+    }
+
     /// The value of `Content-Type`.
     pub(super) fn content_type(&self) -> Option<&str> {
         std::str::from_utf8(self.raw.get(self.content_type.clone()?)?).ok()
@@ -96,6 +102,15 @@ impl Head {
         let text = format!("HTTP/1.1 {status} \r\n{}\r\n", lines.concat());
         parse(text.as_bytes()).unwrap().unwrap().head
     }
+}
+
+/// A number that is written with digits alone.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let add = |number: u64, digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// Looks for a whole head; `None` while it has not all come.
@@ -128,10 +143,8 @@ pub(super) fn parse(received: &[u8]) -> Result<Option<Parsed>, String> {
             }
             16 if field.name.eq_ignore_ascii_case("content-encoding") => is_encoded = true,
             14 if field.name.eq_ignore_ascii_case("content-length") => {
-                for value in text(field.value)?.split(',').map(str::trim) {
-                    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-                    let value: Option<u64> = digits.then(|| value.parse().ok()).flatten();
-                    let value = value.ok_or("invalid Content-Length")?;
+                for value in field.value.split(|byte| *byte == b',') {
+                    let value = decimal(value.trim_ascii()).ok_or("invalid Content-Length")?;
                     if content_length.replace(value).is_some_and(|other| other != value) {
                         return Err("more than one Content-Length".into());
                     }

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 
 use super::super::{Connection, Events, Item};
 use super::answer::{Content, messages};
-use super::body::EventStream;
+use super::body::{EventStream, Next};
 use super::exchange::Endpoint;
 use super::fields::Fields;
 use super::resume::{Place, backoff};
@@ -99,8 +99,8 @@ impl Listener {
         let mut brought = false;
         loop {
             let event = match stream.next().await {
-                Ok(Some(event)) => event,
-                Ok(None) => return brought,
+                Ok(Next::Event(event)) => event,
+                Ok(Next::Long | Next::End) => return brought,
                 Err(error) => {
                     tracing::debug!(?error, "GET stream broke");
                     return brought;

@@ -9,6 +9,7 @@ mod http2;
 mod http2_faults;
 mod http2_silence;
 mod listening;
+mod long;
 mod resuming;
 mod sessions;
 mod support;

@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 use super::tls::Tls;
 use crate::upstream::{
     CallError, CallTag, Connection, Events, HttpClient, HttpConnection, HttpLimits, HttpSpec, Item,
-    Negotiated, Outgoing, PendingCall, next_item,
+    LongReply, Negotiated, Outgoing, PendingCall, next_item,
 };
 
 /// Longer than anything here takes; a test that reaches it has found a hang.
@@ -340,7 +340,13 @@ pub(super) fn negotiate(connection: &Arc<HttpConnection>, version: &str) {
 }
 
 pub(super) fn outgoing(method: &str, bytes: String) -> Outgoing {
-    Outgoing { bytes: bytes.into(), method: method.to_owned().into(), name: None, headers: Vec::new() }
+    Outgoing {
+        bytes: bytes.into(),
+        method: method.to_owned().into(),
+        name: None,
+        headers: Vec::new(),
+        pass_from: None,
+    }
 }
 
 /// Starts a call of `method`; sent with the first poll.
@@ -380,8 +386,18 @@ pub(super) async fn all(mut call: Box<dyn PendingCall>) -> (Vec<String>, Result<
             Item::Notification(message) | Item::Request(message) => before.push(text(&message)),
             Item::Answer(message) => return (before, Ok(text(&message))),
             Item::Failed(error) => return (before, Err(error)),
+            Item::Long(long) => return (before, whole(long).await),
         }
     }
+}
+
+/// The text of an answer that is handed out while it comes.
+pub(super) async fn whole(mut long: LongReply) -> Result<String, CallError> {
+    let mut text = long.head.to_vec();
+    while let Some(piece) = std::future::poll_fn(|cx| long.rest.poll_piece(cx)).await? {
+        text.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8(text).unwrap())
 }
 
 /// How a call without notifications ended.
