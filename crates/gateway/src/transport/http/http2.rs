@@ -189,8 +189,8 @@ impl Body for Reply {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        // Of a body that says where it ends nothing more is asked.
-        self.stream.ended = matches!(frame, Poll::Ready(None)) || self.body.is_end_stream();
+        // Of a body that says where it ends nothing more is asked, and what we break off is not its doing.
+        self.stream.ended = matches!(frame, Poll::Ready(None | Some(Err(_)))) || self.body.is_end_stream();
         frame
     }
 

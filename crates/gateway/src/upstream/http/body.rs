@@ -188,7 +188,11 @@ impl Body {
     /// As [`Body::poll_raw`], over HTTP/2.
     fn poll_incoming(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, BodyError>> {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(Ok(false)) };
+        let before = into.len();
         let more = ready!(incoming.poll_data(cx, into)).map_err(BodyError::Broken)?;
+        if self.left < u64::MAX {
+            self.left = self.left.saturating_sub((into.len() - before) as u64);
+        }
         if !more {
             self.incoming = None;
         }
