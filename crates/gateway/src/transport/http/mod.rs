@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub use compression::{Compression, When};
-use connections::{Connections, Counted, Patience, Reply, Visit, Word};
+use connections::{Connections, Counted, Patience, Reply, Word};
 pub use guard::EdgePolicy;
 pub use reply::ReplyBody;
 
@@ -243,19 +243,10 @@ pub(super) async fn connection(
     };
     let stream = Rewound::new(first.freeze(), stream);
     match http2 {
-        Ok(false) => serve(edge, stream, &visit, from).await,
-        Ok(true) => Box::pin(http2::serve(edge, stream, &visit, from)).await,
-        Err(error) => tracing::debug!(%error, "http connection"),
+        Ok(false) => {}
+        Ok(true) => return Box::pin(http2::serve(edge, stream, &visit, from)).await,
+        Err(error) => return tracing::debug!(%error, "http connection"),
     }
-}
-
-/// Serves one connection of HTTP/1.1.
-async fn serve(
-    edge: Arc<Edge>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    visit: &Visit,
-    from: From,
-) {
     let guest = visit.guest();
     let service = service_fn(move |incoming| {
         let edge = Arc::clone(&edge);

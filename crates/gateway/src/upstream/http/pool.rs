@@ -57,6 +57,14 @@ pub(super) struct Response {
     pub(super) body: Body,
 }
 
+/// What a request comes to that finds no idle connection.
+enum Begun {
+    /// A connection of its own (HTTP/1.1), and whether it was used before.
+    Conn(Box<Conn>, bool),
+    /// The head of its response has come (HTTP/2).
+    Answered(Box<Response>),
+}
+
 impl Response {
     fn of_http2(head: Head, incoming: http2::Incoming) -> Self {
         let length = head.get("content-length").and_then(|length| length.parse().ok());
@@ -81,29 +89,14 @@ impl Pool {
     /// A request of which a reused connection has taken nothing, because it had ended, is sent on another one: the
     /// server cannot have seen it. So is one that the server says it has not processed. Nothing else is repeated.
     pub(super) async fn request(self: &Arc<Self>, request: &Request<'_>) -> Result<Response, CallError> {
-        let mut repeats = 0;
         loop {
-            // In boxes is what HTTP/1.1 seldom or never needs, so that its calls stay small.
-            let line = match self.checkout() {
-                Some(conn) => Line::Own(conn, true),
-                None => Box::pin(self.line()).await?,
-            };
-            let (mut conn, reused) = match line {
-                Line::Own(conn, reused) => (conn, reused),
-                Line::Shared(place) => {
-                    match Box::pin(place.exchange(request.head_http2()?, request.body)).await {
-                        Ok((head, incoming)) => return Ok(Response::of_http2(head, incoming)),
-                        Err(http2::Failure::Call(error)) => return Err(error),
-                        Err(http2::Failure::Unprocessed(Unprocessed(reason))) => {
-                            if repeats == MAX_REPEATS {
-                                return Err(CallError::NotSent(reason));
-                            }
-                            repeats += 1;
-                            tracing::debug!(reason, "request not processed and sent again");
-                            continue;
-                        }
-                    }
-                }
+            let (mut conn, reused) = match self.checkout() {
+                Some(conn) => (conn, true),
+                // In a box, so that calls that find an idle connection stay small.
+                None => match Box::pin(self.begin(request)).await? {
+                    Begun::Conn(conn, reused) => (conn, reused),
+                    Begun::Answered(response) => return Ok(*response),
+                },
             };
             match conn.exchange(&request.head(), request.body).await {
                 Ok(parsed) => {
@@ -118,6 +111,30 @@ impl Pool {
                 }
                 Err(Failure { kind: FailureKind::Malformed(reason), .. }) => {
                     return Err(CallError::Malformed(reason));
+                }
+            }
+        }
+    }
+
+    /// A connection for the request; or its response, if the server speaks HTTP/2.
+    async fn begin(self: &Arc<Self>, request: &Request<'_>) -> Result<Begun, CallError> {
+        let mut repeats = 0;
+        loop {
+            let place = match self.line().await? {
+                Line::Own(conn, reused) => return Ok(Begun::Conn(conn, reused)),
+                Line::Shared(place) => place,
+            };
+            match place.exchange(request.head_http2()?, request.body).await {
+                Ok((head, incoming)) => {
+                    return Ok(Begun::Answered(Box::new(Response::of_http2(head, incoming))));
+                }
+                Err(http2::Failure::Call(error)) => return Err(error),
+                Err(http2::Failure::Unprocessed(Unprocessed(reason))) if repeats == MAX_REPEATS => {
+                    return Err(CallError::NotSent(reason));
+                }
+                Err(http2::Failure::Unprocessed(Unprocessed(reason))) => {
+                    repeats += 1;
+                    tracing::debug!(reason, "request not processed and sent again");
                 }
             }
         }
