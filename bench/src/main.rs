@@ -8,8 +8,9 @@
 //! - `aqe_load`: the requests that are sent, sending them, what processes use. [`load`]: sending many from the processor
 //!   that is not measured, where every reply must be good. [`place`]: which processor something runs on.
 //! - [`admin`]: asking the gateway about itself.
-//! - [`calls`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`]: the
-//!   measurements. [`soak`]: minutes of everything at once. [`trend`], [`report`]: their tables.
+//! - [`syscalls`], [`compression`]: what writing replies costs. [`shaper`]: lines of less bandwidth.
+//! - [`calls`], [`pipes`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`],
+//!   [`threads`]: the measurements. [`budget`]: what calls may cost. [`soak`]: minutes of everything at once. [`trend`], [`report`]: their tables.
 
 #![allow(
     clippy::print_stdout,
@@ -18,24 +19,30 @@
 )]
 
 mod admin;
+mod budget;
 mod callgrind;
 mod calls;
 mod cases;
 mod cli;
+mod compression;
 mod echo;
 mod flat;
 mod latency;
 mod load;
 mod memory;
 mod optimized;
+mod pipes;
 mod place;
 mod pool;
 mod report;
 mod serve;
+mod shaper;
 mod soak;
 mod start;
 mod strategies;
 mod subject;
+mod syscalls;
+mod threads;
 mod trend;
 mod workers;
 

@@ -78,6 +78,7 @@ pub(super) fn gateway(
             idle_timeout: server.session_idle_timeout,
         },
         optimized: config.optimized,
+        batching: config.writing.batching,
         drain_timeout: server.drain_timeout,
         about,
         control,
@@ -340,6 +341,7 @@ fn http(upstream: &str, server: &endpoint::HttpServer) -> Result<HttpSpec, Setti
     Ok(HttpSpec {
         url: server.url.value().parse().map_err(|_| fault("\"url\""))?,
         headers: headers.collect::<Result<_, SettingsError>>()?,
-        ca_file: None,
+        ca_file: server.ca_file.clone(),
+        http2: server.http2,
     })
 }

@@ -16,7 +16,7 @@ use super::keys::{Choice, Flag, Group, Int, Key, Map, OptChoice, OptInt, Section
 use super::place::{Place, Severity};
 use super::pool::MOST_CONNECTIONS;
 use super::registry::{CATEGORY, is_category, is_name_character};
-use super::replica::{self, ARGS, COMMAND, CWD, ENV, HEADERS, INHERIT_ENV, Replica, URL};
+use super::replica::{self, ARGS, CA_FILE, COMMAND, CWD, ENV, HEADERS, HTTP2, INHERIT_ENV, Replica, URL};
 use super::section::{Section, Spot};
 use super::server::{DAY_MS, REQUEST_TIMEOUT_MS, Server, checked, idle_timeout};
 
@@ -250,6 +250,8 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &CWD,
         &URL,
         &HEADERS,
+        &CA_FILE,
+        &HTTP2,
         &REPLICAS,
         &WORKERS,
         &MAX_CONNECTIONS,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aqe_core::balancer::ReplicaId;
+use aqe_core::batching::Priority;
 use aqe_core::envelope::{Edits, Field, Kind, Message, Span};
 use aqe_core::health::{FailureKind, Outcome};
 use aqe_core::pool::AcquireError;
@@ -82,10 +83,6 @@ impl<'a> Route<'a> {
 }
 
 /// An upstream's answer that has not been turned into the client's form yet.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the common one, and a box would cost it more"
-)]
 pub(super) enum Answered {
     /// All of it is here.
     Whole { message: Message, live: Arc<Live> },
@@ -226,8 +223,9 @@ impl Gateway {
                             continue;
                         }
                         relayed = true;
+                        let priority = Priority::of(&notification.method());
                         let bytes = bridge::notification(&notification, token);
-                        let relay = push_when_ready(&**request.outlet, bytes.into());
+                        let relay = push_when_ready(&**request.outlet, bytes.into(), priority);
                         tokio::select! {
                             biased;
                             () = relay => {}

@@ -29,6 +29,7 @@ use tokio::sync::Notify;
 
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
+use crate::coding::Listed;
 use crate::pool::ConnectionPool;
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
@@ -90,6 +91,8 @@ pub struct Answer {
     pub parts: [Bytes; 3],
     /// HTTP status for a modern client; others get 200.
     pub status: u16,
+    /// Where a list is in it that can be compressed once for all.
+    pub(crate) listed: Option<Box<Listed>>,
     /// In place of the parts: a result that is passed on while it comes. Only for callers that take such.
     pub passing: Option<Passing>,
 }
@@ -102,7 +105,7 @@ impl Answer {
 
     /// An answer in parts, with HTTP status 200.
     pub(crate) fn of(parts: [Bytes; 3]) -> Self {
-        Self { parts, status: 200, passing: None }
+        Self { parts, status: 200, listed: None, passing: None }
     }
 
     fn passing(passing: Passing) -> Self {

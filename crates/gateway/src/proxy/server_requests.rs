@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use aqe_core::batching::Priority;
 use aqe_core::cache::Kind as Answers;
 use aqe_core::envelope::{Field, Kind, Message};
 use aqe_core::revision::Era;
@@ -174,7 +175,7 @@ impl Gateway {
         if live.calls().is_empty() {
             if live.speaks_for_its_audience() {
                 for session in self.sessions_of(live).iter().filter(|session| wanted(session)) {
-                    session.outlet.push(message.bytes().clone());
+                    session.outlet.push_with(message.bytes().clone(), Priority::of(&message.method()));
                 }
             }
             return;

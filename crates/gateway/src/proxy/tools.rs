@@ -76,7 +76,7 @@ impl Gateway {
         name: &str,
     ) -> Result<(&'c Arc<ToolEntry>, Option<Near>), Refusal> {
         if !self.settings.optimized {
-            let found = catalog.tools.tools().iter().find(|entry| *entry.shown == *name);
+            let found = catalog.tools.scan(name);
             return found.map(|entry| (entry, None)).ok_or_else(|| Refusal::unknown("tool", name, &[]));
         }
         match catalog.tools.lookup(name, &self.resolved, |_| true) {

@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use aqe_core::batching::{Batching, Due, Holdback, Priority};
 use aqe_core::envelope::{Kind, Line, Lines, Message, is_batch, recover_id, split_batch};
 use aqe_core::revision::{Era, Revision};
 use bytes::Bytes;
@@ -28,7 +29,7 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 const READ_CHUNK: usize = 64 * 1024;
 
 /// Lines on their way to the client. Many senders add; one writer takes all that is there in one write.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LineWriter {
     state: Mutex<Buffer>,
     added: Notify,
@@ -36,9 +37,10 @@ pub struct LineWriter {
     passed: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Buffer {
     bytes: Vec<u8>,
+    holdback: Holdback,
     /// Results that are passed on while they come, one after the other, when all of `bytes` has been written.
     long: VecDeque<Box<Passage>>,
     closed: bool,
@@ -46,6 +48,13 @@ struct Buffer {
 }
 
 impl LineWriter {
+    fn new(batching: Option<Batching>) -> Self {
+        let holdback = Holdback::new(batching);
+        let (bytes, long, waiting) = (Vec::new(), VecDeque::new(), Vec::new());
+        let buffer = Buffer { bytes, holdback, long, closed: false, waiting };
+        Self { state: Mutex::new(buffer), added: Notify::new(), passed: AtomicU64::new(0) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Buffer> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,11 +62,13 @@ impl LineWriter {
     /// Adds an answer.
     pub fn answer(&self, answer: &Answer) {
         match &answer.passing {
-            None => self.add(&answer.parts),
+            None => self.add(&answer.parts, Priority::High),
             Some(passing) => {
                 let mut state = self.lock();
                 if !state.closed {
                     state.long.extend(passing.take());
+                    // It takes along what was held back before it.
+                    let _ = state.holdback.add(Priority::High, 0, now);
                     drop(state);
                     self.added.notify_one();
                 }
@@ -65,18 +76,20 @@ impl LineWriter {
         }
     }
 
-    fn add(&self, parts: &[Bytes]) {
+    fn add(&self, parts: &[Bytes], priority: Priority) {
         let mut state = self.lock();
         if state.closed {
             return;
         }
-        let was_empty = state.bytes.is_empty();
+        let before = state.bytes.len();
         for part in parts {
             state.bytes.extend_from_slice(part);
         }
         state.bytes.push(b'\n');
+        let added = state.bytes.len() - before;
+        let wake = state.holdback.add(priority, added, now);
         drop(state);
-        if was_empty {
+        if wake {
             self.added.notify_one();
         }
     }
@@ -84,6 +97,7 @@ impl LineWriter {
     fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
+        state.holdback.release();
         let long = std::mem::take(&mut state.long);
         for waker in state.waiting.drain(..) {
             waker.wake();
@@ -98,14 +112,18 @@ impl LineWriter {
     async fn run(self: Arc<Self>, mut stream: impl AsyncWrite + Unpin) {
         let mut taken = Vec::new();
         loop {
-            let (closed, long) = {
+            let (due, closed, long) = {
                 let mut state = self.lock();
-                std::mem::swap(&mut taken, &mut state.bytes);
-                for waker in state.waiting.drain(..) {
-                    waker.wake();
+                let due = state.holdback.due(now);
+                if due == Due::Now {
+                    std::mem::swap(&mut taken, &mut state.bytes);
+                    state.holdback.written();
+                    for waker in state.waiting.drain(..) {
+                        waker.wake();
+                    }
                 }
                 let long = if taken.is_empty() { state.long.pop_front() } else { None };
-                (state.closed, long)
+                (due, state.closed, long)
             };
             if let Some(long) = long {
                 // In a box, for it is rare.
@@ -115,12 +133,20 @@ impl LineWriter {
                 }
                 continue;
             }
-            if taken.is_empty() {
-                if closed {
-                    break;
+            match due {
+                Due::Nothing if closed => break,
+                Due::Nothing => {
+                    self.added.notified().await;
+                    // Whoever is about to add something does so first: it is all one write.
+                    tasks::let_ready_run().await;
+                    continue;
                 }
-                self.added.notified().await;
-                continue;
+                Due::At(until) => {
+                    // Either way there is something to look at.
+                    let _ = tokio::time::timeout_at(until.into(), self.added.notified()).await;
+                    continue;
+                }
+                Due::Now => {}
             }
             if stream.write_all(&taken).await.is_err() || stream.flush().await.is_err() {
                 self.close();
@@ -135,8 +161,8 @@ impl LineWriter {
 }
 
 impl Outlet for LineWriter {
-    fn push(&self, message: Bytes) {
-        self.add(&[message]);
+    fn push_with(&self, message: Bytes, priority: Priority) {
+        self.add(&[message], priority);
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -151,6 +177,11 @@ impl Outlet for LineWriter {
     }
 }
 
+/// The clock of the runtime.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// Serves one client until it stops sending or `stop` resolves; then open calls get a little time to end.
 pub async fn serve(
     gateway: Arc<Gateway>,
@@ -159,7 +190,7 @@ pub async fn serve(
     principal: Arc<str>,
     stop: impl Future<Output = ()>,
 ) {
-    let out = Arc::new(LineWriter::default());
+    let out = Arc::new(LineWriter::new(gateway.settings.batching));
     let outlet: Arc<dyn Outlet> = Arc::clone(&out) as Arc<dyn Outlet>;
     let session = Session::over(outlet, principal);
     gateway.register(&session);
@@ -355,3 +386,6 @@ impl Drop for Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

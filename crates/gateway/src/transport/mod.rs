@@ -4,6 +4,7 @@ pub mod http;
 pub mod intake;
 pub mod lines;
 mod long_line;
+mod rewound;
 pub mod stdio;
 pub mod unix;
 

@@ -96,6 +96,9 @@ pub struct Options {
     /// Lists may be kept for so long, by everybody (stateless revision only).
     #[arg(long, value_name = "MS", global = true)]
     pub list_ttl_ms: Option<u64>,
+    /// Do not declare that changes of lists are announced.
+    #[arg(long, global = true)]
+    pub unannounced: bool,
     /// Answers to `resources/read` may be kept for so long (stateless revision only), and tell how many there were.
     #[arg(long, value_name = "MS", global = true)]
     pub read_ttl_ms: Option<u64>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aqe_core::envelope::encode_event;
 use aqe_core::revision::Era;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
@@ -16,7 +16,7 @@ use super::compression::{self, Packing};
 use super::long::{LongEvent, Writing};
 use super::post::Work;
 use crate::proxy::{Answer, Broken, Passing, Pieces};
-use crate::session::EventStream;
+use crate::session::{EventStream, Read};
 
 /// A comment keeps proxies from closing a stream that has nothing to say.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -146,23 +146,28 @@ impl Events {
         }
         let mut chunk = std::mem::take(&mut self.head);
         loop {
+            let mut held = None;
             while chunk.len() < CHUNK_BYTES {
-                match self.stream.poll_next(self.reader, cx) {
-                    Poll::Ready(Some((number, _)))
+                match self.stream.read(self.reader, cx) {
+                    Read::Event(number, _)
                         if self.long.as_ref().is_some_and(|long| long.number == number) =>
                     {
                         let id = self.stream.event_id(number);
                         self.writing = self.long.take().map(|long| long.start(id.as_deref()));
                         break;
                     }
-                    Poll::Ready(Some((number, data))) => {
+                    Read::Event(number, data) => {
                         encode_event(&mut chunk, self.stream.event_id(number).as_deref(), &data);
                     }
-                    Poll::Ready(None) => {
+                    Read::End => {
                         self.ended = true;
                         break;
                     }
-                    Poll::Pending => break,
+                    Read::Held(until) => {
+                        held = Some(Instant::from_std(until));
+                        break;
+                    }
+                    Read::Nothing => break,
                 }
             }
             if !chunk.is_empty() {
@@ -187,8 +192,14 @@ impl Events {
                     continue;
                 }
             }
+            if let Some(until) = held.filter(|until| *until < self.quiet.deadline()) {
+                self.quiet.as_mut().reset(until);
+            }
             if self.quiet.as_mut().as_mut().poll_elapsed(cx) {
                 self.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
+                if held.is_some() {
+                    continue;
+                }
                 chunk.extend_from_slice(b": keep-alive\n\n");
                 continue;
             }
@@ -230,23 +241,30 @@ pub(super) fn events(events: Events) -> Response<ReplyBody> {
     response
 }
 
-/// A complete answer as JSON, compressed where that was settled.
-pub(super) async fn packed(answer: Answer, era: Era, packing: Option<Packing>) -> Response<ReplyBody> {
-    let Some(packing) = packing else { return self::answer(answer, era) };
+/// A complete answer as JSON, compressed where that was settled; see [`answer`] for `room`.
+pub(super) async fn packed(
+    answer: Answer,
+    era: Era,
+    packing: Option<Packing>,
+    room: HeaderMap,
+) -> Response<ReplyBody> {
+    let Some(packing) = packing else { return self::answer(answer, era, room) };
     // In a box, for it is rare and would make the future of every call larger.
     let (answer, coding) = Box::pin(packing.pack(answer)).await;
-    let mut response = self::answer(answer, era);
+    let mut response = self::answer(answer, era, room);
     if let Some(coding) = coding {
         compression::label(response.headers_mut(), coding);
     }
     response
 }
 
-/// A complete answer as JSON.
-pub(super) fn answer(answer: Answer, era: Era) -> Response<ReplyBody> {
+/// A complete answer as JSON. `room` is an empty map that becomes that of the reply: hyper reads the next request's
+/// headers into it, so that one with room for as many saves making another.
+pub(super) fn answer(answer: Answer, era: Era, room: HeaderMap) -> Response<ReplyBody> {
     let status = super::status_for(era, answer.status);
     let mut response = Response::new(ReplyBody::answer(answer));
     *response.status_mut() = status;
+    *response.headers_mut() = room;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -33,6 +33,9 @@ pub(super) enum Content {
 impl Content {
     /// Reads `Content-Type` and `Content-Encoding`.
     pub(super) fn of(head: &Head) -> Self {
+        if head.is_plain_json() {
+            return Self::Json;
+        }
         let encoding = if head.is_encoded { head.get("content-encoding") } else { None };
         if let Some(encoding) = encoding.filter(|it| !it.eq_ignore_ascii_case("identity"))
             && coding::named(encoding).is_none()

@@ -13,6 +13,7 @@ use super::chunked::{Chunked, Step};
 use super::client::causes;
 use super::coding::Decoder;
 use super::head::Framing;
+use super::http2::Incoming;
 use super::pool::Lease;
 use crate::coding::Coding;
 
@@ -52,10 +53,13 @@ fn ended(within: &str) -> BodyError {
     BodyError::Broken(format!("the connection ended within {within}"))
 }
 
-/// The body of a response, with the connection that brings it. Dropped before its end, it closes the connection.
+/// The body of a response, with the connection that brings it. Dropped before its end, it closes the connection, or resets
+/// its stream (HTTP/2).
 pub(super) struct Body {
-    /// `None` once the end has been reached.
+    /// `None` once the end has been reached, and over HTTP/2.
     lease: Option<Lease>,
+    /// What brings it over HTTP/2, until the end has been reached.
+    incoming: Option<Box<Incoming>>,
     /// Bytes of data that come next.
     left: u64,
     behind: Behind,
@@ -81,12 +85,21 @@ impl Body {
         };
         // A decoder that cannot be had leaves what no message can be read from.
         let decoder = coding.and_then(|coding| Decoder::new(coding).ok());
-        let mut body = Self { lease: Some(lease), left, behind, decoder, packed: BytesMut::new() };
+        let mut body =
+            Self { lease: Some(lease), incoming: None, left, behind, decoder, packed: BytesMut::new() };
         // Without a wait, so that an empty body gives the connection back at once. What is wrong is told when read.
         if framing == Framing::Length(0) {
             body.release();
         }
         body
+    }
+
+    /// A body that comes over HTTP/2, of `length` bytes if the server has said so.
+    pub(super) fn of_http2(length: Option<u64>, coding: Option<Coding>, incoming: Incoming) -> Self {
+        let decoder = coding.and_then(|coding| Decoder::new(coding).ok());
+        let incoming = (!incoming.has_ended()).then(|| Box::new(incoming));
+        let left = length.unwrap_or(u64::MAX);
+        Self { lease: None, incoming, left, behind: Behind::End, decoder, packed: BytesMut::new() }
     }
 
     fn release(&mut self) {
@@ -124,7 +137,7 @@ impl Body {
     /// As [`Body::poll_data`], before it is expanded.
     fn poll_raw(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, BodyError>> {
         loop {
-            let Some(lease) = &mut self.lease else { return Poll::Ready(Ok(false)) };
+            let Some(lease) = &mut self.lease else { return self.poll_incoming(cx, into) };
             let conn = &mut lease.conn;
             if self.left == 0 {
                 let Behind::Chunk(chunked) = &mut self.behind else {
@@ -172,6 +185,16 @@ impl Body {
         }
     }
 
+    /// As [`Body::poll_raw`], over HTTP/2.
+    fn poll_incoming(&mut self, cx: &mut Context<'_>, into: &mut BytesMut) -> Poll<Result<bool, BodyError>> {
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(Ok(false)) };
+        let more = ready!(incoming.poll_data(cx, into)).map_err(BodyError::Broken)?;
+        if !more {
+            self.incoming = None;
+        }
+        Poll::Ready(Ok(more))
+    }
+
     /// Reads to the end.
     pub(super) async fn read(&mut self, max: usize) -> Result<Bytes, BodyError> {
         let announced = self.length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
@@ -200,8 +223,8 @@ impl Body {
     /// Reads on to the end, if that is near, so that the connection can be used again.
     pub(super) async fn finish(mut self) {
         self.decoder = None;
-        if self.lease.is_some() {
-            // Whatever goes wrong closes the connection, which is the other way to end it.
+        if self.lease.is_some() || self.incoming.is_some() {
+            // Whatever goes wrong closes the connection, or resets the stream, which is the other way to end it.
             let _ = timeout(FINISH_TIMEOUT, self.read(FINISH_BYTES)).await;
         }
     }

@@ -16,6 +16,7 @@ use http::{HeaderValue, Method, StatusCode};
 use super::super::{CallError, Item, LongReply, Outgoing, PendingCall};
 use super::answer::{Content, Refusal, Verdict, messages, sort};
 use super::body::{Body, BodyError, EventStream, Next};
+use super::fields::Fields;
 use super::long::LongBody;
 use super::pool::Response;
 use super::resume::Place;
@@ -143,7 +144,7 @@ impl Request {
     async fn exchange(&self) -> Result<Last, CallError> {
         let Self { connection, out, .. } = self;
         let frame = connection.frame.load_full();
-        let fields = |into: &mut Vec<u8>| frame.post(out, into);
+        let fields = |into: &mut dyn Fields| frame.post(out, into);
         let Response { head, mut body } =
             connection.endpoint.exchange(&Method::POST, fields, &out.bytes).await?;
         let is_initialize = out.method == "initialize";
@@ -258,7 +259,7 @@ impl Request {
         for _ in 0..MAX_FAILED_ATTEMPTS {
             tokio::time::sleep(place.delay()).await;
             let frame = connection.frame.load_full();
-            let fields = |into: &mut Vec<u8>| frame.get(place.last_event_id(), into);
+            let fields = |into: &mut dyn Fields| frame.get(place.last_event_id(), into);
             let response = match connection.endpoint.exchange(&Method::GET, fields, &Bytes::new()).await {
                 Ok(response) => response,
                 Err(error @ CallError::Http { .. }) => return Err(error),

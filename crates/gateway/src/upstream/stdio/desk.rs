@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aqe_core::batching::{Batching, Due, Holdback, Priority};
 use bytes::Bytes;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::super::{CallError, CallTag, Inbox, Item};
 
@@ -31,15 +32,22 @@ pub(super) struct Desk {
     progress: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     calls: HashMap<u64, OpenCall>,
     queue: VecDeque<Bytes>,
+    holdback: Holdback,
     /// Position behind the last byte in the queue.
     queued: u64,
     /// When a call was given up last, whose answer may still come.
     given_up: Option<Instant>,
     phase: Phase,
+}
+
+/// Where a message starts in the stream, and whether the writer must be told.
+struct Queued {
+    position: u64,
+    wake: bool,
 }
 
 #[derive(Debug)]
@@ -54,9 +62,8 @@ struct OpenCall {
     endless: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Phase {
-    #[default]
     Open,
     /// No new calls; the open ones may still be answered.
     Ending,
@@ -88,9 +95,17 @@ pub(super) enum LongClaim {
 const GIVEN_UP: Duration = Duration::from_secs(60);
 
 impl Desk {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(batching: Option<Batching>) -> Self {
+        let state = State {
+            calls: HashMap::new(),
+            queue: VecDeque::new(),
+            holdback: Holdback::new(batching),
+            queued: 0,
+            given_up: None,
+            phase: Phase::Open,
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             // Zero is avoided: careless servers take it for no id at all.
             next_id: AtomicU64::new(1),
             written: AtomicU64::new(0),
@@ -114,26 +129,30 @@ impl Desk {
         is_one_line(&request)?;
         let inbox = Arc::new(Inbox::default());
         let mut state = self.lock();
-        let position = self.queue(&mut state, request)?;
+        let Queued { position, wake } = self.queue(&mut state, request, Priority::High)?;
         let call = OpenCall { inbox: Arc::clone(&inbox), tag, position, pass_from, endless: false };
         state.calls.insert(id, call);
         drop(state);
-        self.work.notify_one();
+        if wake {
+            self.work.notify_one();
+        }
         Ok(inbox)
     }
 
     /// Queues a message that is not a request. Returns the position behind it.
-    pub(super) fn post(&self, message: Bytes) -> Result<u64, CallError> {
+    pub(super) fn post(&self, message: Bytes, priority: Priority) -> Result<u64, CallError> {
         is_one_line(&message)?;
         let mut state = self.lock();
-        self.queue(&mut state, message)?;
+        let Queued { wake, .. } = self.queue(&mut state, message, priority)?;
         let end = state.queued;
         drop(state);
-        self.work.notify_one();
+        if wake {
+            self.work.notify_one();
+        }
         Ok(end)
     }
 
-    fn queue(&self, state: &mut State, message: Bytes) -> Result<u64, CallError> {
+    fn queue(&self, state: &mut State, message: Bytes, priority: Priority) -> Result<Queued, CallError> {
         match &state.phase {
             Phase::Open => {}
             Phase::Ending => return Err(CallError::NotSent("the connection is ending".into())),
@@ -147,7 +166,8 @@ impl Desk {
         }
         state.queue.extend([message, LINE_END]);
         state.queued += length;
-        Ok(position)
+        let wake = state.holdback.add(priority, length as usize, || Instant::now().into_std());
+        Ok(Queued { position, wake })
     }
 
     /// Waits until the stream has been written up to `end`.
@@ -167,17 +187,27 @@ impl Desk {
         }
     }
 
-    /// For the writer: moves all that waits into `batch`; waits until there is something.
+    /// For the writer: moves all that waits into `batch`; waits until there is something that is to leave.
     pub(super) async fn take(&self, batch: &mut VecDeque<Bytes>) {
         loop {
-            {
+            let due = {
                 let mut state = self.lock();
-                if !state.queue.is_empty() {
+                let due = state.holdback.due(|| Instant::now().into_std());
+                if due == Due::Now {
                     std::mem::swap(&mut state.queue, batch);
-                    return;
+                    state.holdback.written();
                 }
+                due
+            };
+            match due {
+                Due::Now => return,
+                Due::Nothing => {
+                    self.work.notified().await;
+                    // Whoever is about to queue something does so first: it is all one write.
+                    crate::tasks::let_ready_run().await;
+                }
+                Due::At(until) => drop(timeout_at(until.into(), self.work.notified()).await),
             }
-            self.work.notified().await;
         }
     }
 
@@ -211,6 +241,7 @@ impl Desk {
             }
             state.phase = Phase::Ended(reason.to_owned());
             state.queue = VecDeque::new();
+            state.holdback.written();
             std::mem::take(&mut state.calls)
         };
         let written = self.written.load(Ordering::Acquire);
@@ -281,7 +312,7 @@ impl Desk {
             r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"the caller does not wait any more"}}}}"#
         );
         // If the child is not reading, it will not read this either.
-        let _ = self.post(Bytes::from(message));
+        let _ = self.post(Bytes::from(message), Priority::High);
     }
 
     /// Whether a call waits for an answer.
@@ -338,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_request_of_which_no_byte_left_fails_as_not_sent() {
-        let desk = Desk::new();
+        let desk = Desk::new(None);
         let sent = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
         let kept = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
         desk.advance(1);
@@ -351,26 +382,26 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded_and_freed_by_writing() {
-        let desk = Desk::new();
+        let desk = Desk::new(None);
         let half = Bytes::from(vec![b' '; MAX_WAITING_BYTES as usize / 2 - 1]);
-        desk.post(half.clone()).unwrap();
-        desk.post(half.clone()).unwrap();
-        assert!(matches!(desk.post(Bytes::from_static(b"{}")), Err(CallError::NotSent(_))));
+        desk.post(half.clone(), Priority::High).unwrap();
+        desk.post(half.clone(), Priority::High).unwrap();
+        assert!(matches!(desk.post(Bytes::from_static(b"{}"), Priority::High), Err(CallError::NotSent(_))));
         desk.advance(half.len());
-        desk.post(Bytes::from_static(b"{}")).unwrap();
+        desk.post(Bytes::from_static(b"{}"), Priority::High).unwrap();
     }
 
     #[test]
     fn a_message_with_a_line_break_is_refused_before_it_becomes_two() {
         for text in ["{\n}", "{\r}"] {
-            let refused = Desk::new().post(Bytes::from_static(text.as_bytes()));
+            let refused = Desk::new(None).post(Bytes::from_static(text.as_bytes()), Priority::High);
             assert!(matches!(refused, Err(CallError::NotSent(_))), "{text:?}");
         }
     }
 
     #[test]
     fn a_listen_stream_is_not_taken_for_the_call_that_waits() {
-        let desk = Desk::new();
+        let desk = Desk::new(None);
         let [listen, call] = [desk.next_id(), desk.next_id()];
         let listening = desk.open(listen, TAG, Bytes::from_static(b"{}"), None).unwrap();
         desk.mark_endless(listen);
@@ -382,7 +413,7 @@ mod tests {
 
     #[test]
     fn ids_are_open_then_finished_and_others_foreign() {
-        let desk = Desk::new();
+        let desk = Desk::new(None);
         let id = desk.next_id();
         desk.open(id, TAG, Bytes::from_static(b"{}"), None).unwrap();
         assert!(matches!(desk.claim(id, false), Claim::Open(_)));

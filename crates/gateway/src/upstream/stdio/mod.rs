@@ -27,6 +27,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use aqe_core::batching::{Batching, Priority};
 use aqe_core::envelope::Limits;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -51,6 +52,8 @@ pub struct StdioLimits {
     pub send_timeout: Duration,
     /// How a child is stopped.
     pub grace: Grace,
+    /// How long notifications to it may wait for others.
+    pub batching: Option<Batching>,
 }
 
 impl Default for StdioLimits {
@@ -60,6 +63,7 @@ impl Default for StdioLimits {
             message: Limits::default(),
             send_timeout: Duration::from_secs(2),
             grace: Grace::default(),
+            batching: None,
         }
     }
 }
@@ -125,7 +129,7 @@ impl StdioConnection {
         let Started { process, stdin, stdout, stderr } = child::start(spec)
             .await
             .map_err(|error| CallError::NotSent(format!("cannot start the server: {error}")))?;
-        let desk = Arc::new(Desk::new());
+        let desk = Arc::new(Desk::new(limits.batching));
         let words = Arc::new(LastWords::default());
         let counts = Arc::new(Counts::default());
         let (close, close_asked) = watch::channel(None);
@@ -204,7 +208,7 @@ impl Connection for StdioConnection {
 
     /// Queues the message at once; resolves when the child's pipe has taken it.
     fn send(&self, out: Outgoing) -> BoxFuture<'_, Result<(), CallError>> {
-        let queued = self.desk.post(out.bytes);
+        let queued = self.desk.post(out.bytes, Priority::of(&out.method));
         Box::pin(async move { self.desk.written_to(queued?).await })
     }
 
