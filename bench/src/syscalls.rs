@@ -100,10 +100,12 @@ pub(crate) fn measure(subject: &Subject) -> Result<Section> {
     })
 }
 
+/// A child that is never replaced: strace would follow the new one too.
 fn home(batching: bool) -> Result<Home> {
     let talker = Serve::Talker { tools: 1, aside: true };
     Home::with(&format!(
-        "[transport]\nbatching = {batching}\n\n[[upstream]]\nname = \"up\"\n{}\n",
+        "[transport]\nbatching = {batching}\n\n[pool]\nmax_uses = {}\n\n[[upstream]]\nname = \"up\"\n{}\n",
+        u32::MAX,
         talker.toml()?
     ))
 }
@@ -174,7 +176,7 @@ struct Trace {
 }
 
 impl Trace {
-    /// Follows all threads of a process; its children not.
+    /// Follows all threads of a process, and whatever processes it starts from now on; see [`home`].
     fn of(pid: u32) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("trace");

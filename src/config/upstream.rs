@@ -307,6 +307,7 @@ impl Upstream {
         let timeouts = section.int_map(&TOOL_TIMEOUT_MS, 1, DAY_MS).into_iter();
         let tool_timeouts = timeouts.map(|(tool, ms)| (tool.to_owned(), Duration::from_millis(ms))).collect();
         let max_line = section.opt_int(&MAX_LINE_BYTES).map_or(server.max_line, |n| n as usize);
+        let max_result = section.opt_int(&MAX_RESULT_BYTES).unwrap_or(server.max_result);
         let tools = section.group(&TOOLS, &TOOLS_KEYS);
         let tools =
             ToolFilter { allow: checked(&tools, &ALLOW, Glob::new), deny: checked(&tools, &DENY, Glob::new) };
@@ -342,7 +343,7 @@ impl Upstream {
             idle_timeout: idle.or(server.idle_timeout),
             tool_timeouts,
             max_line,
-            max_result: section.opt_int(&MAX_RESULT_BYTES).unwrap_or(server.max_result),
+            max_result,
             tools,
             cache,
         })

@@ -109,6 +109,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(server.allowed_hosts, ["mcp.example.org:9000", "[::1]"]);
     assert_eq!(server.allowed_origins, ["https://app.example.org"]);
     assert_eq!((server.max_connections, server.max_body, server.max_line), (7, 2048, 4096));
+    assert_eq!((server.max_result, config.upstreams[1].max_result), (8192, 8192));
     assert_eq!((server.max_json_depth, server.max_sessions), (64, 9));
     let ms = Duration::from_millis;
     assert_eq!((server.header_timeout, server.body_timeout), (ms(1), ms(2)));
@@ -150,10 +151,10 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((disk.path.as_path(), disk.max_bytes), (Path::new("/project/answers"), 4 << 20));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:87:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:88:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
-    assert_eq!((files.idle_timeout, files.max_line), (Some(ms(500)), 8192));
+    assert_eq!((files.idle_timeout, files.max_line, files.max_result), (Some(ms(500)), 8192, 0));
     assert_eq!(files.tool_timeouts, BTreeMap::from([("crawl".to_owned(), ms(300_000))]));
     assert!(
         files.tools.admits("read_file") && !files.tools.admits("read_secret") && !files.tools.admits("x")

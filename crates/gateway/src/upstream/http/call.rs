@@ -172,19 +172,17 @@ impl Request {
                 Some(from) if body.length().is_none_or(|length| length > from as u64) => {
                     Box::pin(self.read_long(body, from)).await
                 }
-                _ => self.take_last(body.read(connection.limits.max_body_bytes).await?).await,
+                _ => {
+                    let text = body.read(connection.limits.max_body_bytes).await?;
+                    let answer = self.take(text).await?;
+                    answer.ok_or_else(no_answer)
+                }
             },
             Content::Events => self.follow(self.events(body), frame.is_modern()).await,
             Content::Other(what) => {
                 Err(CallError::Malformed(format!("status {}: {what}", head.status.as_u16())))
             }
         }
-    }
-
-    /// Takes a text that must hold the answer.
-    async fn take_last(&self, text: Bytes) -> Result<Last, CallError> {
-        let answer = self.take(text).await?;
-        answer.ok_or_else(|| CallError::Malformed("no answer in the body".into()))
     }
 
     /// Reads a body that may be long; beyond `from` bytes it is handed out while it comes, if it is a result.
@@ -203,7 +201,7 @@ impl Request {
                 return Err(BodyError::TooLarge(max).into());
             }
         }
-        self.take_last(whole.freeze()).await
+        self.take(whole.freeze()).await?.ok_or_else(no_answer)
     }
 
     /// Whether a text begins as the answer to this call, and the answer as a result.
@@ -311,6 +309,10 @@ impl Request {
         }
         Ok(None)
     }
+}
+
+fn no_answer() -> CallError {
+    CallError::Malformed("no answer in the body".into())
 }
 
 /// Returns to the caller once. No wake-up is due: the caller looks into the inbox and polls again.
