@@ -9,7 +9,9 @@
 //!   that is not measured, where every reply must be good. [`place`]: which processor something runs on.
 //! - [`admin`]: asking the gateway about itself.
 //! - [`calls`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`]: the
-//!   measurements. [`soak`]: minutes of everything at once. [`trend`], [`report`]: their tables.
+//!   measurements. [`soak`]: minutes of everything at once. [`peers`]: other gateways and servers beside ours.
+//! - [`trend`], [`report`]: tables. [`record`], [`results`], [`claims`]: keeping them in a file, and the pages that quote
+//!   it.
 
 #![allow(
     clippy::print_stdout,
@@ -21,6 +23,7 @@ mod admin;
 mod callgrind;
 mod calls;
 mod cases;
+mod claims;
 mod cli;
 mod echo;
 mod flat;
@@ -28,9 +31,12 @@ mod latency;
 mod load;
 mod memory;
 mod optimized;
+mod peers;
 mod place;
 mod pool;
+mod record;
 mod report;
+mod results;
 mod serve;
 mod soak;
 mod start;

@@ -1,0 +1,129 @@
+//! Everything measured in one run, kept in a file with the machine and the versions.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::calls::Plan;
+use crate::peers::Named;
+use crate::place::processors;
+use crate::results::{Recording, folder, to_json};
+use crate::subject::Subject;
+use crate::{Result, callgrind, calls, claims, flat, latency, memory, optimized, pool, start, workers};
+
+/// What a recording is besides its sections.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    /// When it began.
+    pub(crate) begun: Instant,
+    /// How it was measured: rounds, seconds, connections.
+    pub(crate) method: Value,
+    /// Why the figures are not final, if they are not.
+    pub(crate) provisional: Option<String>,
+    /// Where it is written, instead of `results/` under today's date.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Starts of the process.
+const STARTS: usize = 40;
+
+/// The gateway's own figures, each section with its name.
+pub(crate) fn parts(subject: &Subject, plan: &Plan) -> Result<Vec<Named>> {
+    let mut sections = vec![
+        ("calls", calls::times(subject, plan)?),
+        ("latency", latency::measure(subject, plan)?),
+        ("stdio", calls::stdio(subject, plan)?),
+        ("flat", flat::times(subject, plan)?),
+    ];
+    if callgrind::is_installed() {
+        let folder = tempfile::tempdir()?;
+        sections.push(("instructions", calls::instructions(subject, plan, folder.path())?));
+        sections.push(("flat-instructions", flat::instructions(subject, folder.path())?));
+    } else {
+        eprintln!("  valgrind is not installed: no instructions are counted");
+    }
+    sections.extend([
+        ("start", start::measure(subject, STARTS)?),
+        ("memory", memory::measure(subject)?),
+        ("pool", pool::measure(subject, plan)?),
+        ("workers", workers::measure(subject, plan)?),
+        ("optimized", optimized::measure(subject, plan)?),
+    ]);
+    Ok(sections.into_iter().map(|(key, section)| (key.to_owned(), section)).collect())
+}
+
+/// Writes the file, and the pages' tables and figures if it is the one that they are made from.
+pub(crate) fn write(subject: &std::path::Path, sections: &[Named], notes: &Notes) -> Result<PathBuf> {
+    let now = jiff::Timestamp::now().to_string();
+    let date = now.split('T').next().unwrap_or_default();
+    let minutes = (notes.begun.elapsed().as_secs_f64() / 6.0).round() / 10.0;
+    let all = json!({
+        "recorded": date,
+        "provisional": notes.provisional,
+        "minutes": minutes,
+        "machine": machine(),
+        "versions": versions(subject),
+        "method": notes.method,
+        "sections": sections.iter().map(|(key, section)| to_json(key, section)).collect::<Vec<_>>(),
+    });
+    let own = folder().join("results").join(format!("{date}.json"));
+    let path = notes.file.clone().unwrap_or_else(|| own.clone());
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(&path, serde_json::to_string_pretty(&all)? + "\n")?;
+    if path == own {
+        pages()?;
+    }
+    Ok(path)
+}
+
+/// Makes the generated parts of the pages anew from the latest file, and the marked figures.
+pub(crate) fn pages() -> Result<()> {
+    let recording = Recording::latest()?;
+    let own = folder().join("README.md");
+    fs::write(&own, recording.fill(&fs::read_to_string(&own)?)?)?;
+    let readme = folder().join("../README.md");
+    let page = claims::fill(&recording.fill(&fs::read_to_string(&readme)?)?, &recording)?;
+    for fault in claims::faults(&page, &recording) {
+        eprintln!("  README.md: {fault}");
+    }
+    Ok(fs::write(readme, page)?)
+}
+
+fn machine() -> Value {
+    let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let member = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+        line.and_then(|line| line.split_once(':').map(|(_, value)| value.trim().to_owned()))
+    };
+    let kib = member(&file("/proc/meminfo"), "MemTotal");
+    let kib = kib.and_then(|text| text.trim_end_matches("kB").trim().parse::<f64>().ok());
+    json!({
+        "cpu": member(&file("/proc/cpuinfo"), "model name"),
+        "processors": processors().len(),
+        "kernel": file("/proc/sys/kernel/osrelease").trim(),
+        "memory_gib": kib.map(|kib| (kib / 1024.0 / 1024.0 * 10.0).round() / 10.0),
+    })
+}
+
+fn versions(subject: &std::path::Path) -> Value {
+    let said = |program: &std::path::Path, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).current_dir(folder()).output().ok()?;
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (output.status.success() && !said.is_empty()).then_some(said)
+    };
+    let of = |program: &str, arguments: &[&str]| said(program.as_ref(), arguments);
+    let last = |text: Option<String>| text.and_then(|text| text.split_whitespace().last().map(str::to_owned));
+    json!({
+        "aqe-v3": last(said(subject, &["--version"])),
+        "commit": of("git", &["rev-parse", "--short", "HEAD"]),
+        "changed": of("git", &["status", "--porcelain", "--untracked-files=no"]).is_some(),
+        "rustc": of("rustc", &["--version"]),
+        "node": of("node", &["--version"]),
+        "python": last(of("python3", &["--version"])),
+    })
+}
