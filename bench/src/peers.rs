@@ -85,14 +85,20 @@ pub(crate) fn measure(subject: &Subject, plan: &Plan) -> Result<Vec<Named>> {
 /// A peer, and where it is or why it is not.
 type Installed<'a> = (&'a Peer, &'a std::result::Result<std::path::PathBuf, String>);
 
-fn play(scene: Scene, era: Era, subject: &Subject, peers: &[Installed<'_>], plan: &Plan) -> Result<Vec<Named>> {
+fn play(
+    scene: Scene,
+    era: Era,
+    subject: &Subject,
+    peers: &[Installed<'_>],
+    plan: &Plan,
+) -> Result<Vec<Named>> {
     let name = format!("{}, {}", scene.name(), era.name());
     progress(&name);
     let web = Running::start(Serve::echo_http(TOOLS).command()?, None)?;
     let child = Serve::EchoStdio { tools: TOOLS, aside: true };
-    let behind =
-        if scene.has_child() { Upstream::Child { tools: TOOLS } } else { Upstream::Http(web.url()) };
-    let entry = |name: &str, launch: Launch, is_peer| Entry { name: name.into(), launch: Ok(launch), is_peer };
+    let behind = if scene.has_child() { Upstream::Child { tools: TOOLS } } else { Upstream::Http(web.url()) };
+    let entry =
+        |name: &str, launch: Launch, is_peer| Entry { name: name.into(), launch: Ok(launch), is_peer };
     let home = Home::new(&behind)?;
     let mut entries = Vec::new();
     if scene.has_http_clients() {
@@ -110,8 +116,8 @@ fn play(scene: Scene, era: Era, subject: &Subject, peers: &[Installed<'_>], plan
     for (peer, folder) in peers {
         let launch = folder.as_ref().map_err(Clone::clone).and_then(|folder| {
             let way = peer.way(scene, era)?;
-            let places = places(&folder.to_string_lossy(), &web.url(), &child)
-                .map_err(|error| error.to_string())?;
+            let places =
+                places(&folder.to_string_lossy(), &web.url(), &child).map_err(|error| error.to_string())?;
             Launch::peer(way, &places, scene.has_http_clients()).map_err(|error| error.to_string())
         });
         entries.push(Entry { name: peer.name.clone(), launch, is_peer: true });

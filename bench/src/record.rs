@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::calls::Plan;
 use crate::peers::Named;
 use crate::place::processors;
+use crate::report::Section;
 use crate::results::{Recording, folder, to_json};
 use crate::subject::Subject;
 use crate::{Result, callgrind, calls, claims, flat, latency, memory, optimized, pool, start, workers};
@@ -30,29 +31,39 @@ pub(crate) struct Notes {
 /// Starts of the process.
 const STARTS: usize = 40;
 
-/// The gateway's own figures, each section with its name.
-pub(crate) fn parts(subject: &Subject, plan: &Plan) -> Result<Vec<Named>> {
-    let mut sections = vec![
-        ("calls", calls::times(subject, plan)?),
-        ("latency", latency::measure(subject, plan)?),
-        ("stdio", calls::stdio(subject, plan)?),
-        ("flat", flat::times(subject, plan)?),
-    ];
-    if callgrind::is_installed() {
-        let folder = tempfile::tempdir()?;
-        sections.push(("instructions", calls::instructions(subject, plan, folder.path())?));
-        sections.push(("flat-instructions", flat::instructions(subject, folder.path())?));
-    } else {
-        eprintln!("  valgrind is not installed: no instructions are counted");
+/// A measurement of the gateway's own.
+type Part = fn(&Subject, &Plan) -> Result<Section>;
+
+/// Their names in the result file.
+const PARTS: [(&str, Part); 11] = [
+    ("calls", calls::times),
+    ("latency", latency::measure),
+    ("stdio", calls::stdio),
+    ("flat", flat::times),
+    ("instructions", |subject, plan| calls::instructions(subject, plan, tempfile::tempdir()?.path())),
+    ("flat-instructions", |subject, _| flat::instructions(subject, tempfile::tempdir()?.path())),
+    ("start", |subject, _| start::measure(subject, STARTS)),
+    ("memory", |subject, _| memory::measure(subject)),
+    ("pool", pool::measure),
+    ("workers", workers::measure),
+    ("optimized", optimized::measure),
+];
+
+/// The gateway's own figures, each section with its name; only those that are named, if any are.
+pub(crate) fn parts(subject: &Subject, plan: &Plan, only: &[String]) -> Result<Vec<Named>> {
+    let mut sections = Vec::new();
+    for (key, part) in PARTS {
+        if !only.is_empty() && !only.iter().any(|name| name == key) {
+            continue;
+        }
+        if key.contains("instructions") && !callgrind::is_installed() {
+            eprintln!("  valgrind is not installed: no {key} are counted");
+            continue;
+        }
+        eprintln!("{key}");
+        sections.push((key.to_owned(), part(subject, plan)?));
     }
-    sections.extend([
-        ("start", start::measure(subject, STARTS)?),
-        ("memory", memory::measure(subject)?),
-        ("pool", pool::measure(subject, plan)?),
-        ("workers", workers::measure(subject, plan)?),
-        ("optimized", optimized::measure(subject, plan)?),
-    ]);
-    Ok(sections.into_iter().map(|(key, section)| (key.to_owned(), section)).collect())
+    Ok(sections)
 }
 
 /// Writes the file, and the pages' tables and figures if it is the one that they are made from.

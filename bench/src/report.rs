@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::stats::{Ratio, Spread};
 
+/// How much wider than its lower end an interval may be before it is not shown.
+const UNCLEAR: f64 = 100.0;
+
 /// One cell.
 #[derive(Debug, Clone)]
 pub(crate) enum Cell {
@@ -60,6 +63,10 @@ impl Cell {
     pub(crate) fn print(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
+            // Few rounds that lie far apart tell next to nothing.
+            Self::Ratio(Ratio { ratio, low, high }, digits) if high / low > UNCLEAR => {
+                format!("{ratio:.digits$} (unclear)")
+            }
             Self::Ratio(Ratio { ratio, low, high }, digits) => {
                 format!("{ratio:.digits$} ({low:.digits$}..{high:.digits$})")
             }

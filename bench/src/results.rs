@@ -118,7 +118,11 @@ impl Recording {
             let at = table.columns.iter().position(|column| column == name.trim());
             at.ok_or_else(|| format!("no column {name:?} in {key}").into())
         });
-        Ok(table.markdown(&at.collect::<Result<Vec<_>>>()?, false))
+        let mut text = table.markdown(&at.collect::<Result<Vec<_>>>()?, false);
+        if self.all["provisional"].is_string() {
+            text += "\nProvisional figures, of a machine that did other work meanwhile.\n";
+        }
+        Ok(text)
     }
 
     fn everything(&self) -> String {
@@ -147,7 +151,8 @@ impl Recording {
         }
         for table in self.tables() {
             let all: Vec<usize> = (0..table.columns.len()).collect();
-            let _ = write!(page, "\n#### `{}`\n\n{}.\n\n{}", table.key, table.title, table.markdown(&all, true));
+            let _ =
+                write!(page, "\n#### `{}`\n\n{}.\n\n{}", table.key, table.title, table.markdown(&all, true));
         }
         page
     }
@@ -160,7 +165,9 @@ impl Table {
         let names = columns.iter().map(named).collect::<Option<Vec<_>>>()?;
         let cells = |row: &Value| {
             let cells = columns.iter().zip(&names);
-            cells.map(|(column, name)| cell(&row[name], column["digits"].as_u64().unwrap_or(0) as usize)).collect()
+            cells
+                .map(|(column, name)| cell(&row[name], column["digits"].as_u64().unwrap_or(0) as usize))
+                .collect()
         };
         let rows = section["rows"].as_array()?.iter().map(cells).collect();
         let text = |name: &str| section[name].as_str().map(str::to_owned);

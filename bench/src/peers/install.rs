@@ -9,9 +9,9 @@ use crate::Result;
 use crate::peers::table::{Install, Peer};
 
 /// How long one installation may take: the largest downloads hundreds of megabytes or builds some hundred crates.
-const TIME: Duration = Duration::from_secs(1_800);
-/// Bytes of a log's end that are shown when an installation fails.
-const SHOWN: usize = 600;
+const TIME: Duration = Duration::from_secs(2_700);
+/// Characters of a log's last line that are shown when an installation fails.
+const SHOWN: usize = 300;
 /// Written when all is in place; says what.
 const DONE: &str = "installed";
 
@@ -99,6 +99,11 @@ fn python_of(least: u32) -> Result<Command> {
     Err(format!("needs Python 3.{least} or later with venv").into())
 }
 
+/// The name of a package manager.
+fn tool_of(step: &Command) -> String {
+    Path::new(step.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 fn run(mut step: Command, log: &Path) -> Result<()> {
     let out = File::options().create(true).append(true).open(log)?;
     step.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
@@ -119,6 +124,8 @@ fn run(mut step: Command, log: &Path) -> Result<()> {
         return Ok(());
     }
     let said = fs::read(log).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said[said.len().saturating_sub(SHOWN)..]).into_owned();
-    Err(format!("{:?} failed: {}", step.get_program(), said.trim()).into())
+    let said = String::from_utf8_lossy(&said);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let last: String = last.chars().take(SHOWN).collect();
+    Err(format!("{} has failed: {last}; all of it is in its install.log", tool_of(&step)).into())
 }

@@ -19,7 +19,7 @@ use crate::stats::Spread;
 /// Calls after which memory is weighed again.
 pub(crate) const CALLS: u64 = 2_000;
 /// How long those may take.
-const TIME: Duration = Duration::from_secs(15);
+const TIME: Duration = Duration::from_secs(10);
 /// Of those, a part after which is looked whether it was enough.
 const SLICE: Duration = Duration::from_millis(20);
 /// How long to wait until nothing is going on.
@@ -48,7 +48,7 @@ pub(crate) struct Row {
 /// The figures of a side that has run.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// What it is called under, and its era's revision.
+    /// Whether its start and its memory say anything.
     pub(crate) is_peer: bool,
     /// Milliseconds from spawning it to the first list with the upstream's tools.
     pub(crate) start_ms: Option<Spread>,
@@ -154,7 +154,7 @@ fn prepare(entry: &Entry, launch: &Launch, era: Era, plan: &Plan) -> Result<(Sid
             starts.push(started.took.as_secs_f64() * 1e3);
         }
     }
-    let Started { mut target, whole, .. } = started;
+    let Started { mut target, whole, headers, .. } = started;
     let tool = tool(&target).ok_or("lists no tool of the upstream")?;
     // Another number in each call: nothing that keeps answers has seen it.
     let arguments = nested(TOOLS[0].1).replacen("status:open", "status:{n}", 1);
@@ -173,7 +173,7 @@ fn prepare(entry: &Entry, launch: &Launch, era: Era, plan: &Plan) -> Result<(Sid
         }
         used_mib = mib(&target);
     }
-    let list_bytes = list_bytes(&target, era)?;
+    let list_bytes = list_bytes(&target, era, &headers)?;
     let side = Side {
         name: entry.name.clone(),
         is_peer: entry.is_peer,
@@ -203,9 +203,12 @@ fn run(target: &mut Target, call: &Call, connections: usize, time: Duration) -> 
 static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 /// The bytes of `tools/list` over HTTP.
-fn list_bytes(target: &Target, era: Era) -> Result<Option<usize>> {
+fn list_bytes(target: &Target, era: Era, headers: &[(String, String)]) -> Result<Option<usize>> {
     let At::Url(url) = &target.place else { return Ok(None) };
     let mut server = Server::at(url)?;
+    for (name, value) in headers {
+        server.add_header(name, value)?;
+    }
     if era == Era::Legacy {
         server.initialize()?;
     }

@@ -77,7 +77,8 @@ pub(crate) fn measure(subject: &Subject, servers: &[Installed<'_>], plan: &Plan)
     let mut sides = vec![Ok(ours(subject)?)];
     sides.extend(servers.iter().map(|(peer, folder)| {
         let found = folder.as_ref().map_err(Clone::clone);
-        found.and_then(|folder| theirs(peer, folder).map_err(|error| error.to_string()))
+        found
+            .and_then(|folder| theirs(peer, folder).map_err(|error| error.to_string()))
             .map_err(|reason| (peer.name.clone(), reason))
     }));
     // The first start of all lets each keep what it keeps.
@@ -106,7 +107,10 @@ pub(crate) fn measure(subject: &Subject, servers: &[Installed<'_>], plan: &Plan)
     each(&mut running, "calls", Running::use_up);
     each(&mut running, "entries", Running::fill);
     rounds(&mut running, "many entries", |server| &mut server.full, plan);
-    Ok(vec![("servers".into(), processes(&running, plan)), ("servers-memory".into(), memories(&running, plan))])
+    Ok(vec![
+        ("servers".into(), processes(&running, plan)),
+        ("servers-memory".into(), memories(&running, plan)),
+    ])
 }
 
 type Slot = std::result::Result<(Side, Running), (String, String)>;
@@ -327,10 +331,9 @@ fn memories(slots: &[Slot], plan: &Plan) -> Section {
     let row = |slot: &Slot| match slot {
         Ok((side, server)) => {
             let mut cells = vec![Cell::text(&side.name)];
-            for (times, base) in [
-                (&server.empty, ours.map(|ours| &ours.empty)),
-                (&server.full, ours.map(|ours| &ours.full)),
-            ] {
+            for (times, base) in
+                [(&server.empty, ours.map(|ours| &ours.empty)), (&server.full, ours.map(|ours| &ours.full))]
+            {
                 let kinds = [
                     (&times.store, base.map(|base| &base.store)),
                     (&times.retrieve, base.map(|base| &base.retrieve)),
@@ -341,7 +344,8 @@ fn memories(slots: &[Slot], plan: &Plan) -> Section {
                 for (own, base) in kinds {
                     cells.push(spread(Spread::of(own[0].iter().copied()), 0));
                     cells.push(spread(Spread::of(own[1].iter().copied()), 0));
-                    let ratio = (side.name != OURS).then(|| base.and_then(|base| Ratio::of(&own[0], &base[0])));
+                    let ratio =
+                        (side.name != OURS).then(|| base.and_then(|base| Ratio::of(&own[0], &base[0])));
                     cells.push(Cell::ratio(ratio.flatten(), 1));
                 }
             }

@@ -19,7 +19,7 @@ use crate::process::Process;
 use crate::subject::Home;
 
 /// How long one may take to list the upstream's tools.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(180);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Bytes of a log's end that are shown when one does not start.
@@ -104,6 +104,8 @@ pub(crate) struct Started {
     pub(crate) target: Target,
     /// From spawning it to its list with the upstream's tools.
     pub(crate) took: Duration,
+    /// What its clients must send.
+    pub(crate) headers: Vec<(String, String)>,
     /// Its processes, if they are not the target's own.
     pub(crate) whole: Option<Whole>,
 }
@@ -147,6 +149,8 @@ impl Launch {
         let path = folder.path().to_str().ok_or("the folder's path is not text")?.to_owned();
         let mut places = places.clone();
         places.0.push(("folder", path.clone()));
+        // Stays the same in all starts, so that what it keeps stays true.
+        places.0.push(("port2", free_port()?.to_string()));
         let files = way.files.iter().map(|(name, text)| (name.clone(), places.fill(text))).collect();
         let mut env = vec![("HOME".to_owned(), path.clone())];
         env.extend(way.env.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -179,7 +183,9 @@ impl Launch {
         let (mut whole, at) = match &self.reach {
             Reach::Url(url) => (None, At::Url(url.clone())),
             Reach::Says(line) => {
-                let (process, said) = on(Place::Measured, || Process::server(line.command()))?;
+                let mut command = line.command();
+                command.stderr(Stdio::null());
+                let (process, said) = on(Place::Measured, || Process::server(command))?;
                 let url = said["url"].as_str().ok_or_else(|| format!("no url in {said}"))?;
                 (Some(Whole { process }), At::Url(url.to_owned()))
             }
@@ -193,11 +199,12 @@ impl Launch {
             }
             Reach::Pipes(line) => (None, At::Command(line.fill(&places).words())),
         };
+        let headers = self.headers();
         loop {
-            let options = Options { era: Some(era), ..Options::default() };
+            let options = Options { era: Some(era), headers: headers.clone() };
             let missing: crate::Error = match on(Place::Measured, || Target::open(at.clone(), &options)) {
                 Ok(target) if tool(&target).is_some() => {
-                    return Ok(Started { target, took: begun.elapsed(), whole });
+                    return Ok(Started { target, took: begun.elapsed(), headers, whole });
                 }
                 Ok(target) => format!("lists {} tools, none of the upstream's", target.tools.len()).into(),
                 Err(error) => error,
@@ -210,6 +217,15 @@ impl Launch {
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// The headers that were left in a file of this name when the upstream was registered.
+    fn headers(&self) -> Vec<(String, String)> {
+        let path = self.folder.as_ref().map(|folder| folder.path().join("headers"));
+        let text = path.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        let header =
+            |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
+        text.lines().filter_map(header).collect()
     }
 
     /// Runs what registers the upstream, once the port is open.

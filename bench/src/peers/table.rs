@@ -153,7 +153,10 @@ pub(crate) fn all() -> Result<Vec<Peer>> {
     let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
     paths.sort();
-    paths.iter().map(|path| read(path).map_err(|error| format!("{}: {error}", path.display()).into())).collect()
+    paths
+        .iter()
+        .map(|path| read(path).map_err(|error| format!("{}: {error}", path.display()).into()))
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Peer> {
@@ -180,7 +183,9 @@ mod tests {
     #[test]
     fn every_peer_has_a_row_or_a_reason_in_every_scene() {
         let peers = all().unwrap();
-        assert!(peers.iter().any(|peer| peer.server.is_some()) && peers.iter().any(|peer| peer.server.is_none()));
+        assert!(
+            peers.iter().any(|peer| peer.server.is_some()) && peers.iter().any(|peer| peer.server.is_none())
+        );
         for peer in peers {
             assert!(!peer.about.trim().is_empty(), "{} does not say how it is configured", peer.name);
             assert!(peer.version.contains('.'), "{} is not pinned", peer.name);
@@ -189,7 +194,13 @@ mod tests {
             }
             for (scene, era) in Scene::all() {
                 if let Err(reason) = peer.way(scene, era) {
-                    assert_ne!(reason, "cannot", "{} does not say why it is not in {}", peer.name, scene.key());
+                    assert_ne!(
+                        reason,
+                        "cannot",
+                        "{} does not say why it is not in {}",
+                        peer.name,
+                        scene.key()
+                    );
                 }
             }
         }
