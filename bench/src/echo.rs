@@ -116,7 +116,9 @@ fn definition(name: &str) -> String {
 
 fn result<const N: usize>(out: &mut Vec<u8>, members: [&[u8]; N], modern: bool, cache: &str) {
     out.extend_from_slice(br#","result":{"#);
-    members.iter().for_each(|part| out.extend_from_slice(part));
+    for part in members {
+        out.extend_from_slice(part);
+    }
     if modern {
         out.extend_from_slice(COMPLETE.as_bytes());
         out.extend_from_slice(cache.as_bytes());

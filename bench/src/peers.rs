@@ -124,7 +124,7 @@ fn play(
     }
     // Starts are the same in both eras.
     let plan = Plan { starts: if era == Era::Legacy { plan.starts } else { 0 }, ..plan.clone() };
-    let rows = measure::scene(&name, entries, era, &plan)?;
+    let rows = measure::scene(&name, &entries, era, &plan)?;
     let key = format!("{}-{}", scene.key(), era.name());
     Ok(vec![
         (format!("{key}-calls"), tables::calls(&name, &rows, &plan)),

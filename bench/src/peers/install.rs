@@ -107,7 +107,7 @@ fn tool_of(step: &Command) -> String {
 fn run(mut step: Command, log: &Path) -> Result<()> {
     let out = File::options().create(true).append(true).open(log)?;
     step.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
-    let mut child = step.spawn().map_err(|error| format!("{:?}: {error}", step.get_program()))?;
+    let mut child = step.spawn().map_err(|error| format!("{}: {error}", tool_of(&step)))?;
     let deadline = Instant::now() + TIME;
     let status = loop {
         if let Some(status) = child.try_wait()? {

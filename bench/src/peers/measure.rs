@@ -85,10 +85,10 @@ struct Side {
 ///
 /// # Errors
 /// If the first one does not run.
-pub(crate) fn scene(name: &str, entries: Vec<Entry>, era: Era, plan: &Plan) -> Result<Vec<Row>> {
+pub(crate) fn scene(name: &str, entries: &[Entry], era: Era, plan: &Plan) -> Result<Vec<Row>> {
     let order: Vec<String> = entries.iter().map(|entry| entry.name.clone()).collect();
     let (mut sides, mut targets, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-    for entry in &entries {
+    for entry in entries {
         progress(&format!("{name}: {}", entry.name));
         let ready = match &entry.launch {
             Ok(launch) => prepare(entry, launch, era, plan).map_err(|error| error.to_string()),

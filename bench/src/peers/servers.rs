@@ -1,7 +1,7 @@
 //! Servers with a memory for agents beside ours: what they cost to start and to keep, and what a value costs to store and to
 //! read when there are none and when there are many.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -162,7 +162,7 @@ fn ours(subject: &Subject) -> Result<Side> {
     })
 }
 
-fn theirs(peer: &Peer, installed: &PathBuf) -> Result<Side> {
+fn theirs(peer: &Peer, installed: &Path) -> Result<Side> {
     let ServerWay { command, env, store, retrieve } = peer.server.clone().ok_or("no server")?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().to_owned();
