@@ -69,6 +69,9 @@ enum Mcp {
     Status(status::Status),
     /// Measure any MCP servers, beside each other.
     Bench(bench::Bench),
+    /// Answer calls with their arguments, for `bench --self`.
+    #[command(name = "bench-echo", hide = true)]
+    BenchEcho(bench::echo::Echo),
     /// The configuration.
     #[command(subcommand)]
     Config(config::Config),
@@ -166,6 +169,7 @@ impl Mcp {
             Self::Cache(cache) => cache.run(),
             Self::Status(status) => status.run(),
             Self::Bench(bench) => bench.run(),
+            Self::BenchEcho(echo) => echo.run(),
             Self::Config(config) => config.run(),
         }?;
         Ok(ExitCode::SUCCESS)
@@ -179,6 +183,18 @@ mod tests {
     #[test]
     fn the_declared_commands_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_what_is_written_in_it() {
+        let mut cli = Cli::command();
+        let mcp = cli.find_subcommand_mut("mcp").unwrap();
+        let help = mcp.find_subcommand_mut("bench").unwrap().render_long_help().to_string();
+        for words in
+            ["Each {number} becomes", "each {payload} what", r#"--arguments '{"query":"q {number}"}' --rate"#]
+        {
+            assert!(help.contains(words), "{words}: {help}");
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! User instructions per call, counted by valgrind. They are the same in every run, whatever else the machine does;
 //! the kernel's are not among them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Result;
 use crate::cases::Contender;
 use crate::load::{self, Until};
+use crate::message::Request;
+use crate::pipes::Talker;
 
 /// Changes how something is started, by its name.
 pub(crate) type Wrap<'a> = &'a dyn Fn(&str, Command) -> Command;
@@ -15,6 +17,19 @@ pub(crate) type Wrap<'a> = &'a dyn Fn(&str, Command) -> Command;
 const WARM_UP: u64 = 200;
 /// Requests that are counted, on one connection, whose accepting and closing is counted too.
 const CALLS: u64 = 1_000;
+/// The same of requests that are larger than [`LARGE`] bytes: valgrind is slow.
+const LARGE_CALLS: u64 = 100;
+const LARGE: usize = 50_000;
+
+fn calls(request: &Request) -> u64 {
+    if request.len() > LARGE { LARGE_CALLS } else { CALLS }
+}
+
+/// Where the profile of one side of a row goes.
+pub(crate) fn profile(folder: &Path, row: &str, side: &str) -> PathBuf {
+    let name = row.replace([' ', ',', '/'], "_");
+    folder.join(format!("{name}.{side}.callgrind"))
+}
 
 /// Whether valgrind is there.
 pub(crate) fn is_installed() -> bool {
@@ -48,10 +63,24 @@ pub(crate) fn count(contender: Contender, out: &Path) -> Result<f64> {
     let (address, pid) = (running.server.address, running.process.id());
     load::run(address, &request, 1, Until::Requests(WARM_UP))?;
     switch(pid, "on")?;
-    load::run(address, &request, 1, Until::Requests(CALLS))?;
+    let calls = calls(&request);
+    load::run(address, &request, 1, Until::Requests(calls))?;
     switch(pid, "off")?;
     running.process.stop()?;
-    Ok(total(out)? as f64 / CALLS as f64)
+    Ok(total(out)? as f64 / calls as f64)
+}
+
+/// The same of a process that is spoken to over its pipes, one request at a time.
+pub(crate) fn count_pipe(talker: Talker, out: &Path) -> Result<f64> {
+    let Talker { mut talk, request } = talker;
+    load::pipe(&mut talk, &request, 1, Until::Requests(WARM_UP))?;
+    switch(talk.id(), "on")?;
+    let calls = calls(&request);
+    load::pipe(&mut talk, &request, 1, Until::Requests(calls))?;
+    switch(talk.id(), "off")?;
+    // Its end is when the profile is written.
+    drop(talk);
+    Ok(total(out)? as f64 / calls as f64)
 }
 
 /// Tells a running valgrind to count or not to.

@@ -1,29 +1,19 @@
-//! What a call costs: over HTTP beside a baseline, over stdio with many in flight.
+//! What a call over HTTP costs, beside a baseline.
 
 use std::path::Path;
 use std::time::Duration;
 
-use aqe_load::pipe::Talk;
-
 use crate::Result;
 use crate::callgrind;
-use crate::cases::{Case, Contender, all, forwarded, retrieve};
-use crate::echo::TOOLS;
+use crate::cases::{Case, Contender, all};
 use crate::load::{self, Done, Until};
-use crate::message::{Call, Era};
-use crate::place::{Place, on};
 use crate::process::cpu_time;
 use crate::report::{Cell, Goal, Section};
-use crate::serve::Serve;
 use crate::stats::Spread;
-use crate::subject::{Home, Subject, Upstream};
+use crate::subject::Subject;
 
 /// Requests before a round that do not count.
 pub(crate) const WARM_UP: Duration = Duration::from_millis(200);
-/// Requests in flight over stdio.
-const IN_FLIGHT: usize = 64;
-/// Requests per second over stdio (design.md 8).
-const STDIO_RATE: f64 = 300_000.0;
 
 /// How to measure.
 #[derive(Debug, Clone)]
@@ -39,7 +29,7 @@ pub(crate) struct Plan {
 }
 
 /// The rounds of one side.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Rounds {
     /// CPU microseconds per call.
     pub(crate) cpu: Vec<f64>,
@@ -51,7 +41,8 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    fn add(&mut self, done: &Done, cpu: Duration) {
+    /// Adds one.
+    pub(crate) fn add(&mut self, done: &Done, cpu: Duration) {
         self.cpu.push(cpu.as_secs_f64() * 1e6 / done.requests as f64);
         self.rate.push(done.rate());
         self.p50.push(done.latency_us(0.50));
@@ -151,8 +142,7 @@ pub(crate) fn instructions(subject: &Subject, plan: &Plan, folder: &Path) -> Res
     let mut rows = Vec::new();
     for case in selected(plan) {
         progress(&case.name);
-        let (ours, theirs) =
-            count(&case, subject, folder).map_err(|error| format!("{}: {error}", case.name))?;
+        let (ours, theirs) = count(&case, subject, folder)?;
         let ratio = ours / theirs;
         rows.push(vec![
             Cell::text(&case.name),
@@ -172,65 +162,12 @@ pub(crate) fn instructions(subject: &Subject, plan: &Plan, folder: &Path) -> Res
 }
 
 /// Instructions per call of subject and baseline.
-fn count(case: &Case, subject: &Subject, folder: &Path) -> Result<(f64, f64)> {
-    let name = case.name.replace([' ', ',', '/'], "_");
-    let out = |side: &str| folder.join(format!("{name}.{side}.callgrind"));
-    let contest = case.start(subject, &|side, command| callgrind::under(&command, &out(side)))?;
-    let theirs = callgrind::count(contest.baseline, &out("baseline"))?;
-    Ok((callgrind::count(contest.subject, &out("subject"))?, theirs))
-}
-
-/// Calls over stdio, many in flight.
-pub(crate) fn stdio(subject: &Subject, plan: &Plan) -> Result<Section> {
-    let era = Era::Legacy;
-    let (tool, size) = TOOLS[0];
-    let cases = [
-        (
-            "echo itself, call",
-            Upstream::None,
-            Call::tool(era, tool, forwarded(era, tool, size).arguments),
-            false,
-        ),
-        ("ping", Upstream::None, Call::method(era, "ping"), true),
-        ("retrieve, absent", Upstream::None, retrieve(era), false),
-        ("stdio→stdio 0.2 KB", Upstream::Child { tools: TOOLS.len() }, forwarded(era, tool, size), false),
-    ];
-    let mut rows = Vec::new();
-    for (name, upstream, call, has_goal) in cases {
-        let name = format!("stdio: {name}");
-        if !name.contains(&plan.only) {
-            continue;
-        }
-        progress(&name);
-        let home = Home::new(&upstream)?;
-        let command = if call.tool.as_deref() == Some(tool) {
-            Serve::EchoStdio { tools: TOOLS.len(), aside: false }.command()?
-        } else {
-            subject.stdio(&home)
-        };
-        let mut talk = on(Place::Measured, || Talk::start(command))?;
-        talk.initialize()?;
-        let request = call.line();
-        let mut rounds = Rounds::default();
-        load::pipe(&mut talk, &request, IN_FLIGHT, Until::Elapsed(WARM_UP))?;
-        for _ in 0..plan.rounds {
-            let before = cpu_time(talk.id())?;
-            let done = load::pipe(&mut talk, &request, IN_FLIGHT, Until::Elapsed(plan.round))?;
-            rounds.add(&done, cpu_time(talk.id())?.saturating_sub(before));
-        }
-        let rate = Spread::of(rounds.rate.iter().copied()).ok_or("no rounds")?;
-        rows.push(vec![
-            Cell::text(name),
-            Cell::Figure(rate, 0),
-            Cell::Goal(has_goal.then_some(Goal::AtLeast(rate.median, STDIO_RATE))),
-            cell(&rounds.cpu, 2)?,
-            middle(&rounds.p50, 0)?,
-            middle(&rounds.p99, 0)?,
-        ]);
-    }
-    Ok(Section {
-        title: format!("Calls over stdio, {IN_FLIGHT} in flight, {} rounds of {:?}", plan.rounds, plan.round),
-        columns: vec!["case", "calls_per_s", "goal", "cpu_us", "p50_us", "p99_us"],
-        rows,
-    })
+pub(crate) fn count(case: &Case, subject: &Subject, folder: &Path) -> Result<(f64, f64)> {
+    let out = |side: &str| callgrind::profile(folder, &case.name, side);
+    let counted = || {
+        let contest = case.start(subject, &|side, command| callgrind::under(&command, &out(side)))?;
+        let theirs = callgrind::count(contest.baseline, &out("baseline"))?;
+        Ok((callgrind::count(contest.subject, &out("subject"))?, theirs))
+    };
+    counted().map_err(|error: crate::Error| format!("{}: {error}", case.name).into())
 }

@@ -115,16 +115,22 @@ pub(crate) fn all() -> Vec<Case> {
     cases.extend(TOOLS.map(|tool| forward(Route::Http, legacy, tool)));
     cases.extend(TOOLS.map(|tool| forward(Route::Http, modern, tool)));
     // What is larger than a little is dominated by reading it: beside one who reads it too.
-    let read =
-        |tool| Case { baseline: Baseline::Reader, cpu: Some(1.0), ..forward(Route::Http, legacy, tool) };
-    cases.extend(TOOLS[1..].iter().map(|tool| read(*tool)));
+    for (route, era) in
+        [(Route::Http, legacy), (Route::Http, modern), (Route::Child, legacy), (Route::Child, modern)]
+    {
+        let cpu = (route == Route::Http).then_some(1.0);
+        let read = |tool| Case { baseline: Baseline::Reader, cpu, ..forward(route, era, tool) };
+        cases.extend(TOOLS[1..].iter().map(|tool| read(*tool)));
+    }
     cases.extend(TOOLS.map(|tool| forward(Route::Child, legacy, tool)));
+    cases.extend(TOOLS.map(|tool| forward(Route::Child, modern, tool)));
     let child = forward(Route::Child, legacy, TOOLS[0]);
     cases.push(Case { baseline: Baseline::Inside, cpu: Some(1.5), ..child });
     cases
 }
 
-fn kilobytes(size: usize) -> String {
+/// A size as tables show it.
+pub(crate) fn kilobytes(size: usize) -> String {
     format!("{} KB", size as f64 / 1_000.0)
 }
 
@@ -152,7 +158,7 @@ impl Case {
         let folder = tempfile::tempdir()?;
         let upstream = match self.route {
             Route::Http => Some(Running::start(Serve::echo_http(TOOLS.len()).command()?, None)?),
-            Route::Child if self.baseline == Baseline::Proxy => {
+            Route::Child if self.baseline != Baseline::Inside => {
                 Some(Running::start(Serve::echo_http(TOOLS.len()).command()?, None)?)
             }
             _ => None,

@@ -12,11 +12,11 @@ use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;
 use crate::{
-    Result, callgrind, flat, latency, memory, optimized, peers, pool, record, soak, start, strategies,
-    workers,
+    Result, budget, callgrind, compression, flat, latency, memory, optimized, peers, pipes, pool, record,
+    soak, start, strategies, syscalls, threads, workers,
 };
 
-/// Connections of peers and of what is recorded.
+/// Connections over HTTP, where nothing is said.
 const CONNECTIONS: usize = 16;
 
 /// What a call, a start and idling cost the gateway, beside baselines of the same run.
@@ -52,13 +52,21 @@ enum Command {
     Strategies(Options),
     /// The same load with `--optimized=false`.
     Optimized(Options),
-    /// All but strategies and soak; instructions where valgrind is installed.
+    /// What a second thread of the gateway gains.
+    Threads(Options),
+    /// Whether calls cost more instructions than bench/budget.json allows. Needs valgrind; fails if they do.
+    Budget(Budget),
+    /// System calls per message, with and without batching. Needs strace.
+    Syscalls(Options),
+    /// Bytes, CPU time and time to the whole reply with each coding, on lines of several bandwidths.
+    Compression(Options),
+    /// All but strategies, threads, budget, syscalls, compression and soak; instructions where valgrind is installed.
     All(Options),
     /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
     Soak(Soak),
     /// Other gateways and servers beside ours: installs what is missing, then measures all in turns.
     Peers(Peers),
-    /// All but strategies and soak, and the peers: writes bench/results/DATE.json and the pages' tables and figures.
+    /// What `all` measures, and the peers: writes bench/results/DATE.json and the pages' tables and figures.
     Record(Record),
     /// Makes the tables and figures in the pages anew from the latest result file.
     Tables,
@@ -81,9 +89,10 @@ struct Options {
     /// Rounds of each side; they take turns.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
-    /// Connections over HTTP, one request at a time on each.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    connections: u16,
+    /// Connections over HTTP, one request at a time on each; over stdio requests in flight, 64 if nothing is said. For calls and
+    /// threads a list such as 1,16,64,256.
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1000))]
+    connections: Vec<u16>,
     /// Starts of the process.
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=1000))]
     starts: u16,
@@ -97,6 +106,25 @@ struct Options {
     #[arg(long, value_name = "FOLDER", requires = "instructions")]
     profiles: Option<PathBuf>,
     /// The gateway to measure, instead of a release build of this workspace.
+    #[arg(long, value_name = "FILE")]
+    subject: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Budget {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write the file from what is counted now, instead of comparing.
+    #[arg(long)]
+    update: bool,
+    /// Only rows whose name holds this.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Keep valgrind's profiles in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    profiles: Option<PathBuf>,
+    /// The gateway to count, instead of a release build of this workspace.
     #[arg(long, value_name = "FILE")]
     subject: Option<PathBuf>,
 }
@@ -153,9 +181,12 @@ struct Record {
     /// Rounds of each side; they take turns.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=1000))]
     rounds: u16,
-    /// Only this part (`calls`, `start`, …, `peers`); may be given again. Without it, all of them.
+    /// Only this part (`calls`, `start`, …, `peers`); may be given again.
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
+    /// This one too, which is otherwise left out: `threads`, `strategies`, `syscalls`, `compression`.
+    #[arg(long, value_name = "PART")]
+    also: Vec<String>,
     /// Write this file instead, and no page.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -189,23 +220,58 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 impl Options {
     /// Counts instructions; the profiles stay in the folder that was named, if one was.
     fn profiled(&self, work: impl FnOnce(&Path) -> Result<Vec<Section>>) -> Result<Vec<Section>> {
-        if !callgrind::is_installed() {
-            return Err("--instructions needs valgrind".into());
-        }
-        let scratch = tempfile::tempdir()?;
-        let folder = self.profiles.as_deref().unwrap_or(scratch.path());
-        std::fs::create_dir_all(folder)?;
-        work(folder)
+        profiled(self.profiles.as_deref(), work)
     }
 
     fn plan(&self) -> Plan {
+        self.plan_with(self.connections.first().map_or(CONNECTIONS, |count| usize::from(*count)))
+    }
+
+    fn plan_with(&self, connections: usize) -> Plan {
         Plan {
             round: Duration::from_secs_f64(self.seconds),
             rounds: self.rounds.into(),
-            connections: self.connections.into(),
+            connections,
             only: self.only.clone(),
         }
     }
+
+    /// A plan for each number of connections that was named, or for `usual`.
+    fn plans(&self, usual: usize) -> Vec<Plan> {
+        if self.connections.is_empty() {
+            return vec![self.plan_with(usual)];
+        }
+        self.connections.iter().map(|count| self.plan_with((*count).into())).collect()
+    }
+
+    /// Calls over HTTP and stdio.
+    fn calls(&self, subject: &Subject) -> Result<Vec<Section>> {
+        let mut sections = Vec::new();
+        for plan in self.plans(CONNECTIONS) {
+            sections.push(calls::times(subject, &plan)?);
+        }
+        sections.push(latency::measure(subject, &self.plan())?);
+        for plan in self.plans(pipes::IN_FLIGHT) {
+            sections.push(pipes::times(subject, &plan)?);
+        }
+        Ok(sections)
+    }
+
+    /// The same in instructions.
+    fn call_instructions(&self, subject: &Subject, folder: &Path) -> Result<Vec<Section>> {
+        let plan = self.plan();
+        Ok(vec![calls::instructions(subject, &plan, folder)?, pipes::instructions(subject, &plan, folder)?])
+    }
+}
+
+fn profiled<T>(profiles: Option<&Path>, work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    if !callgrind::is_installed() {
+        return Err("counting instructions needs valgrind".into());
+    }
+    let scratch = tempfile::tempdir()?;
+    let folder = profiles.unwrap_or(scratch.path());
+    std::fs::create_dir_all(folder)?;
+    work(folder)
 }
 
 /// Runs the command line of this process.
@@ -213,15 +279,10 @@ pub(crate) fn run() -> Result<()> {
     match Cli::parse().command {
         Command::Serve { what } => what.run(),
         Command::Calls(options) => measure(&options, |subject| {
-            let plan = options.plan();
             if options.instructions {
-                return options.profiled(|folder| Ok(vec![calls::instructions(subject, &plan, folder)?]));
+                return options.profiled(|folder| options.call_instructions(subject, folder));
             }
-            Ok(vec![
-                calls::times(subject, &plan)?,
-                latency::measure(subject, &plan)?,
-                calls::stdio(subject, &plan)?,
-            ])
+            options.calls(subject)
         }),
         Command::Flat(options) => measure(&options, |subject| {
             if options.instructions {
@@ -245,6 +306,23 @@ pub(crate) fn run() -> Result<()> {
         Command::Optimized(options) => {
             measure(&options, |subject| Ok(vec![optimized::measure(subject, &options.plan())?]))
         }
+        Command::Threads(options) => {
+            measure(&options, |subject| Ok(vec![threads::measure(subject, &options.plans(CONNECTIONS))?]))
+        }
+        Command::Budget(Budget { json, update, only, profiles, subject }) => {
+            let mut failed = None;
+            report(json, subject, |subject| {
+                let counted = |folder: &Path| budget::check(subject, folder, &only, &budget::file(), update);
+                let (section, verdict) = profiled(profiles.as_deref(), counted)?;
+                failed = verdict;
+                Ok(vec![section])
+            })?;
+            failed.map_or(Ok(()), |verdict| Err(verdict.into()))
+        }
+        Command::Syscalls(options) => measure(&options, |subject| Ok(vec![syscalls::measure(subject)?])),
+        Command::Compression(options) => {
+            measure(&options, |subject| Ok(vec![compression::measure(subject, &options.plan())?]))
+        }
         Command::Soak(options) => {
             let plan = soak::Plan {
                 time: Duration::from_secs_f64(options.minutes * 60.0),
@@ -262,18 +340,13 @@ pub(crate) fn run() -> Result<()> {
         Command::Tables => record::pages(),
         Command::All(options) => measure(&options, |subject| {
             let plan = options.plan();
-            let mut sections = vec![
-                calls::times(subject, &plan)?,
-                latency::measure(subject, &plan)?,
-                calls::stdio(subject, &plan)?,
-                flat::times(subject, &plan)?,
-            ];
+            let mut sections = options.calls(subject)?;
+            sections.push(flat::times(subject, &plan)?);
             if callgrind::is_installed() {
                 sections.extend(options.profiled(|folder| {
-                    Ok(vec![
-                        calls::instructions(subject, &plan, folder)?,
-                        flat::instructions(subject, folder)?,
-                    ])
+                    let mut sections = options.call_instructions(subject, folder)?;
+                    sections.push(flat::instructions(subject, folder)?);
+                    Ok(sections)
                 })?);
             } else {
                 eprintln!("  valgrind is not installed: no instructions are counted");
@@ -319,7 +392,7 @@ fn keep(options: Record) -> Result<()> {
         starts: 3,
         only: String::new(),
     };
-    let mut sections = record::parts(&subject, &plan, &options.only)?;
+    let mut sections = record::parts(&subject, &plan, &options.only, &options.also)?;
     if options.only.is_empty() || options.only.iter().any(|name| name == "peers") {
         sections.extend(peers::measure(&subject, &peers_plan)?);
     }

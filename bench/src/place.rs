@@ -1,5 +1,7 @@
 //! Which processor something runs on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Result;
@@ -14,6 +16,13 @@ pub(crate) enum Place {
     /// Any.
     Anywhere,
 }
+
+/// From now on every place is any: for what counts instructions, of which it does not matter who shares the processor.
+pub(crate) fn stay_anywhere() {
+    ANYWHERE.store(true, Ordering::Relaxed);
+}
+
+static ANYWHERE: AtomicBool = AtomicBool::new(false);
 
 /// Runs `work` at a place, and whatever it starts. Without a second processor every place is the same.
 pub(crate) fn on<T>(place: Place, work: impl FnOnce() -> T) -> T {
@@ -30,6 +39,7 @@ pub(crate) fn on<T>(place: Place, work: impl FnOnce() -> T) -> T {
 pub(crate) fn go_to(place: Place) -> Result<()> {
     let all = processors();
     let mut set = CpuSet::new();
+    let place = if ANYWHERE.load(Ordering::Relaxed) { Place::Anywhere } else { place };
     match (place, all.as_slice()) {
         (Place::Other, [first, _, ..]) => set.set(*first),
         (Place::Measured, [_, .., last]) => set.set(*last),

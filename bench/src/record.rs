@@ -13,7 +13,10 @@ use crate::place::processors;
 use crate::report::Section;
 use crate::results::{Recording, folder, to_json};
 use crate::subject::Subject;
-use crate::{Result, callgrind, calls, claims, flat, latency, memory, optimized, pool, start, workers};
+use crate::{
+    Result, callgrind, calls, claims, compression, flat, latency, memory, optimized, pipes, pool, start,
+    strategies, syscalls, threads, workers,
+};
 
 /// What a recording is besides its sections.
 #[derive(Debug)]
@@ -35,12 +38,13 @@ const STARTS: usize = 40;
 type Part = fn(&Subject, &Plan) -> Result<Section>;
 
 /// Their names in the result file.
-const PARTS: [(&str, Part); 11] = [
+const PARTS: [(&str, Part); 12] = [
     ("calls", calls::times),
     ("latency", latency::measure),
-    ("stdio", calls::stdio),
+    ("stdio", |subject, plan| pipes::times(subject, &in_flight(plan))),
     ("flat", flat::times),
     ("instructions", |subject, plan| calls::instructions(subject, plan, tempfile::tempdir()?.path())),
+    ("stdio-instructions", |subject, plan| pipes::instructions(subject, plan, tempfile::tempdir()?.path())),
     ("flat-instructions", |subject, _| flat::instructions(subject, tempfile::tempdir()?.path())),
     ("start", |subject, _| start::measure(subject, STARTS)),
     ("memory", |subject, _| memory::measure(subject)),
@@ -49,13 +53,26 @@ const PARTS: [(&str, Part); 11] = [
     ("optimized", optimized::measure),
 ];
 
-/// The gateway's own figures, each section with its name; only those that are named, if any are.
-pub(crate) fn parts(subject: &Subject, plan: &Plan, only: &[String]) -> Result<Vec<Named>> {
+/// Those that are measured only when they are asked for: together with the others they take too long.
+const FURTHER: [(&str, Part); 4] = [
+    ("threads", |subject, plan| threads::measure(subject, std::slice::from_ref(plan))),
+    ("strategies", strategies::measure),
+    ("syscalls", |subject, _| syscalls::measure(subject)),
+    ("compression", compression::measure),
+];
+
+/// With as many requests as are in flight over stdio where nothing is said.
+fn in_flight(plan: &Plan) -> Plan {
+    Plan { connections: pipes::IN_FLIGHT, ..plan.clone() }
+}
+
+/// The gateway's own figures, each section with its name: the usual parts or `only` some, and `also` others.
+pub(crate) fn parts(subject: &Subject, plan: &Plan, only: &[String], also: &[String]) -> Result<Vec<Named>> {
     let mut sections = Vec::new();
-    for (key, part) in PARTS {
-        if !only.is_empty() && !only.iter().any(|name| name == key) {
-            continue;
-        }
+    let names = |names: &[String], key: &str| names.iter().any(|name| name == key);
+    let usual = PARTS.into_iter().filter(|(key, _)| only.is_empty() || names(only, key));
+    let further = FURTHER.into_iter().filter(|(key, _)| names(only, key) || names(also, key));
+    for (key, part) in usual.chain(further) {
         if key.contains("instructions") && !callgrind::is_installed() {
             eprintln!("  valgrind is not installed: no {key} are counted");
             continue;

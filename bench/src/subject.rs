@@ -9,7 +9,7 @@ use crate::Result;
 use crate::admin::Admin;
 use crate::http::Server;
 use crate::place::{Place, on};
-use crate::process::Process;
+use crate::process::{Process, apart};
 use crate::serve::Serve;
 
 /// The gateway under test.
@@ -83,14 +83,8 @@ impl Subject {
     }
 
     fn command(&self, home: &Home) -> Command {
-        let folder = home.folder.path();
-        let mut command = Command::new(&self.program);
+        let mut command = apart(&self.program, home.folder.path());
         command.args(["mcp", "start", "--config"]).arg(home.config()).args(["--log", "error"]);
-        // Nothing of the user's own configuration or store takes part.
-        command.current_dir(folder).env("HOME", folder).env("XDG_RUNTIME_DIR", folder);
-        for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
-            command.env(variable, folder.join("data"));
-        }
         // What it says is shown only if it fails to start; then the first line on standard output is missing.
         command.stderr(Stdio::null());
         command

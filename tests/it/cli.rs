@@ -58,7 +58,7 @@ fn a_wrong_command_line_has_a_code_of_its_own() {
         &["mcp", "bench", "localhost"],
         &["mcp", "bench", "http://127.0.0.1:1/mcp", "--rate", "0"],
         &["mcp", "bench", "http://127.0.0.1:1/mcp", "--arguments", "{}"],
-        &["mcp", "bench", "http://127.0.0.1:1/mcp", "--tool", "x", "--arguments", "[{n}]"],
+        &["mcp", "bench", "http://127.0.0.1:1/mcp", "--tool", "x", "--arguments", "[{number}]"],
         &["mcp", "bench", "http://127.0.0.1:1/mcp", "--tool", "x", "--tool", "y"],
         &["mcp", "bench", "http://127.0.0.1:1/mcp", "--header", "nothing"],
         &["nonsense"],

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use aqe_load::check::{Checker, Expect};
 use aqe_load::contest::{self, Figures, Outcome};
 use aqe_load::http::Server;
+use aqe_load::load::Until;
 use aqe_load::target::{Drive, Place as At, Target};
 
 use crate::Result;
@@ -20,8 +21,8 @@ use crate::stats::Spread;
 pub(crate) const CALLS: u64 = 2_000;
 /// How long those may take.
 const TIME: Duration = Duration::from_secs(10);
-/// Of those, a part after which is looked whether it was enough.
-const SLICE: Duration = Duration::from_millis(20);
+/// Of those, a part after which is looked at the clock.
+const BATCH: u64 = 100;
 /// How long to wait until nothing is going on.
 const SETTLE: Duration = Duration::from_millis(500);
 /// A start that takes longer is measured once.
@@ -138,7 +139,8 @@ impl Side {
 
 fn contest(targets: &mut [Target], calls: &[Call], connections: usize, plan: &Plan) -> Result<Outcome> {
     let drive = Drive { connections, rate: None, expect: Expect::Result };
-    let plan = contest::Plan { drive, round: plan.round, rounds: plan.rounds, warm_up: WARM_UP / 2 };
+    let plan =
+        contest::Plan { drive, round: Until::Elapsed(plan.round), rounds: plan.rounds, warm_up: WARM_UP / 2 };
     on(Place::Other, || contest::run(targets, calls, &plan, |_, _| ()))
 }
 
@@ -157,9 +159,9 @@ fn prepare(entry: &Entry, launch: &Launch, era: Era, plan: &Plan) -> Result<(Sid
     let Started { mut target, whole, headers, .. } = started;
     let tool = tool(&target).ok_or("lists no tool of the upstream")?;
     // Another number in each call: nothing that keeps answers has seen it.
-    let arguments = nested(TOOLS[0].1).replacen("status:open", "status:{n}", 1);
+    let arguments = nested(TOOLS[0].1).replacen("status:open", "status:{number}", 1);
     let call = Call::tool(era, tool, arguments);
-    let first_call_ms = run(&mut target, &call, 1, Duration::from_micros(50))?.0 * 1e3;
+    let first_call_ms = run(&mut target, &call, 1, 1)? * 1e3;
     let mib = |target: &Target| {
         std::thread::sleep(SETTLE);
         target.tree.as_ref().ok().and_then(|tree| tree.pss_kib().ok()).map(|kib| kib as f64 / 1024.0)
@@ -169,7 +171,8 @@ fn prepare(entry: &Entry, launch: &Launch, era: Era, plan: &Plan) -> Result<(Sid
         idle_mib = mib(&target);
         let begun = Instant::now();
         while calls < CALLS && begun.elapsed() < TIME {
-            calls += run(&mut target, &call, plan.connections, SLICE)?.1;
+            run(&mut target, &call, plan.connections, BATCH)?;
+            calls += BATCH;
         }
         used_mib = mib(&target);
     }
@@ -189,14 +192,13 @@ fn prepare(entry: &Entry, launch: &Launch, era: Era, plan: &Plan) -> Result<(Sid
     Ok((side, target))
 }
 
-/// Calls for a time: seconds of the longest one, and how many there were.
-fn run(target: &mut Target, call: &Call, connections: usize, time: Duration) -> Result<(f64, u64)> {
+/// So many calls: seconds that the longest one took.
+fn run(target: &mut Target, call: &Call, connections: usize, calls: u64) -> Result<f64> {
     let drive = Drive { connections, rate: None, expect: Expect::Result };
     let number = NUMBER.fetch_add(1 << 20, std::sync::atomic::Ordering::Relaxed);
     let checker = Checker::new(Expect::Result);
-    let (done, _) = on(Place::Other, || target.run(call, drive, checker, number, time))?;
-    let done = done.flawless()?;
-    Ok((done.latency.max() as f64 / 1e9, done.requests))
+    let (done, _) = on(Place::Other, || target.run(call, drive, checker, number, Until::Requests(calls)))?;
+    Ok(done.flawless()?.latency.max() as f64 / 1e9)
 }
 
 /// Far from the numbers that a contest gives its calls.

@@ -153,9 +153,9 @@ fn ours(subject: &Subject) -> Result<Side> {
         words: Box::new(move || Ok(command.command())),
         store: call(
             "qe_memory_store",
-            r#"{"namespace":"bench","key":"key-{n}","value":"note-{n}, sixty characters that an agent keeps for later"}"#,
+            r#"{"namespace":"bench","key":"key-{number}","value":"note-{number}, sixty characters that an agent keeps for later"}"#,
         ),
-        retrieve: call("qe_memory_retrieve", r#"{"namespace":"bench","key":"key-{n}"}"#),
+        retrieve: call("qe_memory_retrieve", r#"{"namespace":"bench","key":"key-{number}"}"#),
         initialize: Vec::new(),
         list: Vec::new(),
         _keep: (Some(home), None),

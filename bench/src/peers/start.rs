@@ -20,6 +20,8 @@ use crate::subject::Home;
 
 /// How long one may take to list the upstream's tools.
 const START: Duration = Duration::from_secs(180);
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Bytes of a log's end that are shown when one does not start.
@@ -201,7 +203,13 @@ impl Launch {
         };
         let headers = self.headers();
         loop {
-            let options = Options { era: Some(era), headers: headers.clone() };
+            let options = Options {
+                era: Some(era),
+                headers: headers.clone(),
+                patience: Some(PATIENCE),
+                may_not_discover: true,
+                ..Options::default()
+            };
             let missing: crate::Error = match on(Place::Measured, || Target::open(at.clone(), &options)) {
                 Ok(target) if tool(&target).is_some() => {
                     return Ok(Started { target, took: begun.elapsed(), headers, whole });

@@ -95,7 +95,7 @@ pub(crate) struct ServerWay {
     /// Variables of its environment.
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
-    /// A call that stores a value; `{n}` is another number each time.
+    /// A call that stores a value; `{number}` is another number each time.
     pub(crate) store: ToolCall,
     /// A call that reads a value that was stored.
     pub(crate) retrieve: ToolCall,
@@ -209,6 +209,9 @@ mod tests {
     #[test]
     fn each_place_is_filled_and_other_braces_stay() {
         let places = Places(vec![("port", "80".into()), ("url", "u".into())]);
-        assert_eq!(places.fill(r#"{"a":{"port":{port}},"b":"{url}{n}"}"#), r#"{"a":{"port":80},"b":"u{n}"}"#);
+        assert_eq!(
+            places.fill(r#"{"a":{"port":{port}},"b":"{url}{number}"}"#),
+            r#"{"a":{"port":80},"b":"u{number}"}"#
+        );
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn process(name: &str, rows: &[Row], plan: &Plan) -> Section {
         title: format!(
             "{name}: processes. From spawning to the first tools/list with the upstream's tools, as on every start but \
              the first, and how long the first call takes then ({} starts); memory (PSS) of the process tree when idle \
-             and after {CALLS} calls or more; the reply to tools/list, at {BYTES_PER_TOKEN} bytes a token",
+             and after {CALLS} calls, or as many as 10 s allow; the reply to tools/list, at {BYTES_PER_TOKEN} bytes a token",
             plan.starts
         ),
         columns: vec![

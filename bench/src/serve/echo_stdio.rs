@@ -1,22 +1,17 @@
 //! The upstream over standard input and output: all lines that are there are answered with one write.
 
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
 
 use memchr::memrchr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::unix::pipe;
 
+use super::{input, output};
 use crate::Result;
 use crate::echo::Echo;
 
 pub(super) async fn serve(echo: &Echo) -> Result<()> {
-    // Opened anew, so that the non-blocking flag is ours alone. Node.js gives its children sockets, which cannot be.
-    let (Ok(input), Ok(output)) = (open("/proc/self/fd/0", false), open("/proc/self/fd/1", true)) else {
-        return blocking(echo);
-    };
-    let mut input = pipe::Receiver::from_owned_fd(input)?;
-    let mut output = pipe::Sender::from_owned_fd(output)?;
+    // Node.js gives its children sockets, which are no pipes.
+    let (Ok(mut input), Ok(mut output)) = (input(), output()) else { return blocking(echo) };
     let mut unread = Vec::with_capacity(1 << 20);
     while input.read_buf(&mut unread).await? > 0 {
         output.write_all(&answers(echo, &mut unread)).await?;
@@ -49,8 +44,4 @@ fn answers(echo: &Echo, unread: &mut Vec<u8>) -> Vec<u8> {
     }
     unread.drain(..=last);
     reply
-}
-
-fn open(path: &str, write: bool) -> Result<OwnedFd> {
-    Ok(std::fs::OpenOptions::new().read(!write).write(write).open(path)?.into())
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -35,8 +36,8 @@ pub enum Fault {
     #[error("broke off: {0}")]
     Broken(String),
     /// No reply in time.
-    #[error("no reply within {0} s")]
-    Timeout(u64),
+    #[error("no reply within {0:?}")]
+    Timeout(Duration),
     /// An HTTP status that is not 200, and the start of the body.
     #[error("HTTP status {0}: {1}")]
     Status(u16, String),

@@ -1,12 +1,9 @@
 //! One connection over HTTP: a request, its reply, the next.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-
 use crate::Result;
+use crate::endpoint::{Endpoint, Stream};
 use crate::message::Request;
 use crate::reply::{Incoming, Progress};
 
@@ -16,7 +13,7 @@ const REST: Duration = Duration::from_secs(1);
 /// An open connection with nothing on its way.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     incoming: Incoming,
     progress: Progress,
 }
@@ -34,9 +31,8 @@ pub struct Reply<'a> {
 
 impl Connection {
     /// Connects.
-    pub async fn open(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+    pub async fn open(endpoint: impl Into<Endpoint>) -> Result<Self> {
+        let stream = endpoint.into().open().await?;
         let mut incoming = Incoming::default();
         incoming.buffer().reserve(64 * 1024);
         Ok(Self { stream, incoming, progress: Progress::Complete })

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::check::{Checker, Faults};
+use crate::load::Until;
 use crate::message::Call;
 use crate::process::cpu_time;
 use crate::stats::{Ratio, Spread};
@@ -25,7 +26,7 @@ pub struct Plan {
     /// How calls are sent.
     pub drive: Drive,
     /// One round of one target.
-    pub round: Duration,
+    pub round: Until,
     /// Rounds of each target.
     pub rounds: usize,
     /// Calls before each round that do not count.
@@ -89,6 +90,8 @@ pub struct Ratios {
     pub calls_per_s: Option<Ratio>,
     /// Of the median latency.
     pub p50: Option<Ratio>,
+    /// Of the 95th percentile.
+    pub p95: Option<Ratio>,
     /// Of the 99th percentile.
     pub p99: Option<Ratio>,
     /// Of processor time per good reply.
@@ -145,15 +148,15 @@ pub fn run(
             let at = (round + turn) % count;
             progress(round, at);
             let (target, side, call) = (&mut targets[at], &mut sides[at], &calls[at]);
-            let mut go = |target: &mut Target, side: &mut Side, time| -> Result<_> {
+            let mut go = |target: &mut Target, side: &mut Side, until| -> Result<_> {
                 let checker = std::mem::take(&mut side.checker);
-                let (done, checker) = target.run(call, plan.drive, checker, number, time)?;
+                let (done, checker) = target.run(call, plan.drive, checker, number, until)?;
                 side.checker = checker;
                 number += done.requests + done.faults.total();
                 Ok(done)
             };
             if plan.warm_up > Duration::ZERO {
-                side.warm_up_faults += go(target, side, plan.warm_up)?.faults.total();
+                side.warm_up_faults += go(target, side, Until::Elapsed(plan.warm_up))?.faults.total();
             }
             let before = used(target);
             let (own_before, started) = (cpu_time(std::process::id()).ok(), Instant::now());
@@ -251,6 +254,7 @@ fn ratios(subject: &Figures, baseline: &Figures) -> Ratios {
     Ratios {
         calls_per_s: of(&|round| Some(round.calls_per_s)),
         p50: of(&latency("p50")),
+        p95: of(&latency("p95")),
         p99: of(&latency("p99")),
         cpu_us_per_call: of(&|round| round.cpu_us_per_call),
     }

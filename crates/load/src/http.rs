@@ -3,16 +3,18 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::Result;
+use crate::endpoint::Endpoint;
 use crate::message::{Call, Era, LEGACY, MODERN, Request};
 pub use crate::reply::header;
 use crate::reply::{Incoming, Progress};
 
-/// How long one reply may take.
+/// How long one reply may take, where nothing else is said.
 pub const REPLY: Duration = Duration::from_secs(60);
 /// How long connecting may take when a name has several addresses.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -22,6 +24,8 @@ const CONNECT: Duration = Duration::from_secs(2);
 pub struct Server {
     /// Its address.
     pub address: SocketAddr,
+    endpoint: Endpoint,
+    patience: Duration,
     /// As the URL names it.
     host: String,
     path: String,
@@ -34,26 +38,34 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server at `http://HOST:PORT/PATH`.
+    /// The server at `http://HOST:PORT/PATH` or `https://HOST:PORT/PATH`.
     ///
     /// # Errors
     /// If it is no such URL, or the name has no address.
     pub fn at(url: &str) -> Result<Self> {
-        let rest = url.strip_prefix("http://").ok_or_else(|| {
-            if url.starts_with("https://") {
-                format!("{url}: only http:// can be measured; put a plain listener behind the TLS")
-            } else {
-                format!("{url}: no http:// URL")
-            }
-        })?;
+        Self::trusting(url, None)
+    }
+
+    /// The same; for `https` the authorities in this PEM file are trusted beside the public ones.
+    ///
+    /// # Errors
+    /// As for [`Self::at`], or if the file has no certificate.
+    pub fn trusting(url: &str, roots: Option<&Path>) -> Result<Self> {
+        let plain = url.strip_prefix("http://").map(|rest| (rest, 80));
+        let secure = || url.strip_prefix("https://").map(|rest| (rest, 443));
+        let (rest, port) =
+            plain.or_else(secure).ok_or_else(|| format!("{url}: no http:// or https:// URL"))?;
         let (host, path) =
             rest.split_once('/').map_or((rest, String::new()), |(host, path)| (host, path.into()));
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
         if host.is_empty() || !plain(host) || !plain(&path) || host.contains('@') {
             return Err(format!("{url}: no address in it").into());
         }
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let full = if has_port { host.to_owned() } else { format!("{host}:80") };
+        let (name, has_port) = match host.rsplit_once(':') {
+            Some((name, port)) if port.parse::<u16>().is_ok() => (name, true),
+            _ => (host, false),
+        };
+        let full = if has_port { host.to_owned() } else { format!("{host}:{port}") };
         let addresses: Vec<_> =
             full.to_socket_addrs().map_err(|error| format!("{url}: no address: {error}"))?.collect();
         let mut address = *addresses.first().ok_or_else(|| format!("{url}: no address"))?;
@@ -62,8 +74,31 @@ impl Server {
             let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, CONNECT).is_ok();
             address = addresses.iter().find(answers).copied().unwrap_or(address);
         }
-        let (headers, revision, session) = (String::new(), LEGACY.to_owned(), None);
-        Ok(Self { address, host: host.to_owned(), path: format!("/{path}"), headers, revision, session })
+        let endpoint = if port == 443 {
+            Endpoint::tls(address, name, roots).map_err(|error| format!("{url}: {error}"))?
+        } else {
+            address.into()
+        };
+        Ok(Self {
+            address,
+            endpoint,
+            patience: REPLY,
+            host: host.to_owned(),
+            path: format!("/{path}"),
+            headers: String::new(),
+            revision: LEGACY.to_owned(),
+            session: None,
+        })
+    }
+
+    /// Where its connections go.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Waits so long for each reply.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Sends this header with every request.
@@ -173,11 +208,7 @@ impl Server {
     }
 
     fn exchange(&self, request: &[u8]) -> Result<(Vec<u8>, Vec<u8>)> {
-        let stream = TcpStream::connect(self.address)
-            .map_err(|error| format!("cannot connect to {}: {error}", self.address))?;
-        stream.set_read_timeout(Some(REPLY))?;
-        stream.set_nodelay(true)?;
-        exchange(stream, request)
+        exchange(self.endpoint.connect(self.patience)?, request)
     }
 }
 
@@ -225,8 +256,10 @@ mod tests {
         assert!(request.starts_with("POST /a/mcp?x=1 HTTP/1.1\r\nHost: 127.0.0.1:8765\r\n"), "{request}");
         assert!(request.contains("\r\nAuthorization: Bearer x\r\n"));
         assert_eq!(Server::at("http://127.0.0.1").unwrap().address.port(), 80);
+        assert_eq!(Server::at("https://127.0.0.1/mcp").unwrap().address.port(), 443);
+        assert_eq!(Server::at("https://[::1]:9/mcp").unwrap().address.to_string(), "[::1]:9");
         assert_eq!(Server::at("http://[::1]:9/mcp").unwrap().address.to_string(), "[::1]:9");
-        for wrong in ["https://127.0.0.1/mcp", "127.0.0.1:80", "http://", "http://a b/", "http:///mcp"] {
+        for wrong in ["ftp://127.0.0.1/mcp", "127.0.0.1:80", "http://", "http://a b/", "http:///mcp"] {
             assert!(Server::at(wrong).is_err(), "{wrong}");
         }
         for (name, value) in [("", "x"), ("a b", "x"), ("a", "x\r\nb: y")] {

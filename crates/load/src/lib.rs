@@ -4,7 +4,7 @@
 //!
 //! - [`message`]: the requests that are sent, as bytes. [`reply`]: what comes over HTTP, as JSON or as events.
 //!   [`check`]: whether a reply is what was asked for.
-//! - [`http`], [`connection`]: one exchange. [`load`], [`open_loop`], [`pipe`]: many, closed loop or at a fixed rate,
+//! - [`http`], [`connection`], [`endpoint`]: one exchange, in plain or by TLS. [`load`], [`open_loop`], [`pipe`]: many, closed loop or at a fixed rate,
 //!   over HTTP or to a child process.
 //! - [`process`], [`tree`]: what processes use. [`stats`]: medians, ratios, intervals.
 //! - [`target`]: a server that a user named, opened. [`contest`]: rounds of several of them in turns.
@@ -15,6 +15,7 @@
 pub mod check;
 pub mod connection;
 pub mod contest;
+pub mod endpoint;
 pub mod http;
 pub mod load;
 pub mod message;

@@ -2,7 +2,6 @@
 //! server is asked less often. See [`crate::open_loop`] for the other kind.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use tokio::task::LocalSet;
 use crate::Result;
 use crate::check::{Checker, Fault, Faults};
 use crate::connection::Connection;
+use crate::endpoint::Endpoint;
 use crate::http::REPLY;
 use crate::message::Request;
 
@@ -25,6 +25,16 @@ pub enum Until {
     Requests(u64),
     /// After this time.
     Elapsed(Duration),
+}
+
+impl Until {
+    /// How long that takes at so many requests a second.
+    pub fn at_rate(self, rate: f64) -> Duration {
+        match self {
+            Self::Requests(requests) => Duration::from_secs_f64(requests as f64 / rate),
+            Self::Elapsed(time) => time,
+        }
+    }
 }
 
 /// What was done.
@@ -84,19 +94,19 @@ impl Done {
     }
 }
 
-/// One client: an address, and the request as it sends it there.
+/// One client: where it connects, and the request as it sends it there.
 #[derive(Debug, Clone)]
 pub struct Client {
     /// Where it connects.
-    pub address: SocketAddr,
+    pub endpoint: Endpoint,
     /// What it sends.
     pub request: Request,
 }
 
 impl Client {
     /// So many that send the same.
-    pub fn alike(address: SocketAddr, request: &Request, count: usize) -> Vec<Self> {
-        (0..count).map(|_| Self { address, request: request.clone() }).collect()
+    pub fn alike(endpoint: impl Into<Endpoint>, request: &Request, count: usize) -> Vec<Self> {
+        vec![Self { endpoint: endpoint.into(), request: request.clone() }; count]
     }
 }
 
@@ -104,6 +114,7 @@ impl Client {
 #[derive(Debug)]
 pub struct Load {
     clients: Vec<Client>,
+    patience: Duration,
     pub(crate) checker: RefCell<Checker>,
     /// The last request's number.
     number: Cell<u64>,
@@ -116,8 +127,21 @@ impl Load {
     /// # Errors
     /// If there is no room for a histogram.
     pub fn new(clients: Vec<Client>, checker: Checker, number: u64) -> Result<Rc<Self>> {
+        Self::patient(clients, checker, number, REPLY)
+    }
+
+    /// The same, where each reply, with a new connection if it needs one, may take `patience`.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn patient(
+        clients: Vec<Client>,
+        checker: Checker,
+        number: u64,
+        patience: Duration,
+    ) -> Result<Rc<Self>> {
         let (checker, done) = (RefCell::new(checker), RefCell::new(Done::nothing()?));
-        Ok(Rc::new(Self { clients, checker, number: Cell::new(number), done }))
+        Ok(Rc::new(Self { clients, patience, checker, number: Cell::new(number), done }))
     }
 
     /// What has been learnt about the replies.
@@ -135,8 +159,9 @@ impl Load {
     pub(crate) async fn connect(&self) -> Vec<Caller> {
         let mut callers = Vec::new();
         for client in &self.clients {
-            let connection = Connection::open(client.address).await.ok();
-            callers.push(Caller { address: client.address, request: client.request.clone(), connection });
+            let Client { endpoint, request } = client.clone();
+            let opened = tokio::time::timeout(self.patience, Connection::open(endpoint.clone())).await;
+            callers.push(Caller { endpoint, request, connection: opened.ok().and_then(Result::ok) });
         }
         callers
     }
@@ -149,7 +174,7 @@ impl Load {
 /// A client at work.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    address: SocketAddr,
+    endpoint: Endpoint,
     request: Request,
     connection: Option<Connection>,
 }
@@ -158,10 +183,10 @@ impl Caller {
     /// Sends the next request, whose latency counts from `since`, and notes what came of it.
     pub(crate) async fn call(&mut self, load: &Load, since: Instant) -> Result<()> {
         let number = load.next();
-        let answered = match tokio::time::timeout(REPLY, self.ask(load, number)).await {
+        let answered = match tokio::time::timeout(load.patience, self.ask(load, number)).await {
             Ok(Ok((arrived, outcome))) => (arrived, outcome),
             Ok(Err(fault)) => (Instant::now(), Err(fault)),
-            Err(_) => (Instant::now(), Err(Fault::Timeout(REPLY.as_secs()))),
+            Err(_) => (Instant::now(), Err(Fault::Timeout(load.patience))),
         };
         let (arrived, outcome) = answered;
         let pause = matches!(outcome, Err(Fault::Connect(_)));
@@ -178,11 +203,11 @@ impl Caller {
         load: &Load,
         number: u64,
     ) -> std::result::Result<(Instant, std::result::Result<(), Fault>), Fault> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                Connection::open(self.address).await.map_err(|error| Fault::Connect(error.to_string()))?
-            }
+        let mut connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let opened = Connection::open(self.endpoint.clone()).await;
+            opened.map_err(|error| Fault::Connect(error.to_string()))?
         };
         let reply = connection.ask(self.request.numbered(number)).await;
         let reply = reply.map_err(|error| Fault::Broken(error.to_string()))?;

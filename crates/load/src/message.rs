@@ -14,7 +14,9 @@ const FIRST_ID: u64 = 100_000_000;
 /// Ids after which they start again; none of those is in flight any more.
 const IDS: u64 = 900_000_000;
 /// What stands for the running number in a call's arguments.
-pub const PLACEHOLDER: &str = "{n}";
+pub const PLACEHOLDER: &str = "{number}";
+/// What stands for so many bytes in a call's arguments: see [`with_payload`].
+pub const PAYLOAD: &str = "{payload}";
 /// The newest legacy revision.
 pub const LEGACY: &str = "2025-11-25";
 /// The modern revision.
@@ -48,7 +50,7 @@ pub struct Call {
     pub method: &'static str,
     /// `params.name`, for `tools/call`.
     pub tool: Option<String>,
-    /// `params.arguments` as JSON text, in which each `{n}` stands for the request's running number: nine digits,
+    /// `params.arguments` as JSON text, in which each `{number}` stands for the request's running number: nine digits,
     /// so that all requests have the same length.
     pub arguments: String,
     /// `params.cursor`, for a further page of a list.
@@ -165,6 +167,16 @@ impl Request {
         self.numbered(self.next)
     }
 
+    /// Bytes of it, with its head.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether it has no bytes: never.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The same for a server whose reply is always the same, whatever the id.
     #[must_use]
     pub fn with_canned_reply(self) -> Self {
@@ -254,6 +266,42 @@ pub fn number_of(id: &[u8]) -> Option<u64> {
     std::str::from_utf8(id).ok()?.parse::<u64>().ok()?.checked_sub(FIRST_ID)
 }
 
+/// A call's arguments with `bytes` bytes at each [`PAYLOAD`]: letters and digits that hardly compress where it stands
+/// within a string, elsewhere an object as of [`nested`], which costs whoever parses it more.
+pub fn with_payload(arguments: &str, bytes: usize) -> String {
+    let (mut filled, mut is_text) = (String::new(), false);
+    for (at, part) in arguments.split(PAYLOAD).enumerate() {
+        if at > 0 {
+            filled += &if is_text { letters(bytes) } else { nested(bytes) };
+        }
+        is_text ^= quotes(part) % 2 == 1;
+        filled += part;
+    }
+    filled
+}
+
+/// Quotes in JSON text that begin or end a string.
+fn quotes(json: &str) -> usize {
+    let (mut count, mut is_escaped) = (0, false);
+    for byte in json.bytes() {
+        count += usize::from(byte == b'"' && !is_escaped);
+        is_escaped = byte == b'\\' && !is_escaped;
+    }
+    count
+}
+
+/// Text without a pattern, the same each time.
+fn letters(bytes: usize) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut state = 1_u64;
+    let next = || {
+        // Knuth's generator (MMIX): its upper bits are as good as needed here.
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(LETTERS[(state >> 58) as usize])
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}
+
 /// A JSON object of about `bytes` bytes: objects in arrays in objects, with numbers, escapes and text.
 pub fn nested(bytes: usize) -> String {
     let mut text = String::from(r#"{"query":"status:open","rows":["#);
@@ -295,7 +343,7 @@ mod tests {
 
     #[test]
     fn each_placeholder_becomes_the_running_number_and_nothing_else_does() {
-        let call = Call::tool(Era::Legacy, "a\"b", r#"{"key":"k-{n}","n":{n},"same":100000000}"#);
+        let call = Call::tool(Era::Legacy, "a\"b", r#"{"key":"k-{number}","n":{number},"same":100000000}"#);
         let mut line = call.line();
         for number in [7, 123_456_789] {
             let json: serde_json::Value = serde_json::from_slice(line.numbered(number)).unwrap();
@@ -321,6 +369,17 @@ mod tests {
             assert_eq!(response_id(text.as_bytes()), id.map(str::as_bytes), "{text}");
             assert_eq!(is_response(text.as_bytes()), id.is_some());
         }
+    }
+
+    #[test]
+    fn a_payload_is_text_within_a_string_and_an_object_elsewhere() {
+        let template = r#"{"a\"b":"x {payload} y","rows":{payload},"z":"{payload}"}"#;
+        let json: serde_json::Value = serde_json::from_str(&with_payload(template, 7_000)).unwrap();
+        assert_eq!(json["a\"b"].as_str().map(str::len), Some(7_004));
+        assert_eq!(json["z"].as_str().map(str::len), Some(7_000));
+        // Written again it has no escapes.
+        assert!(json["rows"].is_object() && json["rows"].to_string().len().abs_diff(7_000) < 500);
+        assert_eq!(with_payload("{}", 10), "{}");
     }
 
     #[test]

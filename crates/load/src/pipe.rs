@@ -32,6 +32,7 @@ pub struct Talk {
     process: Process,
     runtime: Runtime,
     said: Arc<Mutex<Vec<u8>>>,
+    patience: Duration,
 }
 
 /// When requests are sent.
@@ -70,7 +71,15 @@ impl Talk {
         let input = Some(pipe::Sender::from_owned_fd(input)?);
         let output = pipe::Receiver::from_owned_fd(output)?;
         drop(within);
-        Ok(Self { input, output, unread: Vec::with_capacity(1 << 20), process, runtime, said })
+        Ok(Self {
+            input,
+            output,
+            unread: Vec::with_capacity(1 << 20),
+            process,
+            runtime,
+            said,
+            patience: REPLY,
+        })
     }
 
     /// Shakes hands as a legacy client, and returns what the server answers.
@@ -78,6 +87,11 @@ impl Talk {
         let answer = self.ask(initialize().as_bytes())?;
         self.send(INITIALIZED.as_bytes())?;
         Ok(answer)
+    }
+
+    /// Waits so long for each answer; with several in flight, for any of them.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// The server's process id.
@@ -98,7 +112,7 @@ impl Talk {
 
     /// Sends a line and returns the next response.
     pub fn ask(&mut self, line: &[u8]) -> Result<Vec<u8>> {
-        self.ask_within(line, REPLY)
+        self.ask_within(line, self.patience)
     }
 
     /// The same with a time of its own.
@@ -115,7 +129,7 @@ impl Talk {
             let read = self.runtime.block_on(async {
                 tokio::time::timeout_at(deadline.into(), self.output.read_buf(&mut self.unread)).await
             });
-            if read.map_err(|_| format!("no answer within {} s", time.as_secs()))?? == 0 {
+            if read.map_err(|_| format!("no answer within {time:?}"))?? == 0 {
                 return Err("the server ended its output".into());
             }
         }
@@ -137,6 +151,7 @@ impl Talk {
             sent_at: vec![None; SLOTS],
             number,
             in_flight: 0,
+            patience: self.patience,
             done: Done::nothing()?,
         };
         self.runtime.block_on(flood.run(pace))
@@ -164,6 +179,7 @@ struct Flood<'a> {
     sent_at: Vec<Option<Instant>>,
     number: u64,
     in_flight: usize,
+    patience: Duration,
     done: Done,
 }
 
@@ -207,8 +223,8 @@ impl Flood<'_> {
                     Ok(_) => heard = Instant::now(),
                     Err(error) => over = Some(Fault::Broken(error.to_string())),
                 },
-                () = tokio::time::sleep_until((heard + REPLY).into()) => {
-                    over = Some(Fault::Timeout(REPLY.as_secs()));
+                () = tokio::time::sleep_until((heard + self.patience).into()) => {
+                    over = Some(Fault::Timeout(self.patience));
                 }
             }
             match due {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,16 @@ impl Drop for Process {
     }
 }
 
+/// A command that runs in a folder and finds no configuration, store or running server but what is there.
+pub fn apart(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env("HOME", folder).env("XDG_RUNTIME_DIR", folder);
+    for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+        command.env(variable, folder.join("data"));
+    }
+    command
+}
+
 /// User and system time that a process and its threads have used; its children not.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(ticks(stat_fields::<2>(pid, 11)?.iter().sum()))
@@ -166,6 +176,13 @@ pub fn children(pid: u32) -> Vec<u32> {
 pub fn own_children(pid: u32) -> Vec<u32> {
     let own = program(pid);
     children(pid).into_iter().filter(|child| own.is_some() && program(*child) == own).collect()
+}
+
+/// The words of a process's command line.
+pub fn arguments(pid: u32) -> Vec<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 /// The program that a process runs.

@@ -1,12 +1,13 @@
 //! A server that a user named, opened: the era found out, its tools listed, and clients that are ready to call.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::check::{Checker, Expect};
-use crate::http::Server;
+use crate::http::{REPLY, Server};
 use crate::load::{Client, Done, Load, Until};
 use crate::message::{Call, Era, LEGACY, MODERN};
 use crate::pipe::{Pace, Talk};
@@ -15,13 +16,15 @@ use crate::{Result, load, open_loop};
 
 /// How long a stdio server may take to answer `server/discover`, which a legacy one may leave unanswered.
 const DISCOVER: Duration = Duration::from_secs(5);
+/// The JSON-RPC error of a method that a server does not have.
+const METHOD_NOT_FOUND: i64 = -32601;
 /// Most pages of a list of tools.
 const PAGES: usize = 1_000;
 
 /// Where a server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// At an `http://` URL.
+    /// At an `http://` or `https://` URL.
     Url(String),
     /// A command that speaks MCP on standard input and output: program and arguments.
     Command(Vec<String>),
@@ -88,6 +91,13 @@ pub struct Options {
     pub era: Option<Era>,
     /// Further headers for URLs.
     pub headers: Vec<(String, String)>,
+    /// A PEM file of authorities that are trusted beside the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// How long each answer may take; [`REPLY`] if nothing is said.
+    pub patience: Option<Duration>,
+    /// Whether a server that is said to be modern is taken at that word when it does not know `server/discover`, which the
+    /// revision demands of it.
+    pub may_not_discover: bool,
 }
 
 /// A server with which one can talk.
@@ -105,6 +115,7 @@ pub struct Target {
     pub tools: Vec<Tool>,
     /// Its processes, or why they are not known.
     pub tree: std::result::Result<Tree, String>,
+    patience: Duration,
     link: Link,
 }
 
@@ -112,7 +123,7 @@ pub struct Target {
 enum Link {
     /// One conversation for all that is not measured, and one for each client that is.
     Http {
-        server: Server,
+        server: Box<Server>,
         clients: Vec<Server>,
     },
     Stdio(Box<Talk>),
@@ -155,7 +166,8 @@ impl Target {
             Era::Legacy => &result["serverInfo"],
         };
         let (revision, server) = (revision.to_owned(), server.clone());
-        let mut target = Self { place, era, revision, server, tools: Vec::new(), tree, link };
+        let patience = options.patience.unwrap_or(REPLY);
+        let mut target = Self { place, era, revision, server, tools: Vec::new(), tree, patience, link };
         target.tools = target.list()?;
         Ok(target)
     }
@@ -186,7 +198,7 @@ impl Target {
         Ok(serde_json::from_slice(&answer.map_err(|error| format!("{}: {error}", self.place.name()))?)?)
     }
 
-    /// Sends calls for a time, numbered from `number` on, and waits for all answers. Each HTTP connection is opened
+    /// Sends calls for a time or up to a number of them, numbered from `number` on, and waits for all answers. Each HTTP connection is opened
     /// before the time begins, and is a client with a session of its own where the server gives out sessions.
     ///
     /// # Errors
@@ -197,34 +209,34 @@ impl Target {
         drive: Drive,
         checker: Checker,
         number: u64,
-        time: Duration,
+        until: Until,
     ) -> Result<(Done, Checker)> {
         let mut checker = checker;
         match &mut self.link {
             Link::Http { server, clients } => {
                 while clients.len() < drive.connections {
-                    let mut client = server.clone();
+                    let mut client = Server::clone(server);
                     if self.era == Era::Legacy && !clients.is_empty() {
                         client.initialize()?;
                     }
                     clients.push(client);
                 }
-                let clients = clients.iter().map(|client| {
+                let clients = clients.iter().take(drive.connections).map(|client| {
                     let call = Call { era: self.era, ..call.clone() };
-                    Client { address: client.address, request: client.request(&call) }
+                    Client { endpoint: client.endpoint().clone(), request: client.request(&call) }
                 });
-                let load = Load::new(clients.collect(), checker, number)?;
+                let load = Load::patient(clients.collect(), checker, number, self.patience)?;
                 let done = match drive.rate {
-                    Some(rate) => open_loop::run(&load, rate, time)?,
-                    None => load::run(&load, Until::Elapsed(time))?,
+                    Some(rate) => open_loop::run(&load, rate, until.at_rate(rate))?,
+                    None => load::run(&load, until)?,
                 };
                 Ok((done, load.take_checker()))
             }
             Link::Stdio(talk) => {
                 let request = Call { era: self.era, ..call.clone() }.line();
                 let pace = match drive.rate {
-                    Some(rate) => Pace::Rate(rate, time, drive.connections),
-                    None => Pace::InFlight(drive.connections, Until::Elapsed(time)),
+                    Some(rate) => Pace::Rate(rate, until.at_rate(rate), drive.connections),
+                    None => Pace::InFlight(drive.connections, until),
                 };
                 let done = talk.run(&request, &mut checker, number, pace)?;
                 Ok((done, checker))
@@ -237,11 +249,17 @@ impl Drop for Target {
     fn drop(&mut self) {
         if let Link::Http { server, clients } = &mut self.link {
             // The first client shares the server's own session.
-            for client in clients.iter_mut().skip(1).chain([server]) {
+            for client in clients.iter_mut().skip(1).chain([&mut **server]) {
                 client.leave();
             }
         }
     }
+}
+
+/// Whether a server has told that it is modern, or need not tell.
+fn is_modern(answer: &Value, options: &Options) -> bool {
+    let is_excused = options.may_not_discover && options.era == Some(Era::Modern);
+    discovers(answer) || (is_excused && answer["error"]["code"] == METHOD_NOT_FOUND)
 }
 
 fn discovers(answer: &Value) -> bool {
@@ -250,7 +268,8 @@ fn discovers(answer: &Value) -> bool {
 }
 
 fn over_http(url: &str, options: &Options) -> Result<(Era, Value, Link)> {
-    let mut server = Server::at(url)?;
+    let mut server = Server::trusting(url, options.ca_file.as_deref())?;
+    server.set_patience(options.patience.unwrap_or(REPLY));
     for (name, value) in &options.headers {
         server.add_header(name, value)?;
     }
@@ -258,8 +277,12 @@ fn over_http(url: &str, options: &Options) -> Result<(Era, Value, Link)> {
     if options.era != Some(Era::Legacy) {
         let answer = server.ask(&Call::method(Era::Modern, "server/discover"));
         match answer {
-            Ok(answer) if discovers(&answer) => {
-                return Ok((Era::Modern, answer, Link::Http { server, clients: Vec::new() }));
+            Ok(answer) if is_modern(&answer, options) => {
+                return Ok((
+                    Era::Modern,
+                    answer,
+                    Link::Http { server: Box::new(server), clients: Vec::new() },
+                ));
             }
             answer if options.era.is_some() => return Err(not_modern(url, answer)),
             _ => {}
@@ -269,7 +292,7 @@ fn over_http(url: &str, options: &Options) -> Result<(Era, Value, Link)> {
     if !answer["result"].is_object() {
         return Err(format!("{url}: initialize is refused: {}", answer["error"]).into());
     }
-    Ok((Era::Legacy, answer, Link::Http { server, clients: Vec::new() }))
+    Ok((Era::Legacy, answer, Link::Http { server: Box::new(server), clients: Vec::new() }))
 }
 
 fn not_modern(name: &str, answer: Result<Value>) -> crate::Error {
@@ -283,14 +306,17 @@ fn over_stdio(words: &[String], options: &Options) -> Result<(Era, Value, Link)>
         let (program, arguments) = words.split_first().ok_or("a command is empty")?;
         let mut command = Command::new(program);
         command.args(arguments).stderr(Stdio::piped());
-        Talk::start(command).map_err(|error| crate::Error::from(format!("{name}: {error}")))
+        let mut talk =
+            Talk::start(command).map_err(|error| crate::Error::from(format!("{name}: {error}")))?;
+        talk.set_patience(options.patience.unwrap_or(REPLY));
+        Result::Ok(talk)
     };
     if options.era != Some(Era::Legacy) {
         let mut talk = start()?;
         let discover = Call::method(Era::Modern, "server/discover").line().fresh().to_vec();
         let answer = talk.ask_within(&discover, DISCOVER).and_then(|line| Ok(serde_json::from_slice(&line)?));
         match answer {
-            Ok(answer) if discovers(&answer) => {
+            Ok(answer) if is_modern(&answer, options) => {
                 return Ok((Era::Modern, answer, Link::Stdio(Box::new(talk))));
             }
             answer if options.era.is_some() => return Err(not_modern(&name, answer)),

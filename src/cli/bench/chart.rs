@@ -55,6 +55,48 @@ pub(super) fn percentiles(curves: &[&[(f64, f64)]]) -> String {
     svg + "</svg>"
 }
 
+/// A line for each target over the steps of a ladder, from zero or, if `by_decades`, with decades upwards; of several
+/// figures the later ones are dashed. Empty if there is nothing to draw.
+pub(super) fn steps(labels: &[String], figures: &[&[Vec<Option<f64>>]], by_decades: bool) -> String {
+    let values = figures.iter().flat_map(|targets| targets.iter().flatten().flatten().copied());
+    let Some((low, high)) = range(values.filter(|value| *value > 0.0)) else { return String::new() };
+    let (low, high) = if by_decades {
+        (low.log10().floor(), high.log10().ceil().max(low.log10().floor() + 1.0))
+    } else {
+        (0.0, high)
+    };
+    let y = |value: f64| {
+        let value = if by_decades { value.max(f64::MIN_POSITIVE).log10() } else { value };
+        HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * ((value - low) / (high - low)).clamp(0.0, 1.0)
+    };
+    let gap = (WIDTH - LEFT - 10.0) / labels.len() as f64;
+    let x = |step: usize| LEFT + gap * (step as f64 + 0.5);
+    let mut svg = open("Steps");
+    let mut mark = low;
+    while mark <= high {
+        let value = if by_decades { 10_f64.powf(mark) } else { mark };
+        level(&mut svg, y(value), &short(value));
+        mark += if by_decades { 1.0 } else { high / 4.0 };
+    }
+    for (step, label) in labels.iter().enumerate() {
+        below(&mut svg, x(step), label);
+    }
+    for (dash, targets) in ["", "stroke-dasharray=\"6 5\" "].iter().zip(figures) {
+        for (target, line) in targets.iter().enumerate() {
+            let points = line.iter().enumerate().filter_map(|(step, value)| Some((x(step), y((*value)?))));
+            let points: Vec<String> = points.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                svg,
+                "<polyline fill=\"none\" stroke-width=\"2\" {dash}style=\"stroke:{}\" points=\"{}\"/>",
+                colour(target),
+                points.join(" ")
+            );
+        }
+    }
+    svg + "</svg>"
+}
+
 /// A bar for each round of each target, from zero. Empty if there is nothing to draw.
 pub(super) fn rounds(targets: &[Vec<f64>]) -> String {
     let Some((_, high)) = range(targets.iter().flatten().copied()).filter(|(_, high)| *high > 0.0) else {
@@ -135,5 +177,13 @@ mod tests {
         assert_eq!(percentiles(&[&[]]), "");
         assert_eq!(rounds(&[vec![], vec![]]), "");
         assert_eq!(rounds(&[vec![1.0, 2.0], vec![3.0]]).matches("<rect").count(), 3);
+        let labels = ["1".to_owned(), "16".into()];
+        let lines = [vec![Some(5.0), Some(50.0)], vec![None, Some(7.0)]];
+        for by_decades in [false, true] {
+            let svg = steps(&labels, &[&lines, &lines], by_decades);
+            assert_eq!((svg.matches("<polyline").count(), svg.matches("dasharray").count()), (4, 2));
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        }
+        assert_eq!(steps(&labels, &[&[vec![None, None]]], true), "");
     }
 }

@@ -1,12 +1,25 @@
 //! The figures as JSON.
 
+use aqe_load::load::Until;
 use serde_json::{Value, json};
 
-use super::Report;
+use super::report::Report;
 
-/// All of it. Times are in the units that the names say; null is unknown.
-pub(super) fn document(report: &Report<'_>) -> Value {
-    let plan = report.plan;
+/// All of it; the steps of a ladder as a list of such documents. Times are in the units that the names say; null is
+/// unknown.
+pub(super) fn document(reports: &[Report<'_>]) -> Value {
+    match reports {
+        [report] => step(report),
+        steps => json!({ "steps": steps.iter().map(step).collect::<Vec<_>>() }),
+    }
+}
+
+fn step(report: &Report<'_>) -> Value {
+    let plan = &report.plan;
+    let (seconds, calls) = match plan.round {
+        Until::Elapsed(time) => (Some(time.as_secs_f64()), None),
+        Until::Requests(calls) => (None, Some(calls)),
+    };
     let targets = report.targets.iter().zip(report.calls).zip(&report.outcome.results);
     let targets: Vec<Value> = targets
         .map(|((target, call), figures)| {
@@ -26,8 +39,10 @@ pub(super) fn document(report: &Report<'_>) -> Value {
     json!({
         "mode": if plan.drive.rate.is_some() { "open" } else { "closed" },
         "connections": plan.drive.connections,
+        "payload_bytes": report.payload,
         "rate": plan.drive.rate,
-        "seconds": plan.round.as_secs_f64(),
+        "seconds": seconds,
+        "calls": calls,
         "rounds": plan.rounds,
         "warm_up_seconds": plan.warm_up.as_secs_f64(),
         "load_cpu_percent": report.outcome.load_cpu_percent,

@@ -23,8 +23,8 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    /// For something that takes about this time.
-    pub(super) fn start(time: Duration) -> Self {
+    /// For something that takes about this time, where that is known.
+    pub(super) fn start(time: Option<Duration>) -> Self {
         if !stderr().is_terminal() {
             return Self { drawing: None };
         }
@@ -38,7 +38,7 @@ impl Bar {
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
-                let share = (started.elapsed().as_secs_f64() / time.as_secs_f64()).min(1.0);
+                let share = time.map(|time| (started.elapsed().as_secs_f64() / time.as_secs_f64()).min(1.0));
                 // There is no better place to say that this failed.
                 let _ = write!(stderr(), "\r\x1b[K{}", line(share, &text));
                 let _ = stderr().flush();
@@ -66,9 +66,10 @@ impl Drop for Bar {
     }
 }
 
-fn line(share: f64, text: &str) -> String {
-    let full = (share * WIDTH as f64) as usize;
+fn line(share: Option<f64>, text: &str) -> String {
     let text: String = printable(text).chars().take(TEXT).collect();
+    let Some(share) = share else { return text };
+    let full = (share * WIDTH as f64) as usize;
     format!("[{}{}] {:3.0} %  {text}", "#".repeat(full), ".".repeat(WIDTH - full), share * 100.0)
 }
 
@@ -78,8 +79,9 @@ mod tests {
 
     #[test]
     fn the_bar_is_as_long_whatever_it_says() {
-        assert_eq!(line(0.5, "x\u{1b}[2J"), "[############............]  50 %  x\u{fffd}[2J");
-        assert!(line(1.0, &"y".repeat(500)).starts_with("[########################] 100 %  yyy"));
-        assert!(line(0.0, &"y".repeat(500)).chars().count() < 90);
+        assert_eq!(line(Some(0.5), "x\u{1b}[2J"), "[############............]  50 %  x\u{fffd}[2J");
+        assert!(line(Some(1.0), &"y".repeat(500)).starts_with("[########################] 100 %  yyy"));
+        assert!(line(Some(0.0), &"y".repeat(500)).chars().count() < 90);
+        assert_eq!(line(None, "round 1"), "round 1");
     }
 }

@@ -1,19 +1,20 @@
 //! The figures as tables.
 
-use aqe_load::contest::{Figures, QUANTILES};
+use aqe_load::contest::{Figures, QUANTILES, Ratios};
 use aqe_load::stats::{Ratio, Spread};
 
 use super::super::output::printable;
 use super::super::table::Table;
-use super::Report;
+use super::report::Report;
 
 /// What stands where there is no figure.
 pub(super) const NONE: &str = "-";
 
-/// All of it.
-pub(super) fn show(report: &Report<'_>) -> String {
-    let mut parts = vec![report.method(), String::new()];
-    for (at, (target, call)) in report.targets.iter().zip(report.calls).enumerate() {
+/// All of it: what is measured once, and then each step.
+pub(super) fn show(reports: &[Report<'_>]) -> String {
+    let Some(first) = reports.first() else { return String::new() };
+    let mut parts = Vec::new();
+    for (at, (target, call)) in first.targets.iter().zip(first.calls).enumerate() {
         let request = Report::request(call);
         let place = target.place.name();
         parts.push(printable(&format!(
@@ -23,17 +24,30 @@ pub(super) fn show(report: &Report<'_>) -> String {
             target.revision
         )));
     }
-    parts.push(String::new());
-    parts.push(figures(report).to_string());
-    if report.targets.len() > 1 {
-        parts.push(format!("\nratio to 1 [95 % interval]\n{}", ratios(report)));
+    for report in reports {
+        parts.push(format!("\n{}\n", report.method()));
+        parts.push(figures(report).to_string());
+        if report.targets.len() > 1 {
+            parts.push(format!("\nratio to 1 [95 % interval]\n{}", ratios(report)));
+        }
+        let errors = errors(report);
+        if !errors.is_empty() {
+            parts.push(format!("\nerrors\n{}", errors.join("\n")));
+        }
     }
-    let errors = errors(report);
-    if !errors.is_empty() {
-        parts.push(format!("\nerrors\n{}", errors.join("\n")));
-    }
-    parts.extend(report.notes().iter().map(|note| format!("\n{}", printable(note))));
+    parts.extend(notes(reports).iter().map(|note| format!("\n{}", printable(note))));
     parts.join("\n")
+}
+
+/// The notes of all steps, each once.
+pub(super) fn notes(reports: &[Report<'_>]) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    for note in reports.iter().flat_map(Report::notes) {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    notes
 }
 
 fn figures(report: &Report<'_>) -> Table {
@@ -61,14 +75,19 @@ pub(super) fn row(figures: &Figures) -> Vec<String> {
 }
 
 fn ratios(report: &Report<'_>) -> Table {
-    let mut table = Table::new(&["", "calls/s", "p50", "p99", "CPU/call"]);
+    let mut table = Table::new(&["", "calls/s", "p50", "p95", "p99", "CPU/call"]);
     for (at, figures) in report.outcome.results.iter().enumerate() {
         if let Some(ratios) = &figures.ratios {
-            let cells = [ratios.calls_per_s, ratios.p50, ratios.p99, ratios.cpu_us_per_call].map(ratio);
+            let cells = cells(ratios).map(ratio);
             table.row([(at + 1).to_string()].into_iter().chain(cells));
         }
     }
     table
+}
+
+/// The ratios in the order of their heading.
+pub(super) fn cells(ratios: &Ratios) -> [Option<Ratio>; 5] {
+    [ratios.calls_per_s, ratios.p50, ratios.p95, ratios.p99, ratios.cpu_us_per_call]
 }
 
 /// Each kind of error of each target: how many, and what the first one said.

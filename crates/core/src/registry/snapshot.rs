@@ -56,6 +56,12 @@ impl Snapshot {
         self.index.get(name).map(|id| self.at(id))
     }
 
+    /// The same, looked for from the first tool to the last: how a server without an index finds it
+    /// (`--optimized=false`).
+    pub fn scan(&self, name: &str) -> Option<&Arc<ToolEntry>> {
+        self.entries.iter().find(|entry| *entry.shown == *name)
+    }
+
     /// All tools in the order of the list: by upstream as configured, then as the upstream lists them.
     pub fn tools(&self) -> &[Arc<ToolEntry>] {
         &self.entries
