@@ -73,7 +73,7 @@ async fn notifications_come_in_order_then_the_result_then_nothing() {
     each(pairs(), |pair| async move {
         let mut chain = Chain::open(pair).await;
         let message = Message::call("\"p\"", "progress", r#"{"count":1000}"#);
-        let all = chain.client.everything(&message.progress_token(&json!("a token"))).await;
+        let all = chain.client.everything(&message.progress_token(json!("a token"))).await;
         assert_eq!(all.len(), 1001, "{:?}", all.last());
         for (index, text) in all.iter().take(1000).enumerate() {
             let message: Value = serde_json::from_str(text).expect("expected JSON");

@@ -54,7 +54,7 @@ pub(crate) fn assert_whole(pair: Pair, answer: &str, id: &str, bytes: usize, id_
     if pair.client == Era::Modern && pair.upstream == Era::Legacy {
         end = end.replacen("1.50", &format!("1.50{added}"), 1);
     }
-    let text = answer.strip_prefix(&begin).unwrap_or_else(|| panic!("begins {:.200}", answer));
+    let text = answer.strip_prefix(&begin).unwrap_or_else(|| panic!("begins {answer:.200}"));
     let text = text.strip_suffix(&end).unwrap_or_else(|| panic!("ends {}", &answer[answer.len() - 100..]));
     assert_eq!(text.len(), large_text(bytes).len());
     assert!(text == large_text(bytes), "another text");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::{Request, Response, Uri, Version, header, uri::Scheme};
-use http_body_util::{BodyExt, Empty, combinators::BoxBody};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{
     body::{Bytes, Incoming},
     client::conn::{http1, http2},
@@ -153,15 +153,14 @@ async fn by_http2(
 ) -> Result<Response<Body>, Infallible> {
     let mut request = without_hop(request);
     let mut open = shared.lock().await;
-    let mut sender = match open.take().filter(|sender| !sender.is_closed()) {
-        Some(sender) => sender,
-        None => {
-            onward.fetch_add(1, Ordering::Relaxed);
-            let io = connect(&server).await;
-            let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
-            tokio::spawn(connection);
-            sender
-        }
+    let mut sender = if let Some(sender) = open.take().filter(|sender| !sender.is_closed()) {
+        sender
+    } else {
+        onward.fetch_add(1, Ordering::Relaxed);
+        let io = connect(&server).await;
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        sender
     };
     *open = Some(sender.clone());
     drop(open);
@@ -182,8 +181,8 @@ fn passed(response: hyper::Result<Response<Incoming>>) -> Response<Body> {
             response
         }
         Err(error) => {
-            eprintln!("relay: {error:?}");
-            let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed());
+            let text = Full::from(format!("relay: {error:?}")).map_err(|never| match never {});
+            let mut response = Response::new(text.boxed());
             *response.status_mut() = http::StatusCode::BAD_GATEWAY;
             response
         }

@@ -83,10 +83,6 @@ impl<'a> Route<'a> {
 }
 
 /// An upstream's answer that has not been turned into the client's form yet.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the common one, and a box would cost it more"
-)]
 pub(super) enum Answered {
     /// All of it is here.
     Whole { message: Message, live: Arc<Live> },
