@@ -176,10 +176,10 @@ struct Record {
     #[arg(long, value_name = "REASON")]
     provisional: Option<String>,
     /// Length of one round of one side; half of it for peers.
-    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = seconds)]
+    #[arg(long, value_name = "N", default_value_t = 0.7, value_parser = seconds)]
     seconds: f64,
     /// Rounds of each side; they take turns.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..=1000))]
     rounds: u16,
     /// Only this part (`calls`, `start`, …, `peers`); may be given again.
     #[arg(long, value_name = "PART")]

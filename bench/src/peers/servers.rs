@@ -29,7 +29,7 @@ use crate::subject::{Home, Subject, Upstream};
 const ROUND: u64 = 40;
 /// Entries that there are to be in the end, and how long storing them may take.
 const ENTRIES: u64 = 10_000;
-const FILL: Duration = Duration::from_secs(25);
+const FILL: Duration = Duration::from_secs(15);
 /// Entries between two looks at the clock.
 const BATCH: u64 = 50;
 /// How long to wait until nothing is going on.

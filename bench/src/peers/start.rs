@@ -19,7 +19,7 @@ use crate::process::Process;
 use crate::subject::Home;
 
 /// How long one may take to list the upstream's tools.
-const START: Duration = Duration::from_secs(180);
+const START: Duration = Duration::from_secs(120);
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two attempts.
@@ -207,7 +207,7 @@ impl Launch {
                 era: Some(era),
                 headers: headers.clone(),
                 patience: Some(PATIENCE),
-                may_not_discover: true,
+                asks_nothing: true,
                 ..Options::default()
             };
             let missing: crate::Error = match on(Place::Measured, || Target::open(at.clone(), &options)) {

@@ -16,8 +16,6 @@ use crate::{Result, load, open_loop};
 
 /// How long a stdio server may take to answer `server/discover`, which a legacy one may leave unanswered.
 const DISCOVER: Duration = Duration::from_secs(5);
-/// The JSON-RPC error of a method that a server does not have.
-const METHOD_NOT_FOUND: i64 = -32601;
 /// Most pages of a list of tools.
 const PAGES: usize = 1_000;
 
@@ -95,9 +93,9 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// How long each answer may take; [`REPLY`] if nothing is said.
     pub patience: Option<Duration>,
-    /// Whether a server that is said to be modern is taken at that word when it does not know `server/discover`, which the
-    /// revision demands of it.
-    pub may_not_discover: bool,
+    /// Whether a server at a URL that is said to be modern is taken at that word, and not asked: some do not know
+    /// `server/discover`, which the revision demands of them.
+    pub asks_nothing: bool,
 }
 
 /// A server with which one can talk.
@@ -256,12 +254,6 @@ impl Drop for Target {
     }
 }
 
-/// Whether a server has told that it is modern, or need not tell.
-fn is_modern(answer: &Value, options: &Options) -> bool {
-    let is_excused = options.may_not_discover && options.era == Some(Era::Modern);
-    discovers(answer) || (is_excused && answer["error"]["code"] == METHOD_NOT_FOUND)
-}
-
 fn discovers(answer: &Value) -> bool {
     let versions = answer["result"]["supportedVersions"].as_array();
     versions.is_some_and(|versions| versions.iter().any(|version| version == MODERN))
@@ -274,10 +266,13 @@ fn over_http(url: &str, options: &Options) -> Result<(Era, Value, Link)> {
         server.add_header(name, value)?;
     }
     let at = |error| format!("{url}: {error}");
+    if options.era == Some(Era::Modern) && options.asks_nothing {
+        return Ok((Era::Modern, Value::Null, Link::Http { server: Box::new(server), clients: Vec::new() }));
+    }
     if options.era != Some(Era::Legacy) {
         let answer = server.ask(&Call::method(Era::Modern, "server/discover"));
         match answer {
-            Ok(answer) if is_modern(&answer, options) => {
+            Ok(answer) if discovers(&answer) => {
                 return Ok((
                     Era::Modern,
                     answer,
@@ -316,7 +311,7 @@ fn over_stdio(words: &[String], options: &Options) -> Result<(Era, Value, Link)>
         let discover = Call::method(Era::Modern, "server/discover").line().fresh().to_vec();
         let answer = talk.ask_within(&discover, DISCOVER).and_then(|line| Ok(serde_json::from_slice(&line)?));
         match answer {
-            Ok(answer) if is_modern(&answer, options) => {
+            Ok(answer) if discovers(&answer) => {
                 return Ok((Era::Modern, answer, Link::Stdio(Box::new(talk))));
             }
             answer if options.era.is_some() => return Err(not_modern(&name, answer)),
