@@ -211,7 +211,11 @@ impl Launch {
                 ..Options::default()
             };
             let missing: crate::Error = match on(Place::Measured, || Target::open(at.clone(), &options)) {
-                Ok(target) if tool(&target).is_some() => {
+                Ok(mut target) if tool(&target).is_some() => {
+                    // All that was started, whichever of it listens.
+                    if let Some(whole) = &whole {
+                        target.tree = Ok(Tree::of(whole.process.id()));
+                    }
                     return Ok(Started { target, took: begun.elapsed(), headers, whole });
                 }
                 Ok(target) => format!("lists {} tools, none of the upstream's", target.tools.len()).into(),
