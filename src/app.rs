@@ -249,7 +249,7 @@ async fn serve(
         Arc::clone(&gateway),
         settings::limits(&config.server),
         settings::policy(&config.server),
-        config.compression,
+        config.writing.compression,
     );
     listeners.serve(&edge);
     let mut talk = serves.stdio.then(|| {

@@ -46,7 +46,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use aqe_core::balancer::Strategy;
-use aqe_gateway::transport::http::Compression;
 
 pub use self::balancer::Balancer;
 pub use self::cache::Cache;
@@ -59,6 +58,7 @@ pub use self::replica::Replica;
 pub use self::report::Report;
 pub use self::server::{Server, Transport};
 pub use self::store::Store;
+pub use self::transport::Writing;
 pub use self::upstream::Upstream;
 
 use self::file::File;
@@ -75,15 +75,15 @@ pub struct Config {
     pub pool: Pool,
     /// How calls are spread over the replicas of an upstream.
     pub balancer: Balancer,
-    /// Which replies are compressed.
-    pub compression: Compression,
+    /// How messages are written.
+    pub writing: Writing,
     /// Answers that are given again.
     pub cache: Cache,
     /// Durable state.
     pub store: Store,
     /// The servers behind the gateway, in the order of the files; also those that are switched off.
     pub upstreams: Vec<Upstream>,
-    /// Whether connections are kept and names are indexed; off only to compare with.
+    /// Whether connections are kept, names are indexed and messages batched; off only to compare with.
     pub optimized: bool,
 }
 

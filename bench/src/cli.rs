@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::json;
@@ -12,8 +12,8 @@ use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;
 use crate::{
-    Result, budget, callgrind, flat, latency, memory, optimized, pipes, pool, soak, start, strategies,
-    threads, workers,
+    Result, budget, callgrind, compression, flat, latency, memory, optimized, peers, pipes, pool, record,
+    soak, start, strategies, syscalls, threads, workers,
 };
 
 /// Connections over HTTP, where nothing is said.
@@ -56,10 +56,20 @@ enum Command {
     Threads(Options),
     /// Whether calls cost more instructions than bench/budget.json allows. Needs valgrind; fails if they do.
     Budget(Budget),
-    /// All but strategies, threads, budget and soak; instructions where valgrind is installed.
+    /// System calls per message, with and without batching. Needs strace.
+    Syscalls(Options),
+    /// Bytes, CPU time and time to the whole reply with each coding, on lines of several bandwidths.
+    Compression(Options),
+    /// All but strategies, threads, budget, syscalls, compression and soak; instructions where valgrind is installed.
     All(Options),
     /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
     Soak(Soak),
+    /// Other gateways and servers beside ours: installs what is missing, then measures all in turns.
+    Peers(Peers),
+    /// What `all` measures, and the peers: writes bench/results/DATE.json and the pages' tables and figures.
+    Record(Record),
+    /// Makes the tables and figures in the pages anew from the latest result file.
+    Tables,
     /// The baselines and the upstream.
     #[command(hide = true)]
     Serve {
@@ -136,6 +146,65 @@ struct Soak {
     /// The gateway to measure, instead of a release build of this workspace.
     #[arg(long, value_name = "FILE")]
     subject: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Peers {
+    /// Only peers whose name holds this.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    only: String,
+    /// Rounds of each side; they take turns.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Length of one round of one side.
+    #[arg(long, value_name = "N", default_value_t = 0.5, value_parser = seconds)]
+    seconds: f64,
+    /// Timed starts of each side.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    starts: u16,
+    /// Write a result file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The gateway to measure, instead of a release build of this workspace.
+    #[arg(long, value_name = "FILE")]
+    subject: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Record {
+    /// Say in the file why its figures are not final.
+    #[arg(long, value_name = "REASON")]
+    provisional: Option<String>,
+    /// Length of one round of one side; half of it for peers.
+    #[arg(long, value_name = "N", default_value_t = 0.7, value_parser = seconds)]
+    seconds: f64,
+    /// Rounds of each side; they take turns.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    rounds: u16,
+    /// Only this part (`calls`, `start`, …, `peers`); may be given again.
+    #[arg(long, value_name = "PART")]
+    only: Vec<String>,
+    /// This one too, which is otherwise left out: `threads`, `strategies`, `syscalls`, `compression`.
+    #[arg(long, value_name = "PART")]
+    also: Vec<String>,
+    /// Write this file instead, and no page.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The gateway to measure, instead of a release build of this workspace.
+    #[arg(long, value_name = "FILE")]
+    subject: Option<PathBuf>,
+}
+
+impl Peers {
+    fn plan(&self) -> peers::Plan {
+        peers::Plan {
+            round: Duration::from_secs_f64(self.seconds),
+            rounds: self.rounds.into(),
+            connections: CONNECTIONS,
+            starts: self.starts.into(),
+            only: self.only.clone(),
+        }
+    }
 }
 
 fn minutes(text: &str) -> std::result::Result<f64, String> {
@@ -250,6 +319,10 @@ pub(crate) fn run() -> Result<()> {
             })?;
             failed.map_or(Ok(()), |verdict| Err(verdict.into()))
         }
+        Command::Syscalls(options) => measure(&options, |subject| Ok(vec![syscalls::measure(subject)?])),
+        Command::Compression(options) => {
+            measure(&options, |subject| Ok(vec![compression::measure(subject, &options.plan())?]))
+        }
         Command::Soak(options) => {
             let plan = soak::Plan {
                 time: Duration::from_secs_f64(options.minutes * 60.0),
@@ -262,6 +335,9 @@ pub(crate) fn run() -> Result<()> {
                 missed => Err(format!("the soak has missed {missed} of its bars").into()),
             }
         }
+        Command::Peers(options) => compare(&options),
+        Command::Record(options) => keep(options),
+        Command::Tables => record::pages(),
         Command::All(options) => measure(&options, |subject| {
             let plan = options.plan();
             let mut sections = options.calls(subject)?;
@@ -285,6 +361,64 @@ pub(crate) fn run() -> Result<()> {
     }
 }
 
+/// Measures peers and prints or writes what they cost.
+fn compare(options: &Peers) -> Result<()> {
+    let begun = Instant::now();
+    let subject = ready(options.subject.clone())?;
+    let plan = options.plan();
+    let sections = peers::measure(&subject, &plan)?;
+    if let Some(file) = &options.json {
+        let notes = record::Notes { begun, method: plan.json(), provisional: None, file: Some(file.clone()) };
+        record::write(subject.program(), &sections, &notes)?;
+    }
+    println!("{}", sections.iter().map(|(_, section)| section.text()).collect::<Vec<_>>().join("\n"));
+    Ok(())
+}
+
+/// Measures all that is kept in a result file.
+fn keep(options: Record) -> Result<()> {
+    let begun = Instant::now();
+    let subject = ready(options.subject.clone())?;
+    let plan = Plan {
+        round: Duration::from_secs_f64(options.seconds),
+        rounds: options.rounds.into(),
+        connections: CONNECTIONS,
+        only: String::new(),
+    };
+    let peers_plan = peers::Plan {
+        round: plan.round / 2,
+        rounds: plan.rounds,
+        connections: CONNECTIONS,
+        starts: 3,
+        only: String::new(),
+    };
+    let mut sections = record::parts(&subject, &plan, &options.only, &options.also)?;
+    if options.only.is_empty() || options.only.iter().any(|name| name == "peers") {
+        sections.extend(peers::measure(&subject, &peers_plan)?);
+    }
+    let method = json!({
+        "seconds": options.seconds,
+        "rounds": options.rounds,
+        "connections": CONNECTIONS,
+        "peers": peers_plan.json(),
+    });
+    let notes = record::Notes { begun, method, provisional: options.provisional, file: options.json };
+    let file = record::write(subject.program(), &sections, &notes)?;
+    println!("{} in {:.1} minutes", file.display(), begun.elapsed().as_secs_f64() / 60.0);
+    Ok(())
+}
+
+/// The gateway, if this build can measure it.
+fn ready(subject: Option<PathBuf>) -> Result<Subject> {
+    if cfg!(debug_assertions) {
+        return Err("a debug build's figures mean nothing: cargo run --release -p aqe-bench".into());
+    }
+    if processors().len() < 2 {
+        eprintln!("  one processor: load and gateway share it, so rates and latencies say little");
+    }
+    Subject::new(subject)
+}
+
 fn measure(options: &Options, work: impl FnOnce(&Subject) -> Result<Vec<Section>>) -> Result<()> {
     report(options.json, options.subject.clone(), work).map(drop)
 }
@@ -295,14 +429,8 @@ fn report(
     subject: Option<PathBuf>,
     work: impl FnOnce(&Subject) -> Result<Vec<Section>>,
 ) -> Result<Vec<Section>> {
-    if cfg!(debug_assertions) {
-        return Err("a debug build's figures mean nothing: cargo run --release -p aqe-bench".into());
-    }
     let cpus = processors().len();
-    if cpus < 2 {
-        eprintln!("  one processor: load and gateway share it, so rates and latencies say little");
-    }
-    let subject = Subject::new(subject)?;
+    let subject = ready(subject)?;
     let sections: Vec<Section> =
         work(&subject)?.into_iter().filter(|section| !section.rows.is_empty()).collect();
     if json {

@@ -16,8 +16,13 @@ const PAGE: usize = 1_000;
 pub(crate) struct Echo {
     /// The pages of the list, each as the members of a result.
     pages: Vec<String>,
+    /// What follows the query in each tool's result.
     results: Vec<(&'static str, String)>,
 }
+
+/// What stands before the query in arguments, and before the query that comes back.
+const QUERY: &[u8] = br#""query":""#;
+const HEAD: &str = r#""content":[{"type":"text","text":"ok"}],"structuredContent":{"query":""#;
 
 const SERVER: &str = r#"{"name":"aqe-bench","version":"1"}"#;
 const CAPABILITIES: &str = r#"{"tools":{}}"#;
@@ -39,7 +44,9 @@ impl Echo {
         let pages = list.chunks(PAGE).enumerate().map(page).collect();
         let results = TOOLS.iter().map(|(name, bytes)| {
             let structure = nested(*bytes);
-            (*name, format!(r#""content":[{{"type":"text","text":"ok"}}],"structuredContent":{structure}"#))
+            // From the end of the query on.
+            let rest = structure.find(r#"","rows""#).map(|at| structure[at..].to_owned());
+            (*name, rest.unwrap_or_default())
         });
         Self { pages, results: results.collect() }
     }
@@ -57,7 +64,11 @@ impl Echo {
                 let name = memmem::find(message, b"\"name\":\"echo_").map(|at| text(&message[at + 8..]));
                 let name = name.unwrap_or_default();
                 match self.results.iter().find(|(tool, _)| tool.as_bytes() == name) {
-                    Some((_, members)) => result(out, members, modern, ""),
+                    Some((_, members)) => {
+                        // The query comes back, so that each answer can be told from others.
+                        let asked = after(message, QUERY).map(|at| text(&message[at..])).unwrap_or_default();
+                        result(out, [HEAD.as_bytes(), asked, members.as_bytes()], modern, "");
+                    }
                     None => error(out, -32602, "unknown tool"),
                 }
             }
@@ -66,7 +77,7 @@ impl Echo {
                     after(message, b"\"cursor\":\"").map_or(b"0".as_slice(), |at| text(&message[at..]));
                 let page = std::str::from_utf8(page).ok().and_then(|page| page.parse::<usize>().ok());
                 match page.and_then(|page| self.pages.get(page)) {
-                    Some(page) => result(out, page, modern, UNCACHED),
+                    Some(page) => result(out, [page.as_bytes()], modern, UNCACHED),
                     None => error(out, -32602, "no such page"),
                 }
             }
@@ -74,13 +85,13 @@ impl Echo {
                 let members = format!(
                     r#""protocolVersion":"{LEGACY}","capabilities":{CAPABILITIES},"serverInfo":{SERVER}"#
                 );
-                result(out, &members, false, "");
+                result(out, [members.as_bytes()], false, "");
             }
             b"server/discover" => {
                 let members = format!(
                     r#""supportedVersions":["{MODERN}","{LEGACY}"],"capabilities":{CAPABILITIES},"serverInfo":{SERVER}"#
                 );
-                result(out, &members, true, UNCACHED);
+                result(out, [members.as_bytes()], true, UNCACHED);
             }
             b"ping" => out.extend_from_slice(br#","result":{}}"#),
             _ => error(out, -32601, "method not found"),
@@ -103,9 +114,11 @@ fn definition(name: &str) -> String {
     )
 }
 
-fn result(out: &mut Vec<u8>, members: &str, modern: bool, cache: &str) {
+fn result<const N: usize>(out: &mut Vec<u8>, members: [&[u8]; N], modern: bool, cache: &str) {
     out.extend_from_slice(br#","result":{"#);
-    out.extend_from_slice(members.as_bytes());
+    for part in members {
+        out.extend_from_slice(part);
+    }
     if modern {
         out.extend_from_slice(COMPLETE.as_bytes());
         out.extend_from_slice(cache.as_bytes());
@@ -154,6 +167,7 @@ mod tests {
                 let answer = ask(&Call::tool(era, tool, nested(size)), TOOLS.len());
                 assert_eq!(answer["id"], 100_000_001);
                 assert!(answer["result"]["structuredContent"]["rows"].is_array(), "{answer}");
+                assert_eq!(answer["result"]["structuredContent"]["query"], "status:open");
                 assert_eq!(answer["result"]["resultType"] == "complete", era == Era::Modern);
             }
             let list = ask(&Call::method(era, "tools/list"), 300);

@@ -8,8 +8,12 @@
 //! - `aqe_load`: the requests that are sent, sending them, what processes use. [`load`]: sending many from the processor
 //!   that is not measured, where every reply must be good. [`place`]: which processor something runs on.
 //! - [`admin`]: asking the gateway about itself.
+//! - [`syscalls`], [`compression`]: what writing replies costs. [`shaper`]: lines of less bandwidth.
 //! - [`calls`], [`pipes`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`],
-//!   [`threads`]: the measurements. [`budget`]: what calls may cost. [`soak`]: minutes of everything at once. [`trend`], [`report`]: their tables.
+//!   [`threads`]: the measurements. [`budget`]: what calls may cost. [`soak`]: minutes of everything at once.
+//!   [`peers`]: other gateways and servers beside ours.
+//! - [`trend`], [`report`]: tables. [`record`], [`results`], [`claims`]: keeping them in a file, and the pages that quote
+//!   it.
 
 #![allow(
     clippy::print_stdout,
@@ -22,22 +26,29 @@ mod budget;
 mod callgrind;
 mod calls;
 mod cases;
+mod claims;
 mod cli;
+mod compression;
 mod echo;
 mod flat;
 mod latency;
 mod load;
 mod memory;
 mod optimized;
+mod peers;
 mod pipes;
 mod place;
 mod pool;
+mod record;
 mod report;
+mod results;
 mod serve;
+mod shaper;
 mod soak;
 mod start;
 mod strategies;
 mod subject;
+mod syscalls;
 mod threads;
 mod trend;
 mod workers;

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use crate::stats::Spread;
+use crate::stats::{Ratio, Spread};
+
+/// How much wider than its lower end an interval may be before it is not shown.
+const UNCLEAR: f64 = 100.0;
 
 /// One cell.
 #[derive(Debug, Clone)]
@@ -13,6 +16,8 @@ pub(crate) enum Cell {
     Text(String),
     /// A figure with this many digits after the point; the range is shown where there is one.
     Figure(Spread, usize),
+    /// A ratio with its interval, and digits.
+    Ratio(Ratio, usize),
     /// What design.md 8 asks for, and whether it is so.
     Goal(Option<Goal>),
 }
@@ -27,7 +32,8 @@ pub(crate) enum Goal {
 }
 
 impl Goal {
-    fn is_met(self) -> bool {
+    /// Whether it is so.
+    pub(crate) fn is_met(self) -> bool {
         match self {
             Self::AtMost(figure, limit) => figure <= limit,
             Self::AtLeast(figure, limit) => figure >= limit,
@@ -49,9 +55,21 @@ impl Cell {
         Self::Text(text.into())
     }
 
-    fn print(&self) -> String {
+    /// A ratio, or a dash.
+    pub(crate) fn ratio(ratio: Option<Ratio>, digits: usize) -> Self {
+        ratio.map_or_else(|| Self::text("–"), |ratio| Self::Ratio(ratio, digits))
+    }
+
+    pub(crate) fn print(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
+            // Few rounds that lie far apart tell next to nothing.
+            Self::Ratio(Ratio { ratio, low, high }, digits) if high / low > UNCLEAR => {
+                format!("{ratio:.digits$} (unclear)")
+            }
+            Self::Ratio(Ratio { ratio, low, high }, digits) => {
+                format!("{ratio:.digits$} ({low:.digits$}..{high:.digits$})")
+            }
             Self::Figure(spread, digits) => {
                 let middle = format!("{:.digits$}", spread.median);
                 let (min, max) = (format!("{:.digits$}", spread.min), format!("{:.digits$}", spread.max));
@@ -65,6 +83,7 @@ impl Cell {
         match self {
             Self::Text(text) => json!(text),
             Self::Figure(spread, _) => json!(spread),
+            Self::Ratio(ratio, _) => json!(ratio),
             Self::Goal(None) => Value::Null,
             Self::Goal(Some(goal)) => {
                 let (key, limit) = match goal {
@@ -127,7 +146,7 @@ impl Section {
             self.rows
                 .first()
                 .and_then(|row| row.get(column))
-                .is_none_or(|cell| !matches!(cell, Cell::Figure(..)))
+                .is_none_or(|cell| !matches!(cell, Cell::Figure(..) | Cell::Ratio(..)))
         };
         let mut text = format!("{}\n", self.title);
         text += &line(&mut self.columns.iter().copied(), &is_left);

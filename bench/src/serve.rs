@@ -8,6 +8,7 @@ mod front;
 mod pipe;
 mod proxy;
 mod reader;
+mod talker;
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -77,6 +78,16 @@ pub(crate) enum Serve {
         #[arg(long)]
         aside: bool,
     },
+    /// An upstream over standard input and output that reports progress, and answers with text that compresses as real
+    /// text does.
+    Talker {
+        /// Tools to list.
+        #[arg(long)]
+        tools: usize,
+        /// Move away from the processor that is measured, where whoever starts us runs.
+        #[arg(long)]
+        aside: bool,
+    },
 }
 
 impl Serve {
@@ -122,6 +133,10 @@ impl Serve {
                 args.extend(["echo-stdio".into(), format!("--tools={tools}")]);
                 args.extend(aside.then(|| "--aside".to_owned()));
             }
+            Self::Talker { tools, aside } => {
+                args.extend(["talker".into(), format!("--tools={tools}")]);
+                args.extend(aside.then(|| "--aside".to_owned()));
+            }
         }
         args
     }
@@ -145,6 +160,12 @@ impl Serve {
                         go_to(Place::Other)?;
                     }
                     echo_stdio::serve(&Echo::new(tools)).await
+                }
+                Self::Talker { tools, aside } => {
+                    if aside {
+                        go_to(Place::Other)?;
+                    }
+                    talker::serve(tools)
                 }
             }
         })

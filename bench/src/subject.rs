@@ -56,6 +56,11 @@ impl Subject {
         Ok(Self { program: folder.join("release").join("aqe-v3") })
     }
 
+    /// The program.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// `mcp start` over HTTP on a free port, with one thread.
     pub(crate) fn http(&self, home: &Home) -> Command {
         let mut command = self.http_with_its_threads(home);

@@ -86,7 +86,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("[server]", server != started.server),
         ("[registry] cache_size", now.registry.cache_size != started.registry.cache_size),
         ("[registry] start", now.registry.start != started.registry.start),
-        ("[transport]", now.compression != started.compression),
+        ("[transport]", now.writing != started.writing),
         ("[cache]", now.cache != started.cache),
         ("[store]", now.store != started.store),
     ];

@@ -78,6 +78,7 @@ pub(super) fn gateway(
             idle_timeout: server.session_idle_timeout,
         },
         optimized: config.optimized,
+        batching: config.writing.batching,
         drain_timeout: server.drain_timeout,
         about,
         control,
@@ -237,6 +238,7 @@ fn built_in(tools: Arc<dyn InProcess>, server: &config::Server) -> UpstreamSetti
         idle_timeout: server.idle_timeout.unwrap_or(server.request_timeout),
         tool_timeouts: Vec::new(),
         max_message_bytes: server.max_line,
+        max_result_bytes: server.max_result,
         cache: UpstreamRules::off(),
     }
 }
@@ -270,6 +272,7 @@ fn configured(
             .map(|(tool, timeout)| (tool.clone(), *timeout))
             .collect(),
         max_message_bytes: upstream.max_line,
+        max_result_bytes: upstream.max_result,
         cache: upstream.cache.clone(),
     })
 }
@@ -338,6 +341,7 @@ fn http(upstream: &str, server: &endpoint::HttpServer) -> Result<HttpSpec, Setti
     Ok(HttpSpec {
         url: server.url.value().parse().map_err(|_| fault("\"url\""))?,
         headers: headers.collect::<Result<_, SettingsError>>()?,
-        ca_file: None,
+        ca_file: server.ca_file.clone(),
+        http2: server.http2,
     })
 }

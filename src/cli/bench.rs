@@ -218,6 +218,7 @@ impl Bench {
             headers: self.header.clone(),
             ca_file: self.ca_file.clone(),
             patience: Some(Duration::from_secs_f64(self.timeout.max(0.001))),
+            asks_nothing: false,
         }
     }
 

@@ -73,12 +73,21 @@ pub struct HttpServer {
     pub url: Expanded,
     /// Headers to send with every request; lower-case names.
     pub headers: Vec<(String, Secret)>,
+    /// A PEM file with further root certificates; absolute.
+    pub ca_file: Option<PathBuf>,
+    /// Whether HTTP/2 may be spoken with it.
+    pub http2: bool,
 }
 
 impl fmt::Debug for HttpServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The query of the URL may hold a key.
-        f.debug_struct("HttpServer").field("url", &self.shown_url()).field("headers", &self.headers).finish()
+        f.debug_struct("HttpServer")
+            .field("url", &self.shown_url())
+            .field("headers", &self.headers)
+            .field("ca_file", &self.ca_file)
+            .field("http2", &self.http2)
+            .finish()
     }
 }
 
@@ -105,6 +114,8 @@ pub(super) struct Draft<'t> {
     pub(super) cwd: Option<Spot<&'t str>>,
     pub(super) url: Option<Spot<&'t str>>,
     pub(super) headers: Vec<(Spot<&'t str>, Spot<&'t str>)>,
+    pub(super) ca_file: Option<Spot<&'t str>>,
+    pub(super) http1_only: bool,
 }
 
 impl Draft<'_> {
@@ -172,7 +183,11 @@ impl Draft<'_> {
             let advice = "the credentials in \"headers\" travel unencrypted; use https";
             cx.note(Severity::Warning, &url.at, advice);
         }
-        Some(HttpServer { url: expanded, headers })
+        let ca_file = self.ca_file.as_ref().and_then(|file| {
+            let written = cx.expand("ca_file", file.value, &file.at)?;
+            paths::resolve(cx, "ca_file", written.value(), &file.at)
+        });
+        Some(HttpServer { url: expanded, headers, ca_file, http2: !self.http1_only })
     }
 }
 

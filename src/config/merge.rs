@@ -12,6 +12,7 @@ use super::registry::Registry;
 use super::section::{Context, Section};
 use super::server::Server;
 use super::store::Store;
+use super::transport::Writing;
 
 use super::tree::{Node, Value, from_json, from_toml};
 use super::upstream::{self, Upstream};
@@ -83,7 +84,8 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let registry = Registry::read(&root.group(&REGISTRY, &registry::KEYS));
     let pool = Pool::read(&root.group(&POOL, &pool::KEYS), request.flags.pool_size);
     let balancer = Balancer::read(&root.group(&BALANCER, &balancer::KEYS), request.flags.strategy);
-    let compression = transport::read(&root.group(&TRANSPORT, &transport::KEYS));
+    let optimized = request.flags.optimized.unwrap_or(true);
+    let writing = Writing::read(&root.group(&TRANSPORT, &transport::KEYS), optimized);
     let cache = Cache::read(&root.group(&CACHE, &cache::KEYS));
     let store = Store::read(&root.group(&STORE, &store::KEYS));
     let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
@@ -91,9 +93,8 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
         Upstream::read(&section, &server)
     });
     let upstreams = upstreams.collect();
-    let optimized = request.flags.optimized.unwrap_or(true);
     let listen = server_section.key_at("listen").map(|at| cx.place(&at));
-    (Config { server, registry, pool, balancer, compression, cache, store, upstreams, optimized }, listen)
+    (Config { server, registry, pool, balancer, writing, cache, store, upstreams, optimized }, listen)
 }
 
 /// Adds the servers of an agent's file; a name that our file has stays ours.

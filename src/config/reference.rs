@@ -47,7 +47,7 @@ A key that is not listed here is a fault.
 ## Variables
 
 `${VAR}` is replaced by the environment variable, `${VAR:-default}` by the default where it is unset or empty;
-`$${` is a literal `${`. This holds in `command`, `args`, `env`, `cwd`, `url`, `headers`, `bearer_token`,
+`$${` is a literal `${`. This holds in `command`, `args`, `env`, `cwd`, `url`, `headers`, `ca_file`, `bearer_token`,
 `unix_socket` and the `path` of store and cache. A variable that is not set and has no default is a fault. Paths may begin
 with `~/`; others that are relative start at the folder of the file.
 

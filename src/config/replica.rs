@@ -2,7 +2,7 @@
 
 use super::endpoint::{Draft, Endpoint};
 use super::env::clip;
-use super::keys::{Map, Real, SectionKeys, Text, Texts};
+use super::keys::{Flag, Map, Real, SectionKeys, Text, Texts};
 use super::registry::{CATEGORY, is_category};
 use super::section::{Section, Spot};
 use super::server::{Server, checked, inherited};
@@ -57,6 +57,17 @@ pub(super) static HEADERS: Map = Map {
     kind: "a table of strings",
     meaning: "Headers for every request to it, such as `Authorization`.",
 };
+pub(super) static CA_FILE: Text = Text {
+    name: "ca_file",
+    kind: "a path",
+    absent: "the public ones alone",
+    meaning: "A PEM file with further root certificates to trust when it serves https.",
+};
+pub(super) static HTTP2: Flag = Flag {
+    name: "http2",
+    default: true,
+    meaning: "Whether to speak HTTP/2 with it when it serves https and offers that.",
+};
 static NAME: Text = Text {
     name: "name",
     kind: NAME_FORM,
@@ -82,12 +93,25 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
     repeated: true,
     meaning: "Further places where an upstream runs, each offering the same tools; also written \
               `replicas = [{ url = \"…\" }, { command = \"…\", args = [\"…\"] }]` in the `[[upstream]]` above.",
-    keys: &[&NAME, &COMMAND, &ARGS, &ENV, &INHERIT_ENV, &CWD, &URL, &HEADERS, &WEIGHT, &CATEGORIES],
+    keys: &[
+        &NAME,
+        &COMMAND,
+        &ARGS,
+        &ENV,
+        &INHERIT_ENV,
+        &CWD,
+        &URL,
+        &HEADERS,
+        &CA_FILE,
+        &HTTP2,
+        &WEIGHT,
+        &CATEGORIES,
+    ],
 };
 
 /// Keys that say something of a child process, and of an HTTP server.
 const OF_CHILD: &[&str] = &["args", "env", "cwd", "inherit_env"];
-const OF_URL: &[&str] = &["headers"];
+const OF_URL: &[&str] = &["headers", "ca_file", "http2"];
 
 impl Replica {
     /// The one place of an upstream that has no other.
@@ -212,6 +236,8 @@ fn endpoint(section: &Section<'_, '_>, server: &Server, whose: &str) -> Option<E
         inherit_env: server.inherit_env.iter().cloned().chain(own).collect(),
         cwd: section.text(&CWD),
         headers: section.text_map(&HEADERS),
+        ca_file: section.text(&CA_FILE),
+        http1_only: !section.flag(&HTTP2),
         command,
         url,
     };

@@ -66,6 +66,8 @@ pub struct Server {
     pub max_body: usize,
     /// Longest line on stdio and the Unix socket, bytes.
     pub max_line: usize,
+    /// Longest result that is passed on while it comes, bytes; 0: none is.
+    pub max_result: u64,
     /// Deepest nesting of JSON.
     pub max_json_depth: usize,
     /// Time for an HTTP head to arrive.
@@ -151,6 +153,15 @@ static MAX_LINE_BYTES: Int = Int {
     min: KIB,
     max: GIB,
     meaning: "Longest line on stdio and the Unix socket, and the default for upstreams.",
+};
+static MAX_RESULT_BYTES: Int = Int {
+    name: "max_result_bytes",
+    default: GIB,
+    min: 0,
+    max: 1024 * GIB,
+    meaning: "Longest result of a call, which may be beyond `max_line_bytes`: what is longer than 1 MiB (or half of \
+              `max_line_bytes`) is passed on while it comes and never held whole. 0 turns that off. The default for \
+              upstreams.",
 };
 static MAX_JSON_DEPTH: Int = Int {
     name: "max_json_depth",
@@ -254,6 +265,7 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &MAX_CONNECTIONS,
         &MAX_BODY_BYTES,
         &MAX_LINE_BYTES,
+        &MAX_RESULT_BYTES,
         &MAX_JSON_DEPTH,
         &HEADER_TIMEOUT_MS,
         &KEEP_ALIVE_TIMEOUT_MS,
@@ -283,6 +295,7 @@ impl Server {
             max_connections: section.int(&MAX_CONNECTIONS) as usize,
             max_body: section.int(&MAX_BODY_BYTES) as usize,
             max_line: section.int(&MAX_LINE_BYTES) as usize,
+            max_result: section.int(&MAX_RESULT_BYTES),
             max_json_depth: section.int(&MAX_JSON_DEPTH) as usize,
             header_timeout: Duration::from_millis(section.int(&HEADER_TIMEOUT_MS)),
             keep_alive_timeout: Duration::from_millis(section.int(&KEEP_ALIVE_TIMEOUT_MS)),

@@ -16,7 +16,7 @@ use super::keys::{Choice, Flag, Group, Int, Key, Map, OptChoice, OptInt, Section
 use super::place::{Place, Severity};
 use super::pool::MOST_CONNECTIONS;
 use super::registry::{CATEGORY, is_category, is_name_character};
-use super::replica::{self, ARGS, COMMAND, CWD, ENV, HEADERS, INHERIT_ENV, Replica, URL};
+use super::replica::{self, ARGS, CA_FILE, COMMAND, CWD, ENV, HEADERS, HTTP2, INHERIT_ENV, Replica, URL};
 use super::section::{Section, Spot};
 use super::server::{DAY_MS, REQUEST_TIMEOUT_MS, Server, checked, idle_timeout};
 
@@ -93,6 +93,8 @@ pub struct Upstream {
     pub tool_timeouts: BTreeMap<String, Duration>,
     /// Longest line, event or body that it may send, bytes.
     pub max_line: usize,
+    /// Longest result that is passed on while it comes, bytes; 0: none is.
+    pub max_result: u64,
     /// Which of its tools are served.
     pub tools: ToolFilter,
     /// Which of its answers are kept.
@@ -211,7 +213,14 @@ static MAX_LINE_BYTES: OptInt = OptInt {
     absent: "that of `[server]`",
     min: 1024,
     max: 1 << 30,
-    meaning: "Longest line, event or body that it may send.",
+    meaning: "Longest line, event or body that it may send, but for results that are passed on.",
+};
+static MAX_RESULT_BYTES: OptInt = OptInt {
+    name: "max_result_bytes",
+    absent: "that of `[server]`",
+    min: 0,
+    max: 1 << 40,
+    meaning: "Longest result of a call that is passed on while it comes; 0 turns that off.",
 };
 static TOOLS: Group = Group { name: "tools", meaning: "Which of its tools are served." };
 static CACHE: Group = Group { name: "cache", meaning: "Which of its answers are kept, and for how long." };
@@ -241,6 +250,8 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &CWD,
         &URL,
         &HEADERS,
+        &CA_FILE,
+        &HTTP2,
         &REPLICAS,
         &WORKERS,
         &MAX_CONNECTIONS,
@@ -258,6 +269,7 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &IDLE_TIMEOUT,
         &TOOL_TIMEOUT_MS,
         &MAX_LINE_BYTES,
+        &MAX_RESULT_BYTES,
         &TOOLS,
         &CACHE,
     ],
@@ -295,6 +307,7 @@ impl Upstream {
         let timeouts = section.int_map(&TOOL_TIMEOUT_MS, 1, DAY_MS).into_iter();
         let tool_timeouts = timeouts.map(|(tool, ms)| (tool.to_owned(), Duration::from_millis(ms))).collect();
         let max_line = section.opt_int(&MAX_LINE_BYTES).map_or(server.max_line, |n| n as usize);
+        let max_result = section.opt_int(&MAX_RESULT_BYTES).unwrap_or(server.max_result);
         let tools = section.group(&TOOLS, &TOOLS_KEYS);
         let tools =
             ToolFilter { allow: checked(&tools, &ALLOW, Glob::new), deny: checked(&tools, &DENY, Glob::new) };
@@ -330,6 +343,7 @@ impl Upstream {
             idle_timeout: idle.or(server.idle_timeout),
             tool_timeouts,
             max_line,
+            max_result,
             tools,
             cache,
         })
@@ -356,6 +370,7 @@ impl Upstream {
             idle_timeout: server.idle_timeout,
             tool_timeouts: BTreeMap::new(),
             max_line: server.max_line,
+            max_result: server.max_result,
             tools: ToolFilter::default(),
             cache: UpstreamRules::default(),
         }

@@ -91,7 +91,8 @@ async fn world(over: Over, era: &str) -> World {
     let (mut servers, mut upstreams) = (Vec::new(), String::new());
     for (name, outcome) in names {
         let deadline = if outcome == Outcome::TimeOut { SILENCE.as_millis() } else { 30_000 };
-        let more = format!("max_line_bytes = {LIMIT}\nrequest_timeout_ms = {deadline}\nera = \"{era}\"\n");
+        let bounds = format!("max_line_bytes = {LIMIT}\nmax_result_bytes = 0\n");
+        let more = format!("{bounds}request_timeout_ms = {deadline}\nera = \"{era}\"\n");
         let upstream = if over == Over::Stdio {
             child(&name, "rawmcp", &["stdio"], &more)
         } else {

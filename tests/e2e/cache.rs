@@ -363,3 +363,28 @@ async fn a_list_is_passed_on_with_what_is_left_of_the_time_that_its_servers_give
         assert_eq!(ttl == 0, !hinted);
     }
 }
+
+#[tokio::test]
+async fn a_list_whose_time_is_over_is_fetched_again_when_it_is_asked_for_unless_its_changes_are_announced() {
+    for (announced, fetched) in [(true, 1), (false, 2)] {
+        let flags = ["--list-ttl-ms", "700", "--unannounced"];
+        let flags = if announced { &flags[..2] } else { &flags[..] };
+        let up = Upstream::raw("up", Era::Modern, Over::Stdio, flags).await;
+        let gateway = Gateway::start(Plan::new(Over::Http).upstream(up)).await;
+        let session = session(&gateway).await;
+        let asked = || gateway.upstreams[0].count("request", "tools/list");
+        for id in 0..5 {
+            session.request(&Message::request(id, "tools/list")).await.result();
+        }
+        assert_eq!(asked(), 1, "its time is not over");
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        let list = session.request(&Message::request(6, "tools/list")).await.result();
+        assert_eq!(list["ttlMs"], 0, "what is fetched again in the background is not there yet");
+        let patience = if announced { Duration::from_millis(300) } else { aqe_testkit::client::DEADLINE };
+        let until = std::time::Instant::now() + patience;
+        while asked() == 1 && std::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(asked(), fetched);
+    }
+}

@@ -69,6 +69,16 @@ fn children() -> Vec<Pair> {
     Pair::all().into_iter().filter(|pair| pair.upstream_over == Over::Stdio).collect()
 }
 
+/// How many processes of the first upstream got such a request. One that keeps silent for long when it is asked for its
+/// era is started anew, and on a busy machine any may.
+fn processes_with(gateway: &Gateway, method: &str) -> usize {
+    let events = gateway.upstreams[0].events().into_iter();
+    let mut pids: Vec<u32> = events.filter(|it| it.method == method).map(|it| it.pid).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    pids.len()
+}
+
 #[tokio::test]
 async fn a_crash_fails_the_calls_in_flight_at_once_with_the_reason_and_the_next_call_works() {
     each(children(), |pair| async move {
@@ -85,10 +95,7 @@ async fn a_crash_fails_the_calls_in_flight_at_once_with_the_reason_and_the_next_
         let killed = client.call(3, "bad", r#"{"mode":"kill-9"}"#).await;
         assert_refused(&killed, "up", "upstream_closed", &["signal 9"]);
         assert_eq!(client.call(4, "bare", "{}").await.content_text(), "bare");
-        let mut pids: Vec<u32> = gateway.upstreams[0].events().iter().map(|event| event.pid).collect();
-        pids.sort_unstable();
-        pids.dedup();
-        assert_eq!(pids.len(), 3, "expected three lives");
+        assert_eq!(processes_with(&gateway, "tools/call"), 3, "{:?}", gateway.upstreams[0].events());
     })
     .await;
 }
@@ -238,4 +245,23 @@ async fn an_upstream_at_rest_is_shown_with_no_call_in_flight() {
     gateway.upstreams[0].event(&["request"], "subscriptions/listen").await;
     let status = gateway.ask("mcp status").await.expect("expected the state");
     assert_eq!(status["upstreams"][0]["calls_in_flight"], 0, "{status}");
+}
+
+#[tokio::test]
+async fn a_server_is_started_once_whatever_its_era_and_whenever_the_first_calls_come() {
+    for _ in 0..6 {
+        let upstream = Upstream::raw("up", Era::Legacy, Over::Stdio, &[]).await;
+        let mut gateway = Gateway::start(Plan::new(Over::Http).upstream(upstream)).await;
+        let mut clients = Vec::new();
+        // While the server starts, tells its era and is taken into use.
+        for id in 0..24 {
+            let mut client = gateway.connect(Era::Modern.revision(), "{}").await;
+            client.begin(&Message::call(id, "bare", "{}")).await;
+            clients.push((id, client));
+        }
+        for (id, mut client) in clients {
+            assert_eq!(client.finish(&id.to_string()).await.content_text(), "bare");
+        }
+        assert_eq!(processes_with(&gateway, "initialize"), 1, "{:?}", gateway.upstreams[0].events());
+    }
 }

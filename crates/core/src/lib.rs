@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`balancer`]: which replica of an upstream takes a call.
+//! - [`batching`]: which messages of one stream are written together, and when.
 //! - [`cache`]: which answers may be kept, for how long and for whom.
 //! - [`envelope`]: JSON-RPC messages as borrowed spans of the received bytes, line framing, SSE.
 //! - [`health`]: when a replica is taken out, tried again and trusted again.
@@ -11,6 +12,7 @@
 //! - [`revision`]: the MCP revisions and their two eras.
 
 pub mod balancer;
+pub mod batching;
 pub mod cache;
 pub mod envelope;
 pub mod health;

@@ -41,6 +41,8 @@ pub enum UpstreamReason {
     HttpStatus,
     /// The client did not read what it sent.
     ClientTooSlow,
+    /// Its answer was passed on and not kept for a client that comes back.
+    NotKept,
 }
 
 impl UpstreamReason {
@@ -53,6 +55,7 @@ impl UpstreamReason {
             Self::Timeout => "upstream_timeout",
             Self::HttpStatus => "upstream_http_status",
             Self::ClientTooSlow => "client_too_slow",
+            Self::NotKept => "reply_not_kept",
         }
     }
 }

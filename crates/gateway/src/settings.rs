@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_core::balancer::{BudgetConfig, ScoreWeights, Strategy};
+use aqe_core::batching::Batching;
 use aqe_core::cache::{Disk, MemoryConfig, UpstreamRules};
 use aqe_core::envelope::Limits;
 use aqe_core::health::HealthConfig;
@@ -39,6 +40,8 @@ pub struct Settings {
     /// Whether connections are kept and names are indexed. Without it each call opens a connection of its own, which
     /// is closed after it, and names are searched one by one: the plain server that benchmarks compare with.
     pub optimized: bool,
+    /// How long notifications may wait for others on their way; `None`: not at all.
+    pub batching: Option<Batching>,
     /// What the admin API says of this process.
     pub about: About,
     /// How long the calls of an upstream that is no longer configured may go on.
@@ -127,8 +130,10 @@ pub struct UpstreamSettings {
     pub idle_timeout: Duration,
     /// Other request time-outs by the tool's own name.
     pub tool_timeouts: Vec<(String, Duration)>,
-    /// Longest line or body in bytes.
+    /// Longest line, event or body in bytes that is held.
     pub max_message_bytes: usize,
+    /// Longest answer in bytes that is passed on while it comes; 0: none is.
+    pub max_result_bytes: u64,
     /// Which of its answers are kept.
     pub cache: UpstreamRules,
 }

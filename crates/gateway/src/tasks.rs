@@ -1,6 +1,7 @@
 //! Background tasks. The only place that spawns, so that every task has a name and a panic is seen.
 
 use std::future::Future;
+use std::task::Poll;
 
 use tokio::task::JoinHandle;
 
@@ -27,4 +28,18 @@ impl Drop for PanicReport {
             tracing::error!(task = self.name, "background task panicked");
         }
     }
+}
+
+/// Lets the tasks run that are ready now, and goes on behind them. Unlike `tokio::task::yield_now` it does not look for
+/// new events first, which would be a system call.
+pub fn let_ready_run() -> impl Future<Output = ()> {
+    let mut is_behind = false;
+    std::future::poll_fn(move |cx| {
+        if std::mem::replace(&mut is_behind, true) {
+            return Poll::Ready(());
+        }
+        // A task that wakes itself while it runs goes to the end of the queue.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
 }

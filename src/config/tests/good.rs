@@ -5,18 +5,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use aqe_core::balancer::{BudgetConfig, ScoreWeights, Strategy};
+use aqe_core::batching::Batching;
 use aqe_core::cache::OnWrite;
 use aqe_core::health::HealthConfig;
 use aqe_core::pool::PoolConfig;
 use aqe_gateway::settings::SessionScope;
-use aqe_gateway::transport::http::When;
+use aqe_gateway::transport::http::{Compression, When};
 
 use crate::config::endpoint::{Child, Endpoint, HttpServer};
 use crate::config::registry::{Fuzzy, Index, Prefix, Start};
 use crate::config::report::Report;
 use crate::config::secret::Expanded;
 use crate::config::upstream::{Era, Upstream};
-use crate::config::{Environment, Request, Transport, load_toml};
+use crate::config::{Environment, Request, Transport, Writing, load_toml};
 
 use super::{notes, request, toml};
 
@@ -108,6 +109,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(server.allowed_hosts, ["mcp.example.org:9000", "[::1]"]);
     assert_eq!(server.allowed_origins, ["https://app.example.org"]);
     assert_eq!((server.max_connections, server.max_body, server.max_line), (7, 2048, 4096));
+    assert_eq!((server.max_result, config.upstreams[1].max_result), (8192, 8192));
     assert_eq!((server.max_json_depth, server.max_sessions), (64, 9));
     let ms = Duration::from_millis;
     assert_eq!((server.header_timeout, server.body_timeout), (ms(1), ms(2)));
@@ -139,7 +141,8 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((balancer.slow_start, balancer.health_check_interval), (ms(0), ms(500)));
     let (name, globs) = &registry.categories[0];
     assert_eq!((name.as_str(), globs[0].as_str(), registry.categories.len()), ("zebra", "z*", 2));
-    assert_eq!((config.compression.when, config.compression.min_bytes), (When::Always, 99));
+    let compression = Compression { when: When::Always, min_bytes: 99 };
+    assert_eq!(config.writing, Writing { batching: None, compression });
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
     let cache = &config.cache;
     assert_eq!((cache.enabled, cache.max_entry, cache.l1_entries, cache.l2_entries), (false, 4096, 64, 100));
@@ -148,10 +151,10 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((disk.path.as_path(), disk.max_bytes), (Path::new("/project/answers"), 4 << 20));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:84:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:88:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
-    assert_eq!((files.idle_timeout, files.max_line), (Some(ms(500)), 8192));
+    assert_eq!((files.idle_timeout, files.max_line, files.max_result), (Some(ms(500)), 8192, 0));
     assert_eq!(files.tool_timeouts, BTreeMap::from([("crawl".to_owned(), ms(300_000))]));
     assert!(
         files.tools.admits("read_file") && !files.tools.admits("read_secret") && !files.tools.admits("x")
@@ -187,6 +190,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(spare.categories, ["fs", "net"]);
     let Endpoint::Http(at) = &spare.endpoint else { panic!("a URL") };
     assert_eq!((at.headers[0].0.as_str(), at.headers[0].1.expose()), ("x-key", "0123456789abcdef"));
+    assert_eq!((at.ca_file.as_deref(), at.http2), (Some(Path::new("/home/ann/ca.pem")), false));
     let Endpoint::Child(at) = &other.endpoint else { panic!("a command") };
     assert_eq!((at.program.as_path(), at.args[0].value()), (Path::new("/project/bin/server"), "--quiet"));
     assert_eq!(at.cwd.as_deref(), Some(Path::new("/project/sub")));
@@ -197,6 +201,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(server.url.value(), "https://example.org/mcp?key=fallback");
     assert_eq!(server.headers[0].0, "authorization");
     assert_eq!(server.headers[0].1.expose(), "Bearer 0123456789abcdef");
+    assert_eq!((server.ca_file.as_deref(), server.http2), (Some(Path::new("/project/ca.pem")), false));
 }
 
 #[test]
@@ -284,6 +289,18 @@ fn the_size_of_the_pool_and_the_strategy_on_the_command_line_go_before_the_file(
     let config = load_toml(text, &request).unwrap().config;
     assert_eq!((config.pool.max_connections, config.pool.min_connections), (3, 3));
     assert_eq!((config.balancer.strategy, config.optimized), (Strategy::Weighted, false));
+}
+
+#[test]
+fn a_server_that_is_not_optimized_neither_batches_nor_compresses() {
+    let text = "[transport]\nbatching_timeout_ms = 20\nbatching_max_bytes = 4096\ncompression = \"always\"\n";
+    let batching = Batching { timeout: Duration::from_millis(20), max_bytes: 4_096 };
+    for (optimized, expected) in [(true, (Some(batching), When::Always)), (false, (None, When::Never))] {
+        let mut request = request();
+        request.flags.optimized = Some(optimized);
+        let writing = load_toml(text, &request).unwrap().config.writing;
+        assert_eq!((writing.batching, writing.compression.when), expected);
+    }
 }
 
 #[test]

@@ -142,6 +142,21 @@ impl Upstream {
         Self { table, journal: None, server: None, folder: None }
     }
 
+    /// Where it is reached over HTTP.
+    #[allow(dead_code, reason = "not used by tests/faults")]
+    pub(crate) fn url(&self) -> &str {
+        let line = self.table.lines().find_map(|line| line.strip_prefix("url = "));
+        line.expect("expected an upstream over HTTP").trim_matches('"')
+    }
+
+    /// The same server under another URL.
+    #[allow(dead_code, reason = "not used by tests/faults")]
+    #[must_use]
+    pub(crate) fn under(mut self, url: &str) -> Self {
+        self.table = self.table.replace(self.url(), url);
+        self
+    }
+
     /// Its table in the configuration.
     pub(crate) fn table(&self) -> &str {
         &self.table

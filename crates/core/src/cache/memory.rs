@@ -138,6 +138,11 @@ fn note(level: Level, age: Duration, stale: bool) -> Note {
 }
 
 impl Memory {
+    /// Longest entry, in bytes.
+    pub fn max_entry_bytes(&self) -> u64 {
+        self.config.max_entry_bytes
+    }
+
     /// Levels with these bounds, empty.
     pub fn new(config: MemoryConfig) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! Newline-delimited framing (MCP specification, "stdio"): bytes in any chunks, lines out.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::cut::cut;
 
@@ -107,6 +107,43 @@ impl Lines {
         }
     }
 
+    /// The line that has not ended yet, if it is longer than `length` bytes and nothing of it was dropped. Ask before
+    /// [`Lines::next_line`], which drops what is too long.
+    pub fn longer_than(&mut self, length: usize) -> Option<&[u8]> {
+        if self.buffer.len() <= length || self.dropping.is_some() {
+            return None;
+        }
+        if let Some(end) = memchr::memchr(b'\n', &self.buffer[self.scanned..]) {
+            self.scanned += end;
+            return None;
+        }
+        self.scanned = self.buffer.len();
+        Some(self.buffer.strip_prefix(BOM).unwrap_or(&self.buffer))
+    }
+
+    /// Takes what has come of the line that has not ended yet. Its rest is taken with [`Lines::next_piece`].
+    pub fn take_begun(&mut self) -> BytesMut {
+        self.scanned = 0;
+        let mut begun = self.buffer.split();
+        if begun.starts_with(BOM) {
+            begun.advance(BOM.len());
+        }
+        begun
+    }
+
+    /// More of a line whose beginning was taken, and whether it ends there; `None` until more bytes are in the buffer.
+    pub fn next_piece(&mut self) -> Option<(BytesMut, bool)> {
+        match memchr::memchr(b'\n', &self.buffer) {
+            Some(end) => {
+                let piece = self.buffer.split_to(end);
+                self.buffer.advance(1);
+                Some((piece, true))
+            }
+            None if self.buffer.is_empty() => None,
+            None => Some((self.buffer.split(), false)),
+        }
+    }
+
     /// What is left when the stream has ended and [`Lines::next_line`] has no more: an unfinished line, if any.
     pub fn finish_stream(&mut self) -> Option<Line> {
         let line = std::mem::take(&mut self.buffer);
@@ -208,6 +245,39 @@ mod tests {
         assert!(head.starts_with(b"HEAD") && tail.ends_with(b"TAIL") && tail.len() <= KEPT);
         assert_eq!(length, 64 * 1024 * 1_000 + 8);
         assert_eq!(lines.next_line(), Some(whole("next")));
+    }
+
+    #[test]
+    fn a_line_whose_beginning_was_taken_comes_in_pieces_up_to_its_end() {
+        let text = b"first\n\xef\xbb\xbf0123456789abcdef\nlast\n";
+        for cut in 18..text.len() {
+            let mut lines = Lines::new(5);
+            lines.buffer().extend_from_slice(&text[..cut]);
+            assert_eq!(lines.next_line(), Some(whole("first")));
+            let Some(begun) = lines.longer_than(5) else {
+                assert!(cut > text.iter().rposition(|byte| *byte == b'f').unwrap(), "cut at {cut}");
+                continue;
+            };
+            assert!(begun.starts_with(b"012345"));
+            let mut line = lines.take_begun().to_vec();
+            lines.buffer().extend_from_slice(&text[cut..]);
+            loop {
+                let (piece, ends) = lines.next_piece().unwrap();
+                line.extend_from_slice(&piece);
+                if ends {
+                    break;
+                }
+            }
+            assert_eq!(line, b"0123456789abcdef", "cut at {cut}");
+            assert_eq!(lines.next_line(), Some(whole("last")));
+        }
+        let mut lines = Lines::new(5);
+        lines.buffer().extend_from_slice(b"0123456789");
+        assert_eq!(
+            (lines.next_line(), lines.longer_than(5)),
+            (None, None),
+            "a line of which some was dropped"
+        );
     }
 
     proptest! {

@@ -33,7 +33,8 @@ pub struct Message {
     /// The method, if it is one that MCP names.
     known_method: Option<&'static str>,
     body: Span,
-    fields: Fields,
+    /// In a box, for a message passes through many hands.
+    fields: Box<Fields>,
 }
 
 /// Whether the text is a JSON array, that is, a JSON-RPC batch.
@@ -87,7 +88,7 @@ struct Draft {
     result: Span,
     error: Span,
     version: Span,
-    fields: Fields,
+    fields: Box<Fields>,
     invalid: Option<&'static str>,
 }
 

@@ -12,21 +12,25 @@ mod fields;
 mod lines;
 mod message;
 mod methods;
+mod push;
 mod recover;
 mod scan;
 mod skip;
 mod sse;
 mod string;
+mod transit;
 
 pub use edit::{Edits, line_safe, open_object};
 pub use error::{Fault, FaultKind};
 pub use fields::Field;
 pub use lines::{Line, Lines};
 pub use message::{Kind, Message, is_batch, split_batch};
+pub use push::{Mark, Place, PushScanner};
 pub use recover::recover_id;
 pub use scan::{ScanError, Scanner, Span};
-pub use sse::{Event, SseDecoder, SseError, encode_event};
+pub use sse::{Event, EventPieces, Piece, SseDecoder, SseError, encode_event};
 pub use string::{decode_quoted, decode_string, encode_string};
+pub use transit::{Beginning, Change, ResultType, Transit, TransitError, answers_to};
 
 /// Nesting that is read in a part of a message that has been scanned before. Above any limit that a message is
 /// scanned with, and small enough for the stack.

@@ -1,5 +1,7 @@
 //! A validating JSON scanner (RFC 8259) that yields byte spans instead of values.
 
+use memchr::memchr;
+
 use super::{MAX_FRAGMENT_DEPTH, decode_string, skip};
 
 /// A range of byte offsets into one message. Offsets are 32 bits: no message may reach 4 GiB.
@@ -112,7 +114,7 @@ impl<'a> Scanner<'a> {
                 let key = self.string()?;
                 self.colon()?;
                 let raw = key.of(self.bytes);
-                if raw.contains(&b'\\') {
+                if memchr(b'\\', raw).is_some() {
                     member(self, decode_string(raw).as_bytes())?;
                 } else {
                     member(self, raw)?;

@@ -160,7 +160,7 @@ fn escape_end(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// Where the next quote, backslash or control character is, or the end: eight bytes at a time, and more in a long text.
 #[inline]
-fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+pub(super) fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     let mut words = 0;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let marks = special_marks(*word);

@@ -1,11 +1,21 @@
 //! Server-sent events (WHATWG HTML, section 9.2), as MCP's streamable HTTP uses them.
 
-use bytes::{Bytes, BytesMut};
+mod pieces;
+
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::cut::cut;
 
+pub use pieces::{EventPieces, Piece};
+
 /// What may stand before an event's data on its line, beyond the bound: a byte order mark and `data: `.
 const MARKS: usize = 9;
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+fn strip_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BOM).unwrap_or(text)
+}
 
 /// One dispatched event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,8 +100,8 @@ impl SseDecoder {
             self.scanned = 0;
             if !self.started {
                 self.started = true;
-                if line.starts_with(b"\xef\xbb\xbf") {
-                    line = line.slice(3..);
+                if line.starts_with(BOM) {
+                    line = line.slice(BOM.len()..);
                 }
             }
             if line.is_empty() {
@@ -103,6 +113,36 @@ impl SseDecoder {
                 self.bound(0)?;
             }
         }
+    }
+
+    /// Whether more than `length` bytes have come of an event that has not ended yet, and of none of another type than
+    /// MCP's. Ask when [`SseDecoder::next_event`] has none.
+    pub fn is_longer_than(&self, length: usize) -> bool {
+        let is_message = self.pending.event.as_deref().is_none_or(|name| name == "message");
+        is_message && self.pending.data.len() + self.data.len() + self.buffer.len() > length
+    }
+
+    /// The data so far of the event that has not ended yet.
+    pub fn begun(&self) -> Vec<u8> {
+        let mut data = [&self.data[..], &self.pending.data[..]].concat();
+        let line = if self.started { &self.buffer[..] } else { strip_bom(&self.buffer) };
+        if let Some(line) = line.strip_prefix(b"data:") {
+            if self.has_data {
+                data.push(b'\n');
+            }
+            data.extend_from_slice(line.strip_prefix(b" ").unwrap_or(line));
+        }
+        data
+    }
+
+    /// Takes what has come of the event that has not ended yet: the data of its complete lines, and what reads on from
+    /// there. What follows the event is not read.
+    pub fn into_pieces(mut self) -> (BytesMut, EventPieces) {
+        if !self.started && self.buffer.starts_with(BOM) {
+            self.buffer.advance(BOM.len());
+        }
+        let lines = if self.pending.data.is_empty() { self.data } else { self.pending.data.into() };
+        (lines, EventPieces::new(self.buffer, self.has_data, self.after_cr))
     }
 
     /// Checks a line, complete or not, with what the event has so far.

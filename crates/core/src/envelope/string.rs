@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 /// Decodes a JSON string with its quotes; `None` if the value is no string.
 pub fn decode_quoted(value: &[u8]) -> Option<Cow<'_, str>> {
     Some(decode_string(value.strip_prefix(b"\"")?.strip_suffix(b"\"")?))
@@ -15,7 +17,7 @@ pub fn decode_string(raw: &[u8]) -> Cow<'_, str> {
 
 /// The same for what is known to be text.
 pub(super) fn decode_text(text: &str) -> Cow<'_, str> {
-    if !text.as_bytes().contains(&b'\\') {
+    if memchr(b'\\', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -72,7 +74,11 @@ pub(super) fn decode_text(text: &str) -> Cow<'_, str> {
 pub fn encode_string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for char in text.chars() {
+    // Most are plain, as names of tools are.
+    let is_plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
+    let (plain, rest) = if is_plain { (text, "") } else { ("", text) };
+    out.push_str(plain);
+    for char in rest.chars() {
         match char {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),

@@ -22,13 +22,14 @@ impl Pool {
     }
 
     /// A connection that was to be opened is open in `variant`, which may not be the one that was asked for: the
-    /// replica has only this one. The calls that waited for the other are refused with
-    /// [`AcquireError::OtherVariant`], to ask again for this one.
+    /// replica has only this one. The calls that waited for the other, and those that ask for it from now on, are refused
+    /// with [`AcquireError::OtherVariant`], to ask again for this one.
     pub fn opened_as(&mut self, now: Instant, id: ConnId, variant: u8) {
         let Some(conn) = self.conns.get_mut(id).filter(|conn| conn.phase == Phase::Opening) else { return };
         let (replica_id, asked) = (conn.replica, std::mem::replace(&mut conn.variant, variant));
         self.replicas[replica_id].subtract(asked, Phase::Opening);
         self.replicas[replica_id].add(variant, Phase::Opening);
+        self.replicas[replica_id].learn(asked, variant);
         if asked != variant {
             self.turn_away(replica_id, asked);
         }

@@ -21,6 +21,8 @@ pub(super) struct Replica {
     pub(super) counts: Counts,
     /// The same for each variant that it was ever opened in.
     pub(super) variants: Vec<(u8, Counts)>,
+    /// The one variant that it has, if it was found not to have another.
+    pub(super) only: Option<u8>,
     pub(super) backoff: Backoff,
     pub(super) counters: Counters,
     /// Whether the first connections are still being opened, side by side.
@@ -37,6 +39,7 @@ impl Replica {
             config,
             counts: Counts::default(),
             variants: Vec::new(),
+            only: None,
             backoff: Backoff::default(),
             counters: Counters::default(),
             warming: true,
@@ -49,6 +52,15 @@ impl Replica {
     pub(super) fn may_open(&self, now: Instant, pool: &PoolConfig) -> bool {
         let at_once = if self.backoff.failures() > 0 { 1 } else { pool.max_opening_of_one() };
         self.drain_by.is_none() && self.backoff.may_try(now) && self.counts.opening < at_once
+    }
+
+    /// A connection that was to be of variant `asked` is open in `variant`.
+    pub(super) fn learn(&mut self, asked: u8, variant: u8) {
+        if asked != variant {
+            self.only = Some(variant);
+        } else if self.only.is_some_and(|only| only != variant) {
+            self.only = None;
+        }
     }
 
     /// Its connections in one variant.

@@ -81,6 +81,7 @@ impl Pool {
             return Acquire::Refused(AcquireError::Draining { replica: Arc::clone(&replica.config.name) });
         }
         let grow_at = replica.config.grow_at();
+        let absent = replica.only.is_some_and(|only| only != lane.variant);
         let answer = match self.fitting(lane) {
             Some(conn) => {
                 let calls = self.conns[conn].in_flight;
@@ -90,6 +91,8 @@ impl Pool {
                 }
                 Acquire::Granted(lease)
             }
+            // It would only be found out again by opening one more.
+            None if absent => Acquire::Refused(AcquireError::OtherVariant),
             None => self.enqueue(now, lane, deadline),
         };
         self.debug_check();

@@ -13,10 +13,11 @@ mod envelope;
 mod framing;
 mod reference;
 mod sse;
+mod transit;
 
 use std::path::Path;
 
-fn replay(target: &str, check: fn(&[u8])) {
+fn replay(target: &str, check: impl Fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let mut count = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
@@ -37,6 +38,14 @@ fn replay(target: &str, check: fn(&[u8])) {
 #[test]
 fn messages_are_what_the_reference_says_and_edits_change_only_what_they_name() {
     replay("envelope", envelope::check);
+}
+
+#[test]
+fn a_response_in_pieces_becomes_what_the_whole_one_becomes() {
+    replay("transit", transit::check);
+    for seed in [0, 1, 2, 77] {
+        replay("envelope", |text| transit::check(&[&[seed], text].concat()));
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, 
         session: None,
         owner: next_owner(),
         param_headers: None,
+        takes_long: false,
     };
     let answer = Arc::clone(gateway).handle(caller, message, Arc::new(Nowhere)).await;
     let cancelled =

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
+use aqe_core::batching::Priority;
 use aqe_core::cache::{Key, Stamp};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -222,10 +223,10 @@ impl Drop for Waiting {
 
 impl Outlet for Voice {
     /// Drops the message if the client does not read: others wait for the same call.
-    fn push(&self, message: Bytes) {
+    fn push_with(&self, message: Bytes, priority: Priority) {
         let ready = self.outlet.poll_ready(&mut Context::from_waker(Waker::noop())).is_ready();
         if ready && !self.muted.load(Ordering::Acquire) {
-            self.outlet.push(message);
+            self.outlet.push_with(message, priority);
         }
     }
 

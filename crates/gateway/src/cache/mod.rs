@@ -95,6 +95,11 @@ impl ResultCache {
         }
     }
 
+    /// Longest answer that is kept in memory.
+    pub(crate) fn max_entry_bytes(&self) -> usize {
+        usize::try_from(self.memory.max_entry_bytes()).unwrap_or(usize::MAX)
+    }
+
     /// That of the upstream with this name: the same as long as the process lives.
     pub fn namespace(&self, upstream: &str) -> Arc<Namespace> {
         let mut all = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);

@@ -27,6 +27,7 @@ pub use resources::{Resources, Target};
 
 use crate::bridge;
 use crate::cache::ResultCache;
+use crate::coding::List;
 use crate::settings::{Endpoint, UpstreamSettings};
 use crate::upstream::{ListKind, Manifest, Upstream, handshake};
 
@@ -42,6 +43,10 @@ pub struct Catalog {
     pub tools: Snapshot,
     /// Prompts by shown name, under the same rules.
     pub prompts: Snapshot,
+    /// All tools as they are listed.
+    pub(crate) tool_list: Arc<List>,
+    /// All prompts as they are listed.
+    pub(crate) prompt_list: Arc<List>,
     /// Resources and templates.
     pub resources: Resources,
     /// What is declared to clients.
@@ -111,6 +116,9 @@ impl Catalog {
             tracing::debug!(?issue, "name");
         }
         let tools = tools.with_build_time(started.elapsed());
+        let tool_list = list("tools", &tools, previous.map(|former| (&former.tools, &former.tool_list)));
+        let prompt_list =
+            list("prompts", &prompts, previous.map(|former| (&former.prompts, &former.prompt_list)));
         let resources = Resources::build(&manifests);
         let capabilities = Capabilities::merge(&manifests);
         let instructions = instructions(&manifests);
@@ -121,6 +129,8 @@ impl Catalog {
             registry: Arc::clone(registry),
             tools,
             prompts,
+            tool_list,
+            prompt_list,
             resources,
             capabilities,
             instructions,
@@ -152,6 +162,14 @@ impl Catalog {
     /// The upstream with this [`Upstream::id`], unless it has gone.
     pub fn upstream(&self, id: usize) -> Option<&Arc<Upstream>> {
         self.upstreams.iter().find(|upstream| upstream.id == id)
+    }
+}
+
+/// The list of a snapshot; the former one if it is the same, with what was made of it.
+fn list(member: &'static str, snapshot: &Snapshot, former: Option<(&Snapshot, &Arc<List>)>) -> Arc<List> {
+    match former {
+        Some((former, list)) if former.etag() == snapshot.etag() => Arc::clone(list),
+        _ => List::new(member, snapshot.list().clone()),
     }
 }
 

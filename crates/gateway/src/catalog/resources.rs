@@ -102,7 +102,7 @@ impl Resources {
     }
 
     /// Whether a resource of this upstream is shown under another URI than its own.
-    pub(super) fn renames(&self, upstream: usize) -> bool {
+    pub fn renames(&self, upstream: usize) -> bool {
         self.shown.keys().any(|(of, _)| *of == upstream)
     }
 

@@ -24,7 +24,7 @@ impl ConnectionPool {
                     match live {
                         Some(live) => self.tell(waiter, Ok(Leased::new(self, lease, live))),
                         // It has ended at this moment; its end, which is about to be reported, takes the lease along.
-                        None => self.release(lease, Outcome::Broken),
+                        None => self.release(lease, Outcome::Broken, Instant::now()),
                     }
                 }
                 Effect::Refuse { waiter, error } => self.tell(waiter, Err(error)),
@@ -39,7 +39,7 @@ impl ConnectionPool {
             None => Some(answer),
         };
         if let Some(Ok(leased)) = undelivered {
-            leased.end(Outcome::Unused);
+            leased.end(Outcome::Unused, Instant::now());
         }
     }
 
@@ -87,7 +87,11 @@ impl ConnectionPool {
         let Some(upstream) = live.upstream() else { return };
         // Before the first call goes over it, so that a legacy server's GET stream is asked for first.
         upstream.adopt(&live);
-        self.with(|state, now| state.pool.opened_as(now, conn, live.variant()));
+        self.with(|state, now| {
+            upstream.learn(&live);
+            state.pool.opened_as(now, conn, live.variant());
+        });
+        upstream.keep_one();
         // Its end may have come before anybody listened for it.
         if !live.connection.is_open() {
             self.lost(&live, "ended as soon as it was open");

@@ -27,20 +27,18 @@ impl Leased {
     }
 
     /// Gives the connection back.
-    pub fn end(mut self, outcome: Outcome) {
-        self.release(outcome);
-    }
-
-    fn release(&mut self, outcome: Outcome) {
+    pub fn end(mut self, outcome: Outcome, now: Instant) {
         if let Some(lease) = self.lease.take() {
-            self.pool.release(lease, outcome);
+            self.pool.release(lease, outcome, now);
         }
     }
 }
 
 impl Drop for Leased {
     fn drop(&mut self) {
-        self.release(Outcome::Unanswered);
+        if let Some(lease) = self.lease.take() {
+            self.pool.release(lease, Outcome::Unanswered, Instant::now());
+        }
     }
 }
 

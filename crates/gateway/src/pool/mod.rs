@@ -165,8 +165,8 @@ impl ConnectionPool {
     ///
     /// # Errors
     /// If there is none until `deadline` or the pool's own time-out, or there will be none.
-    pub async fn acquire(self: &Arc<Self>, lane: Lane, deadline: Instant) -> Answer {
-        let (waiter, answer) = match self.ask(lane, deadline) {
+    pub async fn acquire(self: &Arc<Self>, lane: Lane, now: Instant, deadline: Instant) -> Answer {
+        let (waiter, answer) = match self.ask(lane, now, deadline) {
             Asked::Answered(answer) => return answer,
             Asked::Waiting(waiter, answer) => (waiter, answer),
         };
@@ -176,9 +176,9 @@ impl ConnectionPool {
         answer.unwrap_or(Err(AcquireError::ScopeEnded))
     }
 
-    fn ask(self: &Arc<Self>, lane: Lane, deadline: Instant) -> Asked {
+    fn ask(self: &Arc<Self>, lane: Lane, now: Instant, deadline: Instant) -> Asked {
         let mut state = self.lock();
-        match state.pool.acquire(Instant::now(), lane, deadline) {
+        match state.pool.acquire(now, lane, deadline) {
             Acquire::Granted(lease) => {
                 let live = state.open.get(&lease.conn()).map(Arc::clone);
                 self.settle(state);
@@ -186,7 +186,7 @@ impl ConnectionPool {
                     Ok(Leased::new(self, lease, live))
                 } else {
                     // The connection has ended at this moment, and its end is about to be reported.
-                    self.release(lease, aqe_core::pool::Outcome::Broken);
+                    self.release(lease, aqe_core::pool::Outcome::Broken, now);
                     Err(AcquireError::UnknownReplica)
                 })
             }
@@ -203,8 +203,15 @@ impl ConnectionPool {
         }
     }
 
-    fn release(self: &Arc<Self>, lease: aqe_core::pool::Lease, outcome: aqe_core::pool::Outcome) {
-        self.with(|state, now| state.pool.release(now, lease, outcome));
+    fn release(
+        self: &Arc<Self>,
+        lease: aqe_core::pool::Lease,
+        outcome: aqe_core::pool::Outcome,
+        now: Instant,
+    ) {
+        let mut state = self.lock();
+        state.pool.release(now, lease, outcome);
+        self.settle(state);
     }
 
     /// The number of a principal.

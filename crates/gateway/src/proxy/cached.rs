@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use aqe_core::cache::{Asked, Entry, Keys, Note, Place, Question, Stamp};
-use aqe_core::envelope::{Field, Kind, Message};
+use aqe_core::envelope::{Field, Message};
 use aqe_core::registry::ToolEntry;
 
-use super::call::Answered;
+use super::call::{Answered, Route};
 use super::resources::is_missing;
 use super::tools::{Found, Ran};
 use super::{Answer, Caller, Gateway, Request};
@@ -96,15 +96,24 @@ struct Told {
 
 impl Told {
     fn by(answered: &Answered, answer: Answer, kept: bool) -> Self {
-        Self { answer, failed: answered.message.kind() == Kind::Error, missing: is_missing(answered), kept }
+        Self { answer, failed: answered.is_error(), missing: is_missing(answered), kept }
     }
 
     fn found(parts: [bytes::Bytes; 3]) -> Self {
-        Self { answer: Answer { parts, status: 200 }, failed: false, missing: false, kept: true }
+        Self { answer: Answer::of(parts), failed: false, missing: false, kept: true }
     }
 }
 
 impl Gateway {
+    /// Makes a route that of a call whose answer may be kept, as far as the cache takes it; `personal` is told when the
+    /// upstream asks the client something.
+    pub(super) fn may_keep<'a>(&self, route: &mut Route<'a>, personal: Option<&'a Personal>) {
+        route.personal = personal;
+        if let (Some(_), Some(cache)) = (personal, &self.cache) {
+            route.pass_from = route.pass_from.map(|from| from.max(cache.max_entry_bytes()));
+        }
+    }
+
     /// `tools/call` of a tool whose answers may be kept.
     pub(super) async fn run_kept(
         self: &Arc<Self>,
@@ -195,7 +204,8 @@ impl Gateway {
         let personal = Personal::default();
         let answered = errand.run(self, request, Some(&personal)).await?;
         let answer = answered.finish(request, errand.method());
-        let says = answered.message.raw(Field::TtlMs).is_some_and(|ttl| ttl != "0") && !personal.is_set();
+        let ttl = answered.message().and_then(|message| message.raw(Field::TtlMs));
+        let says = ttl.is_some_and(|ttl| ttl != "0") && !personal.is_set();
         let asked = if says { Asked::read(request.message.body()) } else { None };
         let keys = asked.and_then(|asked| question(request, place, errand.name(), asked).keys());
         if let Some(keys) = keys {
@@ -231,7 +241,7 @@ impl Gateway {
         let answer = match &given.entry {
             Some(entry) => {
                 let note = Note { level: SHARED, age_ms: 0, stale: false };
-                Answer { parts: entry.body.reply(request.id, note), status: 200 }
+                Answer::of(entry.body.reply(request.id, note))
             }
             None => answered.finish(request, errand.method()),
         };
@@ -248,7 +258,8 @@ impl Gateway {
         errand: Errand,
     ) {
         // Nothing that the upstream says meanwhile is for the client that was given the stale one.
-        let caller = Caller { session: None, owner: next_owner(), ..request.caller.clone() };
+        let caller =
+            Caller { session: None, owner: next_owner(), takes_long: false, ..request.caller.clone() };
         let seat = self.call_once(cache, caller, request.message, Arc::new(Nowhere), place, keys, errand);
         if !seat.leads() {
             return;
@@ -324,6 +335,10 @@ impl Call {
         let request = Request { caller: &self.caller, message: &self.message, outlet: &self.outlet, id };
         let answered = self.errand.run(&self.gateway, &request, Some(personal)).await?;
         let answer = answered.finish(&request, self.errand.method());
+        if answer.passing.is_some() {
+            // Only one can have it: the others call by themselves.
+            personal.set();
+        }
         let mut entry = None;
         if let Some(cache) = self.gateway.cache.as_ref().filter(|_| !personal.is_set()) {
             let kept = cache.keep(&Arrived {

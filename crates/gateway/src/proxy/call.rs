@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aqe_core::balancer::ReplicaId;
+use aqe_core::batching::Priority;
 use aqe_core::envelope::{Edits, Field, Kind, Message, Span};
 use aqe_core::health::{FailureKind, Outcome};
 use aqe_core::pool::AcquireError;
@@ -15,18 +16,18 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, Sleep};
 
 use super::hedge::Sent;
-use super::{Answer, Caller, Gateway, Request};
+use super::{Answer, Caller, Gateway, Passage, Passing, Request};
 use crate::bridge::{self, Origin};
 use crate::cache::flight::Personal;
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::push_when_ready;
 use crate::settings::UpstreamSettings;
 use crate::upstream::{
-    Asking, CallError, CallTag, Item, Live, NoTurn, Outgoing, PendingCall, Upstream, next_item,
+    Asking, CallError, CallTag, Item, LONG_BYTES, Live, NoTurn, Outgoing, PendingCall, Upstream, next_item,
 };
 
 /// A call that keeps reporting progress may not go on for longer.
-const MAX_CALL: Duration = Duration::from_secs(60 * 60);
+pub(super) const MAX_CALL: Duration = Duration::from_secs(60 * 60);
 /// A call that waits for a person to answer gets this long from each question on.
 const INTERACTIVE: Duration = Duration::from_secs(600);
 /// How often a request is sent again at most, within the retry budget.
@@ -56,6 +57,8 @@ pub(super) struct Route<'a> {
     pub(super) hedge_after: Option<Duration>,
     /// Told when the upstream asks the client something during the call.
     pub(super) personal: Option<&'a Personal>,
+    /// A longer result is passed on while it comes; `None`: it is needed whole.
+    pub(super) pass_from: Option<usize>,
 }
 
 impl<'a> Route<'a> {
@@ -74,17 +77,33 @@ impl<'a> Route<'a> {
             repeatable: true,
             hedge_after: None,
             personal: None,
+            pass_from: Some(LONG_BYTES),
         }
     }
 }
 
 /// An upstream's answer that has not been turned into the client's form yet.
-pub(super) struct Answered {
-    pub(super) message: Message,
-    pub(super) live: Arc<Live>,
+pub(super) enum Answered {
+    /// All of it is here.
+    Whole { message: Message, live: Arc<Live> },
+    /// It is a result that is passed on while it comes.
+    Passing(Passing),
 }
 
 impl Answered {
+    /// The answer, where it is here.
+    pub(super) fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Whole { message, .. } => Some(message),
+            Self::Passing(_) => None,
+        }
+    }
+
+    /// Whether it is an error.
+    pub(super) fn is_error(&self) -> bool {
+        self.message().is_some_and(|message| message.kind() == Kind::Error)
+    }
+
     /// The answer for the client.
     pub(super) fn finish(&self, request: &Request<'_>, method: &str) -> Answer {
         self.finish_with(request, method, |_| false)
@@ -97,9 +116,13 @@ impl Answered {
         method: &str,
         more: impl FnOnce(&mut Edits<'a>) -> bool,
     ) -> Answer {
+        let (message, live) = match self {
+            Self::Whole { message, live } => (message, live),
+            Self::Passing(passing) => return Answer::passing(passing.clone()),
+        };
         let era = request.caller.era();
-        let bytes = bridge::answer(&self.message, request.id, self.live.peer.era, era, method, more);
-        let status = if era == Era::Modern { bridge::status_of(&self.message) } else { 200 };
+        let bytes = bridge::answer(message, request.id, live.peer.era, era, method, more);
+        let status = if era == Era::Modern { bridge::status_of(message) } else { 200 };
         Answer { status, ..Answer::ok(bytes) }
     }
 }
@@ -182,13 +205,15 @@ impl Gateway {
                             });
                         }
                         if refers_to_input(&answer, live.peer.era, request.caller.era()) {
-                            return Err(Refusal::upstream(
-                                name,
-                                UpstreamReason::Unavailable,
-                                "it asks for input, which this client's protocol revision cannot give through it",
-                            ));
+                            return Err(asks_for_input(name));
                         }
-                        return Ok(Answered { message: answer, live });
+                        return Ok(Answered::Whole { message: answer, live });
+                    }
+                    Item::Long(reply) => {
+                        match Passage::new(request, route.upstream, turn, reply, ours, started) {
+                            Ok(passage) => return Ok(Answered::Passing(Passing::new(passage))),
+                            Err(failed) => break Some(failed),
+                        }
                     }
                     Item::Notification(notification) => {
                         let until = Instant::now() + route.settings.idle_timeout;
@@ -198,8 +223,9 @@ impl Gateway {
                             continue;
                         }
                         relayed = true;
+                        let priority = Priority::of(&notification.method());
                         let bytes = bridge::notification(&notification, token);
-                        let relay = push_when_ready(&**request.outlet, bytes.into());
+                        let relay = push_when_ready(&**request.outlet, bytes.into(), priority);
                         tokio::select! {
                             biased;
                             () = relay => {}
@@ -326,6 +352,11 @@ fn refers_to_input(answer: &Message, from: Era, to: Era) -> bool {
         && answer.raw(Field::ResultType) == Some("\"input_required\"")
 }
 
+pub(super) fn asks_for_input(upstream: &str) -> Refusal {
+    let detail = "it asks for input, which this client's protocol revision cannot give through it";
+    Refusal::upstream(upstream, UpstreamReason::Unavailable, detail)
+}
+
 /// Progress on a call's own stream that names another call, or a call whose client wants none.
 fn is_foreign_progress(notification: &Message, ours: Option<u64>) -> bool {
     let Some(token) = notification.raw(Field::ProgressToken) else { return false };
@@ -346,6 +377,11 @@ fn send(request: &Request<'_>, live: &Arc<Live>, route: &Route<'_>, id: u64) -> 
         method: message.owned_method(),
         name: route.name.filter(|_| live.peer.era == Era::Modern).map(str::to_owned),
         headers: route.headers.clone(),
+        pass_from: route
+            .pass_from
+            .filter(|_| caller.takes_long && route.settings.max_result_bytes > 0)
+            // So far below the bound of what is held that the one is noticed before the other.
+            .map(|from| from.min(route.settings.max_message_bytes / 2)),
     };
     let wants_log = match caller.era() {
         Era::Modern => !message.span(Field::MetaLogLevel).is_empty(),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use aqe_core::balancer::ReplicaId;
+use aqe_core::batching::Priority;
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -59,9 +60,9 @@ struct Voice {
 }
 
 impl Outlet for Voice {
-    fn push(&self, message: Bytes) {
+    fn push_with(&self, message: Bytes, priority: Priority) {
         if self.word.take(self.who) {
-            self.outlet.push(message);
+            self.outlet.push_with(message, priority);
         }
     }
 

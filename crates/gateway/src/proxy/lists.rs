@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::{Answer, Gateway, Request};
 use crate::bridge;
 use crate::catalog::Catalog;
+use crate::coding::Listed;
 use crate::refusal::Refusal;
 use crate::upstream::ListKind;
 use crate::upstream::handshake;
@@ -38,14 +39,19 @@ impl Gateway {
             None | Some("null") => None,
             Some(_) => Some(request.message.string(Field::Cursor).ok_or_else(bad_cursor)?),
         };
+        let mut shared = None;
         let (array, next) = match kind {
             ListKind::Tools | ListKind::Prompts => {
-                let snapshot = if kind == ListKind::Tools { &catalog.tools } else { &catalog.prompts };
+                let (snapshot, list) = match kind {
+                    ListKind::Tools => (&catalog.tools, &catalog.tool_list),
+                    _ => (&catalog.prompts, &catalog.prompt_list),
+                };
                 let etag = snapshot.etag();
                 let start = start_of(cursor.as_deref(), etag).ok_or_else(bad_cursor)?;
                 let total = snapshot.total_tools();
                 if start == 0 && total <= self.settings.page_size {
-                    (snapshot.list().clone(), None)
+                    shared = Some(list);
+                    (list.array().clone(), None)
                 } else {
                     let entries = snapshot.tools().iter().map(|entry| &entry.definition);
                     page(entries, total, start, self.settings.page_size, etag)
@@ -62,17 +68,27 @@ impl Gateway {
                 page(list.iter(), list.len(), start, self.settings.page_size, &etag)
             }
         };
+        let opening = [r#"{"jsonrpc":"2.0","id":"#, request.id, r#","result":{"#];
+        let members = opening.iter().map(|part| part.len()).sum();
+        let [open, id, result] = opening;
         let head = match request.caller.era() {
-            Era::Legacy => {
-                [r#"{"jsonrpc":"2.0","id":"#, request.id, r#","result":{""#, kind.member(), r#"":"#].concat()
+            Era::Legacy => [open, id, result, "\"", kind.member(), "\":"].concat(),
+            Era::Modern => {
+                let hints = hints(&catalog, kind, Instant::now());
+                let about =
+                    [r#","_meta":{"io.modelcontextprotocol/serverInfo":"#, handshake::implementation()];
+                [open, id, result, &hints, about[0], about[1], "},\"", kind.member(), "\":"].concat()
             }
-            Era::Modern => modern_head(request.id, kind, &hints(&catalog, kind, Instant::now())),
         };
+        let array_at = head.len()..head.len() + array.len();
+        let listed = shared.map(|list| Box::new(Listed::new(list, members, array_at)));
         let tail = next.map_or(Cow::Borrowed("}}"), |next| format!(r#","nextCursor":"{next}"}}}}"#).into());
         if array.len() <= COPIED_BYTES {
-            return Ok(Answer::ok([head.as_bytes(), &array, tail.as_bytes()].concat()));
+            let whole = [head.as_bytes(), &array, tail.as_bytes()].concat();
+            return Ok(Answer { listed, ..Answer::ok(whole) });
         }
-        Ok(Answer { parts: [head.into(), array, Bytes::copy_from_slice(tail.as_bytes())], status: 200 })
+        let parts = [head.into(), array, Bytes::copy_from_slice(tail.as_bytes())];
+        Ok(Answer { listed, ..Answer::of(parts) })
     }
 
     /// Has lists fetched again whose time is over, of upstreams that would not say when they change. Nobody waits for it:
@@ -104,22 +120,6 @@ impl Gateway {
         let asked = silent.map(|upstream| upstream.refresh_now(kind));
         let _ = tokio::time::timeout(FRESH_WAIT, futures_util::future::join_all(asked)).await;
     }
-}
-
-/// An answer for a modern client up to its array.
-fn modern_head(id: &str, kind: ListKind, hints: &str) -> String {
-    [
-        r#"{"jsonrpc":"2.0","id":"#,
-        id,
-        r#","result":{"#,
-        hints,
-        r#","_meta":{"io.modelcontextprotocol/serverInfo":"#,
-        handshake::implementation(),
-        r#"},""#,
-        kind.member(),
-        r#"":"#,
-    ]
-    .concat()
 }
 
 /// How long and by whom a list of all upstreams may be kept: as long as each of them has said of its own, by everybody if

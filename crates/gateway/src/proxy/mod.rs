@@ -5,6 +5,7 @@ mod call;
 mod hedge;
 mod lists;
 mod local;
+mod passage;
 mod reload;
 mod resources;
 mod server_requests;
@@ -28,6 +29,7 @@ use tokio::sync::Notify;
 
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
+use crate::coding::Listed;
 use crate::pool::ConnectionPool;
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session, Sessions};
@@ -37,6 +39,7 @@ use crate::upstream::{Hooks, HttpClient, ListKind, Live, Upstream};
 use subscriptions::Subscriptions;
 
 pub(crate) use cached::Come;
+pub use passage::{Broken, Passage, Passing, Pieces};
 pub use reload::Reloaded;
 pub use start::{KeptManifests, StartError};
 
@@ -59,6 +62,8 @@ pub struct Caller {
     pub owner: u64,
     /// The `Mcp-Param-*` headers of a modern HTTP request.
     pub param_headers: Option<HeaderMap>,
+    /// It takes long results while they come.
+    pub takes_long: bool,
 }
 
 impl Caller {
@@ -86,12 +91,25 @@ pub struct Answer {
     pub parts: [Bytes; 3],
     /// HTTP status for a modern client; others get 200.
     pub status: u16,
+    /// Where a list is in it that can be compressed once for all.
+    pub(crate) listed: Option<Box<Listed>>,
+    /// In place of the parts: a result that is passed on while it comes. Only for callers that take such.
+    pub passing: Option<Passing>,
 }
 
 impl Answer {
     /// An answer with HTTP status 200.
     pub fn ok(bytes: impl Into<Bytes>) -> Self {
-        Self { parts: [bytes.into(), Bytes::new(), Bytes::new()], status: 200 }
+        Self::of([bytes.into(), Bytes::new(), Bytes::new()])
+    }
+
+    /// An answer in parts, with HTTP status 200.
+    pub(crate) fn of(parts: [Bytes; 3]) -> Self {
+        Self { parts, status: 200, listed: None, passing: None }
+    }
+
+    fn passing(passing: Passing) -> Self {
+        Self { passing: Some(passing), ..Self::of([const { Bytes::new() }; 3]) }
     }
 
     /// Length in bytes.
@@ -215,11 +233,15 @@ impl Gateway {
                     Refusal::invalid_request("a request with this id is in flight, or too many are");
                 return Some(Answer::refusal(&refusal, id));
             };
-            tokio::select! {
+            let answer = tokio::select! {
                 biased;
-                answer = self.answer(&request) => Some(answer),
-                () = open.cancelled() => None,
+                answer = self.answer(&request) => answer,
+                () = open.cancelled() => return None,
+            };
+            if let Some(passing) = &answer.passing {
+                passing.hold(open);
             }
+            Some(answer)
         }
     }
 

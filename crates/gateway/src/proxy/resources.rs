@@ -38,12 +38,13 @@ impl Gateway {
                 }
             };
             let missing = is_missing(&answered);
-            let contents = answered.message.span(Field::Contents);
             let answer = answered.finish_with(request, "resources/read", |edits| {
+                let Some(message) = answered.message() else { return false };
+                let contents = message.span(Field::Contents);
                 if contents.is_empty() {
                     return false;
                 }
-                catalog.resources.show_contents(target.upstream, contents, &answered.message, edits);
+                catalog.resources.show_contents(target.upstream, contents, message, edits);
                 true
             });
             if !missing {
@@ -64,7 +65,11 @@ impl Gateway {
     ) -> Result<Answered, Refusal> {
         let mut route = Route::to(upstream);
         route.name = Some(uri);
-        route.personal = personal;
+        self.may_keep(&mut route, personal);
+        if self.catalog.load().resources.renames(upstream.id) {
+            // Its contents name resources as the upstream does.
+            route.pass_from = None;
+        }
         if request.message.string(Field::Uri).is_none_or(|asked| asked != uri) {
             route.rename = Some((request.message.span(Field::Uri), uri));
         }
@@ -109,6 +114,7 @@ impl Gateway {
 
 /// "Not found" in either era's code; somebody else may have it.
 pub(super) fn is_missing(answered: &Answered) -> bool {
-    answered.message.kind() == Kind::Error
-        && matches!(answered.message.raw(Field::Code), Some("-32002" | "-32602"))
+    answered.message().is_some_and(|message| {
+        message.kind() == Kind::Error && matches!(message.raw(Field::Code), Some("-32002" | "-32602"))
+    })
 }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use aqe_core::batching::Priority;
 use aqe_core::cache::Kind as Answers;
 use aqe_core::envelope::{Field, Kind, Message};
 use aqe_core::revision::Era;
@@ -174,7 +175,7 @@ impl Gateway {
         if live.calls().is_empty() {
             if live.speaks_for_its_audience() {
                 for session in self.sessions_of(live).iter().filter(|session| wanted(session)) {
-                    session.outlet.push(message.bytes().clone());
+                    session.outlet.push_with(message.bytes().clone(), Priority::of(&message.method()));
                 }
             }
             return;
@@ -221,7 +222,7 @@ fn respond(connection: &Arc<dyn Connection>, bytes: Vec<u8>) {
 }
 
 fn send(connection: &Arc<dyn Connection>, method: &'static str, bytes: Bytes) {
-    let out = Outgoing { bytes, method: method.into(), name: None, headers: Vec::new() };
+    let out = Outgoing { bytes, method: method.into(), name: None, headers: Vec::new(), pass_from: None };
     let connection = Arc::clone(connection);
     tasks::spawn("send to upstream", async move {
         if let Err(error) = connection.send(out).await {

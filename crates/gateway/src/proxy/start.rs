@@ -56,7 +56,7 @@ impl Gateway {
         let cache = settings.cache.clone().map(ResultCache::new);
         let gateway = Arc::new_cyclic(|this: &Weak<Self>| Self {
             this: this.clone(),
-            sessions: Sessions::new(settings.sessions),
+            sessions: Sessions::new(settings.sessions, settings.batching),
             resolved: ResolvedNames::new(settings.resolved_names),
             catalog: ArcSwap::from_pointee(Catalog::build(&Arc::new(registry), &Arc::from([]), None, None)),
             rebuilding: Mutex::default(),
@@ -109,6 +109,7 @@ impl Gateway {
             balancing: balancing.clone(),
             optimized: self.settings.optimized,
             message: self.settings.message,
+            batching: self.settings.batching,
             hooks: self.this.clone(),
         };
         let kept = known.remove(&settings.name);

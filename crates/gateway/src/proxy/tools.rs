@@ -128,7 +128,10 @@ impl Gateway {
         // Not by `forward_tool`: an answer is large, and each function that it is returned through costs a copy.
         let answered = self.forward(request, tool_route(request, found)).await?;
         self.remember_task_of(&answered, upstream, request.caller);
-        let failed = answered.message.kind() == Kind::Error;
+        if let (Answered::Passing(passing), Caching::Invalidates(namespace)) = (&answered, &entry.caching) {
+            passing.invalidate_at_end(self, namespace);
+        }
+        let failed = answered.is_error();
         Ok(Ran { answer: answered.finish(request, "tools/call"), failed, kept: false })
     }
 
@@ -140,7 +143,7 @@ impl Gateway {
         personal: Option<&Personal>,
     ) -> Result<Answered, Refusal> {
         let mut route = tool_route(request, found);
-        route.personal = personal;
+        self.may_keep(&mut route, personal);
         let answered = self.forward(request, route).await?;
         self.remember_task_of(&answered, found.catalog.upstream_of(found.entry), request.caller);
         Ok(answered)
@@ -172,8 +175,9 @@ impl Gateway {
     }
 
     fn remember_task_of(&self, answered: &Answered, upstream: &Upstream, caller: &Caller) {
-        let place = Place { upstream: upstream.id, replica: answered.live.replica };
-        let message = &answered.message;
+        // A result with a task in it is not long.
+        let Answered::Whole { message, live } = answered else { return };
+        let place = Place { upstream: upstream.id, replica: live.replica };
         if let Some(task) = message.string(Field::TaskId) {
             self.tasks.remember(&task, place, &caller.principal);
             return;
@@ -214,7 +218,7 @@ impl Gateway {
     ) -> Result<Answered, Refusal> {
         let mut route = Route::to(catalog.upstream_of(entry));
         route.name = Some(&entry.original);
-        route.personal = personal;
+        self.may_keep(&mut route, personal);
         if entry.shown != entry.original {
             route.rename = Some((request.message.span(Field::Name), &entry.original));
         }
@@ -314,6 +318,10 @@ fn tool_route<'a>(request: &Request<'_>, found: &Found<'a>) -> Route<'a> {
     route.repeatable = says.read_only == Some(true) || says.idempotent == Some(true);
     if says.read_only == Some(true) {
         route.hedge_after = entry.usage.p95();
+    }
+    if called != &*entry.shown {
+        // It was misspelt, and what is said of that is put into the result.
+        route.pass_from = None;
     }
     // By a prefix, or because the client has misspelt it.
     if called != &*entry.original {

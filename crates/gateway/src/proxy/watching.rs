@@ -211,7 +211,7 @@ impl Gateway {
                         }
                         Item::Request(_) => {}
                         Item::Answer(answer) if answer.raw(Field::Code) == Some("-32601") => return,
-                        Item::Answer(_) | Item::Failed(_) => break,
+                        Item::Answer(_) | Item::Long(_) | Item::Failed(_) => break,
                     },
                     () = changed => {}
                 }
@@ -250,6 +250,6 @@ fn start_listening(live: &Arc<Live>, uris: &[String]) -> Box<dyn PendingCall> {
     );
     let method = "subscriptions/listen";
     let bytes = wire::request(id, method, &params);
-    let out = Outgoing { bytes, method: method.into(), name: None, headers: Vec::new() };
+    let out = Outgoing { bytes, method: method.into(), name: None, headers: Vec::new(), pass_from: None };
     Arc::clone(&live.connection).call(id, out, OWN)
 }

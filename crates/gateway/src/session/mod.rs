@@ -9,20 +9,25 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use aqe_core::batching::Priority;
 use aqe_core::envelope::{Field, Message, open_object};
 use aqe_core::revision::Revision;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 
 pub use store::{CreateError, Sessions};
-pub use stream::EventStream;
+pub use stream::{EventStream, Read};
 
 use crate::upstream::Connection;
 
 /// Where messages to a client go. Adding never blocks; a sender that can wait asks first.
 pub trait Outlet: Send + Sync {
-    /// Adds a complete message.
-    fn push(&self, message: Bytes);
+    /// Adds a complete message. One of low priority may be held back for a moment, so that others come along.
+    fn push_with(&self, message: Bytes, priority: Priority);
+    /// Adds a complete message that leaves at once.
+    fn push(&self, message: Bytes) {
+        self.push_with(message, Priority::High);
+    }
     /// Ready while little is waiting to be read by the client.
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
@@ -31,7 +36,7 @@ pub trait Outlet: Send + Sync {
 pub(crate) struct Nowhere;
 
 impl Outlet for Nowhere {
-    fn push(&self, _: Bytes) {}
+    fn push_with(&self, _: Bytes, _: Priority) {}
 
     fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
@@ -39,9 +44,9 @@ impl Outlet for Nowhere {
 }
 
 /// Waits until the outlet takes more without piling up, then adds the message.
-pub async fn push_when_ready(outlet: &dyn Outlet, message: Bytes) {
+pub async fn push_when_ready(outlet: &dyn Outlet, message: Bytes, priority: Priority) {
     std::future::poll_fn(|cx| outlet.poll_ready(cx)).await;
-    outlet.push(message);
+    outlet.push_with(message, priority);
 }
 
 /// What a legacy client has told in `initialize`.
@@ -161,7 +166,7 @@ pub fn next_owner() -> u64 {
 impl Session {
     /// A conversation over one stream, such as stdio.
     pub fn over(outlet: Arc<dyn Outlet>, principal: Arc<str>) -> Arc<Self> {
-        Arc::new(Self::new(None, principal, outlet, stream::Streams::default()))
+        Arc::new(Self::new(None, principal, outlet, stream::Streams::new(None)))
     }
 
     fn new(

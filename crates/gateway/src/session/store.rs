@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use aqe_core::batching::Batching;
+
 use super::{Session, stream::Streams};
 use crate::settings::SessionSettings;
 
@@ -24,13 +26,14 @@ type Open = HashMap<String, Arc<Session>, foldhash::fast::RandomState>;
 #[derive(Debug)]
 pub struct Sessions {
     settings: SessionSettings,
+    batching: Option<Batching>,
     open: Mutex<Open>,
 }
 
 impl Sessions {
-    /// No sessions yet.
-    pub fn new(settings: SessionSettings) -> Self {
-        Self { settings, open: Mutex::default() }
+    /// No sessions yet. `batching` is how long notifications may wait on their streams.
+    pub fn new(settings: SessionSettings, batching: Option<Batching>) -> Self {
+        Self { settings, batching, open: Mutex::default() }
     }
 
     /// Opens a session for `principal` under a fresh, unguessable key.
@@ -45,7 +48,7 @@ impl Sessions {
         if open.len() >= self.settings.max_sessions {
             return Err(CreateError::Full);
         }
-        let streams = Streams::default();
+        let streams = Streams::new(self.batching);
         let outlet = Arc::clone(streams.standalone());
         let session = Arc::new(Session::new(Some(key.clone()), Arc::clone(principal), outlet, streams));
         open.insert(key, Arc::clone(&session));
@@ -90,7 +93,8 @@ mod tests {
     use super::*;
 
     fn sessions(max: usize) -> Sessions {
-        Sessions::new(SessionSettings { max_sessions: max, idle_timeout: Duration::from_secs(10) })
+        let settings = SessionSettings { max_sessions: max, idle_timeout: Duration::from_secs(10) };
+        Sessions::new(settings, None)
     }
 
     #[test]

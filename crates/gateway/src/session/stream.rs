@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use aqe_core::batching::{Batching, Due, Holdback, Priority};
 use bytes::Bytes;
 
 use super::Outlet;
@@ -23,14 +24,14 @@ const KEEP_FINISHED: Duration = Duration::from_secs(60);
 const MAX_STREAMS: usize = 256;
 
 /// The messages of one stream, numbered from 1.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EventStream {
     /// The number of this stream in its session; `None` for one that cannot be resumed.
     number: Option<u64>,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     events: VecDeque<Bytes>,
     /// Number of the first event in `events`.
@@ -46,16 +47,48 @@ struct State {
     attached: bool,
     reader_waker: Option<Waker>,
     sender_waker: Option<Waker>,
+    holdback: Holdback,
+}
+
+/// What a reader gets.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// An event and its number.
+    Event(u64, Bytes),
+    /// There are events, and others may come along until then; the reader is woken if they are to leave earlier.
+    Held(Instant),
+    /// Nothing yet; the reader is woken.
+    Nothing,
+    /// There will be no more, or another reader has taken over.
+    End,
+}
+
+/// The clock of the runtime.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 impl EventStream {
     /// A stream whose messages are dropped once read.
-    pub fn ephemeral() -> Arc<Self> {
-        Arc::new(Self::numbered(None))
+    pub fn ephemeral(batching: Option<Batching>) -> Arc<Self> {
+        Arc::new(Self::numbered(None, batching))
     }
 
-    fn numbered(number: Option<u64>) -> Self {
-        let state = State { first: 1, next: 1, ..State::default() };
+    fn numbered(number: Option<u64>, batching: Option<Batching>) -> Self {
+        let state = State {
+            events: VecDeque::new(),
+            first: 1,
+            next: 1,
+            kept_bytes: 0,
+            unread_bytes: 0,
+            used: false,
+            finished: None,
+            reader: 0,
+            attached: false,
+            reader_waker: None,
+            sender_waker: None,
+            holdback: Holdback::new(batching),
+        };
         Self { number, state: Mutex::new(state) }
     }
 
@@ -69,6 +102,11 @@ impl EventStream {
         self.lock().used
     }
 
+    /// Whether what is unread is to leave now. Nobody is woken when that changes.
+    pub fn due(&self) -> Due {
+        self.lock().holdback.due(now)
+    }
+
     /// How many messages were ever sent.
     pub fn pushed(&self) -> u64 {
         let state = self.lock();
@@ -79,6 +117,7 @@ impl EventStream {
     pub fn finish(&self) {
         let mut state = self.lock();
         state.finished = Some(Instant::now());
+        state.holdback.release();
         if let Some(waker) = state.reader_waker.take() {
             waker.wake();
         }
@@ -91,6 +130,7 @@ impl EventStream {
             state.next = (after + 1).clamp(state.first, state.first + state.events.len() as u64);
             let skipped = (state.next - state.first) as usize;
             state.unread_bytes = state.events.iter().skip(skipped).map(Bytes::len).sum();
+            state.holdback.release();
         }
         state.attached = true;
         state.reader += 1;
@@ -112,14 +152,21 @@ impl EventStream {
         }
     }
 
-    /// The next event and its number, or `None` at the end or when another reader has taken over.
-    pub fn poll_next(&self, reader: u64, cx: &mut Context<'_>) -> Poll<Option<(u64, Bytes)>> {
+    /// The next event, in order.
+    pub fn read(&self, reader: u64, cx: &mut Context<'_>) -> Read {
         let mut state = self.lock();
         if state.reader != reader {
-            return Poll::Ready(None);
+            return Read::End;
         }
         let at = (state.next - state.first) as usize;
         if let Some(event) = state.events.get(at).cloned() {
+            if let Due::At(until) = state.holdback.due(now) {
+                state.reader_waker = Some(cx.waker().clone());
+                return Read::Held(until);
+            }
+            if at + 1 == state.events.len() {
+                state.holdback.written();
+            }
             let number = state.next;
             state.next += 1;
             state.unread_bytes -= event.len();
@@ -132,13 +179,13 @@ impl EventStream {
             {
                 waker.wake();
             }
-            return Poll::Ready(Some((number, event)));
+            return Read::Event(number, event);
         }
         if state.finished.is_some() {
-            return Poll::Ready(None);
+            return Read::End;
         }
         state.reader_waker = Some(cx.waker().clone());
-        Poll::Pending
+        Read::Nothing
     }
 
     fn is_attached(&self) -> bool {
@@ -169,7 +216,7 @@ impl State {
 }
 
 impl Outlet for EventStream {
-    fn push(&self, message: Bytes) {
+    fn push_with(&self, message: Bytes, priority: Priority) {
         let mut state = self.lock();
         if state.finished.is_some() {
             return;
@@ -177,11 +224,12 @@ impl Outlet for EventStream {
         state.used = true;
         state.kept_bytes += message.len();
         state.unread_bytes += message.len();
+        let wake = state.holdback.add(priority, message.len(), now);
         state.events.push_back(message);
         while state.kept_bytes > MAX_KEPT_BYTES && state.events.len() > 1 {
             state.drop_first();
         }
-        if let Some(waker) = state.reader_waker.take() {
+        if wake && let Some(waker) = state.reader_waker.take() {
             waker.wake();
         }
     }
@@ -203,17 +251,17 @@ pub struct Streams {
     next: AtomicU64,
     open: Mutex<BTreeMap<u64, Arc<EventStream>>>,
     standalone: Arc<EventStream>,
-}
-
-impl Default for Streams {
-    fn default() -> Self {
-        let standalone = Arc::new(EventStream::numbered(Some(0)));
-        let open = Mutex::new(BTreeMap::from([(0, Arc::clone(&standalone))]));
-        Self { next: AtomicU64::new(1), open, standalone }
-    }
+    batching: Option<Batching>,
 }
 
 impl Streams {
+    /// The streams of a new session.
+    pub fn new(batching: Option<Batching>) -> Self {
+        let standalone = Arc::new(EventStream::numbered(Some(0), batching));
+        let open = Mutex::new(BTreeMap::from([(0, Arc::clone(&standalone))]));
+        Self { next: AtomicU64::new(1), open, standalone, batching }
+    }
+
     /// The stream of messages that belong to no call.
     pub fn standalone(&self) -> &Arc<EventStream> {
         &self.standalone
@@ -221,7 +269,8 @@ impl Streams {
 
     /// A stream for one POST. It can be resumed once [`Streams::keep`] was called for it.
     pub fn open(&self) -> Arc<EventStream> {
-        Arc::new(EventStream::numbered(Some(self.next.fetch_add(1, Ordering::Relaxed))))
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Arc::new(EventStream::numbered(Some(number), self.batching))
     }
 
     /// Keeps a stream so that a client can come back to it. Finished ones go after a while, and the oldest go
@@ -268,15 +317,15 @@ mod tests {
     use super::*;
 
     fn read(stream: &EventStream, reader: u64) -> Option<(u64, Bytes)> {
-        match stream.poll_next(reader, &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(event) => event,
-            Poll::Pending => None,
+        match stream.read(reader, &mut Context::from_waker(Waker::noop())) {
+            Read::Event(number, event) => Some((number, event)),
+            Read::Held(_) | Read::Nothing | Read::End => None,
         }
     }
 
     #[test]
     fn a_client_that_comes_back_gets_what_it_missed_and_no_more() {
-        let stream = Streams::default().open();
+        let stream = Streams::new(None).open();
         let reader = stream.attach(None);
         for text in ["a", "b", "c"] {
             stream.push(Bytes::from(text));
@@ -293,7 +342,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_when_nobody_reads() {
-        let stream = Streams::default().open();
+        let stream = Streams::new(None).open();
         for _ in 0..100 {
             stream.push(vec![b'x'; 1024 * 1024].into());
         }
@@ -304,7 +353,7 @@ mod tests {
 
     #[test]
     fn a_sender_waits_for_a_slow_reader_but_not_for_none() {
-        let stream = Streams::default().open();
+        let stream = Streams::new(None).open();
         let cx = &mut Context::from_waker(Waker::noop());
         let reader = stream.attach(None);
         stream.push(vec![b'x'; HIGH_WATER_BYTES].into());
@@ -313,9 +362,29 @@ mod tests {
         assert!(stream.poll_ready(cx).is_ready());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn events_that_wait_leave_together_at_their_time_with_an_answer_or_at_the_end() {
+        let limits = Batching { timeout: Duration::from_millis(10), max_bytes: 1_000 };
+        for release in ["time", "answer", "end"] {
+            let stream = EventStream::ephemeral(Some(limits));
+            let reader = stream.attach(None);
+            let cx = &mut Context::from_waker(Waker::noop());
+            stream.push_with("a".into(), Priority::Low);
+            stream.push_with("b".into(), Priority::Low);
+            assert_eq!(stream.read(reader, cx), Read::Held(now() + limits.timeout));
+            match release {
+                "time" => tokio::time::advance(limits.timeout).await,
+                "answer" => stream.push("c".into()),
+                _ => stream.finish(),
+            }
+            assert_eq!(read(&stream, reader), Some((1, "a".into())), "{release}");
+            assert_eq!(read(&stream, reader), Some((2, "b".into())), "{release}");
+        }
+    }
+
     #[test]
     fn an_event_id_names_its_stream_and_place() {
-        let streams = Streams::default();
+        let streams = Streams::new(None);
         let stream = streams.open();
         streams.keep(&stream);
         stream.push("a".into());

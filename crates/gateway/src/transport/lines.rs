@@ -1,19 +1,22 @@
 //! A conversation over a newline-delimited stream: stdio, or a Unix socket.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use aqe_core::batching::{Batching, Due, Holdback, Priority};
 use aqe_core::envelope::{Kind, Line, Lines, Message, is_batch, recover_id, split_batch};
 use aqe_core::revision::{Era, Revision};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
-use super::intake;
-use crate::proxy::{Answer, Caller, Gateway};
+use super::{intake, long_line};
+use crate::proxy::{Answer, Caller, Gateway, Passage};
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session};
 use crate::{tasks, wire};
@@ -26,41 +29,67 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 const READ_CHUNK: usize = 64 * 1024;
 
 /// Lines on their way to the client. Many senders add; one writer takes all that is there in one write.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LineWriter {
     state: Mutex<Buffer>,
     added: Notify,
+    /// Pieces of long results that the client has taken.
+    passed: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Buffer {
     bytes: Vec<u8>,
+    holdback: Holdback,
+    /// Results that are passed on while they come, one after the other, when all of `bytes` has been written.
+    long: VecDeque<Box<Passage>>,
     closed: bool,
     waiting: Vec<Waker>,
 }
 
 impl LineWriter {
+    fn new(batching: Option<Batching>) -> Self {
+        let holdback = Holdback::new(batching);
+        let (bytes, long, waiting) = (Vec::new(), VecDeque::new(), Vec::new());
+        let buffer = Buffer { bytes, holdback, long, closed: false, waiting };
+        Self { state: Mutex::new(buffer), added: Notify::new(), passed: AtomicU64::new(0) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Buffer> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds an answer.
     pub fn answer(&self, answer: &Answer) {
-        self.add(&answer.parts);
+        match &answer.passing {
+            None => self.add(&answer.parts, Priority::High),
+            Some(passing) => {
+                let mut state = self.lock();
+                if !state.closed {
+                    state.long.extend(passing.take());
+                    // It takes along what was held back before it.
+                    let _ = state.holdback.add(Priority::High, 0, now);
+                    drop(state);
+                    self.added.notify_one();
+                }
+            }
+        }
     }
 
-    fn add(&self, parts: &[Bytes]) {
+    fn add(&self, parts: &[Bytes], priority: Priority) {
         let mut state = self.lock();
         if state.closed {
             return;
         }
-        let was_empty = state.bytes.is_empty();
+        let before = state.bytes.len();
         for part in parts {
             state.bytes.extend_from_slice(part);
         }
         state.bytes.push(b'\n');
+        let added = state.bytes.len() - before;
+        let wake = state.holdback.add(priority, added, now);
         drop(state);
-        if was_empty {
+        if wake {
             self.added.notify_one();
         }
     }
@@ -68,10 +97,14 @@ impl LineWriter {
     fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
+        state.holdback.release();
+        let long = std::mem::take(&mut state.long);
         for waker in state.waiting.drain(..) {
             waker.wake();
         }
         drop(state);
+        // Not under the lock: each cancels its call.
+        drop(long);
         self.added.notify_one();
     }
 
@@ -79,20 +112,41 @@ impl LineWriter {
     async fn run(self: Arc<Self>, mut stream: impl AsyncWrite + Unpin) {
         let mut taken = Vec::new();
         loop {
-            let closed = {
+            let (due, closed, long) = {
                 let mut state = self.lock();
-                std::mem::swap(&mut taken, &mut state.bytes);
-                for waker in state.waiting.drain(..) {
-                    waker.wake();
+                let due = state.holdback.due(now);
+                if due == Due::Now {
+                    std::mem::swap(&mut taken, &mut state.bytes);
+                    state.holdback.written();
+                    for waker in state.waiting.drain(..) {
+                        waker.wake();
+                    }
                 }
-                state.closed
+                let long = if taken.is_empty() { state.long.pop_front() } else { None };
+                (due, state.closed, long)
             };
-            if taken.is_empty() {
-                if closed {
+            if let Some(long) = long {
+                // In a box, for it is rare.
+                if Box::pin(long_line::write(&mut stream, *long, &self.passed)).await.is_err() {
+                    self.close();
                     break;
                 }
-                self.added.notified().await;
                 continue;
+            }
+            match due {
+                Due::Nothing if closed => break,
+                Due::Nothing => {
+                    self.added.notified().await;
+                    // Whoever is about to add something does so first: it is all one write.
+                    tasks::let_ready_run().await;
+                    continue;
+                }
+                Due::At(until) => {
+                    // Either way there is something to look at.
+                    let _ = tokio::time::timeout_at(until.into(), self.added.notified()).await;
+                    continue;
+                }
+                Due::Now => {}
             }
             if stream.write_all(&taken).await.is_err() || stream.flush().await.is_err() {
                 self.close();
@@ -107,8 +161,8 @@ impl LineWriter {
 }
 
 impl Outlet for LineWriter {
-    fn push(&self, message: Bytes) {
-        self.add(&[message]);
+    fn push_with(&self, message: Bytes, priority: Priority) {
+        self.add(&[message], priority);
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -123,6 +177,11 @@ impl Outlet for LineWriter {
     }
 }
 
+/// The clock of the runtime.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// Serves one client until it stops sending or `stop` resolves; then open calls get a little time to end.
 pub async fn serve(
     gateway: Arc<Gateway>,
@@ -131,7 +190,7 @@ pub async fn serve(
     principal: Arc<str>,
     stop: impl Future<Output = ()>,
 ) {
-    let out = Arc::new(LineWriter::default());
+    let out = Arc::new(LineWriter::new(gateway.settings.batching));
     let outlet: Arc<dyn Outlet> = Arc::clone(&out) as Arc<dyn Outlet>;
     let session = Session::over(outlet, principal);
     gateway.register(&session);
@@ -141,7 +200,7 @@ pub async fn serve(
         () = conversation.read(reader) => {}
         () = stop => {}
     }
-    let _ = tokio::time::timeout(LAST_CALLS, conversation.idle()).await;
+    conversation.last_calls().await;
     gateway.end_session(&session);
     conversation.out.close();
     let _ = tokio::time::timeout(LAST_CALLS, writing).await;
@@ -177,6 +236,17 @@ impl Conversation {
         }
     }
 
+    /// Gives open calls a little time to end, and as much as it takes to a long result that the client goes on reading.
+    async fn last_calls(&self) {
+        loop {
+            let before = self.out.passed.load(Ordering::Relaxed);
+            let ended = tokio::time::timeout(LAST_CALLS, self.idle()).await.is_ok();
+            if ended || self.out.passed.load(Ordering::Relaxed) == before {
+                return;
+            }
+        }
+    }
+
     /// Resolves when no call is open.
     async fn idle(&self) {
         while self.session.open_calls() > 0 {
@@ -206,30 +276,38 @@ impl Conversation {
         match message.kind() {
             Kind::Request => {
                 let out = Arc::clone(&self.out);
-                self.start(message, move |answer| {
+                self.start(message, true, move |answer| {
                     if let Some(answer) = answer {
                         out.answer(&answer);
                     }
                 })
                 .await;
             }
-            Kind::Notification => self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY), &message),
+            Kind::Notification => {
+                self.gateway.notified(&self.caller(Revision::NEWEST_LEGACY, false), &message);
+            }
             Kind::Response | Kind::Error => Gateway::answered(&self.session, &message),
         }
     }
 
-    fn caller(&self, revision: Revision) -> Caller {
+    fn caller(&self, revision: Revision, takes_long: bool) -> Caller {
         Caller {
             revision,
             principal: Arc::clone(&self.session.principal),
             session: Some(Arc::clone(&self.session)),
             owner: self.session.owner,
             param_headers: None,
+            takes_long,
         }
     }
 
     /// Answers a request: at once if that needs no waiting, else in the background.
-    async fn start(&self, message: Message, deliver: impl FnOnce(Option<Answer>) + Send + 'static) {
+    async fn start(
+        &self,
+        message: Message,
+        takes_long: bool,
+        deliver: impl FnOnce(Option<Answer>) + Send + 'static,
+    ) {
         let id = message.id().unwrap_or("null").to_owned();
         let refused = |refusal: &Refusal| Some(Answer::ok(refusal.to_bytes(Some(&id))));
         let revision = match intake::revision_of(&message, &self.session) {
@@ -241,7 +319,7 @@ impl Conversation {
             return deliver(answer.map_or_else(|refusal| refused(&refusal), Some));
         }
         let outlet: Arc<dyn Outlet> = Arc::clone(&self.out) as Arc<dyn Outlet>;
-        let call = Arc::clone(&self.gateway).handle(self.caller(revision), message, outlet);
+        let call = Arc::clone(&self.gateway).handle(self.caller(revision, takes_long), message, outlet);
         let mut call: Pin<Box<dyn Future<Output = Option<Answer>> + Send>> = Box::pin(call);
         // What can be answered without waiting needs no task.
         match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -274,7 +352,7 @@ impl Conversation {
                 }
                 Ok(message) if message.kind() == Kind::Request => {
                     let batch = Arc::clone(&batch);
-                    self.start(message, move |answer| {
+                    self.start(message, false, move |answer| {
                         if let Some(answer) = answer {
                             batch.add(answer.into_bytes());
                         }
@@ -308,3 +386,6 @@ impl Drop for Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 pub mod http;
 pub mod intake;
 pub mod lines;
+mod long_line;
+mod rewound;
 pub mod stdio;
 pub mod unix;
 

@@ -4,16 +4,15 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::http::{Edge, From, connection};
 use super::lines;
+use super::rewound::Rewound;
 use crate::tasks;
 
 /// A listening socket; its file is removed when this is dropped.
@@ -76,47 +75,11 @@ async fn converse(edge: &Arc<Edge>, mut stream: UnixStream) {
         return;
     }
     let is_json = matches!(first.trim_ascii_start().first(), Some(b'{' | b'['));
-    let stream = Rewound { first: first.freeze(), stream };
+    let stream = Rewound::new(first.freeze(), stream);
     if is_json {
         let (reader, writer) = tokio::io::split(stream);
         lines::serve(Arc::clone(&edge.gateway), reader, writer, Arc::from("local"), edge.stopped()).await;
     } else {
         connection(Arc::clone(edge), stream, From::User).await;
-    }
-}
-
-/// A stream of which the first bytes have been read already.
-struct Rewound {
-    first: Bytes,
-    stream: UnixStream,
-}
-
-impl AsyncRead for Rewound {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.first.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
-        }
-        let count = self.first.len().min(buffer.remaining());
-        buffer.put_slice(&self.first[..count]);
-        self.first.advance(count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Rewound {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -83,13 +83,14 @@ pub async fn ask(
 ) -> Result<Message, CallError> {
     let id = connection.next_id();
     let bytes = wire::request(id, method, params);
-    let out = Outgoing { bytes, method: method.into(), name: None, headers };
+    let out = Outgoing { bytes, method: method.into(), name: None, headers, pass_from: None };
     let mut call = Arc::clone(connection).call(id, out, OWN);
     let answer = async {
         loop {
             match next_item(&mut *call).await {
                 Item::Answer(message) => return Ok(message),
                 Item::Failed(error) => return Err(error),
+                Item::Long(_) => return Err(CallError::Malformed("an answer that is too long".into())),
                 Item::Notification(_) | Item::Request(_) => {}
             }
         }
@@ -192,6 +193,7 @@ async fn initialize(connection: &Arc<dyn Connection>, timeout: Duration) -> Resu
         method: "notifications/initialized".into(),
         name: None,
         headers: header("mcp-protocol-version", &revision).into_iter().collect(),
+        pass_from: None,
     };
     let sent = connection.send(initialized).await;
     sent.map_err(|error| HandshakeError::Failed(format!("notifications/initialized: {error}")))?;

@@ -3,12 +3,14 @@
 //! # Layout
 //! - [`spec`]: address, headers, limits; [`client`], [`pool`]: the shared TCP and TLS connections
 //! - [`conn`]: HTTP/1.1 on one of them; [`head`], [`chunked`]: its syntax
-//! - [`frame`]: the headers around a message; [`exchange`]: one request and its response, over redirects
-//! - [`call`]: a request and all that comes back; [`answer`]: what a response means; [`body`]: reading it
+//! - [`http2`]: HTTP/2, where the server offers it; [`line`]: which connection a request goes on
+//! - [`frame`]: the headers around a message; [`fields`]: how either protocol has them; [`exchange`]: one request and its response, over redirects
+//! - [`call`]: a request and all that comes back; [`long`]: an answer that is passed on while it comes; [`answer`]: what a response means; [`body`]: reading it
 //! - [`listener`]: the legacy GET stream; [`resume`]: taking up a broken stream; [`background`]: short errands
 //!
 //! # What is sent twice
-//! A request is repeated here only where a reused TCP connection gave it back unwritten. Nothing else is: [`CallError::NotSent`] and
+//! A request is repeated here only where a reused TCP connection gave it back unwritten, or the server says that it has not
+//! processed it (HTTP/2: GOAWAY, `REFUSED_STREAM`). Nothing else is: [`CallError::NotSent`] and
 //! [`CallError::SessionLost`] tell the layer above that repeating is safe.
 
 mod answer;
@@ -20,9 +22,13 @@ mod client;
 mod coding;
 mod conn;
 mod exchange;
+mod fields;
 mod frame;
 mod head;
+mod http2;
+mod line;
 mod listener;
+mod long;
 mod pool;
 mod resume;
 mod spec;
@@ -48,6 +54,7 @@ use super::{
 use answer::{Refusal, Verdict};
 use call::{HttpCall, Refused};
 use exchange::Endpoint;
+use fields::Fields;
 use frame::Frame;
 use listener::Listener;
 use pool::Response;
@@ -193,7 +200,13 @@ impl HttpConnection {
             r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"the caller no longer waits"}}}}"#
         );
         let method = "notifications/cancelled";
-        let out = Outgoing { bytes: bytes.into(), method: method.into(), name: None, headers: Vec::new() };
+        let out = Outgoing {
+            bytes: bytes.into(),
+            method: method.into(),
+            name: None,
+            headers: Vec::new(),
+            pass_from: None,
+        };
         let connection = Arc::clone(self);
         self.endpoint.client.background().run("upstream/cancel", CANCEL_TIMEOUT, async move {
             if let Err(error) = connection.send(out).await {
@@ -205,7 +218,7 @@ impl HttpConnection {
     /// Posts what has no answer.
     async fn post(&self, out: Outgoing) -> Result<(), CallError> {
         let frame = self.frame.load_full();
-        let fields = |into: &mut Vec<u8>| frame.post(&out, into);
+        let fields = |into: &mut dyn Fields| frame.post(&out, into);
         let Response { head, body } = self.endpoint.exchange(&Method::POST, fields, &out.bytes).await?;
         if head.status.is_success() {
             body.finish().await;

@@ -35,7 +35,8 @@ struct State {
 fn size(item: &Item) -> usize {
     match item {
         Item::Notification(message) | Item::Request(message) | Item::Answer(message) => message.bytes().len(),
-        Item::Failed(_) => 0,
+        // What is to come is bounded where it is read.
+        Item::Long(_) | Item::Failed(_) => 0,
     }
 }
 
@@ -48,7 +49,7 @@ impl Inbox {
             if state.ended {
                 return false;
             }
-            let last = matches!(item, Item::Answer(_) | Item::Failed(_));
+            let last = item.is_last();
             if !last && state.waiting_bytes + size(&item) > MAX_WAITING_BYTES {
                 let overflow = Overflow { waiting: state.waiting_bytes };
                 state.items.push_back(Item::Failed(overflow.into()));

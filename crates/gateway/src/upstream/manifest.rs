@@ -282,6 +282,7 @@ pub fn notification(method: &'static str) -> Outgoing {
         method: method.into(),
         name: None,
         headers: Vec::new(),
+        pass_from: None,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod handshake;
 mod http;
 mod inbox;
 mod live;
+mod long;
 pub mod manifest;
 mod membership;
 mod opening;
@@ -38,6 +39,8 @@ pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError
 pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use inbox::{Inbox, Overflow};
 pub use live::{Audience, Hooks, Live};
+pub(crate) use long::LONG_BYTES;
+pub use long::{LongReply, Rest};
 pub use manifest::{ListHint, ListKind, Listed, Manifest};
 pub(crate) use membership::check_settings;
 pub use status::Status;
@@ -60,6 +63,8 @@ pub struct Outgoing {
     pub name: Option<String>,
     /// Further HTTP headers of this message, such as `Mcp-Param-*`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// A result of more bytes than this is handed out while it comes, as [`Item::Long`]; `None`: it is collected.
+    pub pass_from: Option<usize>,
 }
 
 /// Whose call it is, so that messages without a reference to a call can be attributed.
@@ -73,7 +78,8 @@ pub struct CallTag {
     pub repeatable: bool,
 }
 
-/// What an upstream sends for one call, in order. The last item is [`Item::Answer`] or [`Item::Failed`].
+/// What an upstream sends for one call, in order. The last item is [`Item::Answer`], [`Item::Long`] or
+/// [`Item::Failed`].
 #[derive(Debug)]
 pub enum Item {
     /// Progress, a log message or any other notification of this call.
@@ -82,6 +88,8 @@ pub enum Item {
     Request(Message),
     /// The response or error response.
     Answer(Message),
+    /// A response that is read while it is passed on.
+    Long(LongReply),
     /// There will be no answer.
     Failed(CallError),
 }
@@ -140,6 +148,13 @@ impl CallError {
             Self::SessionLost | Self::Http { .. } => Outcome::Success,
             Self::Overflow(_) => Outcome::Cancelled,
         }
+    }
+}
+
+impl Item {
+    /// Whether nothing comes after it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Answer(_) | Self::Long(_) | Self::Failed(_))
     }
 }
 

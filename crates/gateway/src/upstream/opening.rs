@@ -40,11 +40,6 @@ impl Upstream {
                     let audience = OnceLock::new();
                     let live =
                         Live { connection, peer, generation, events, replica, pool_replica, conn, audience };
-                    let known = &self.replicas[replica].peer;
-                    // What a server of both eras says in the legacy one does not tell that it speaks both.
-                    if !known.load().as_ref().is_some_and(|known| known.dual) {
-                        known.store(Some(Arc::new(live.peer.clone())));
-                    }
                     return Ok(Arc::new(live));
                 }
                 Err(HandshakeError::OtherEra(_, why)) => {
@@ -66,6 +61,16 @@ impl Upstream {
             connection.close("handshake failed").await;
         }
         Err(last)
+    }
+
+    /// Notes what a replica's server has said of itself. Together with the pool, so that no call asks for a connection in an
+    /// era while one that turns out to be of it is still counted for the other.
+    pub(crate) fn learn(&self, live: &Live) {
+        let known = &self.replicas[live.replica].peer;
+        // What a server of both eras says in the legacy one does not tell that it speaks both.
+        if !known.load().as_ref().is_some_and(|known| known.dual) {
+            known.store(Some(Arc::new(live.peer.clone())));
+        }
     }
 
     /// The configured era; else the wanted one, and then the other, unless the server is known to speak both.
@@ -99,6 +104,7 @@ impl Upstream {
                 let limits = StdioLimits {
                     max_line_bytes: settings.max_message_bytes,
                     message: self.message_limits,
+                    batching: self.batching,
                     ..StdioLimits::default()
                 };
                 StdioConnection::spawn(&label, spec, limits, sink).await?

@@ -140,8 +140,9 @@ impl Upstream {
         let (give, mut given) = oneshot::channel();
         let Some(ahead) = self.queue.join(request, give) else {
             // Too many already: an error, if they have not just gone.
-            let picked = self.balance(|balancer, now| balancer.pick(request, now));
-            return picked.map(|ticket| Choice::new(self, ticket));
+            let now = Instant::now();
+            let picked = self.balance(|balancer, _| balancer.pick(request, now));
+            return picked.map(|ticket| Choice::new(self, ticket, now));
         };
         let full = self.hand_out();
         if let Ok(chosen) = given.try_recv() {
@@ -177,7 +178,8 @@ impl Upstream {
                 at += 1;
                 continue;
             }
-            let picked = self.balance(|balancer, now| balancer.pick(&one.request(), now));
+            let now = Instant::now();
+            let picked = self.balance(|balancer, _| balancer.pick(&one.request(), now));
             if let Err(error @ PickError::Full { .. }) = picked {
                 full = Some(error);
                 if one.takes_any() {
@@ -189,7 +191,7 @@ impl Upstream {
                 at += 1;
                 continue;
             }
-            let chosen = picked.map(|ticket| Choice::new(self, ticket));
+            let chosen = picked.map(|ticket| Choice::new(self, ticket, now));
             if let Some(one) = state.waiting.remove(at) {
                 undelivered.extend(one.give.send(chosen).err());
             }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use aqe_core::balancer::{self, Balancer, BalancerConfigError};
+use aqe_core::batching::Batching;
 use aqe_core::inprocess::InProcess;
 use aqe_core::pool;
 use aqe_core::revision::Era;
@@ -71,6 +72,8 @@ pub struct Common {
     pub optimized: bool,
     /// Bounds on one message.
     pub message: aqe_core::envelope::Limits,
+    /// How long notifications to a child may wait for others.
+    pub batching: Option<Batching>,
     /// What is told of what happens.
     pub hooks: Weak<dyn Hooks>,
 }
@@ -120,6 +123,7 @@ pub struct Upstream {
     hooks: Weak<dyn Hooks>,
     pub(super) http: Arc<HttpClient>,
     pub(super) message_limits: aqe_core::envelope::Limits,
+    pub(super) batching: Option<Batching>,
 }
 
 #[derive(Debug, Default)]
@@ -142,6 +146,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Upstream {
+    /// Bounds on one message.
+    pub(crate) fn message_limits(&self) -> aqe_core::envelope::Limits {
+        self.message_limits
+    }
+
     /// An upstream that is not connected yet. `manifest` is what an earlier run has kept.
     ///
     /// # Errors
@@ -186,6 +195,7 @@ impl Upstream {
             hooks: common.hooks.clone(),
             http: Arc::clone(&common.http),
             message_limits: common.message,
+            batching: common.batching,
         }))
     }
 
@@ -361,7 +371,6 @@ impl Upstream {
             self.lead(live);
         }
         live.events.release(self, live);
-        self.keep_one();
         if first {
             self.mark_stale(&ListKind::ALL);
         }

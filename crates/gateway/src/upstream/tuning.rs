@@ -35,7 +35,7 @@ impl Upstream {
     }
 
     /// Has the pool keep a connection open from now on, if it kept none.
-    pub(super) fn keep_one(&self) {
+    pub(crate) fn keep_one(&self) {
         let lazy = self.lazy.load(Ordering::Relaxed);
         self.limit(Start::Eager, lazy.then_some(1));
     }

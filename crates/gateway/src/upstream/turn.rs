@@ -1,10 +1,10 @@
 //! A call's turn: the replica that the balancer chooses, and the connection that the pool gives.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aqe_core::balancer::{Affinity, PickError, ReplicaId, Request, Ticket};
+use aqe_core::balancer::{Affinity, Balancer, PickError, ReplicaId, Request, Ticket};
 use aqe_core::health::{FailureKind, Outcome};
 use aqe_core::pool::{self, AcquireError, Lane, Scope};
 use aqe_core::revision::Era;
@@ -79,13 +79,15 @@ impl Turn {
 
     /// The call has ended.
     pub fn end(self, outcome: Outcome) {
-        self.leased.end(match outcome {
+        let now = Instant::now();
+        let how = match outcome {
             Outcome::Success
             | Outcome::Overloaded { .. }
             | Outcome::Failure(FailureKind::ServerError | FailureKind::Malformed) => pool::Outcome::Ok,
             Outcome::Failure(_) | Outcome::Cancelled => pool::Outcome::Unanswered,
-        });
-        self.choice.end(outcome);
+        };
+        self.leased.end(how, now);
+        self.choice.end(outcome, now);
     }
 }
 
@@ -98,25 +100,27 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    pub(super) fn new(upstream: &Arc<Upstream>, ticket: Ticket) -> Self {
+    pub(super) fn new(upstream: &Arc<Upstream>, ticket: Ticket, now: Instant) -> Self {
         let replica = ticket.replica();
-        Self { upstream: Arc::clone(upstream), ticket: Some(ticket), replica, started: Instant::now() }
+        Self { upstream: Arc::clone(upstream), ticket: Some(ticket), replica, started: now }
     }
 
-    fn end(mut self, outcome: Outcome) {
-        self.finish(outcome);
+    fn end(mut self, outcome: Outcome, now: Instant) {
+        self.finish(outcome, now);
     }
 
-    fn finish(&mut self, outcome: Outcome) {
+    fn finish(&mut self, outcome: Outcome, now: Instant) {
         if let Some(ticket) = self.ticket.take() {
-            self.upstream.finish(ticket, outcome, self.started);
+            self.upstream.finish(ticket, outcome, self.started, now);
         }
     }
 }
 
 impl Drop for Choice {
     fn drop(&mut self) {
-        self.finish(Outcome::Cancelled);
+        if self.ticket.is_some() {
+            self.finish(Outcome::Cancelled, Instant::now());
+        }
     }
 }
 
@@ -157,15 +161,17 @@ impl Upstream {
         deadline: Instant,
     ) -> Result<Turn, NoTurn> {
         let request = self.request(&asking, tried);
+        let mut now = Instant::now();
         // Nobody goes before those who wait.
-        let picked =
-            self.queue.is_empty().then(|| self.balance(|balancer, now| balancer.pick(&request, now)));
+        let picked = self.queue.is_empty().then(|| self.balancer().pick(&request, now));
         let choice = match picked {
             // In a box, for it is rare and would make the future of every call larger.
             None | Some(Err(PickError::Full { .. })) => {
-                Box::pin(self.wait_for_room(&request, deadline)).await?
+                let choice = Box::pin(self.wait_for_room(&request, deadline)).await?;
+                now = Instant::now();
+                choice
             }
-            Some(picked) => Choice::new(self, picked?),
+            Some(picked) => Choice::new(self, picked?, now),
         };
         let replica = choice.replica;
         let at = self.replicas.iter().position(|own| own.balancer == replica).unwrap_or_default();
@@ -175,23 +181,27 @@ impl Upstream {
                 return Err(NoTurn::Pool { error: AcquireError::UnknownReplica, replica });
             };
             let lane = Lane { replica: *pool, variant: variant_of(era), scope: self.scope(&asking, era) };
-            match self.pool.acquire(lane, deadline).await {
+            let acquired = self.pool.acquire(lane, now, deadline).await;
+            if acquired.is_err() {
+                now = Instant::now();
+            }
+            match acquired {
                 Ok(leased) => {
                     note_audience(leased.live(), lane.scope, &asking);
                     return Ok(Turn { choice, leased });
                 }
                 // A start takes as long as it takes; the pool's own time-out is for those who wait for others.
                 Err(AcquireError::Timeout { .. })
-                    if Instant::now()
-                        < deadline.min(choice.started + self.settings.load().connect_timeout)
+                    if now < deadline.min(choice.started + self.settings.load().connect_timeout)
                         && self.pool.open_of(lane.replica).is_empty() => {}
                 // The only replica will be tried again in a moment: that is worth more than an error.
                 Err(AcquireError::Unavailable { retry_in, crash_looping: false, .. })
                     if self.replicas.len() == 1
                         && retry_in <= SHORT_PAUSE
-                        && Instant::now() + retry_in < deadline.min(choice.started + PATIENCE) =>
+                        && now + retry_in < deadline.min(choice.started + PATIENCE) =>
                 {
                     tokio::time::sleep(retry_in.max(LEAST_PAUSE)).await;
+                    now = Instant::now();
                 }
                 // The server has told what it speaks while we waited.
                 Err(AcquireError::OtherVariant) if self.era_for(at, asking.era) != era => {}
@@ -199,11 +209,9 @@ impl Upstream {
                     // Of a lone replica the pool knows best when to try again.
                     let unreachable =
                         self.replicas.len() > 1 && matches!(error, AcquireError::Unavailable { .. });
-                    choice.end(if unreachable {
-                        Outcome::Failure(FailureKind::Connect)
-                    } else {
-                        Outcome::Cancelled
-                    });
+                    let outcome =
+                        if unreachable { Outcome::Failure(FailureKind::Connect) } else { Outcome::Cancelled };
+                    choice.end(outcome, now);
                     return Err(NoTurn::Pool { error, replica });
                 }
             }
@@ -231,17 +239,18 @@ impl Upstream {
         }
     }
 
-    fn finish(self: &Arc<Self>, ticket: Ticket, outcome: Outcome, started: Instant) {
-        self.balance(|balancer, now| balancer.finished(ticket, outcome, now - started, now));
+    fn finish(self: &Arc<Self>, ticket: Ticket, outcome: Outcome, started: Instant, now: Instant) {
+        let took = now - started;
+        self.balancer().finished(ticket, outcome, took, now);
         if !self.queue.is_empty() {
-            self.queue.observe(started.elapsed());
+            self.queue.observe(took);
             self.hand_out();
         }
     }
 
     /// Whether a call may be sent once more, within the budget of the upstream.
     pub fn may_retry(&self) -> bool {
-        self.balance(aqe_core::balancer::Balancer::may_retry)
+        self.balance(Balancer::may_retry)
     }
 
     /// Whether a read-only call may go to two replicas: that is wanted, there are several, and none holds state for it.
@@ -253,7 +262,7 @@ impl Upstream {
 
     /// Whether a call may be sent to a second replica now, within the budget of the upstream.
     pub fn may_hedge(&self) -> bool {
-        self.balance(aqe_core::balancer::Balancer::may_hedge)
+        self.balance(Balancer::may_hedge)
     }
 
     fn scope(&self, asking: &Asking<'_>, era: Era) -> Scope {
@@ -275,8 +284,13 @@ impl Upstream {
         }
     }
 
-    pub(super) fn balance<T>(&self, ask: impl FnOnce(&mut aqe_core::balancer::Balancer, Instant) -> T) -> T {
-        let mut balancer = self.balancer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub(super) fn balance<T>(&self, ask: impl FnOnce(&mut Balancer, Instant) -> T) -> T {
+        let mut balancer = self.balancer();
         ask(&mut balancer, Instant::now())
+    }
+
+    fn balancer(&self) -> MutexGuard<'_, Balancer> {
+        // No change below the lock can be torn.
+        self.balancer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

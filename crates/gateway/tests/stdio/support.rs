@@ -89,8 +89,13 @@ impl Upstream {
         let bytes = format!(
             r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","arguments":{arguments}}}}}"#
         );
-        let out =
-            Outgoing { bytes: bytes.into(), method: "tools/call".into(), name: None, headers: Vec::new() };
+        let out = Outgoing {
+            bytes: bytes.into(),
+            method: "tools/call".into(),
+            name: None,
+            headers: Vec::new(),
+            pass_from: None,
+        };
         Arc::clone(&self.connection).call(id, out, TAG)
     }
 
@@ -113,6 +118,7 @@ pub async fn finish(mut call: Box<dyn PendingCall>) -> Result<String, CallError>
     loop {
         let item = tokio::time::timeout(AT_ONCE, next_item(call.as_mut())).await.expect("the call hangs");
         match item {
+            Item::Long(_) => panic!("nothing long was asked for"),
             Item::Answer(message) => return Ok(String::from_utf8_lossy(message.body()).into_owned()),
             Item::Failed(error) => return Err(error),
             Item::Notification(_) | Item::Request(_) => {}

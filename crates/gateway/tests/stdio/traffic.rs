@@ -87,7 +87,13 @@ async fn not_cancelled() {
 }
 
 fn outgoing(bytes: String, method: &str) -> Outgoing {
-    Outgoing { bytes: bytes.into(), method: method.to_owned().into(), name: None, headers: Vec::new() }
+    Outgoing {
+        bytes: bytes.into(),
+        method: method.to_owned().into(),
+        name: None,
+        headers: Vec::new(),
+        pass_from: None,
+    }
 }
 
 fn note(size: usize) -> Outgoing {

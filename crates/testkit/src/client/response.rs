@@ -1,5 +1,6 @@
 //! A response, read piece by piece.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -58,6 +59,20 @@ impl Response {
             self.release();
         }
         piece
+    }
+
+    /// What comes of the body until its end, or until it breaks off with this error.
+    pub async fn until_broken(&mut self) -> (Vec<u8>, Option<io::Error>) {
+        let mut body = Vec::new();
+        while let Some(socket) = &mut self.socket {
+            let read = http1::read_piece(&mut socket.stream, &mut self.framing);
+            match within(self.deadline, "a piece of the body", read).await {
+                Ok(Some(piece)) => body.extend_from_slice(&piece),
+                Ok(None) => self.release(),
+                Err(error) => return (body, Some(error)),
+            }
+        }
+        (body, None)
     }
 
     fn release(&mut self) {

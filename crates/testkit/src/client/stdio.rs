@@ -116,6 +116,14 @@ impl StdioClient {
         Some(line.strip_suffix(b"\n").map_or(line.clone(), |text| line.slice_ref(text)))
     }
 
+    /// Waits until something of a line has come.
+    pub async fn line_begun(&mut self) {
+        if self.stdout.peek().is_empty() {
+            let read = within(self.deadline, "a line from the child to begin", self.stdout.fill()).await;
+            must(read, "expected to read from the child");
+        }
+    }
+
     /// The next line as text.
     pub async fn line(&mut self) -> String {
         match self.raw_line().await {

@@ -42,6 +42,9 @@ impl Catalog {
                 r#"{{"name":"tool_{index:05}","description":"Generated tool {index}: answers with its own name.","inputSchema":{{"type":"object","properties":{{"path":{{"type":"string","description":"A path"}},"limit":{{"type":"integer","minimum":0}}}},"required":["path"]}},"x-index":{index}.0}}"#
             )
         });
+        let large = options.large.then(|| {
+            r#"{"name":"large","description":"Answers with a text of so many `bytes`.","inputSchema":{"type":"object","properties":{"bytes":{"type":"integer"}},"required":["bytes"]}}"#.to_owned()
+        });
         let resources = (0..options.resources).map(|index| {
             format!(
                 r#"{{"uri":"raw://resource/{index}","name":"resource {index}","mimeType":"text/plain","x-index":{index}.0,"size":null}}"#
@@ -58,7 +61,11 @@ impl Catalog {
         let list = |method, member, entries| List { method, member, entries };
         Self {
             lists: vec![
-                list("tools/list", "tools", TOOLS.map(str::to_owned).into_iter().chain(generated).collect()),
+                list(
+                    "tools/list",
+                    "tools",
+                    TOOLS.map(str::to_owned).into_iter().chain(large).chain(generated).collect(),
+                ),
                 list("resources/list", "resources", resources.collect()),
                 list("resources/templates/list", "resourceTemplates", templates.into_iter().collect()),
                 list("prompts/list", "prompts", prompts.collect()),

@@ -128,7 +128,11 @@ impl Site {
             tokio::pin!(work);
             tokio::select! {
                 biased;
-                done = &mut work => done?,
+                done = &mut work => if let Err(error) = done {
+                    // The client has left while something was being written.
+                    self.server.journal.record("disconnected", request.method(), request.id.as_deref(), &session.name);
+                    return Err(error);
+                },
                 () = reader.closed(PIPELINED_BYTES) => {
                     let id = request.id.as_deref();
                     self.server.journal.record("disconnected", request.method(), id, &session.name);

@@ -29,6 +29,7 @@
 //! | `forget` | | over HTTP, the session is unknown from its next request on |
 //! | `bare` | | a text; its definition has only the members that it must have |
 //! | `tell` | `mark` | that text, once it is written down (journal: `told`); not to be done twice |
+//! | `large` | `bytes`, `id_last` false, `chunked` false, `pause_ms` 0, `progress` false, `fault` | (with `--large`) a text of so many bytes, written in pieces of 64 KiB with a pause after each; `fault` is `cut` (the connection or process ends in the middle), `stall` (nothing more comes from there on), `wrong-id` (behind the result) or `no-end` |
 //! | `tool_00000` … | | its own name (`--tools`) |
 //! | `bad` | `mode`, and what the mode names | see below |
 //!
@@ -127,6 +128,7 @@ mod conduct;
 mod exchange;
 mod http;
 mod journal;
+mod large;
 mod options;
 mod request;
 mod results;
@@ -146,6 +148,7 @@ use tokio::{
 };
 
 pub use bad::{BAD_MODES, BadMode, Effect, Over};
+pub use large::{large_envelope, large_text};
 pub use options::{Cli, Era, Options, Transport};
 use server::Server;
 

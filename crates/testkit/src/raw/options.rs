@@ -84,6 +84,9 @@ pub struct Options {
     /// Further tools (`tool_00000` …) to list.
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     pub tools: usize,
+    /// List the tool `large` as well.
+    #[arg(long, global = true)]
+    pub large: bool,
     /// Entries per page of every list; the cursor of the second page is the empty string.
     #[arg(long, value_name = "N", global = true)]
     pub page_size: Option<usize>,
@@ -93,6 +96,9 @@ pub struct Options {
     /// Lists may be kept for so long, by everybody (stateless revision only).
     #[arg(long, value_name = "MS", global = true)]
     pub list_ttl_ms: Option<u64>,
+    /// Do not declare that changes of lists are announced.
+    #[arg(long, global = true)]
+    pub unannounced: bool,
     /// Answers to `resources/read` may be kept for so long (stateless revision only), and tell how many there were.
     #[arg(long, value_name = "MS", global = true)]
     pub read_ttl_ms: Option<u64>,

@@ -87,7 +87,11 @@ impl Server {
             json.push_str(r#","prompts":{"listChanged":true}"#);
         }
         json.push('}');
-        json
+        if self.options.unannounced {
+            json.replace("\"listChanged\":true", "\"listChanged\":false")
+        } else {
+            json
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     bad,
     channel::{Channel, success},
-    conduct,
+    conduct, large,
     request::{Request, quote},
     server::{Call, Refusal, Server, Session, lock},
 };
@@ -48,6 +48,7 @@ pub(super) async fn call(
             Ok(channel.text(request, "forgotten", None).await)
         }
         "bad" => bad::call(request, call, channel).await,
+        "large" => large::call(request, channel).await,
         "bare" => Ok(channel.text(request, "bare", None).await),
         "tell" => Ok(channel.text(request, &mark, None).await),
         _ if generated(name) < server.options.tools => Ok(channel.text(request, name, None).await),

@@ -80,6 +80,32 @@ fn another_variant_needs_another_connection() {
 }
 
 #[test]
+fn what_a_replica_turned_out_not_to_have_is_not_opened_again() {
+    let (mut rig, id) = Rig::with(on_demand(8), replica(6, 8));
+    let wanted = Lane { variant: 1, ..shared(id) };
+    let first = rig.waiting(wanted);
+    let [conn] = rig.asked_to_open()[..] else { panic!() };
+    rig.pool.opened_as(rig.now, conn, 0);
+    let refused = rig.asked();
+    let is_refusal = |effect: &Effect| matches!(effect, Effect::Refuse { waiter, error: AcquireError::OtherVariant } if *waiter == first);
+    assert!(refused.iter().any(is_refusal), "{refused:?}");
+    // One that had asked its question before it could know the answer.
+    assert!(matches!(rig.acquire(wanted), Acquire::Refused(AcquireError::OtherVariant)));
+    assert_eq!(rig.asked_to_open().len(), 0);
+    let lease = rig.granted(shared(id));
+    rig.release(lease);
+    // The server is another one now.
+    rig.pool.closed(rig.now + secs(60), conn, "".into());
+    rig.now += secs(60);
+    rig.waiting(shared(id));
+    let [conn] = rig.asked_to_open()[..] else { panic!() };
+    rig.pool.opened_as(rig.now, conn, 1);
+    let lease = rig.granted(wanted);
+    rig.release(lease);
+    assert!(matches!(rig.acquire(shared(id)), Acquire::Refused(AcquireError::OtherVariant)));
+}
+
+#[test]
 fn calls_in_two_variants_do_not_take_the_only_connection_from_each_other() {
     let (mut rig, id) = Rig::with(PoolConfig::default(), replica(1, 8));
     let lanes = [0, 1].map(|variant| Lane { variant, ..shared(id) });

@@ -117,7 +117,7 @@ async fn a_call_that_was_begun_before_a_change_is_not_joined_after_it() {
 struct Heard(Mutex<Vec<Bytes>>, AtomicBool);
 
 impl Outlet for Heard {
-    fn push(&self, message: Bytes) {
+    fn push_with(&self, message: Bytes, _: Priority) {
         self.0.lock().unwrap().push(message);
     }
 

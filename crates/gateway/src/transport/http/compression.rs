@@ -1,10 +1,11 @@
 //! Content coding of replies (RFC 9110 sections 8.4 and 12.5.3): of whole ones only, for events must leave at once.
 
-use std::io::{self, Write as _};
+use std::io;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::coding::Coding;
+use crate::coding::{Coding, Effort};
 use crate::proxy::Answer;
 
 /// When replies are compressed.
@@ -38,12 +39,6 @@ impl Compression {
     }
 }
 
-/// Effort on the fly: beyond these a reply takes longer to compress than it saves on any but the slowest lines.
-const ZSTD_LEVEL: i32 = 1;
-const GZIP_LEVEL: u32 = 4;
-const BROTLI_QUALITY: u32 = 4;
-const BROTLI_WINDOW: u32 = 20;
-
 /// Longer replies are compressed on a thread of their own, so that no other call waits for them.
 const ASIDE_BYTES: usize = 128 * 1024;
 
@@ -73,24 +68,6 @@ fn liked(headers: &HeaderMap) -> Option<Coding> {
         }
     }
     best.filter(|(_, weight)| *weight >= identity).map(|(coding, _)| coding)
-}
-
-fn encode(coding: Coding, text: &[u8]) -> io::Result<Vec<u8>> {
-    // A guess that spares most of the growing.
-    let packed = Vec::with_capacity(text.len() / 3);
-    match coding {
-        Coding::Zstd => zstd::bulk::compress(text, ZSTD_LEVEL),
-        Coding::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::new(GZIP_LEVEL));
-            encoder.write_all(text)?;
-            encoder.finish()
-        }
-        Coding::Brotli => {
-            let mut encoder = brotli::CompressorWriter::new(packed, 4096, BROTLI_QUALITY, BROTLI_WINDOW);
-            encoder.write_all(text)?;
-            Ok(encoder.into_inner())
-        }
-    }
 }
 
 /// The weight of `q=0.5` in thousandths; 1000 where there is none, `None` if it is malformed.
@@ -124,19 +101,21 @@ impl Packing {
             return (answer, None);
         }
         let status = answer.status;
+        let name = HeaderValue::from_static(self.coding.name());
+        let listed = answer.listed.as_ref().and_then(|listed| listed.encode(&answer.parts, self.coding));
+        if let Some([stem, end]) = listed {
+            return (Answer { status, ..Answer::of([stem, end, Bytes::new()]) }, Some(name));
+        }
         let text = answer.into_bytes();
         let packed = if text.len() < ASIDE_BYTES {
-            encode(self.coding, &text)
+            self.coding.encode(&text, Effort::ONCE)
         } else {
             let text = text.clone();
-            let aside = tokio::task::spawn_blocking(move || encode(self.coding, &text)).await;
+            let aside = tokio::task::spawn_blocking(move || self.coding.encode(&text, Effort::ONCE)).await;
             aside.map_err(io::Error::other).flatten()
         };
         match packed {
-            Ok(packed) if packed.len() < text.len() => {
-                let name = HeaderValue::from_static(self.coding.name());
-                (Answer { status, ..Answer::ok(packed) }, Some(name))
-            }
+            Ok(packed) if packed.len() < text.len() => (Answer { status, ..Answer::ok(packed) }, Some(name)),
             // Whatever went wrong, the client is served.
             _ => (Answer { status, ..Answer::ok(text) }, None),
         }
@@ -153,7 +132,6 @@ pub(super) fn label(headers: &mut HeaderMap, coding: HeaderValue) {
 mod tests {
     use std::io::Read as _;
 
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;

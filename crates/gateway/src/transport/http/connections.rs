@@ -19,11 +19,19 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::reply::ReplyBody;
+use crate::proxy::Broken;
 use crate::tasks;
 
 /// How many looks there are within the time that a silent client is given, and how far apart they are at least.
 const LOOKS: u32 = 8;
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
+/// A call that is silent for so long is answered with a stream: its keep-alives tell proxies and the client that we
+/// are there, and a legacy client can resume it.
+pub(super) const STREAM_AFTER: Duration = Duration::from_secs(2);
+
+/// Streams of HTTP/2 that a client may reset between two looks before it is asked to leave; with twice as many it has to.
+/// Streams that are reset at once cost it nothing and us a call each ("rapid reset", CVE-2023-44487).
+const MAX_RESETS: u32 = 200;
 
 /// All open connections.
 #[derive(Debug, Default)]
@@ -40,6 +48,8 @@ struct Watched {
     /// Requests that had ended at the last look, and since when none has come.
     ended: u64,
     quiet_since: Instant,
+    /// When the request in hand was first seen.
+    busy_since: Option<Instant>,
     /// What had been read when the last request was seen to have ended; more is a head that has begun.
     reads: u64,
     /// Since when a head is awaited: from the start for the first one, for others from its first byte on.
@@ -63,7 +73,8 @@ impl Connections {
         let this = Arc::downgrade(self);
         tasks::spawn("http connections", async move {
             loop {
-                tokio::time::sleep((patience.head.min(patience.idle) / LOOKS).max(LEAST_PAUSE)).await;
+                let least = patience.head.min(patience.idle).min(2 * STREAM_AFTER);
+                tokio::time::sleep((least / LOOKS).max(LEAST_PAUSE)).await;
                 let Some(this) = Weak::upgrade(&this) else { return };
                 this.look(patience);
             }
@@ -75,9 +86,16 @@ impl Connections {
         let mut open = self.lock();
         let idle = if open.len() < patience.places { patience.idle } else { patience.head };
         for watched in open.values_mut() {
+            watched.guest.resets.store(0, Ordering::Relaxed);
             let ended = watched.guest.ended.load(Ordering::Acquire);
             let reads = watched.guest.reads.load(Ordering::Acquire);
-            if ended != watched.ended || watched.guest.busy.load(Ordering::Acquire) > 0 {
+            let busy = watched.guest.busy.load(Ordering::Acquire) > 0;
+            if ended != watched.ended || busy {
+                let begun = watched.busy_since.filter(|_| ended == watched.ended);
+                watched.busy_since = busy.then(|| begun.unwrap_or(now));
+                if begun.is_some_and(|begun| now.duration_since(begun) >= STREAM_AFTER) {
+                    watched.guest.note_slow();
+                }
                 (watched.ended, watched.quiet_since) = (ended, now);
                 (watched.reads, watched.head_since) = (reads, None);
                 continue;
@@ -104,6 +122,7 @@ impl Connections {
             guest: Arc::clone(&guest),
             ended: 0,
             quiet_since: now,
+            busy_since: None,
             reads: 0,
             head_since: Some(now),
         };
@@ -156,14 +175,33 @@ pub(super) struct Guest {
     ended: AtomicU64,
     /// How often bytes have come.
     reads: AtomicU64,
+    /// Streams that were reset since the last look (HTTP/2).
+    resets: AtomicU32,
     word: AtomicU8,
+    /// The request in hand takes long.
+    slow: AtomicBool,
     waker: AtomicWaker,
 }
 
 impl Guest {
+    fn note_slow(&self) {
+        if !self.slow.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
     fn tell(&self, word: Word) {
         self.word.fetch_max(word as u8, Ordering::AcqRel);
         self.waker.wake();
+    }
+
+    /// Counts a stream that its client has reset.
+    pub(super) fn count_reset(&self) {
+        match self.resets.fetch_add(1, Ordering::Relaxed) {
+            MAX_RESETS => self.tell(Word::Finish),
+            count if count == 2 * MAX_RESETS => self.tell(Word::Leave),
+            _ => {}
+        }
     }
 
     fn poll(&self, cx: &mut Context<'_>, heard: u8) -> Poll<Word> {
@@ -260,19 +298,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 
 /// A request from its head to the end of its response. Made before the response, it wraps its body in the end.
 #[derive(Debug)]
-pub(super) struct Request(Arc<Guest>);
+pub(super) struct Request {
+    guest: Arc<Guest>,
+    slow: AtomicBool,
+}
 
 impl Request {
     pub(super) fn of(guest: &Arc<Guest>) -> Self {
+        guest.slow.store(false, Ordering::Release);
         guest.busy.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(guest))
+        Self { guest: Arc::clone(guest), slow: AtomicBool::new(false) }
+    }
+
+    /// Whether it has been under way for long. The connection's task is woken when that comes to be so.
+    pub(super) fn is_slow(&self) -> bool {
+        self.guest.slow.load(Ordering::Acquire) || self.slow.load(Ordering::Acquire)
+    }
+
+    /// It has been, as its own task found out.
+    pub(super) fn note_slow(&self) {
+        self.slow.store(true, Ordering::Release);
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.0.ended.fetch_add(1, Ordering::AcqRel);
-        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+        self.guest.ended.fetch_add(1, Ordering::AcqRel);
+        self.guest.busy.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -292,7 +344,7 @@ impl Reply {
 
 impl Body for Reply {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
@@ -356,6 +408,26 @@ mod tests {
         assert!(stream.read_u8().await.is_ok());
         tokio::time::sleep(HEAD / 2).await;
         assert_eq!(says(&visit, None).await, Some(Word::Leave));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_takes_long_is_told_so_and_the_next_one_is_not() {
+        let connections = Arc::new(Connections::default());
+        connections.watch(PATIENCE);
+        let visit = connections.enter();
+        for _ in 0..2 {
+            let request = Request::of(&visit.guest());
+            tokio::time::sleep(STREAM_AFTER * 3 / 4).await;
+            assert!(!request.is_slow());
+            tokio::time::sleep(STREAM_AFTER).await;
+            assert!(request.is_slow());
+        }
+        // Others that come and go all the time are not.
+        for _ in 0..20 {
+            let request = Request::of(&visit.guest());
+            tokio::time::sleep(STREAM_AFTER / 4).await;
+            assert!(!request.is_slow());
+        }
     }
 
     #[tokio::test(start_paused = true)]

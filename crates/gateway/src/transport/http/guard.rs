@@ -117,8 +117,9 @@ fn without_port(host: &str) -> Option<&str> {
             let end = rest.find(']')? + 2;
             (&host[..end], host.get(end..)?.strip_prefix(':'))
         }
-        None => match host.split_once(':') {
-            Some((name, port)) => (name, Some(port)),
+        // Byte by byte, for it is short.
+        None => match host.bytes().position(|byte| byte == b':') {
+            Some(at) => (&host[..at], host.get(at + 1..)),
             None => (host, None),
         },
     };

@@ -1,4 +1,5 @@
-//! Streamable HTTP towards clients, both eras, on an accept loop of our own: every wait has a limit.
+//! Streamable HTTP towards clients, both eras, on an accept loop of our own: every wait has a limit. HTTP/1.1, and HTTP/2
+//! for those who begin with it.
 
 mod body;
 mod compression;
@@ -6,6 +7,8 @@ mod connections;
 mod get;
 mod guard;
 mod headers;
+mod http2;
+mod long;
 mod post;
 mod reply;
 
@@ -15,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_core::revision::Era;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -30,12 +33,15 @@ pub use guard::EdgePolicy;
 pub use reply::ReplyBody;
 
 use super::EdgeLimits;
+use super::rewound::Rewound;
 use crate::admin;
 use crate::proxy::Gateway;
 use crate::tasks;
 
 /// Header bytes of one request; also what hyper may buffer before it has seen their end.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Room for what tells the protocol of a connection: most first requests, whole.
+const FIRST_BYTES: usize = 4 * 1024;
 /// Header lines of one request.
 const MAX_HEADERS: usize = 100;
 /// Pause before the next attempt to accept a connection after one that failed.
@@ -100,6 +106,11 @@ impl Edge {
         self.open.drained().await;
     }
 
+    /// A place for one more connection, if there is one at once.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+
     /// A place for one more connection.
     pub(super) async fn connections(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.permits).acquire_owned().await.ok()
@@ -143,7 +154,12 @@ impl Edge {
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, from: From) -> Response<ReplyBody> {
+    async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        from: From,
+        under_way: &connections::Request,
+    ) -> Response<ReplyBody> {
         let local = from == From::User;
         if !local && let Err(refusal) = self.policy.check_origin(request.headers(), request.uri()) {
             return refusal;
@@ -158,7 +174,7 @@ impl Edge {
                 match *request.method() {
                     Method::POST => {
                         let compression = self.compression.towards(from != From::Elsewhere);
-                        post::answer(&self, request, principal, compression).await
+                        post::answer(&self, request, principal, compression, under_way).await
                     }
                     Method::GET => get::answer(&self, request.headers(), &principal),
                     Method::DELETE => get::delete(&self, request.headers(), &principal),
@@ -215,16 +231,28 @@ pub(super) enum From {
 /// Serves one connection.
 pub(super) async fn connection(
     edge: Arc<Edge>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     from: From,
 ) {
     let visit = edge.open.enter();
+    let mut first = BytesMut::with_capacity(FIRST_BYTES);
+    let http2 = tokio::select! {
+        biased;
+        spoken = http2::is_spoken(&mut stream, &mut first) => spoken,
+        _ = visit.word(None) => return tracing::debug!("http connection closed: nothing was said"),
+    };
+    let stream = Rewound::new(first.freeze(), stream);
+    match http2 {
+        Ok(false) => {}
+        Ok(true) => return Box::pin(http2::serve(edge, stream, &visit, from)).await,
+        Err(error) => return tracing::debug!(%error, "http connection"),
+    }
     let guest = visit.guest();
     let service = service_fn(move |incoming| {
         let edge = Arc::clone(&edge);
         let request = connections::Request::of(&guest);
         async move {
-            let response = edge.answer(incoming, from).await;
+            let response = edge.answer(incoming, from, &request).await;
             Ok::<_, Infallible>(response.map(|body| Reply::new(body, request)))
         }
     });

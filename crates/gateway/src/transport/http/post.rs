@@ -4,17 +4,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+use aqe_core::batching::Due;
 use aqe_core::envelope::{Fault, Kind, Message, is_batch, split_batch};
 use aqe_core::revision::{Era, Revision};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::time::Sleep;
 
 use super::compression::{Compression, Packing};
+use super::connections::Request as UnderWay;
 use super::get::unknown_session;
+use super::long::{self, LongEvent};
 use super::reply::{self, Events, ReplyBody};
 use super::{Edge, body, headers, json};
 use crate::proxy::{Answer, Caller, Gateway};
@@ -23,15 +26,12 @@ use crate::session::{CreateError, EventStream, Outlet, Session, next_owner};
 use crate::transport::intake;
 use crate::{tasks, wire};
 
-/// A call that is silent for so long is answered with a stream: its keep-alives tell proxies and the client that we
-/// are there, and a legacy client can resume it.
-const STREAM_AFTER: Duration = Duration::from_secs(2);
-
 pub(super) async fn answer(
     edge: &Arc<Edge>,
     request: Request<Incoming>,
     principal: Arc<str>,
     compression: Option<Compression>,
+    under_way: &UnderWay,
 ) -> Response<ReplyBody> {
     let (mut parts, incoming) = request.into_parts();
     let headers = std::mem::take(&mut parts.headers);
@@ -48,7 +48,7 @@ pub(super) async fn answer(
         Err(refusal) => return refusal,
     };
     let packing = Packing::settle(compression, &headers);
-    let post = Post { edge, headers, principal, packing };
+    let post = Post { edge, headers, principal, packing, under_way };
     if is_batch(&bytes) {
         return Box::pin(post.batch(&bytes)).await;
     }
@@ -74,14 +74,15 @@ pub(super) async fn answer(
     };
     match next {
         Next::Reply(reply) => reply,
-        Next::Call(work, era, style) => respond(work, era, style).await,
+        Next::Call(work, era, style, room) => respond(work, era, style, room, under_way).await,
     }
 }
 
 /// What becomes of a message.
 enum Next {
     Reply(Response<ReplyBody>),
-    Call(Work, Era, Style),
+    /// With the request's map of headers, emptied: the reply needs one, and this has room.
+    Call(Work, Era, Style, HeaderMap),
 }
 
 fn fault_reply(fault: &Fault) -> Response<ReplyBody> {
@@ -122,13 +123,14 @@ const MODERN_METHODS: [&str; 13] = [
     "tasks/cancel",
 ];
 
-/// A request on its way to the gateway. The headers are let go before the call begins: they are slices of the
+/// A request on its way to the gateway. The headers' values are let go before the call begins: they are slices of the
 /// connection's read buffer and keep all of it.
 struct Post<'a> {
     edge: &'a Arc<Edge>,
     headers: HeaderMap,
     principal: Arc<str>,
     packing: Option<Packing>,
+    under_way: &'a UnderWay,
 }
 
 impl Post<'_> {
@@ -158,13 +160,15 @@ impl Post<'_> {
             session: None,
             owner: next_owner(),
             param_headers: Some(headers::params(&self.headers)),
+            takes_long: true,
         };
-        drop(self.headers);
-        let stream = EventStream::ephemeral();
+        let mut room = self.headers;
+        room.clear();
+        let stream = EventStream::ephemeral(self.edge.gateway.settings.batching);
         let outlet: Arc<dyn Outlet> = Arc::clone(&stream) as Arc<dyn Outlet>;
         let call = Arc::clone(&self.edge.gateway).handle(caller, message, outlet);
         let work = Work { call: Some(Box::pin(call)), stream, session: None };
-        Next::Call(work, Era::Modern, Style { primed: false, events, packing: self.packing })
+        Next::Call(work, Era::Modern, Style { primed: false, events, packing: self.packing }, room)
     }
 
     /// The session that a legacy request names.
@@ -188,7 +192,7 @@ impl Post<'_> {
         };
         session.touch();
         let revision = session.handshake().map_or(Revision::NEWEST_LEGACY, |handshake| handshake.revision);
-        let caller = self.caller(&session, revision);
+        let caller = self.caller(&session, revision, true);
         match message.kind() {
             Kind::Notification => self.edge.gateway.notified(&caller, &message),
             Kind::Response | Kind::Error => Gateway::answered(&session, &message),
@@ -201,21 +205,23 @@ impl Post<'_> {
                     events: headers::prefers_events(&self.headers),
                     packing: self.packing,
                 };
-                drop(self.headers);
+                let mut room = self.headers;
+                room.clear();
                 let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
-                return Next::Call(work, Era::Legacy, style);
+                return Next::Call(work, Era::Legacy, style, room);
             }
         }
         Next::Reply(reply::empty(StatusCode::ACCEPTED))
     }
 
-    fn caller(&self, session: &Arc<Session>, revision: Revision) -> Caller {
+    fn caller(&self, session: &Arc<Session>, revision: Revision, takes_long: bool) -> Caller {
         Caller {
             revision,
             principal: Arc::clone(&self.principal),
             session: Some(Arc::clone(session)),
             owner: session.owner,
             param_headers: None,
+            takes_long,
         }
     }
 
@@ -234,7 +240,7 @@ impl Post<'_> {
         let key = session.key.clone().unwrap_or_default();
         match self.edge.gateway.initialize(&session, &message).await {
             Ok(answer) => {
-                let mut response = reply::answer(answer, Era::Legacy);
+                let mut response = reply::answer(answer, Era::Legacy, HeaderMap::new());
                 if let Ok(key) = HeaderValue::from_str(&key) {
                     response.headers_mut().insert(&headers::SESSION, key);
                 }
@@ -278,7 +284,7 @@ impl Post<'_> {
                     continue;
                 }
             };
-            let caller = self.caller(&session, Revision::V20250326);
+            let caller = self.caller(&session, Revision::V20250326, false);
             match message.kind() {
                 Kind::Notification => self.edge.gateway.notified(&caller, &message),
                 Kind::Response | Kind::Error => Gateway::answered(&session, &message),
@@ -303,7 +309,8 @@ impl Post<'_> {
         };
         let work = Work { call: Some(Box::pin(call)), stream, session: Some(session) };
         let events = headers::prefers_events(&self.headers);
-        respond(work, Era::Legacy, Style { primed: false, events, packing: self.packing }).await
+        let style = Style { primed: false, events, packing: self.packing };
+        respond(work, Era::Legacy, style, HeaderMap::new(), self.under_way).await
     }
 }
 
@@ -338,13 +345,11 @@ impl Work {
     }
 
     /// Lets the call go on; its answer becomes the last event of the stream.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<LongEvent>> {
         let answer = std::task::ready!(self.poll_answer(cx));
-        if let Some(answer) = answer {
-            self.stream.push(answer.into_bytes());
-        }
+        let long = answer.and_then(|answer| long::settle(&self.stream, answer));
         self.stream.finish();
-        Poll::Ready(())
+        Poll::Ready(long)
     }
 }
 
@@ -358,7 +363,8 @@ impl Drop for Work {
         let stream = Arc::clone(&self.stream);
         tasks::spawn("detached call", async move {
             if let Some(answer) = call.await {
-                stream.push(answer.into_bytes());
+                // A long result cannot wait for the client: what waits is the error in its place.
+                long::settle(&stream, answer);
             }
             stream.finish();
         });
@@ -366,34 +372,52 @@ impl Drop for Work {
 }
 
 /// JSON if the answer comes before anything else, soon enough; else a stream.
-async fn respond(mut work: Work, era: Era, style: Style) -> Response<ReplyBody> {
+async fn respond(
+    mut work: Work,
+    era: Era,
+    style: Style,
+    room: HeaderMap,
+    under_way: &UnderWay,
+) -> Response<ReplyBody> {
     // A legacy reply has one status whatever comes, so a stream can begin at once.
     if style.events && era == Era::Legacy {
-        return start_stream(work, style);
+        return start_stream(work, style, None);
     }
-    let first = std::future::poll_fn(|cx| match work.poll_answer(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending if work.stream.is_used() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
-    });
-    let answered = tokio::time::timeout(STREAM_AFTER, first).await.unwrap_or(None);
-    match answered {
-        Some(Some(answer)) if work.stream.is_used() || (style.events && answer.status == 200) => {
-            work.stream.push(answer.into_bytes());
-            work.stream.finish();
-            start_stream(work, style)
+    let mut held: Option<Pin<Box<Sleep>>> = None;
+    let answered = std::future::poll_fn(|cx| {
+        if let Poll::Ready(answer) = work.poll_answer(cx) {
+            return Poll::Ready(Some(answer));
         }
-        Some(Some(answer)) => reply::packed(answer, era, style.packing).await,
+        match work.stream.due() {
+            Due::Now => return Poll::Ready(None),
+            // The stream may as well begin with the answer.
+            Due::At(until) => {
+                let timer = held.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
+                if timer.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+            }
+            Due::Nothing => {}
+        }
+        if under_way.is_slow() { Poll::Ready(None) } else { Poll::Pending }
+    });
+    match answered.await {
+        Some(Some(answer)) if work.stream.is_used() || (style.events && answer.status == 200) => {
+            let long = long::settle(&work.stream, answer);
+            start_stream(work, style, long)
+        }
+        Some(Some(Answer { passing: Some(passing), .. })) => reply::passing(&passing),
+        Some(Some(answer)) => reply::packed(answer, era, style.packing, room).await,
         // Cancelled: there is no answer, and nobody waits for one.
         Some(None) => reply::empty(StatusCode::ACCEPTED),
-        None => start_stream(work, style),
+        None => start_stream(work, style, None),
     }
 }
 
-fn start_stream(work: Work, style: Style) -> Response<ReplyBody> {
+fn start_stream(work: Work, style: Style, long: Option<LongEvent>) -> Response<ReplyBody> {
     if let Some(session) = &work.session {
         session.streams.keep(&work.stream);
     }
     let stream = Arc::clone(&work.stream);
-    reply::events(Events::new(stream, Some(work), None, style.primed))
+    reply::events(Events::new(stream, Some(work), None, style.primed).with_last(long))
 }

@@ -1,6 +1,5 @@
 //! Response bodies: a whole JSON text in parts, or a stream of server-sent events.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,14 +8,15 @@ use std::time::Duration;
 use aqe_core::envelope::encode_event;
 use aqe_core::revision::Era;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::compression::{self, Packing};
+use super::long::{LongEvent, Writing};
 use super::post::Work;
-use crate::proxy::Answer;
-use crate::session::EventStream;
+use crate::proxy::{Answer, Broken, Passing, Pieces};
+use crate::session::{EventStream, Read};
 
 /// A comment keeps proxies from closing a stream that has nothing to say.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -31,6 +31,8 @@ pub enum ReplyBody {
     Parts([Bytes; 3], usize),
     /// A stream of events.
     Events(Box<Events>),
+    /// A result that is passed on while it comes.
+    Passing(Pieces),
 }
 
 impl std::fmt::Debug for ReplyBody {
@@ -38,6 +40,7 @@ impl std::fmt::Debug for ReplyBody {
         match self {
             Self::Parts(parts, _) => f.debug_tuple("Parts").field(&parts.each_ref().map(Bytes::len)).finish(),
             Self::Events(_) => f.write_str("Events"),
+            Self::Passing(_) => f.write_str("Passing"),
         }
     }
 }
@@ -56,12 +59,13 @@ impl ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    /// Ends the connection, so that the client sees that the reply is not whole.
+    type Error = Broken;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut *self {
             Self::Parts(parts, next) => {
                 while let Some(part) = parts.get_mut(*next) {
@@ -72,21 +76,24 @@ impl Body for ReplyBody {
                 }
                 Poll::Ready(None)
             }
-            Self::Events(events) => events.poll(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk)))),
+            Self::Events(events) => events.poll(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+            Self::Passing(pieces) => {
+                pieces.poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Parts(parts, _) => parts.iter().all(Bytes::is_empty),
-            Self::Events(_) => false,
+            Self::Events(_) | Self::Passing(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Parts(parts, _) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
-            Self::Events(_) => SizeHint::default(),
+            Self::Events(_) | Self::Passing(_) => SizeHint::default(),
         }
     }
 }
@@ -100,6 +107,9 @@ pub struct Events {
     head: Vec<u8>,
     quiet: Pin<Box<Sleep>>,
     ended: bool,
+    /// What takes the place of the last event, if that is a long one.
+    long: Option<LongEvent>,
+    writing: Option<Writing>,
 }
 
 impl Events {
@@ -118,30 +128,54 @@ impl Events {
             encode_event(&mut head, Some(&id), b"");
         }
         let quiet = Box::pin(tokio::time::sleep(KEEP_ALIVE));
-        Self { stream, reader, work, head, quiet, ended: false }
+        Self { stream, reader, work, head, quiet, ended: false, long: None, writing: None }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    /// With what takes the place of the last event, if that is there.
+    pub(super) fn with_last(mut self, long: Option<LongEvent>) -> Self {
+        self.long = long;
+        self
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        if let Some(writing) = &mut self.writing {
+            return writing.poll(cx);
+        }
         if self.ended {
             return Poll::Ready(None);
         }
         let mut chunk = std::mem::take(&mut self.head);
         loop {
+            let mut held = None;
             while chunk.len() < CHUNK_BYTES {
-                match self.stream.poll_next(self.reader, cx) {
-                    Poll::Ready(Some((number, data))) => {
+                match self.stream.read(self.reader, cx) {
+                    Read::Event(number, _)
+                        if self.long.as_ref().is_some_and(|long| long.number == number) =>
+                    {
+                        let id = self.stream.event_id(number);
+                        self.writing = self.long.take().map(|long| long.start(id.as_deref()));
+                        break;
+                    }
+                    Read::Event(number, data) => {
                         encode_event(&mut chunk, self.stream.event_id(number).as_deref(), &data);
                     }
-                    Poll::Ready(None) => {
+                    Read::End => {
                         self.ended = true;
                         break;
                     }
-                    Poll::Pending => break,
+                    Read::Held(until) => {
+                        held = Some(Instant::from_std(until));
+                        break;
+                    }
+                    Read::Nothing => break,
                 }
             }
             if !chunk.is_empty() {
                 self.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
-                return Poll::Ready(Some(chunk.into()));
+                return Poll::Ready(Some(Ok(chunk.into())));
+            }
+            if let Some(writing) = &mut self.writing {
+                return writing.poll(cx);
             }
             if self.ended {
                 return Poll::Ready(None);
@@ -149,16 +183,23 @@ impl Events {
             // Nothing to write: let the call go on, and look again if it has said something.
             if let Some(work) = &mut self.work {
                 let before = self.stream.pushed();
-                if work.poll(cx).is_ready() {
+                if let Poll::Ready(long) = work.poll(cx) {
                     self.work = None;
+                    self.long = long;
                     continue;
                 }
                 if self.stream.pushed() != before {
                     continue;
                 }
             }
+            if let Some(until) = held.filter(|until| *until < self.quiet.deadline()) {
+                self.quiet.as_mut().reset(until);
+            }
             if self.quiet.as_mut().as_mut().poll_elapsed(cx) {
                 self.quiet.as_mut().reset(Instant::now() + KEEP_ALIVE);
+                if held.is_some() {
+                    continue;
+                }
                 chunk.extend_from_slice(b": keep-alive\n\n");
                 continue;
             }
@@ -200,23 +241,38 @@ pub(super) fn events(events: Events) -> Response<ReplyBody> {
     response
 }
 
-/// A complete answer as JSON, compressed where that was settled.
-pub(super) async fn packed(answer: Answer, era: Era, packing: Option<Packing>) -> Response<ReplyBody> {
-    let Some(packing) = packing else { return self::answer(answer, era) };
+/// A complete answer as JSON, compressed where that was settled; see [`answer`] for `room`.
+pub(super) async fn packed(
+    answer: Answer,
+    era: Era,
+    packing: Option<Packing>,
+    room: HeaderMap,
+) -> Response<ReplyBody> {
+    let Some(packing) = packing else { return self::answer(answer, era, room) };
     // In a box, for it is rare and would make the future of every call larger.
     let (answer, coding) = Box::pin(packing.pack(answer)).await;
-    let mut response = self::answer(answer, era);
+    let mut response = self::answer(answer, era, room);
     if let Some(coding) = coding {
         compression::label(response.headers_mut(), coding);
     }
     response
 }
 
-/// A complete answer as JSON.
-pub(super) fn answer(answer: Answer, era: Era) -> Response<ReplyBody> {
+/// A complete answer as JSON. `room` is an empty map that becomes that of the reply: hyper reads the next request's
+/// headers into it, so that one with room for as many saves making another.
+pub(super) fn answer(answer: Answer, era: Era, room: HeaderMap) -> Response<ReplyBody> {
     let status = super::status_for(era, answer.status);
     let mut response = Response::new(ReplyBody::answer(answer));
     *response.status_mut() = status;
+    *response.headers_mut() = room;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A result that is passed on while it comes, as JSON. It is not compressed: the encoders work on whole texts.
+pub(super) fn passing(passing: &Passing) -> Response<ReplyBody> {
+    let Some(passage) = passing.take() else { return empty(StatusCode::ACCEPTED) };
+    let mut response = Response::new(ReplyBody::Passing(passage.start()));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

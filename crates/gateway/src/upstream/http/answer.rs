@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aqe_core::envelope::{Field, Kind, Limits, Message, is_batch, split_batch};
+use aqe_core::envelope::{Field, Kind, Limits, Message, answers_to, is_batch, split_batch};
 use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::timeout;
@@ -33,6 +33,9 @@ pub(super) enum Content {
 impl Content {
     /// Reads `Content-Type` and `Content-Encoding`.
     pub(super) fn of(head: &Head) -> Self {
+        if head.is_plain_json() {
+            return Self::Json;
+        }
         let encoding = if head.is_encoded { head.get("content-encoding") } else { None };
         if let Some(encoding) = encoding.filter(|it| !it.eq_ignore_ascii_case("identity"))
             && coding::named(encoding).is_none()
@@ -78,11 +81,9 @@ pub(super) fn sort(message: Message, id: u64, modern: bool) -> Result<Item, Call
     }
 }
 
-/// Whether a response carries the id, as the number that we sent or as some servers re-encode it (`7.0`, `"7"`).
+/// Whether a response carries the id.
 pub(super) fn is_for(message: &Message, id: u64) -> bool {
-    let Some(raw) = message.id() else { return false };
-    let raw = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).unwrap_or(raw);
-    raw.parse() == Ok(id) || raw.strip_suffix(".0").is_some_and(|raw| raw.parse() == Ok(id))
+    message.id().is_some_and(|raw| answers_to(raw, id))
 }
 
 fn is_anonymous(message: &Message) -> bool {

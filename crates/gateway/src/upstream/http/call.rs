@@ -9,13 +9,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use aqe_core::envelope::Event;
-use bytes::Bytes;
+use aqe_core::envelope::{Beginning, Event, answers_to};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode};
 
-use super::super::{CallError, Item, Outgoing, PendingCall};
+use super::super::{CallError, Item, LongReply, Outgoing, PendingCall};
 use super::answer::{Content, Refusal, Verdict, messages, sort};
-use super::body::{Body, BodyError, EventStream};
+use super::body::{Body, BodyError, EventStream, Next};
+use super::fields::Fields;
+use super::long::LongBody;
 use super::pool::Response;
 use super::resume::Place;
 use super::{HttpConnection, OpenCall, frame};
@@ -71,7 +73,7 @@ impl HttpCall {
     /// connection or an overflow can end the call.
     fn hand_out(&mut self, item: Item) -> Poll<Item> {
         match &item {
-            Item::Answer(_) => self.end(false),
+            Item::Answer(_) | Item::Long(_) => self.end(false),
             Item::Failed(_) => self.end(true),
             Item::Notification(_) | Item::Request(_) => {}
         }
@@ -142,7 +144,7 @@ impl Request {
     async fn exchange(&self) -> Result<Last, CallError> {
         let Self { connection, out, .. } = self;
         let frame = connection.frame.load_full();
-        let fields = |into: &mut Vec<u8>| frame.post(out, into);
+        let fields = |into: &mut dyn Fields| frame.post(out, into);
         let Response { head, mut body } =
             connection.endpoint.exchange(&Method::POST, fields, &out.bytes).await?;
         let is_initialize = out.method == "initialize";
@@ -165,18 +167,53 @@ impl Request {
             connection.session_opened(&session);
         }
         match Content::of(&head) {
-            Content::Json => {
-                let text = body.read(connection.limits.max_body_bytes).await?;
-                let answer = self.take(text).await?;
-                answer.ok_or_else(|| CallError::Malformed("no answer in the body".into()))
-            }
-            Content::Events => {
-                self.follow(EventStream::new(body, connection.limits.max_body_bytes), frame.is_modern()).await
-            }
+            Content::Json => match out.pass_from {
+                // In a box, for it is rare.
+                Some(from) if body.length().is_none_or(|length| length > from as u64) => {
+                    Box::pin(self.read_long(body, from)).await
+                }
+                _ => {
+                    let text = body.read(connection.limits.max_body_bytes).await?;
+                    let answer = self.take(text).await?;
+                    answer.ok_or_else(no_answer)
+                }
+            },
+            Content::Events => self.follow(self.events(body), frame.is_modern()).await,
             Content::Other(what) => {
                 Err(CallError::Malformed(format!("status {}: {what}", head.status.as_u16())))
             }
         }
+    }
+
+    /// Reads a body that may be long; beyond `from` bytes it is handed out while it comes, if it is a result.
+    async fn read_long(&self, mut body: Body, from: usize) -> Result<Last, CallError> {
+        let announced = body.length().unwrap_or_default();
+        let mut whole = BytesMut::new();
+        if !body.read_into(&mut whole, from).await? {
+            if self.begins_result(&whole) {
+                let length = body.length().map(|left| whole.len() as u64 + left);
+                let rest = LongBody::new(&self.connection, self.id, body, None);
+                let long = LongReply { head: whole, length, rest: Box::new(rest) };
+                return Ok(Last { item: Item::Long(long), rest: None });
+            }
+            let max = self.connection.limits.max_body_bytes;
+            if announced > max as u64 || !body.read_into(&mut whole, max).await? {
+                return Err(BodyError::TooLarge(max).into());
+            }
+        }
+        self.take(whole.freeze()).await?.ok_or_else(no_answer)
+    }
+
+    /// Whether a text begins as the answer to this call, and the answer as a result.
+    fn begins_result(&self, text: &[u8]) -> bool {
+        match Beginning::of(text, self.connection.limits.message.max_depth) {
+            Beginning::Result(id) => id.is_none_or(|id| answers_to(&id, self.id)),
+            Beginning::Other => false,
+        }
+    }
+
+    fn events(&self, body: Body) -> EventStream {
+        EventStream::new(body, self.connection.limits.max_body_bytes).pass_from(self.out.pass_from)
     }
 
     /// Reads an event stream to the answer, over interruptions where the legacy era allows it.
@@ -185,14 +222,25 @@ impl Request {
         let mut resumptions = 0;
         loop {
             let reason = match stream.next().await {
-                Ok(Some(event)) => {
+                Ok(Next::Event(event)) => {
                     place.note(&event);
                     if let Some(last) = self.take_event(event).await? {
                         return Ok(Last { rest: Some(stream.into_body()), ..last });
                     }
                     continue;
                 }
-                Ok(None) => "the server ended the stream without an answer".to_owned(),
+                Ok(Next::Long) if self.begins_result(&stream.begun()) => {
+                    let (head, pieces, body) = stream.into_long();
+                    let rest = LongBody::new(&self.connection, self.id, body, Some(pieces));
+                    let long = LongReply { head, length: None, rest: Box::new(rest) };
+                    return Ok(Last { item: Item::Long(long), rest: None });
+                }
+                Ok(Next::Long) => {
+                    // Something else that is long. What follows it on this stream is collected as well.
+                    stream = stream.pass_from(None);
+                    continue;
+                }
+                Ok(Next::End) => "the server ended the stream without an answer".to_owned(),
                 Err(BodyError::Broken(reason)) => reason,
                 Err(error @ BodyError::TooLarge(_)) => return Err(error.into()),
             };
@@ -211,7 +259,7 @@ impl Request {
         for _ in 0..MAX_FAILED_ATTEMPTS {
             tokio::time::sleep(place.delay()).await;
             let frame = connection.frame.load_full();
-            let fields = |into: &mut Vec<u8>| frame.get(place.last_event_id(), into);
+            let fields = |into: &mut dyn Fields| frame.get(place.last_event_id(), into);
             let response = match connection.endpoint.exchange(&Method::GET, fields, &Bytes::new()).await {
                 Ok(response) => response,
                 Err(error @ CallError::Http { .. }) => return Err(error),
@@ -222,7 +270,7 @@ impl Request {
             };
             let status = response.head.status;
             if status.is_success() && Content::of(&response.head) == Content::Events {
-                return Ok(EventStream::new(response.body, connection.limits.max_body_bytes));
+                return Ok(self.events(response.body));
             }
             reason = format!("HTTP status {}", status.as_u16());
             connection.endpoint.client.background().drain(response.body);
@@ -261,6 +309,10 @@ impl Request {
         }
         Ok(None)
     }
+}
+
+fn no_answer() -> CallError {
+    CallError::Malformed("no answer in the body".into())
 }
 
 /// Returns to the caller once. No wake-up is due: the caller looks into the inbox and polls again.

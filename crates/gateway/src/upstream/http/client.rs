@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::background::Background;
+use super::http2;
 use super::pool::Pool;
 use super::spec::{HttpSpec, Origin, SpecError};
 
@@ -40,6 +41,7 @@ struct PoolKey {
     origin: Origin,
     roots_pem: Option<Vec<u8>>,
     connect_timeout: Duration,
+    http2: bool,
 }
 
 impl HttpClient {
@@ -61,7 +63,7 @@ impl HttpClient {
             ),
             None => None,
         };
-        let key = PoolKey { origin: spec.origin()?, roots_pem, connect_timeout };
+        let key = PoolKey { origin: spec.origin()?, roots_pem, connect_timeout, http2: spec.http2 };
         // Nothing below the lock leaves the list half changed.
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|(_, pool)| pool.strong_count() > 0);
@@ -69,13 +71,16 @@ impl HttpClient {
         {
             return Ok(pool);
         }
-        let tls = match (&key.roots_pem, &spec.ca_file) {
+        let mut tls = match (&key.roots_pem, &spec.ca_file) {
             (Some(pem), Some(path)) => tls_with(pem)
                 .map_err(|reason| SpecError::CaFile { path: path.clone(), reason })
                 .and_then(|roots| Ok(Arc::new(tls(roots)?)))?,
             _ => self.public_tls()?,
         };
-        let pool = Arc::new(Pool::new(Connector::new(tls, connect_timeout), spec.url.clone()));
+        if key.http2 {
+            Arc::make_mut(&mut tls).alpn_protocols = vec![http2::ALPN.to_vec(), b"http/1.1".to_vec()];
+        }
+        let pool = Arc::new(Pool::new(Connector::new(tls, &key), spec.url.clone()));
         pools.push((key, Arc::downgrade(&pool)));
         Ok(pool)
     }
@@ -122,17 +127,33 @@ fn tls(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
 pub(super) struct Connector {
     inner: HttpsConnector<HttpConnector>,
     limit: Duration,
+    offers_http2: bool,
 }
 
 impl Connector {
-    fn new(tls: Arc<ClientConfig>, limit: Duration) -> Self {
+    fn new(tls: Arc<ClientConfig>, key: &PoolKey) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
         tcp.set_keepalive_retries(Some(KEEPALIVE_PROBES));
-        Self { inner: HttpsConnector::from((tcp, tls)), limit }
+        Self {
+            inner: HttpsConnector::from((tcp, tls)),
+            limit: key.connect_timeout,
+            // In clear the two could only guess.
+            offers_http2: key.http2 && key.origin.is_https(),
+        }
+    }
+
+    /// Time for name lookup, TCP and TLS together.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Whether the server is asked if it speaks HTTP/2.
+    pub(super) fn offers_http2(&self) -> bool {
+        self.offers_http2
     }
 
     /// A connection to the origin of `uri`.
@@ -146,6 +167,14 @@ impl Connector {
             let reason = format!("no connection within {} ms", limit.as_millis());
             Err(io::Error::new(io::ErrorKind::TimedOut, reason).into())
         })
+    }
+}
+
+/// Whether the server has chosen HTTP/2 in the TLS handshake (RFC 7301).
+pub(super) fn chose_http2(io: &MaybeHttpsStream<TokioIo<TcpStream>>) -> bool {
+    match io {
+        MaybeHttpsStream::Http(_) => false,
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().1.alpn_protocol() == Some(http2::ALPN),
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use super::head::{self, KeepAlive, Parsed};
 
 /// Bytes of one head.
-const MAX_HEAD: usize = 64 * 1024;
+pub(super) const MAX_HEAD: usize = 64 * 1024;
 /// What a read asks for at least.
 const READ_BYTES: usize = 8 * 1024;
 /// How long before the end that the server has announced an idle connection is given up: a request that crosses the

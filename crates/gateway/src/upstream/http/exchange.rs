@@ -4,11 +4,12 @@ use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
-use http::{Method, StatusCode, Uri, uri};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Method, StatusCode, Uri, header, uri};
 
 use super::super::CallError;
 use super::client::HttpClient;
+use super::fields::{Fields, Http2Fields};
 use super::head::Head;
 use super::pool::{Pool, Response};
 use super::spec::{Origin, Secrets};
@@ -31,14 +32,13 @@ impl Endpoint {
     pub(super) async fn exchange(
         &self,
         method: &Method,
-        fields: impl Fn(&mut Vec<u8>),
+        fields: impl Fn(&mut dyn Fields) + Sync,
         body: &Bytes,
     ) -> Result<Response, CallError> {
         let mut redirected: Option<Uri> = None;
         for _ in 0..=MAX_REDIRECTS {
             let url = redirected.as_ref().unwrap_or(&self.url);
-            let request = head(method, url, &fields, body.len());
-            let response = self.pool.request(&request, body).await?;
+            let response = self.pool.request(&Request { method, url, fields: &fields, body }).await?;
             if !response.head.status.is_redirection() {
                 return Ok(response);
             }
@@ -73,20 +73,63 @@ impl Endpoint {
 /// Room for the head of most requests.
 const HEAD_BYTES: usize = 512;
 
-/// Request line, fields and the empty line (RFC 9112 section 3, origin form).
-fn head(method: &Method, url: &Uri, fields: impl Fn(&mut Vec<u8>), length: usize) -> Vec<u8> {
-    let mut head = Vec::with_capacity(HEAD_BYTES);
-    head.extend_from_slice(method.as_str().as_bytes());
-    head.push(b' ');
-    head.extend_from_slice(url.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes());
-    head.extend_from_slice(b" HTTP/1.1\r\n");
-    fields(&mut head);
-    if method == Method::POST {
-        // Writing to a vector cannot fail.
-        let _ = write!(head, "content-length: {length}\r\n");
+/// A request before it is known which protocol it travels in.
+pub(super) struct Request<'a> {
+    method: &'a Method,
+    url: &'a Uri,
+    /// Writes the header fields, of which `Host` is one.
+    fields: &'a (dyn Fn(&mut dyn Fields) + Sync),
+    pub(super) body: &'a Bytes,
+}
+
+impl Request<'_> {
+    fn path(&self) -> &str {
+        self.url.path_and_query().map_or("/", PathAndQuery::as_str)
     }
-    head.extend_from_slice(b"\r\n");
-    head
+
+    /// Request line, fields and the empty line (RFC 9112 section 3, origin form).
+    pub(super) fn head(&self) -> Vec<u8> {
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        head.extend_from_slice(self.method.as_str().as_bytes());
+        head.push(b' ');
+        head.extend_from_slice(self.path().as_bytes());
+        head.extend_from_slice(b" HTTP/1.1\r\n");
+        (self.fields)(&mut head);
+        if self.method == Method::POST {
+            // Writing to a vector cannot fail.
+            let _ = write!(head, "content-length: {}\r\n", self.body.len());
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+
+    /// The head as HTTP/2 has it (RFC 9113 section 8.3.1).
+    ///
+    /// # Errors
+    /// If a configured `Host` is not one.
+    pub(super) fn head_http2(&self) -> Result<http::Request<()>, CallError> {
+        let mut into = Http2Fields::default();
+        (self.fields)(&mut into);
+        let host = into.authority.as_ref().map_or(&[][..], HeaderValue::as_bytes);
+        let malformed =
+            |error: http::Error| CallError::NotSent(format!("the request has no address: {error}"));
+        let authority = Authority::try_from(host).map_err(|error| malformed(error.into()))?;
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(Scheme::HTTPS);
+        parts.authority = Some(authority);
+        parts.path_and_query =
+            Some(self.url.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")));
+        let url = Uri::from_parts(parts).map_err(|error| malformed(error.into()))?;
+        let mut request = http::Request::new(());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = url;
+        *request.version_mut() = http::Version::HTTP_2;
+        if self.method == Method::POST {
+            into.fields.insert(header::CONTENT_LENGTH, self.body.len().into());
+        }
+        *request.headers_mut() = into.fields;
+        Ok(request)
+    }
 }
 
 fn refused(status: StatusCode, detail: String) -> CallError {

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::super::{Negotiated, Outgoing};
 use super::coding;
+use super::fields::Fields;
 use super::spec::{HttpSpec, Origin};
 
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -90,7 +91,7 @@ impl Frame {
         self.post_lines = (!post.contains_key(METHOD) && !post.contains_key(NAME)).then(|| {
             let mut lines = Vec::new();
             for (name, value) in &post {
-                field(&mut lines, name, value.as_bytes());
+                lines.add(name, value);
             }
             lines
         });
@@ -124,58 +125,51 @@ impl Frame {
     }
 
     /// Writes the header fields of a POST.
-    pub(super) fn post(&self, out: &Outgoing, into: &mut Vec<u8>) {
+    pub(super) fn post(&self, out: &Outgoing, into: &mut dyn Fields) {
         let routed = self.is_modern() && !out.method.is_empty();
         let lines = self.post_lines.as_ref().filter(|_| out.headers.is_empty() && out.method != "initialize");
         if let Some(lines) = lines {
-            into.extend_from_slice(lines);
+            into.add_prepared(&self.post, lines);
         } else {
             for (name, value) in &self.post {
                 let replaced = (name == SESSION && out.method == "initialize")
                     || (routed && (name == METHOD || (name == NAME && out.name.is_some())))
                     || out.headers.iter().any(|(other, _)| other == name);
                 if !replaced {
-                    field(into, name, value.as_bytes());
+                    into.add(name, value);
                 }
             }
         }
         if routed {
-            field(into, &METHOD, encoded(&out.method).as_bytes());
+            into.add_text(&METHOD, &encoded(&out.method));
             if let Some(name) = &out.name {
-                field(into, &NAME, encoded(name).as_bytes());
+                into.add_text(&NAME, &encoded(name));
             }
         }
         for (name, value) in &out.headers {
-            field(into, name, value.as_bytes());
+            into.add(name, value);
         }
     }
 
     /// Writes the header fields of a GET for an event stream, continued after `last_event_id`.
-    pub(super) fn get(&self, last_event_id: Option<&str>, into: &mut Vec<u8>) {
+    pub(super) fn get(&self, last_event_id: Option<&str>, into: &mut dyn Fields) {
         self.delete(into);
-        field(into, &header::ACCEPT, EVENTS.as_bytes());
+        into.add(&header::ACCEPT, &EVENTS);
         // An id that is no header value cannot be sent back; the server then starts a stream anew.
         if let Some(id) = last_event_id.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok()) {
-            field(into, &LAST_EVENT_ID, id.as_bytes());
+            into.add(&LAST_EVENT_ID, &id);
         }
     }
 
     /// Writes the header fields of a DELETE.
-    pub(super) fn delete(&self, into: &mut Vec<u8>) {
+    pub(super) fn delete(&self, into: &mut dyn Fields) {
         for (name, value) in &self.common {
-            field(into, name, value.as_bytes());
+            into.add(name, value);
         }
         if let Some(session) = &self.session {
-            field(into, &SESSION, session.as_bytes());
+            into.add(&SESSION, session);
         }
     }
-}
-
-fn field(into: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    into.extend_from_slice(name.as_str().as_bytes());
-    into.extend_from_slice(b": ");
-    into.extend_from_slice(value);
-    into.extend_from_slice(b"\r\n");
 }
 
 /// A text as the value of an `Mcp-*` header: as it is where it can be, else `=?base64?…?=` over its UTF-8
@@ -201,7 +195,12 @@ mod tests {
 
     fn frame() -> Frame {
         let headers = vec![(header::AUTHORIZATION, HeaderValue::from_static("Bearer s"))];
-        let spec = HttpSpec { url: "http://a.example:8080/mcp".parse().unwrap(), headers, ca_file: None };
+        let spec = HttpSpec {
+            url: "http://a.example:8080/mcp".parse().unwrap(),
+            headers,
+            ca_file: None,
+            http2: true,
+        };
         Frame::new(&spec, &spec.origin().unwrap())
     }
 
@@ -211,6 +210,7 @@ mod tests {
             method: method.into(),
             name: name.map(Into::into),
             headers: Vec::new(),
+            pass_from: None,
         }
     }
 
@@ -224,7 +224,8 @@ mod tests {
             ("http://[::1]:8/mcp", false),
             ("http://[::ffff:127.0.0.1]/mcp", false),
         ] {
-            let spec = HttpSpec { url: url.parse().unwrap(), headers: Vec::new(), ca_file: None };
+            let spec =
+                HttpSpec { url: url.parse().unwrap(), headers: Vec::new(), ca_file: None, http2: true };
             let frame = Frame::new(&spec, &spec.origin().unwrap());
             assert_eq!(frame.post.contains_key(header::ACCEPT_ENCODING), asked, "{url}");
         }

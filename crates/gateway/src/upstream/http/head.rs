@@ -4,14 +4,14 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use httparse::{Header, ParserConfig, Status};
 
 use super::coding;
 use crate::coding::Coding;
 
 /// Header fields of one response.
-const MAX_FIELDS: usize = 100;
+pub(super) const MAX_FIELDS: usize = 100;
 
 /// Status line and fields.
 pub(super) struct Head {
@@ -20,7 +20,7 @@ pub(super) struct Head {
     /// asked for.
     content_type: Option<Range<usize>>,
     pub(super) is_encoded: bool,
-    /// As received, up to and with the empty line; known to be well formed.
+    /// Lines as they were received, the first of them without a field; known to be well formed.
     raw: Box<[u8]>,
 }
 
@@ -67,9 +67,33 @@ impl Head {
         self.is_encoded.then(|| self.get("content-encoding").and_then(coding::named)).flatten()
     }
 
+    /// Whether the body is JSON, said in the usual way, and not compressed.
+    pub(super) fn is_plain_json(&self) -> bool {
+        let value = self.content_type.clone().and_then(|at| self.raw.get(at));
+        !self.is_encoded && value == Some(b"application/json")
+    }
+
     /// The value of `Content-Type`.
     pub(super) fn content_type(&self) -> Option<&str> {
         std::str::from_utf8(self.raw.get(self.content_type.clone()?)?).ok()
+    }
+
+    /// A head that came as fields and not as text (HTTP/2).
+    pub(super) fn of_fields(status: StatusCode, fields: &HeaderMap) -> Self {
+        // In the form of HTTP/1.1, so that there is one way to look into a head.
+        let mut raw = b"\n".to_vec();
+        let mut content_type = None;
+        for (name, value) in fields {
+            raw.extend_from_slice(name.as_str().as_bytes());
+            raw.extend_from_slice(b": ");
+            if content_type.is_none() && name == header::CONTENT_TYPE {
+                content_type = Some(raw.len()..raw.len() + value.len());
+            }
+            raw.extend_from_slice(value.as_bytes());
+            raw.push(b'\n');
+        }
+        let is_encoded = fields.contains_key(header::CONTENT_ENCODING);
+        Self { status, content_type, is_encoded, raw: raw.into() }
     }
 
     #[cfg(test)]
@@ -78,6 +102,15 @@ impl Head {
         let text = format!("HTTP/1.1 {status} \r\n{}\r\n", lines.concat());
         parse(text.as_bytes()).unwrap().unwrap().head
     }
+}
+
+/// A number that is written with digits alone.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let add = |number: u64, digit: &u8| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// Looks for a whole head; `None` while it has not all come.
@@ -110,10 +143,8 @@ pub(super) fn parse(received: &[u8]) -> Result<Option<Parsed>, String> {
             }
             16 if field.name.eq_ignore_ascii_case("content-encoding") => is_encoded = true,
             14 if field.name.eq_ignore_ascii_case("content-length") => {
-                for value in text(field.value)?.split(',').map(str::trim) {
-                    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-                    let value: Option<u64> = digits.then(|| value.parse().ok()).flatten();
-                    let value = value.ok_or("invalid Content-Length")?;
+                for value in field.value.split(|byte| *byte == b',') {
+                    let value = decimal(value.trim_ascii()).ok_or("invalid Content-Length")?;
                     if content_length.replace(value).is_some_and(|other| other != value) {
                         return Err("more than one Content-Length".into());
                     }
@@ -238,6 +269,18 @@ mod tests {
         for end in 0..head.len() {
             assert!(parse(&head.as_bytes()[..end]).is_ok_and(|parsed| parsed.is_none()), "{end}");
         }
+    }
+
+    #[test]
+    fn fields_that_came_without_a_text_are_found_alike() {
+        let mut fields = HeaderMap::new();
+        fields.insert(header::CONTENT_TYPE, "a/b".parse().unwrap());
+        fields.insert(header::CONTENT_ENCODING, "gzip".parse().unwrap());
+        fields.insert(header::RETRY_AFTER, "7".parse().unwrap());
+        let head = Head::of_fields(StatusCode::OK, &fields);
+        assert_eq!((head.content_type(), head.get("Retry-After")), (Some("a/b"), Some("7")));
+        assert_eq!(head.coding(), Some(Coding::Gzip));
+        assert_eq!(head.get("retry"), None);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use http::{Method, StatusCode};
 
 use super::super::{Connection, Events, Item};
 use super::answer::{Content, messages};
-use super::body::EventStream;
+use super::body::{EventStream, Next};
 use super::exchange::Endpoint;
+use super::fields::Fields;
 use super::resume::{Place, backoff};
 use super::{HttpConnection, HttpLimits};
 
@@ -70,7 +71,7 @@ impl Listener {
     async fn open(&self, place: &Place, was_open: bool) -> Option<Opened> {
         // Released before the wait below: a server may hold back its response for as long as it has nothing to say.
         let frame = self.connection.upgrade()?.frame.load_full();
-        let fields = |into: &mut Vec<u8>| frame.get(place.last_event_id(), into);
+        let fields = |into: &mut dyn Fields| frame.get(place.last_event_id(), into);
         let response = match self.endpoint.exchange(&Method::GET, fields, &Bytes::new()).await {
             Ok(response) => response,
             Err(error) => return Some(Opened::Failed(error.to_string())),
@@ -98,8 +99,8 @@ impl Listener {
         let mut brought = false;
         loop {
             let event = match stream.next().await {
-                Ok(Some(event)) => event,
-                Ok(None) => return brought,
+                Ok(Next::Event(event)) => event,
+                Ok(Next::Long | Next::End) => return brought,
                 Err(error) => {
                     tracing::debug!(?error, "GET stream broke");
                     return brought;

@@ -18,6 +18,8 @@ pub struct HttpSpec {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// A PEM file with further root certificates, trusted in addition to the public ones.
     pub ca_file: Option<PathBuf>,
+    /// Whether to speak HTTP/2 with an `https` server that offers it.
+    pub http2: bool,
 }
 
 impl fmt::Debug for HttpSpec {
@@ -27,6 +29,7 @@ impl fmt::Debug for HttpSpec {
             .field("origin", &Origin::of(&self.url).map(|origin| origin.to_string()))
             .field("headers", &names)
             .field("ca_file", &self.ca_file)
+            .field("http2", &self.http2)
             .finish()
     }
 }
@@ -101,6 +104,11 @@ impl Origin {
         name == "localhost"
             || name.ends_with(".localhost")
             || name.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
+    }
+
+    /// Whether connections to it are encrypted.
+    pub(super) fn is_https(&self) -> bool {
+        self.https
     }
 
     /// The value of the `Host` header (RFC 9110 section 7.2).
@@ -178,7 +186,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
-        HttpSpec { url: url.parse().unwrap(), headers, ca_file: None }
+        HttpSpec { url: url.parse().unwrap(), headers, ca_file: None, http2: true }
     }
 
     #[test]

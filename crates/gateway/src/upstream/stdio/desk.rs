@@ -3,9 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use aqe_core::batching::{Batching, Due, Holdback, Priority};
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::super::{CallError, CallTag, Inbox, Item};
 
@@ -29,13 +32,22 @@ pub(super) struct Desk {
     progress: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     calls: HashMap<u64, OpenCall>,
     queue: VecDeque<Bytes>,
+    holdback: Holdback,
     /// Position behind the last byte in the queue.
     queued: u64,
+    /// When a call was given up last, whose answer may still come.
+    given_up: Option<Instant>,
     phase: Phase,
+}
+
+/// Where a message starts in the stream, and whether the writer must be told.
+struct Queued {
+    position: u64,
+    wake: bool,
 }
 
 #[derive(Debug)]
@@ -44,13 +56,14 @@ struct OpenCall {
     tag: CallTag,
     /// Where the request starts in the stream.
     position: u64,
+    /// Length from which its answer is handed out while it comes.
+    pass_from: Option<usize>,
     /// It is answered only when the server stops, as a listen stream is.
     endless: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum Phase {
-    #[default]
     Open,
     /// No new calls; the open ones may still be answered.
     Ending,
@@ -69,10 +82,30 @@ pub(super) enum Claim {
     Foreign,
 }
 
+/// What [`Desk::claim_long`] finds.
+#[derive(Debug)]
+pub(super) enum LongClaim {
+    /// The call and its inbox.
+    Open(u64, Arc<Inbox>),
+    /// None that takes its answer while it comes, up to so many bytes.
+    None { until: usize },
+}
+
+/// How long the answer to a call that was given up may still come. A server that is told of it need not answer.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
 impl Desk {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(batching: Option<Batching>) -> Self {
+        let state = State {
+            calls: HashMap::new(),
+            queue: VecDeque::new(),
+            holdback: Holdback::new(batching),
+            queued: 0,
+            given_up: None,
+            phase: Phase::Open,
+        };
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(state),
             // Zero is avoided: careless servers take it for no id at all.
             next_id: AtomicU64::new(1),
             written: AtomicU64::new(0),
@@ -86,29 +119,40 @@ impl Desk {
     }
 
     /// Opens a call and queues its request.
-    pub(super) fn open(&self, id: u64, tag: CallTag, request: Bytes) -> Result<Arc<Inbox>, CallError> {
+    pub(super) fn open(
+        &self,
+        id: u64,
+        tag: CallTag,
+        request: Bytes,
+        pass_from: Option<usize>,
+    ) -> Result<Arc<Inbox>, CallError> {
         is_one_line(&request)?;
         let inbox = Arc::new(Inbox::default());
         let mut state = self.lock();
-        let position = self.queue(&mut state, request)?;
-        state.calls.insert(id, OpenCall { inbox: Arc::clone(&inbox), tag, position, endless: false });
+        let Queued { position, wake } = self.queue(&mut state, request, Priority::High)?;
+        let call = OpenCall { inbox: Arc::clone(&inbox), tag, position, pass_from, endless: false };
+        state.calls.insert(id, call);
         drop(state);
-        self.work.notify_one();
+        if wake {
+            self.work.notify_one();
+        }
         Ok(inbox)
     }
 
     /// Queues a message that is not a request. Returns the position behind it.
-    pub(super) fn post(&self, message: Bytes) -> Result<u64, CallError> {
+    pub(super) fn post(&self, message: Bytes, priority: Priority) -> Result<u64, CallError> {
         is_one_line(&message)?;
         let mut state = self.lock();
-        self.queue(&mut state, message)?;
+        let Queued { wake, .. } = self.queue(&mut state, message, priority)?;
         let end = state.queued;
         drop(state);
-        self.work.notify_one();
+        if wake {
+            self.work.notify_one();
+        }
         Ok(end)
     }
 
-    fn queue(&self, state: &mut State, message: Bytes) -> Result<u64, CallError> {
+    fn queue(&self, state: &mut State, message: Bytes, priority: Priority) -> Result<Queued, CallError> {
         match &state.phase {
             Phase::Open => {}
             Phase::Ending => return Err(CallError::NotSent("the connection is ending".into())),
@@ -122,7 +166,8 @@ impl Desk {
         }
         state.queue.extend([message, LINE_END]);
         state.queued += length;
-        Ok(position)
+        let wake = state.holdback.add(priority, length as usize, || Instant::now().into_std());
+        Ok(Queued { position, wake })
     }
 
     /// Waits until the stream has been written up to `end`.
@@ -142,17 +187,27 @@ impl Desk {
         }
     }
 
-    /// For the writer: moves all that waits into `batch`; waits until there is something.
+    /// For the writer: moves all that waits into `batch`; waits until there is something that is to leave.
     pub(super) async fn take(&self, batch: &mut VecDeque<Bytes>) {
         loop {
-            {
+            let due = {
                 let mut state = self.lock();
-                if !state.queue.is_empty() {
+                let due = state.holdback.due(|| Instant::now().into_std());
+                if due == Due::Now {
                     std::mem::swap(&mut state.queue, batch);
-                    return;
+                    state.holdback.written();
                 }
+                due
+            };
+            match due {
+                Due::Now => return,
+                Due::Nothing => {
+                    self.work.notified().await;
+                    // Whoever is about to queue something does so first: it is all one write.
+                    crate::tasks::let_ready_run().await;
+                }
+                Due::At(until) => drop(timeout_at(until.into(), self.work.notified()).await),
             }
-            self.work.notified().await;
         }
     }
 
@@ -186,6 +241,7 @@ impl Desk {
             }
             state.phase = Phase::Ended(reason.to_owned());
             state.queue = VecDeque::new();
+            state.holdback.written();
             std::mem::take(&mut state.calls)
         };
         let written = self.written.load(Ordering::Acquire);
@@ -242,7 +298,45 @@ impl Desk {
 
     /// Forgets a call; whether it was open.
     pub(super) fn forget(&self, id: u64) -> bool {
-        self.lock().calls.remove(&id).is_some()
+        let mut state = self.lock();
+        let was_open = state.calls.remove(&id).is_some();
+        if was_open {
+            state.given_up = Some(Instant::now());
+        }
+        was_open
+    }
+
+    /// Tells the child that nobody waits for a call any more.
+    pub(super) fn cancel(&self, id: u64) {
+        let message = format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id},"reason":"the caller does not wait any more"}}}}"#
+        );
+        // If the child is not reading, it will not read this either.
+        let _ = self.post(Bytes::from(message), Priority::High);
+    }
+
+    /// Whether a call waits for an answer.
+    pub(super) fn has_calls(&self) -> bool {
+        self.lock().calls.values().any(|call| !call.endless)
+    }
+
+    /// Closes the call that a long answer is for, of which so many bytes have come; `None` for the id: it has not come
+    /// yet. Then the answer can only be for the one call that waits, if it cannot be for one that was given up.
+    pub(super) fn claim_long(&self, id: Option<u64>, length: usize) -> LongClaim {
+        let mut state = self.lock();
+        let id = id.or_else(|| {
+            let mut waiting = state.calls.iter().filter(|(_, call)| !call.endless).map(|(id, _)| *id);
+            let only = waiting.next().filter(|_| waiting.next().is_none());
+            only.filter(|_| state.given_up.is_none_or(|then| then.elapsed() >= GIVEN_UP))
+        });
+        let pass_from = id.and_then(|id| state.calls.get(&id)?.pass_from);
+        match (id, pass_from) {
+            (Some(id), Some(from)) if length > from => match state.calls.remove(&id) {
+                Some(call) => LongClaim::Open(id, call.inbox),
+                None => LongClaim::None { until: usize::MAX },
+            },
+            (_, from) => LongClaim::None { until: from.unwrap_or(usize::MAX) },
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -275,53 +369,53 @@ mod tests {
 
     #[test]
     fn a_request_of_which_no_byte_left_fails_as_not_sent() {
-        let desk = Desk::new();
-        let sent = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}")).unwrap();
-        let kept = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}")).unwrap();
+        let desk = Desk::new(None);
+        let sent = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
+        let kept = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
         desk.advance(1);
         assert_eq!(desk.end("gone"), 2);
         assert_eq!(failure(&sent), CallError::Closed("gone".into()));
         assert_eq!(failure(&kept), CallError::NotSent("gone".into()));
-        let late = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"));
+        let late = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None);
         assert_eq!(late.unwrap_err(), CallError::NotSent("gone".into()));
     }
 
     #[test]
     fn what_waits_is_bounded_and_freed_by_writing() {
-        let desk = Desk::new();
+        let desk = Desk::new(None);
         let half = Bytes::from(vec![b' '; MAX_WAITING_BYTES as usize / 2 - 1]);
-        desk.post(half.clone()).unwrap();
-        desk.post(half.clone()).unwrap();
-        assert!(matches!(desk.post(Bytes::from_static(b"{}")), Err(CallError::NotSent(_))));
+        desk.post(half.clone(), Priority::High).unwrap();
+        desk.post(half.clone(), Priority::High).unwrap();
+        assert!(matches!(desk.post(Bytes::from_static(b"{}"), Priority::High), Err(CallError::NotSent(_))));
         desk.advance(half.len());
-        desk.post(Bytes::from_static(b"{}")).unwrap();
+        desk.post(Bytes::from_static(b"{}"), Priority::High).unwrap();
     }
 
     #[test]
     fn a_message_with_a_line_break_is_refused_before_it_becomes_two() {
         for text in ["{\n}", "{\r}"] {
-            let refused = Desk::new().post(Bytes::from_static(text.as_bytes()));
+            let refused = Desk::new(None).post(Bytes::from_static(text.as_bytes()), Priority::High);
             assert!(matches!(refused, Err(CallError::NotSent(_))), "{text:?}");
         }
     }
 
     #[test]
     fn a_listen_stream_is_not_taken_for_the_call_that_waits() {
-        let desk = Desk::new();
+        let desk = Desk::new(None);
         let [listen, call] = [desk.next_id(), desk.next_id()];
-        let listening = desk.open(listen, TAG, Bytes::from_static(b"{}")).unwrap();
+        let listening = desk.open(listen, TAG, Bytes::from_static(b"{}"), None).unwrap();
         desk.mark_endless(listen);
         assert!(desk.claim_only().is_none());
-        let waiting = desk.open(call, TAG, Bytes::from_static(b"{}")).unwrap();
+        let waiting = desk.open(call, TAG, Bytes::from_static(b"{}"), None).unwrap();
         assert!(desk.claim_only().is_some_and(|claimed| Arc::ptr_eq(&claimed, &waiting)));
         assert!(matches!(desk.claim(listen, true), Claim::Open(open) if Arc::ptr_eq(&open, &listening)));
     }
 
     #[test]
     fn ids_are_open_then_finished_and_others_foreign() {
-        let desk = Desk::new();
+        let desk = Desk::new(None);
         let id = desk.next_id();
-        desk.open(id, TAG, Bytes::from_static(b"{}")).unwrap();
+        desk.open(id, TAG, Bytes::from_static(b"{}"), None).unwrap();
         assert!(matches!(desk.claim(id, false), Claim::Open(_)));
         assert!(matches!(desk.claim(id, true), Claim::Open(_)));
         assert!(matches!(desk.claim(id, true), Claim::Finished));

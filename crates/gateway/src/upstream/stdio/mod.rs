@@ -8,10 +8,12 @@
 //!                          Life: notices the end, fails the calls, stops the child
 //! ```
 //! No lock is held while anything waits, and no task waits for a client: what a slow client does not take piles up
-//! in its own [`Inbox`], within bounds.
+//! in its own [`Inbox`], within bounds. Only a line too long for that ([`long`]) is read as fast as its client takes it,
+//! and given up if that takes too long.
 
 mod desk;
 mod life;
+mod long;
 mod pipes;
 mod route;
 #[cfg(test)]
@@ -25,8 +27,8 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use aqe_core::batching::{Batching, Priority};
 use aqe_core::envelope::Limits;
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -50,6 +52,8 @@ pub struct StdioLimits {
     pub send_timeout: Duration,
     /// How a child is stopped.
     pub grace: Grace,
+    /// How long notifications to it may wait for others.
+    pub batching: Option<Batching>,
 }
 
 impl Default for StdioLimits {
@@ -59,6 +63,7 @@ impl Default for StdioLimits {
             message: Limits::default(),
             send_timeout: Duration::from_secs(2),
             grace: Grace::default(),
+            batching: None,
         }
     }
 }
@@ -124,7 +129,7 @@ impl StdioConnection {
         let Started { process, stdin, stdout, stderr } = child::start(spec)
             .await
             .map_err(|error| CallError::NotSent(format!("cannot start the server: {error}")))?;
-        let desk = Arc::new(Desk::new());
+        let desk = Arc::new(Desk::new(limits.batching));
         let words = Arc::new(LastWords::default());
         let counts = Arc::new(Counts::default());
         let (close, close_asked) = watch::channel(None);
@@ -189,7 +194,7 @@ impl Connection for StdioConnection {
     }
 
     fn call(self: Arc<Self>, id: u64, out: Outgoing, tag: CallTag) -> Box<dyn PendingCall> {
-        let inbox = self.desk.open(id, tag, out.bytes).unwrap_or_else(|error| {
+        let inbox = self.desk.open(id, tag, out.bytes, out.pass_from).unwrap_or_else(|error| {
             let inbox = Inbox::default();
             inbox.push(Item::Failed(error));
             Arc::new(inbox)
@@ -203,7 +208,7 @@ impl Connection for StdioConnection {
 
     /// Queues the message at once; resolves when the child's pipe has taken it.
     fn send(&self, out: Outgoing) -> BoxFuture<'_, Result<(), CallError>> {
-        let queued = self.desk.post(out.bytes);
+        let queued = self.desk.post(out.bytes, Priority::of(&out.method));
         Box::pin(async move { self.desk.written_to(queued?).await })
     }
 
@@ -220,7 +225,7 @@ impl Connection for StdioConnection {
     }
 
     fn deliver(&self, id: u64, item: Item) -> Option<Item> {
-        let last = matches!(item, Item::Answer(_) | Item::Failed(_));
+        let last = item.is_last();
         match self.desk.claim(id, last) {
             Claim::Open(inbox) => {
                 inbox.push(item);
@@ -266,12 +271,7 @@ impl Drop for StdioCall {
     fn drop(&mut self) {
         let desk = &self.connection.desk;
         if desk.forget(self.id) && self.cancellable {
-            let message = format!(
-                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"the caller does not wait any more"}}}}"#,
-                self.id
-            );
-            // If the child is not reading, it will not read this either.
-            let _ = desk.post(Bytes::from(message));
+            desk.cancel(self.id);
         }
     }
 }

@@ -11,11 +11,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
+use super::super::{Item, LongReply};
 use super::desk::Desk;
+use super::long::{self, LongLine};
 use super::route::Router;
 
 /// What one read asks for: what a pipe holds at most by default (pipe(7)).
-const CHUNK_BYTES: usize = 64 * 1024;
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 /// Pieces of one gathering write: 32 messages with their line ends.
 const MAX_PIECES: usize = 64;
 /// Room for so many pieces is kept between bursts.
@@ -73,6 +75,8 @@ fn drop_front(batch: &mut VecDeque<Bytes>, mut count: usize) {
 /// so that a child that is writing can still notice that it should stop.
 pub(super) async fn read(mut pipe: pipe::Receiver, desk: Arc<Desk>, mut router: Router) -> io::Result<()> {
     let mut lines = Lines::new(router.max_line_bytes);
+    // From this length on it is asked whether a line is to be passed on while it comes.
+    let mut look = router.pass_from();
     loop {
         lines.buffer().reserve(CHUNK_BYTES);
         if pipe.read_buf(lines.buffer()).await? == 0 {
@@ -82,8 +86,24 @@ pub(super) async fn read(mut pipe: pipe::Receiver, desk: Arc<Desk>, mut router: 
             lines = Lines::new(router.max_line_bytes);
             continue;
         }
-        while let Some(line) = lines.next_line() {
+        loop {
+            if let Some(begun) = lines.longer_than(look) {
+                match router.long_line(begun) {
+                    Ok((id, inbox)) => {
+                        let (rest, to) = LongLine::new(&desk, id);
+                        let reply =
+                            LongReply { head: lines.take_begun(), length: None, rest: Box::new(rest) };
+                        inbox.push(Item::Long(reply));
+                        if !long::pass(&mut pipe, &mut lines, to).await? {
+                            return Ok(());
+                        }
+                    }
+                    Err(until) => look = until,
+                }
+            }
+            let Some(line) = lines.next_line() else { break };
             router.line(line);
+            look = router.pass_from();
         }
     }
     // The last line may lack its end; if it is cut short, its call is failed by its own reason.

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aqe_core::envelope::{Field, Kind, Limits, Line, Message, recover_id, split_batch};
+use aqe_core::envelope::{Beginning, Field, Kind, Limits, Line, Message, recover_id, split_batch};
 use bytes::Bytes;
 use memchr::memmem;
 use tokio::time::Instant;
 
-use super::super::{CallError, Events, Inbox, Item};
-use super::desk::{Claim, Desk};
+use super::super::{CallError, Events, Inbox, Item, LONG_BYTES};
+use super::desk::{Claim, Desk, LongClaim};
 use super::stderr::printable;
 use super::throttle::Throttle;
 
@@ -77,6 +77,28 @@ impl Router {
                     format!("a line of {length} bytes, more than the limit of {}", self.max_line_bytes);
                 self.broken(Broken { head: &head, tail: &tail, id: None, reason });
             }
+        }
+    }
+
+    /// From which length on [`Router::long_line`] wants to be asked.
+    pub(super) fn pass_from(&self) -> usize {
+        LONG_BYTES.min(self.max_line_bytes / 2)
+    }
+
+    /// The call that takes a line while it comes, of which so much has come; the error is the length up to which there is
+    /// none.
+    pub(super) fn long_line(&self, begun: &[u8]) -> Result<(u64, Arc<Inbox>), usize> {
+        let Beginning::Result(id) = Beginning::of(begun, self.limits.max_depth) else {
+            return Err(usize::MAX);
+        };
+        let id = match id.as_deref().map(call_id) {
+            Some(None) => return Err(usize::MAX),
+            Some(Some(id)) => Some(id),
+            None => None,
+        };
+        match self.desk.claim_long(id, begun.len()) {
+            LongClaim::Open(id, inbox) => Ok((id, inbox)),
+            LongClaim::None { until } => Err(until),
         }
     }
 

@@ -35,8 +35,8 @@ struct Bench {
 
 /// A router with calls of the ids 1 to `calls` open.
 fn bench(calls: u64) -> Bench {
-    let (desk, counts, events) = (Arc::new(Desk::new()), Arc::default(), Arc::<Unsolicited>::default());
-    let open = |_| desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}")).unwrap();
+    let (desk, counts, events) = (Arc::new(Desk::new(None)), Arc::default(), Arc::<Unsolicited>::default());
+    let open = |_| desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
     let calls = (0..calls).map(open).collect();
     let (label, max) = ("test".to_owned(), 10_000);
     let router = Router::new(

@@ -12,27 +12,29 @@ use std::time::Duration;
 
 use aqe_core::envelope::Message;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Collected};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::tls::Tls;
 use crate::upstream::{
     CallError, CallTag, Connection, Events, HttpClient, HttpConnection, HttpLimits, HttpSpec, Item,
-    Negotiated, Outgoing, PendingCall, next_item,
+    LongReply, Negotiated, Outgoing, PendingCall, next_item,
 };
 
 /// Longer than anything here takes; a test that reaches it has found a hang.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request as a server saw it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
+    pub(super) version: Version,
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: HeaderMap,
@@ -118,6 +120,7 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     pub(super) connections: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Seen>>>,
+    scheme: &'static str,
 }
 
 impl Server {
@@ -139,11 +142,45 @@ impl Server {
                 tokio::spawn(serve(TokioIo::new(stream), Arc::clone(&log), Arc::clone(&handler)));
             }
         });
-        Self { address, connections, seen }
+        Self { address, connections, seen, scheme: "http" }
+    }
+
+    /// The same over TLS; offers these protocols, and speaks the one that is chosen.
+    pub(super) async fn start_tls<H, F>(tls: &Tls, protocols: &[&str], handler: H) -> Self
+    where
+        H: Fn(Seen) -> F + Send + Sync + 'static,
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (counted, log, handler) = (Arc::clone(&connections), Arc::clone(&seen), Arc::new(handler));
+        let acceptor = tls.acceptor(protocols);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                let (acceptor, log, handler) = (acceptor.clone(), Arc::clone(&log), Arc::clone(&handler));
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                        serve_http2(TokioIo::new(stream), log, handler).await;
+                    } else {
+                        serve(TokioIo::new(stream), log, handler).await;
+                    }
+                });
+            }
+        });
+        Self { address, connections, seen, scheme: "https" }
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://{}/mcp", self.address)
+        // The name that certificates are for.
+        let host =
+            if self.scheme == "https" { "localhost".to_owned() } else { self.address.ip().to_string() };
+        format!("{}://{host}:{}/mcp", self.scheme, self.address.port())
     }
 
     pub(super) fn seen(&self) -> Vec<Seen> {
@@ -157,28 +194,48 @@ impl Server {
 }
 
 /// Serves one stream, of TCP or TLS.
-pub(super) async fn serve<I, H, F>(io: I, log: Arc<Mutex<Vec<Seen>>>, handler: Arc<H>)
+async fn serve<I, H, F>(io: I, log: Arc<Mutex<Vec<Seen>>>, handler: Arc<H>)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     H: Fn(Seen) -> F + Send + Sync + 'static,
     F: Future<Output = Reply> + Send + 'static,
 {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (log, handler) = (Arc::clone(&log), Arc::clone(&handler));
-        async move {
-            let (head, body) = request.into_parts();
-            let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
-            let seen = Seen {
-                method: head.method,
-                path: head.uri.to_string(),
-                headers: head.headers,
-                body: String::from_utf8(body.to_vec()).unwrap(),
-            };
-            log.lock().unwrap().push(seen.clone());
-            Ok::<_, Infallible>(handler(seen).await)
-        }
-    });
+    let service = service_fn(move |request| answered(request, Arc::clone(&log), Arc::clone(&handler)));
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+}
+
+/// The same in HTTP/2.
+async fn serve_http2<I, H, F>(io: I, log: Arc<Mutex<Vec<Seen>>>, handler: Arc<H>)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    H: Fn(Seen) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let service = service_fn(move |request| answered(request, Arc::clone(&log), Arc::clone(&handler)));
+    let _ =
+        hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await;
+}
+
+async fn answered<H, F>(
+    request: Request<Incoming>,
+    log: Arc<Mutex<Vec<Seen>>>,
+    handler: Arc<H>,
+) -> Result<Reply, Infallible>
+where
+    H: Fn(Seen) -> F + Send + Sync + 'static,
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+    let seen = Seen {
+        version: head.version,
+        method: head.method,
+        path: head.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        headers: head.headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    };
+    log.lock().unwrap().push(seen.clone());
+    Ok(handler(seen).await)
 }
 
 /// What a raw server does after its bytes.
@@ -255,7 +312,7 @@ fn text(message: &Message) -> String {
 }
 
 pub(super) fn spec(url: &str) -> HttpSpec {
-    HttpSpec { url: url.parse().unwrap(), headers: Vec::new(), ca_file: None }
+    HttpSpec { url: url.parse().unwrap(), headers: Vec::new(), ca_file: None, http2: true }
 }
 
 pub(super) fn connect_through(
@@ -283,7 +340,13 @@ pub(super) fn negotiate(connection: &Arc<HttpConnection>, version: &str) {
 }
 
 pub(super) fn outgoing(method: &str, bytes: String) -> Outgoing {
-    Outgoing { bytes: bytes.into(), method: method.to_owned().into(), name: None, headers: Vec::new() }
+    Outgoing {
+        bytes: bytes.into(),
+        method: method.to_owned().into(),
+        name: None,
+        headers: Vec::new(),
+        pass_from: None,
+    }
 }
 
 /// Starts a call of `method`; sent with the first poll.
@@ -323,8 +386,18 @@ pub(super) async fn all(mut call: Box<dyn PendingCall>) -> (Vec<String>, Result<
             Item::Notification(message) | Item::Request(message) => before.push(text(&message)),
             Item::Answer(message) => return (before, Ok(text(&message))),
             Item::Failed(error) => return (before, Err(error)),
+            Item::Long(long) => return (before, whole(long).await),
         }
     }
+}
+
+/// The text of an answer that is handed out while it comes.
+pub(super) async fn whole(mut long: LongReply) -> Result<String, CallError> {
+    let mut text = long.head.to_vec();
+    while let Some(piece) = std::future::poll_fn(|cx| long.rest.poll_piece(cx)).await? {
+        text.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8(text).unwrap())
 }
 
 /// How a call without notifications ended.

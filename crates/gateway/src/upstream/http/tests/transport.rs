@@ -4,14 +4,8 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-
 use super::support::*;
+use super::tls::Tls;
 use crate::upstream::{CallError, Connection, HttpClient, HttpLimits, HttpSpec, encode_header_value};
 
 /// A server of every kind of answer that ends at once.
@@ -201,6 +195,27 @@ impl Write for Log {
     }
 }
 
+/// A server that repeats whatever it is told, on a thread of its own: what it logs is not ours.
+fn gossip(protocols: &'static [&'static str], tls: Arc<Tls>) -> Server {
+    let (started, server) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let answer = |seen: Seen| async move {
+                let said: Vec<&str> = seen.headers.values().filter_map(|value| value.to_str().ok()).collect();
+                let text = format!("you said {} at {}", said.join(","), seen.path);
+                let mut reply = reply(403, "text/plain", &text);
+                reply.headers_mut().insert("mcp-session-id", "SECRET-SESSION".parse().unwrap());
+                reply
+            };
+            let server = Server::start_tls(&tls, protocols, answer).await;
+            started.send(server).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    server.recv().unwrap()
+}
+
 #[tokio::test]
 async fn secrets_are_in_no_error_no_debug_output_and_no_log() {
     let log = Log::default();
@@ -209,66 +224,41 @@ async fn secrets_are_in_no_error_no_debug_output_and_no_log() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    // One thread runs the test and its servers, so its default subscriber sees everything.
+    // One thread runs the test, so its default subscriber sees everything.
     let _guard = tracing::subscriber::set_default(subscriber);
-    let server = Server::start(|seen| async move {
-        let said: Vec<&str> = seen.headers.values().filter_map(|value| value.to_str().ok()).collect();
-        let mut reply = reply(403, "text/plain", &format!("you said {} at {}", said.join(","), seen.path));
-        reply.headers_mut().insert("mcp-session-id", "SECRET-SESSION".parse().unwrap());
-        reply
-    })
-    .await;
-    let url = format!("http://{}/SECRET-PATH?key=SECRET-KEY", server.address);
-    let headers = vec![header("authorization", "Bearer SECRET-TOKEN"), header("x-api-key", "SECRET-API")];
-    let spec = HttpSpec { headers, ..spec(&url) };
-    let (connection, _) = connect_with(&spec, HttpLimits::default());
-    let refused = answer(request(&connection, "ping")).await.unwrap_err();
-    let not_posted = connection.send(notification("x")).await.unwrap_err();
-    assert_eq!(server.seen()[0].header("x-api-key"), Some("SECRET-API"));
-    negotiate(&connection, "2025-11-25");
-    server.saw(|seen| seen.method == "GET").await;
-    connection.close("done").await;
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    for text in [
-        format!("{refused:?} {refused}"),
-        format!("{not_posted:?}"),
-        format!("{spec:?} {connection:?}"),
-        logged,
-    ] {
-        assert!(!text.contains("SECRET"), "{text}");
+    let tls = Arc::new(Tls::new());
+    for (protocols, version) in [(&["http/1.1"], http::Version::HTTP_11), (&["h2"], http::Version::HTTP_2)] {
+        let server = gossip(protocols, Arc::clone(&tls));
+        let url = format!("{}/SECRET-PATH?key=SECRET-KEY", server.url());
+        let headers = vec![header("authorization", "Bearer SECRET-TOKEN"), header("x-api-key", "SECRET-API")];
+        let spec = HttpSpec { headers, ..tls.spec(&url) };
+        let (connection, _) = connect_with(&spec, HttpLimits::default());
+        let refused = answer(request(&connection, "ping")).await.unwrap_err();
+        let not_posted = connection.send(notification("x")).await.unwrap_err();
+        assert_eq!(server.seen()[0].header("x-api-key"), Some("SECRET-API"));
+        assert_eq!(server.seen()[0].version, version);
+        negotiate(&connection, "2025-11-25");
+        server.saw(|seen| seen.method == "GET").await;
+        connection.close("done").await;
+        for text in
+            [format!("{refused:?} {refused}"), format!("{not_posted:?}"), format!("{spec:?} {connection:?}")]
+        {
+            assert!(!text.contains("SECRET"), "{text}");
+        }
     }
+    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("HEADERS"), "the HTTP/2 library has been heard");
+    let told: Vec<&str> = logged.lines().filter(|line| line.contains("SECRET")).collect();
+    assert!(told.is_empty(), "{told:#?}");
 }
 
 #[tokio::test]
 async fn https_needs_a_trusted_root_and_a_private_one_can_be_added() {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("https://localhost:{}/mcp", listener.local_addr().unwrap().port());
-    tokio::spawn(async move {
-        let handler = Arc::new(|seen: Seen| async move { json(&result(&seen.id())) });
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            if let Ok(stream) = acceptor.accept(stream).await {
-                tokio::spawn(serve(TokioIo::new(stream), Arc::default(), Arc::clone(&handler)));
-            }
-        }
-    });
-
-    let (stranger, _) = connect(&url);
+    let tls = Tls::new();
+    let server = Server::start_tls(&tls, &[], |seen| async move { json(&result(&seen.id())) }).await;
+    let (stranger, _) = connect(&server.url());
     let error = answer(request(&stranger, "ping")).await.unwrap_err();
     assert!(matches!(&error, CallError::NotSent(reason) if reason.contains("certificate")), "{error:?}");
-
-    let mut ca_file = tempfile::NamedTempFile::new().unwrap();
-    ca_file.write_all(made.cert.pem().as_bytes()).unwrap();
-    let spec = HttpSpec { ca_file: Some(ca_file.path().into()), ..spec(&url) };
-    let (friend, _) = connect_with(&spec, HttpLimits::default());
+    let (friend, _) = connect_with(&tls.spec(&server.url()), HttpLimits::default());
     assert_eq!(answer(request(&friend, "ping")).await.unwrap(), result("1"));
 }
