@@ -21,6 +21,8 @@ use crate::subject::Subject;
 
 /// How much more than its budget a ratio may be, in percent.
 const TOLERANCE: f64 = 5.0;
+/// The same of large calls over HTTP, whose counts differ by a tenth of a percent: a copy of a body of 175 KB is 3 %.
+const TOLERANCE_LARGE: f64 = 2.0;
 /// Bytes of arguments from which on reading is most of a call.
 const LARGE: usize = 1_000;
 /// Rows that are counted at a time.
@@ -184,7 +186,7 @@ fn table(known: &Budget, counted: &BTreeMap<String, Row>) -> Section {
     Section {
         title: format!(
             "Budget: user instructions of the process per call (callgrind), as a ratio to the baseline's; at most {TOLERANCE} % above \
-             the budget"
+             the budget, of large calls over HTTP {TOLERANCE_LARGE} %"
         ),
         columns: vec![
             "case",
@@ -207,7 +209,9 @@ impl Budget {
 }
 
 fn limit(budget: &Row) -> f64 {
-    (budget.ratio * (1.0 + TOLERANCE / 100.0) * 1e4).round() / 1e4
+    let is_large = budget.baseline == Baseline::Reader.name();
+    let tolerance = if is_large { TOLERANCE_LARGE } else { TOLERANCE };
+    (budget.ratio * (1.0 + tolerance / 100.0) * 1e4).round() / 1e4
 }
 
 /// How much more a row costs than its budget, in percent.
@@ -229,7 +233,7 @@ fn verdict(known: &Budget, counted: &BTreeMap<String, Row>, strangers: &[String]
     }
     let mut parts = Vec::new();
     if !over.is_empty() {
-        parts.push(format!("calls cost more than {TOLERANCE} % above their budget:\n{}", over.join("\n")));
+        parts.push(format!("calls cost more than their budget allows:\n{}", over.join("\n")));
         parts.push(
             "To see where: cargo run --release -p aqe-bench -- budget --only 'ROW' --profiles FOLDER\n\
              and then: callgrind_annotate FOLDER/….subject.callgrind, here and on the version before."
@@ -263,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_five_percent_above_the_budget_fails_and_says_what_to_do() {
+    fn more_than_the_budget_allows_fails_and_says_what_to_do() {
         let known = Budget { about: ABOUT.into(), rows: rows(&[("ping", 2.0), ("list", 1.0)]) };
         assert_eq!(verdict(&known, &rows(&[("ping", 2.099), ("list", 0.5)]), &[]), None);
         let said = verdict(&known, &rows(&[("ping", 2.2), ("list", 1.0)]), &[]).unwrap();
@@ -273,6 +277,13 @@ mod tests {
         );
         let said = verdict(&known, &rows(&[]), &["new".into()]).unwrap();
         assert!(said.contains("\n  new\n"), "{said}");
+        let large = |ratio| {
+            BTreeMap::from([("large".to_owned(), Row { baseline: "parsing proxy".into(), ..row(ratio) })])
+        };
+        let known = Budget { about: ABOUT.into(), rows: large(1.0) };
+        assert!(
+            verdict(&known, &large(1.019), &[]).is_none() && verdict(&known, &large(1.03), &[]).is_some()
+        );
     }
 
     #[test]

@@ -112,6 +112,29 @@ fn spread(value: Option<Spread>, digits: usize) -> String {
 
 /// A ratio with its interval.
 pub(super) fn ratio(ratio: Option<Ratio>) -> String {
-    ratio
-        .map_or_else(|| NONE.into(), |Ratio { ratio, low, high }| format!("{ratio:.2} [{low:.2}, {high:.2}]"))
+    let show = |value: f64| match value {
+        value if value > WIDE => format!(">{WIDE}"),
+        value if value < 0.1 => format!("{value:.3}"),
+        value => format!("{value:.2}"),
+    };
+    ratio.map_or_else(
+        || NONE.into(),
+        |Ratio { ratio, low, high }| format!("{} [{}, {}]", show(ratio), show(low), show(high)),
+    )
+}
+
+/// Greatest ratio that is worth its digits: what few or uneven rounds leave open has no end.
+const WIDE: f64 = 1_000.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_as_long_as_it_says_something() {
+        let of = |ratio, low, high| super::ratio(Some(Ratio { ratio, low, high }));
+        assert_eq!(of(1.5, 0.9, 2.0), "1.50 [0.90, 2.00]");
+        assert_eq!(of(0.0084, 0.0, 1e12), "0.008 [0.000, >1000]");
+        assert_eq!(super::ratio(None), "-");
+    }
 }

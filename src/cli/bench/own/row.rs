@@ -10,7 +10,7 @@ pub(super) type Figure = Result<f64, String>;
 
 /// The heading of the table.
 pub(super) const HEADING: [&str; 8] =
-    ["what", "unit", "seeds, before", "seeds' target", "naive", "optimised", "ratio", "target"];
+    ["what", "unit", "seeds, before", "seeds' target", "naive", "optimised", "ratio", "result"];
 
 /// What the seeds ask for.
 #[derive(Debug, Clone, Copy)]
