@@ -103,6 +103,10 @@ impl Live {
     /// # Errors
     /// If there is none within `timeout`.
     pub(crate) async fn probe(&self, timeout: Duration) -> Result<(), CallError> {
+        // It has a long answer in its mouth, behind which it cannot say anything else.
+        if self.connection.is_speaking() {
+            return Ok(());
+        }
         let asked = match self.peer.era {
             Era::Legacy => handshake::ask(&self.connection, "ping", "{}", Vec::new(), timeout).await,
             Era::Modern => {
@@ -110,7 +114,10 @@ impl Live {
                 handshake::ask(&self.connection, "server/discover", &params, Vec::new(), timeout).await
             }
         };
-        asked.map(|_| ())
+        match asked {
+            Err(error) if !self.connection.is_speaking() => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// The connection does not answer: calls that may be sent twice fail at once, and are sent somewhere else.

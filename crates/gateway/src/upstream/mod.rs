@@ -215,6 +215,11 @@ pub trait Connection: Send + Sync + fmt::Debug {
     /// Whether it still takes calls.
     fn is_open(&self) -> bool;
 
+    /// Whether an answer is being read behind which all others wait, and somebody takes it.
+    fn is_speaking(&self) -> bool {
+        false
+    }
+
     /// Ends the conversation: open calls fail with `reason`; a child is stopped and reaped, a session deleted.
     fn close(&self, reason: &str) -> BoxFuture<'_, ()>;
 }

@@ -1,6 +1,7 @@
 //! The way of the bytes, and how long each side may keep the other waiting.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
 use aqe_core::envelope::{Transit, TransitError};
@@ -20,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PATIENCE_IN_FRONT: Duration = Duration::from_secs(10);
 /// ... and of how many bytes each that it takes gives it a second more.
 const BYTES_PER_SECOND: u64 = 1024 * 1024;
+
+/// How often it is asked meanwhile whether others wait.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// From the upstream to the client's transport.
 pub(super) struct Flow {
@@ -130,13 +134,23 @@ impl Flow {
             Err(TrySendError::Closed(_)) => return Err(Stop::ClientLeft),
             Err(TrySendError::Full(piece)) => piece,
         };
-        let since = Instant::now();
-        let patience = if self.rest.holds_others() { PATIENCE_IN_FRONT } else { PATIENCE };
-        match timeout(patience, to.send(piece)).await {
-            Ok(Ok(())) if self.rest.holds_others() => Ok(since.elapsed()),
-            Ok(Ok(())) => Ok(Duration::ZERO),
-            Ok(Err(_)) => Err(Stop::ClientLeft),
-            Err(_) => Err(Stop::ClientTooSlow),
+        let began = Instant::now();
+        let mut in_front = Duration::ZERO;
+        let mut sending = pin!(to.send(piece));
+        loop {
+            let since = Instant::now();
+            let sent = timeout(LOOK, &mut sending).await;
+            if self.rest.holds_others() {
+                in_front += since.elapsed();
+            }
+            match sent {
+                Ok(Ok(())) => return Ok(in_front),
+                Ok(Err(_)) => return Err(Stop::ClientLeft),
+                Err(_) if began.elapsed() >= PATIENCE || in_front >= PATIENCE_IN_FRONT => {
+                    return Err(Stop::ClientTooSlow);
+                }
+                Err(_) => {}
+            }
         }
     }
 }

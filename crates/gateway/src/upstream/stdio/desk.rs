@@ -1,7 +1,7 @@
 //! What the tasks of one connection share: the open calls and the bytes that wait to be written.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ const LINE_END: Bytes = Bytes::from_static(b"\n");
 pub(super) struct Desk {
     state: Mutex<State>,
     next_id: AtomicU64,
+    speaking: AtomicBool,
     /// Position up to which the pipe has taken the stream.
     written: AtomicU64,
     /// Something is there to be written.
@@ -56,10 +57,26 @@ struct OpenCall {
     tag: CallTag,
     /// Where the request starts in the stream.
     position: u64,
-    /// Length from which its answer is handed out while it comes.
-    pass_from: Option<usize>,
+    length: Length,
     /// It is answered only when the server stops, as a listen stream is.
     endless: bool,
+}
+
+/// How long an answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// It is a few words.
+    Short,
+    /// It is collected.
+    Any,
+    /// It is collected up to so many bytes, and beyond handed out while it comes.
+    PassFrom(usize),
+}
+
+impl OpenCall {
+    fn may_be_long(&self) -> bool {
+        !self.endless && self.length != Length::Short
+    }
 }
 
 #[derive(Debug)]
@@ -108,6 +125,7 @@ impl Desk {
             state: Mutex::new(state),
             // Zero is avoided: careless servers take it for no id at all.
             next_id: AtomicU64::new(1),
+            speaking: AtomicBool::new(false),
             written: AtomicU64::new(0),
             work: Notify::new(),
             progress: Notify::new(),
@@ -124,13 +142,13 @@ impl Desk {
         id: u64,
         tag: CallTag,
         request: Bytes,
-        pass_from: Option<usize>,
+        length: Length,
     ) -> Result<Arc<Inbox>, CallError> {
         is_one_line(&request)?;
         let inbox = Arc::new(Inbox::default());
         let mut state = self.lock();
         let Queued { position, wake } = self.queue(&mut state, request, Priority::High)?;
-        let call = OpenCall { inbox: Arc::clone(&inbox), tag, position, pass_from, endless: false };
+        let call = OpenCall { inbox: Arc::clone(&inbox), tag, position, length, endless: false };
         state.calls.insert(id, call);
         drop(state);
         if wake {
@@ -299,11 +317,11 @@ impl Desk {
     /// Forgets a call; whether it was open.
     pub(super) fn forget(&self, id: u64) -> bool {
         let mut state = self.lock();
-        let was_open = state.calls.remove(&id).is_some();
-        if was_open {
+        let Some(call) = state.calls.remove(&id) else { return false };
+        if call.may_be_long() {
             state.given_up = Some(Instant::now());
         }
-        was_open
+        true
     }
 
     /// Tells the child that nobody waits for a call any more.
@@ -315,9 +333,18 @@ impl Desk {
         let _ = self.post(Bytes::from(message), Priority::High);
     }
 
-    /// Whether a call waits for an answer.
+    /// Whether a call waits for an answer that is not one of our own probes.
     pub(super) fn has_calls(&self) -> bool {
-        self.lock().calls.values().any(|call| !call.endless)
+        self.lock().calls.values().any(OpenCall::may_be_long)
+    }
+
+    /// Whether a long line is being read that somebody takes.
+    pub(super) fn is_speaking(&self) -> bool {
+        self.speaking.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_speaking(&self, speaking: bool) {
+        self.speaking.store(speaking, Ordering::Relaxed);
     }
 
     /// Closes the call that a long answer is for, of which so many bytes have come; `None` for the id: it has not come
@@ -325,11 +352,14 @@ impl Desk {
     pub(super) fn claim_long(&self, id: Option<u64>, length: usize) -> LongClaim {
         let mut state = self.lock();
         let id = id.or_else(|| {
-            let mut waiting = state.calls.iter().filter(|(_, call)| !call.endless).map(|(id, _)| *id);
+            let mut waiting = state.calls.iter().filter(|(_, call)| call.may_be_long()).map(|(id, _)| *id);
             let only = waiting.next().filter(|_| waiting.next().is_none());
             only.filter(|_| state.given_up.is_none_or(|then| then.elapsed() >= GIVEN_UP))
         });
-        let pass_from = id.and_then(|id| state.calls.get(&id)?.pass_from);
+        let pass_from = id.and_then(|id| match state.calls.get(&id)?.length {
+            Length::PassFrom(from) => Some(from),
+            Length::Any | Length::Short => None,
+        });
         match (id, pass_from) {
             (Some(id), Some(from)) if length > from => match state.calls.remove(&id) {
                 Some(call) => LongClaim::Open(id, call.inbox),
@@ -370,13 +400,13 @@ mod tests {
     #[test]
     fn a_request_of_which_no_byte_left_fails_as_not_sent() {
         let desk = Desk::new(None);
-        let sent = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
-        let kept = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
+        let sent = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), Length::Any).unwrap();
+        let kept = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), Length::Any).unwrap();
         desk.advance(1);
         assert_eq!(desk.end("gone"), 2);
         assert_eq!(failure(&sent), CallError::Closed("gone".into()));
         assert_eq!(failure(&kept), CallError::NotSent("gone".into()));
-        let late = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None);
+        let late = desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), Length::Any);
         assert_eq!(late.unwrap_err(), CallError::NotSent("gone".into()));
     }
 
@@ -403,10 +433,10 @@ mod tests {
     fn a_listen_stream_is_not_taken_for_the_call_that_waits() {
         let desk = Desk::new(None);
         let [listen, call] = [desk.next_id(), desk.next_id()];
-        let listening = desk.open(listen, TAG, Bytes::from_static(b"{}"), None).unwrap();
+        let listening = desk.open(listen, TAG, Bytes::from_static(b"{}"), Length::Any).unwrap();
         desk.mark_endless(listen);
         assert!(desk.claim_only().is_none());
-        let waiting = desk.open(call, TAG, Bytes::from_static(b"{}"), None).unwrap();
+        let waiting = desk.open(call, TAG, Bytes::from_static(b"{}"), Length::Any).unwrap();
         assert!(desk.claim_only().is_some_and(|claimed| Arc::ptr_eq(&claimed, &waiting)));
         assert!(matches!(desk.claim(listen, true), Claim::Open(open) if Arc::ptr_eq(&open, &listening)));
     }
@@ -415,12 +445,37 @@ mod tests {
     fn ids_are_open_then_finished_and_others_foreign() {
         let desk = Desk::new(None);
         let id = desk.next_id();
-        desk.open(id, TAG, Bytes::from_static(b"{}"), None).unwrap();
+        desk.open(id, TAG, Bytes::from_static(b"{}"), Length::Any).unwrap();
         assert!(matches!(desk.claim(id, false), Claim::Open(_)));
         assert!(matches!(desk.claim(id, true), Claim::Open(_)));
         assert!(matches!(desk.claim(id, true), Claim::Finished));
         for foreign in [0, id + 1, u64::MAX] {
             assert!(matches!(desk.claim(foreign, true), Claim::Foreign), "{foreign}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_answer_without_an_id_yet_is_for_the_one_call_that_can_have_it() {
+        let desk = Desk::new(None);
+        let open = |length| {
+            let id = desk.next_id();
+            (id, desk.open(id, TAG, Bytes::from_static(b"{}"), length).unwrap())
+        };
+        let claim = |id| match desk.claim_long(id, 2_000) {
+            LongClaim::Open(id, _) => Ok(id),
+            LongClaim::None { until } => Err(until),
+        };
+        let (probe, _inbox) = open(Length::Short);
+        assert_eq!((claim(None), claim(Some(probe))), (Err(usize::MAX), Err(usize::MAX)));
+        let (call, _inbox) = open(Length::PassFrom(1_000));
+        let (later, _other) = open(Length::PassFrom(3_000));
+        assert_eq!((claim(None), claim(Some(later))), (Err(usize::MAX), Err(3_000)));
+        assert_eq!(claim(Some(call)), Ok(call));
+        // It may be for the one that was given up just now.
+        assert!(desk.forget(later) && desk.forget(probe));
+        let (call, _inbox) = open(Length::PassFrom(1_000));
+        assert_eq!(claim(None), Err(usize::MAX));
+        tokio::time::advance(GIVEN_UP).await;
+        assert_eq!(claim(None), Ok(call));
     }
 }

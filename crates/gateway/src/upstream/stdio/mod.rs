@@ -36,7 +36,7 @@ use super::child::{self, ChildSpec, Started};
 use super::{
     BoxFuture, CallError, CallTag, Connection, Events, Inbox, Item, Negotiated, Outgoing, PendingCall,
 };
-use desk::{Claim, Desk};
+use desk::{Claim, Desk, Length};
 use life::Life;
 use route::{Counts, Router};
 use stderr::LastWords;
@@ -194,7 +194,11 @@ impl Connection for StdioConnection {
     }
 
     fn call(self: Arc<Self>, id: u64, out: Outgoing, tag: CallTag) -> Box<dyn PendingCall> {
-        let inbox = self.desk.open(id, tag, out.bytes, out.pass_from).unwrap_or_else(|error| {
+        let length = match &*out.method {
+            "ping" | "server/discover" => Length::Short,
+            _ => out.pass_from.map_or(Length::Any, Length::PassFrom),
+        };
+        let inbox = self.desk.open(id, tag, out.bytes, length).unwrap_or_else(|error| {
             let inbox = Inbox::default();
             inbox.push(Item::Failed(error));
             Arc::new(inbox)
@@ -237,6 +241,10 @@ impl Connection for StdioConnection {
 
     fn is_open(&self) -> bool {
         self.desk.is_open()
+    }
+
+    fn is_speaking(&self) -> bool {
+        self.desk.is_speaking()
     }
 
     fn close(&self, reason: &str) -> BoxFuture<'_, ()> {

@@ -90,7 +90,7 @@ pub(super) async fn read(mut pipe: pipe::Receiver, desk: Arc<Desk>, mut router: 
             if let Some(begun) = lines.longer_than(look) {
                 match router.long_line(begun) {
                     Ok((id, inbox)) => {
-                        let (rest, to) = LongLine::new(&desk, id);
+                        let (rest, to) = LongLine::new(&desk, id, router.max_line_bytes);
                         let reply =
                             LongReply { head: lines.take_begun(), length: None, rest: Box::new(rest) };
                         inbox.push(Item::Long(reply));

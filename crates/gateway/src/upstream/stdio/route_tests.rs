@@ -9,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::super::{CallError, CallTag, Events, Inbox, Item};
-use super::desk::Desk;
+use super::desk::{Desk, Length};
 use super::route::{Counts, Router};
 
 const TAG: CallTag = CallTag { owner: 0, wants_log: false, repeatable: false };
@@ -36,7 +36,7 @@ struct Bench {
 /// A router with calls of the ids 1 to `calls` open.
 fn bench(calls: u64) -> Bench {
     let (desk, counts, events) = (Arc::new(Desk::new(None)), Arc::default(), Arc::<Unsolicited>::default());
-    let open = |_| desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), None).unwrap();
+    let open = |_| desk.open(desk.next_id(), TAG, Bytes::from_static(b"{}"), Length::Any).unwrap();
     let calls = (0..calls).map(open).collect();
     let (label, max) = ("test".to_owned(), 10_000);
     let router = Router::new(
