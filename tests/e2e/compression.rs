@@ -97,6 +97,8 @@ async fn a_list_is_compressed_once_and_every_client_gets_its_own_reply() {
                 break;
             }
         }
-        assert!(firsts.iter().all(|first| *first == firsts[0]), "{coding}");
+        // An id of more digits makes a reply longer.
+        let common = firsts.iter().map(Vec::len).min().unwrap_or_default();
+        assert!(firsts.iter().all(|first| first[..common] == firsts[0][..common]), "{coding}");
     }
 }
