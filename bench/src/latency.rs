@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::calls::{Plan, WARM_UP, middle, progress, selected};
-use crate::cases::{Case, Route};
+use crate::cases::{Baseline, Case, Route};
 use crate::load::{self, Until};
 use crate::report::{Cell, Section};
 use crate::stats::Spread;
@@ -14,7 +14,9 @@ use crate::subject::Subject;
 /// Measures on one connection, so that no call waits for another.
 pub(crate) fn measure(subject: &Subject, plan: &Plan) -> Result<Section> {
     let mut rows = Vec::new();
-    for case in selected(plan).filter(|case| case.route == Route::Http) {
+    // The rows beside the parsing proxy are the same calls once more.
+    let is_own = |case: &Case| case.route == Route::Http && case.baseline == Baseline::Proxy;
+    for case in selected(plan).filter(is_own) {
         progress(&format!("latency: {}", case.name));
         rows.push(row(&case, subject, plan).map_err(|error| format!("{}: {error}", case.name))?);
     }
