@@ -140,9 +140,7 @@ impl Upstream {
         let (give, mut given) = oneshot::channel();
         let Some(ahead) = self.queue.join(request, give) else {
             // Too many already: an error, if they have not just gone.
-            let now = Instant::now();
-            let picked = self.balance(|balancer, _| balancer.pick(request, now));
-            return picked.map(|ticket| Choice::new(self, ticket, now));
+            return self.choose(request, Instant::now());
         };
         let full = self.hand_out();
         if let Ok(chosen) = given.try_recv() {
@@ -178,9 +176,8 @@ impl Upstream {
                 at += 1;
                 continue;
             }
-            let now = Instant::now();
-            let picked = self.balance(|balancer, _| balancer.pick(&one.request(), now));
-            if let Err(error @ PickError::Full { .. }) = picked {
+            let chosen = self.choose(&one.request(), Instant::now());
+            if let Err(error @ PickError::Full { .. }) = chosen {
                 full = Some(error);
                 if one.takes_any() {
                     break;
@@ -191,7 +188,6 @@ impl Upstream {
                 at += 1;
                 continue;
             }
-            let chosen = picked.map(|ticket| Choice::new(self, ticket, now));
             if let Some(one) = state.waiting.remove(at) {
                 undelivered.extend(one.give.send(chosen).err());
             }

@@ -100,7 +100,7 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    pub(super) fn new(upstream: &Arc<Upstream>, ticket: Ticket, now: Instant) -> Self {
+    fn new(upstream: &Arc<Upstream>, ticket: Ticket, now: Instant) -> Self {
         let replica = ticket.replica();
         Self { upstream: Arc::clone(upstream), ticket: Some(ticket), replica, started: now }
     }
@@ -163,15 +163,15 @@ impl Upstream {
         let request = self.request(&asking, tried);
         let mut now = Instant::now();
         // Nobody goes before those who wait.
-        let picked = self.queue.is_empty().then(|| self.balancer().pick(&request, now));
-        let choice = match picked {
+        let chosen = self.queue.is_empty().then(|| self.choose(&request, now));
+        let choice = match chosen {
             // In a box, for it is rare and would make the future of every call larger.
             None | Some(Err(PickError::Full { .. })) => {
                 let choice = Box::pin(self.wait_for_room(&request, deadline)).await?;
                 now = Instant::now();
                 choice
             }
-            Some(picked) => Choice::new(self, picked?, now),
+            Some(chosen) => chosen?,
         };
         let replica = choice.replica;
         let at = self.replicas.iter().position(|own| own.balancer == replica).unwrap_or_default();
@@ -216,6 +216,12 @@ impl Upstream {
                 }
             }
         }
+    }
+
+    /// A replica for a call that begins now.
+    pub(super) fn choose(self: &Arc<Self>, request: &Request<'_>, now: Instant) -> Result<Choice, PickError> {
+        let ticket = self.balancer().pick(request, now)?;
+        Ok(Choice::new(self, ticket, now))
     }
 
     fn affinity(&self, asking: &Asking<'_>) -> Affinity {

@@ -129,20 +129,8 @@ impl Server {
         H: Fn(Seen) -> F + Send + Sync + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let connections = Arc::new(AtomicUsize::new(0));
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (counted, log, handler) = (Arc::clone(&connections), Arc::clone(&seen), Arc::new(handler));
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                stream.set_nodelay(true).unwrap();
-                counted.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(serve(TokioIo::new(stream), Arc::clone(&log), Arc::clone(&handler)));
-            }
-        });
-        Self { address, connections, seen, scheme: "http" }
+        let handler = Arc::new(handler);
+        Self::listen("http", move |stream, log| serve(TokioIo::new(stream), log, Arc::clone(&handler))).await
     }
 
     /// The same over TLS; offers these protocols, and speaks the one that is chosen.
@@ -151,29 +139,41 @@ impl Server {
         H: Fn(Seen) -> F + Send + Sync + 'static,
         F: Future<Output = Reply> + Send + 'static,
     {
+        let (acceptor, handler) = (tls.acceptor(protocols), Arc::new(handler));
+        Self::listen("https", move |stream, log| {
+            let (acceptor, handler) = (acceptor.clone(), Arc::clone(&handler));
+            async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    serve_http2(TokioIo::new(stream), log, handler).await;
+                } else {
+                    serve(TokioIo::new(stream), log, handler).await;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Serves each connection with `serve`, which writes down what it sees.
+    async fn listen<S, F>(scheme: &'static str, serve: S) -> Self
+    where
+        S: Fn(TcpStream, Arc<Mutex<Vec<Seen>>>) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (counted, log, handler) = (Arc::clone(&connections), Arc::clone(&seen), Arc::new(handler));
-        let acceptor = tls.acceptor(protocols);
+        let (counted, log) = (Arc::clone(&connections), Arc::clone(&seen));
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 stream.set_nodelay(true).unwrap();
                 counted.fetch_add(1, Ordering::Relaxed);
-                let (acceptor, log, handler) = (acceptor.clone(), Arc::clone(&log), Arc::clone(&handler));
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                        serve_http2(TokioIo::new(stream), log, handler).await;
-                    } else {
-                        serve(TokioIo::new(stream), log, handler).await;
-                    }
-                });
+                tokio::spawn(serve(stream, Arc::clone(&log)));
             }
         });
-        Self { address, connections, seen, scheme: "https" }
+        Self { address, connections, seen, scheme }
     }
 
     pub(super) fn url(&self) -> String {
