@@ -96,7 +96,14 @@ impl Vitals {
         judge("error_rate", self.errors, self.requests, error_rate_warning, error_rate_critical, true);
         let Thresholds { pool_hit_rate_warning, pool_hit_rate_critical, .. } = *thresholds;
         let acquired = self.pool_hits + self.pool_misses;
-        judge("pool_hit_rate", self.pool_hits, acquired, pool_hit_rate_warning, pool_hit_rate_critical, false);
+        judge(
+            "pool_hit_rate",
+            self.pool_hits,
+            acquired,
+            pool_hit_rate_warning,
+            pool_hit_rate_critical,
+            false,
+        );
         reasons
     }
 }
@@ -111,8 +118,7 @@ mod tests {
     use super::*;
 
     fn of(requests: u64, errors: u64, pool_hits: u64, pool_misses: u64) -> (Verdict, Vec<&'static str>) {
-        let reasons =
-            Vitals { requests, errors, pool_hits, pool_misses }.reasons(&Thresholds::default());
+        let reasons = Vitals { requests, errors, pool_hits, pool_misses }.reasons(&Thresholds::default());
         (verdict(&reasons), reasons.iter().map(|reason| reason.signal).collect())
     }
 

@@ -68,12 +68,7 @@ pub struct Clock {
 impl Clock {
     /// A clock of windows that begin now.
     pub fn new(now: Instant) -> Self {
-        Self {
-            started: now,
-            seconds: VecDeque::from([now]),
-            tens: VecDeque::from([now]),
-            since_ten: 0,
-        }
+        Self { started: now, seconds: VecDeque::from([now]), tens: VecDeque::from([now]), since_ten: 0 }
     }
 
     /// A second is over; tells whether ten are. Then every [`Windows`] is to be [stepped](Windows::step).
