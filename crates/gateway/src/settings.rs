@@ -52,6 +52,8 @@ pub struct Settings {
     pub control: mpsc::Sender<Control>,
     /// The result cache; `None`: there is none.
     pub cache: Option<CacheSettings>,
+    /// How often the dashboard gets new figures.
+    pub dashboard_interval: Duration,
 }
 
 /// The result cache.
