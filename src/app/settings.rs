@@ -80,6 +80,7 @@ pub(super) fn gateway(
         optimized: config.optimized,
         batching: config.writing.batching,
         drain_timeout: server.drain_timeout,
+        monitoring: config.monitoring.enabled,
         about,
         control,
         cache: is_cached(config).then(|| CacheSettings { memory: memory(&config.cache), disk }),
