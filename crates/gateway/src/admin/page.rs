@@ -56,7 +56,7 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: [Asset; 27] = [
+static ASSETS: [Asset; 28] = [
     Asset::new("/", HTML, include_str!("page/index.html")),
     asset!("icon.svg", SVG),
     asset!("style.css", CSS),
@@ -78,6 +78,7 @@ static ASSETS: [Asset; 27] = [
     asset!("panels/errors.js", SCRIPT),
     asset!("panels/foot.js", SCRIPT),
     asset!("panels/health.js", SCRIPT),
+    asset!("panels/lookups.js", SCRIPT),
     asset!("panels/pool.js", SCRIPT),
     asset!("panels/process.js", SCRIPT),
     asset!("panels/replicas.js", SCRIPT),

@@ -151,7 +151,8 @@ export class Chart {
             svg('line', { x1: left, x2: right, y1: this.#y(step), y2: this.#y(step), class: step === 0 ? 'axis' : null }),
             svg('text', { x: left - 6, y: this.#y(step) + 4, 'text-anchor': 'end' }, this.format(step))
         ]);
-        const along = [5, 4, 3, 2, 1, 0].flatMap(minute => {
+        const minutes = right - left < 300 ? [4, 2, 0] : [5, 4, 3, 2, 1, 0];
+        const along = minutes.flatMap(minute => {
             const x = this.#x(this.#now - minute * 60_000);
             const anchor = minute === 0 ? 'end' : minute === 5 ? 'start' : 'middle';
             return [

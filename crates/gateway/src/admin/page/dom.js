@@ -32,12 +32,12 @@ export function setFigure(node, value, format) {
     setAttribute(node, 'data-value', value ?? '');
 }
 
-/** A list of terms with their figures; `rows` are `[name, label, format, title]`. Gives the setter of one by its name. */
+/** A list of terms with their figures; `rows` are `[name, label, format, title, mark]`. Gives the setter of one by its name. */
 export function facts(host, rows) {
     const nodes = new Map();
-    for (const [name, label, format, title] of rows) {
+    for (const [name, label, format, title, mark] of rows) {
         const value = el('dd', { 'data-figure': name });
-        host.append(el('div', { title }, el('dt', {}, label), value));
+        host.append(el('div', { title }, el('dt', { 'data-mark': mark }, label), value));
         nodes.set(name, [value, format]);
     }
     return (name, value) => setFigure(nodes.get(name)[0], value, nodes.get(name)[1]);

@@ -27,7 +27,8 @@ export const count = known(value => (Math.abs(value) < 10_000 ? digits(Math.roun
 export const whole = known(value => Math.round(value).toLocaleString('en').replaceAll(',', ' '));
 export const rate = known(value => `${scaled(value, 1000, ['', 'k', 'M'])}/s`);
 export const bytes = known(value => scaled(value, 1000, ['B', 'kB', 'MB', 'GB', 'TB']));
-export const percent = known(value => `${digits(value * 100)} %`);
+/** All but all is not all. */
+export const percent = known(value => (value < 1 && value >= 0.9995 ? '> 99.9 %' : `${digits(value * 100)} %`));
 /** A share that is already in percent, as processor time is. */
 export const share = known(value => `${digits(value)} %`);
 export const ms = known(value => (value >= 999.5 ? seconds(value / 1000) : value > 0 && value < 0.01 ? `${digits(value * 1000)} µs` : `${digits(value)} ms`));

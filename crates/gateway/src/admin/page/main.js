@@ -12,6 +12,7 @@ import * as categories from './panels/categories.js';
 import * as errors from './panels/errors.js';
 import * as foot from './panels/foot.js';
 import * as health from './panels/health.js';
+import * as lookups from './panels/lookups.js';
 import * as pool from './panels/pool.js';
 import * as process from './panels/process.js';
 import * as replicas from './panels/replicas.js';
@@ -19,13 +20,20 @@ import * as tiles from './panels/tiles.js';
 import * as tools from './panels/tools.js';
 import * as traffic from './panels/traffic.js';
 
-const panels = [health, tiles, traffic, alerts, calls, errors, categories, pool, cache, process, replicas, tools, foot];
+const panels = [health, tiles, traffic, alerts, calls, errors, categories, pool, cache, lookups, process, replicas, tools, foot];
 for (const panel of panels) panel.build();
 
 const points = new Points();
 let figures = null;
 let drawing = false;
 let lostAt = null;
+
+/** What a server that measures no calls leaves out. */
+const EMPTY = {
+    health: { status: 'unknown', reasons: [] }, all: { errors_by_kind: {} }, categories: [], upstreams: [], tools: [], methods: [],
+    refused: {}, lookups: {}, lists: {}, replicas: [], process: {}, calls: [], alerts: []
+};
+const complete = document => Object.fromEntries([...new Set([...Object.keys(EMPTY), ...Object.keys(document)])].map(name => [name, document[name] ?? EMPTY[name]]));
 
 /** Once for what has come together, and before the browser paints. */
 function draw() {
@@ -74,8 +82,8 @@ function reasonOf(error) {
 const feed = new Feed('1m', {
     metrics(document) {
         connected();
-        figures = document;
-        if (globalThis.document.hidden) health.title(document);
+        figures = complete(document);
+        if (globalThis.document.hidden) health.title(figures);
         draw();
     },
     points(newest) {

@@ -20,7 +20,6 @@ export function build() {
         columns: [
             { name: 'level', label: 'level', value: row => row.level },
             { name: 'hits', label: 'hits', value: row => row.hits, format: count, number: true },
-            { name: 'misses', label: 'misses', value: row => row.misses, format: count, number: true },
             { name: 'hit_rate', label: 'hit rate', value: row => row.hit_rate, format: percent, number: true },
             { name: 'entries', label: 'entries', value: row => row.entries, format: count, number: true },
             { name: 'bytes', label: 'size', value: row => row.bytes, format: bytes, number: true }

@@ -35,7 +35,7 @@ export function build() {
                 name: 'what',
                 label: 'call',
                 cell: (place, row) => {
-                    if (!place.firstChild) place.append(el('span'), el('span', { class: 'sub' }));
+                    if (!place.firstChild) place.append(el('span'), el('span', { class: 'aside' }));
                     setText(place.firstChild, row.tool ?? row.method);
                     setText(place.lastChild, [row.upstream, row.principal, row.era].filter(Boolean).join(' · '));
                 }

@@ -27,7 +27,7 @@ export function build() {
                 label: 'name',
                 value: row => row.name,
                 cell: (place, row) => {
-                    if (!place.firstChild) place.append(el('span'), el('span', { class: 'sub' }));
+                    if (!place.firstChild) place.append(el('span'), el('span', { class: 'aside' }));
                     place.firstChild.textContent = row.name;
                     place.lastChild.textContent = row.group;
                 }

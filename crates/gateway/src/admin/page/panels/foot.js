@@ -5,9 +5,8 @@ import { percent, span, text } from '../format.js';
 export function build() {}
 
 export function update(figures) {
-    const { window, histogram_error, token_estimator, pid, version, monitoring } = figures;
+    const { window, histogram_error, token_estimator, pid, version, } = figures;
     const parts = [
-        monitoring === false ? 'Calls are not measured: [monitoring] enabled is false.' : null,
         `Figures of the last ${span(window.covers_ms)}; the shaded part of the charts is that window.`,
         `Percentiles are within ${percent(histogram_error)} of the true value.`,
         `Tokens are estimated: ${text(token_estimator)}.`,

@@ -23,6 +23,7 @@ export function update(figures) {
     setText(place, status);
     setText(byId('version'), figures.version);
     const wrong = [
+        ...(figures.monitoring === false ? [{ key: 'off', state: 'warning', text: 'Calls are not measured: [monitoring] enabled is false.' }] : []),
         ...reasons.filter(reason => reason.status !== 'healthy').map(({ signal, status, text }) => ({ key: `h ${signal}`, state: status, text })),
         ...firing(figures).map(alert => ({ key: `a ${alert.name}`, state: alert.severity === 'critical' ? 'critical' : 'warning', text: `Alert ${alert.name} is firing`, link: '#alerts' }))
     ];

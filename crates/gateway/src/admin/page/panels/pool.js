@@ -8,14 +8,13 @@ let set, meter, chart;
 
 export function build() {
     const host = byId('pool');
-    meter = ['free', 's1', 's2', 's3'].map(style => svg('rect', { class: style, y: 0, height: 10, width: 0, x: 0 }));
+    meter = ['free', 's1', 's4'].map(style => svg('rect', { class: style, y: 0, height: 10, width: 0, x: 0 }));
     const list = el('dl', { class: 'facts' });
     const over = el('div', { id: 'pool-chart', class: 'inner' });
     host.append(svg('svg', { class: 'meter', viewBox: '0 0 1000 10', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, ...meter), list, over);
     set = facts(list, [
-        ['in_use', 'in use', count],
-        ['idle', 'idle', count],
-        ['opening', 'opening', count],
+        ['in_use', 'in use', count, 'Connections with calls on them', 's1'],
+        ['idle', 'idle', count, 'Open connections without a call', 's4'],
         ['max', 'most', count],
         ['waiting', 'waiting', count],
         ['hit_rate', 'hit rate', percent, 'Calls that were served by an open connection'],
@@ -36,13 +35,13 @@ export function build() {
 
 export function update(figures, points) {
     const { all, settings } = figures.pool;
-    for (const name of ['in_use', 'idle', 'opening', 'waiting', 'hit_rate', 'misses', 'timeouts', 'refused']) set(name, all[name]);
+    for (const name of ['in_use', 'idle', 'waiting', 'hit_rate', 'misses', 'timeouts', 'refused']) set(name, all[name]);
     set('max', settings.max_connections);
     set('wait_p95', all.wait_ms?.p95);
     const most = Math.max(1, settings.max_connections, all.total);
     let x = 0;
     setAttribute(meter[0], 'width', 1000);
-    [all.in_use, all.idle, all.opening].forEach((value, index) => {
+    [all.in_use, all.idle].forEach((value, index) => {
         const width = (1000 * value) / most;
         setAttribute(meter[index + 1], 'x', x);
         setAttribute(meter[index + 1], 'width', width);

@@ -2,9 +2,13 @@
 import { byId, el, facts, keep, setAttribute, setText } from '../dom.js';
 import { bytes, count, ms, percent, rate, share, span, words } from '../format.js';
 
-const STATES = { closed: 'good', 'slow-start': 'warning', 'half-open': 'warning', open: 'critical' };
-/** The balancer's states are those of a circuit breaker, which not everybody has in mind. */
-const MEANINGS = { closed: 'takes calls', 'slow-start': 'takes some calls again', 'half-open': 'is tried', open: 'is left out' };
+/** The balancer's states are those of a circuit breaker, in which "closed" is good: so they are said in other words. */
+const STATES = {
+    closed: ['good', 'in service', 'The balancer sends it calls (circuit closed).'],
+    'slow-start': ['warning', 'coming back', 'It takes some calls again (slow start).'],
+    'half-open': ['warning', 'on trial', 'A call now and then shows whether it is well again (circuit half-open).'],
+    open: ['critical', 'taken out', 'It gets no calls (circuit open).']
+};
 let list, none;
 
 export function build() {
@@ -24,15 +28,14 @@ function make({ upstream, replica }) {
     const node = el('article', { class: 'replica' }, el('div', { class: 'head' }, name, state), fault, figures, children, said);
     node.parts = { state, fault, children, lines, said };
     node.set = facts(figures, [
-        ['requests', 'calls', count],
+        ['requests', 'calls', count, 'In this window, each attempt'],
         ['per_s', 'rate', rate],
         ['in_flight', 'in flight', count],
         ['error_rate', 'errors', percent],
         ['p50', 'p50', ms],
         ['p95', 'p95', ms],
-        ['retries', 'retries', count],
-        ['ejections', 'left out', count, 'How often the balancer took it out'],
-        ['restarts', 'restarts', count]
+        ['ejections', 'taken out', count, 'How often the balancer took it out, since start'],
+        ['restarts', 'reopened', count, 'Connections or processes after the first, since start']
     ]);
     return node;
 }
@@ -40,12 +43,14 @@ function make({ upstream, replica }) {
 function show(node, replica) {
     const { state, fault, children, lines, said } = node.parts;
     setAttribute(node, 'data-row', `${replica.upstream} ${replica.replica}`);
-    setAttribute(state, 'data-state', STATES[replica.state] ?? 'unknown');
-    setText(state, words(replica.state));
-    setAttribute(state, 'title', MEANINGS[replica.state]);
+    const [colour, word, meaning] = STATES[replica.state] ?? ['unknown', words(replica.state), null];
+    setAttribute(state, 'data-state', colour);
+    setAttribute(state, 'data-value', replica.state);
+    setAttribute(state, 'title', [meaning, replica.reason].filter(Boolean).join(' '));
+    setText(state, word);
     fault.hidden = !replica.error;
     setText(fault, replica.error ?? '');
-    for (const name of ['requests', 'per_s', 'in_flight', 'error_rate', 'retries', 'ejections', 'restarts']) node.set(name, replica[name]);
+    for (const name of ['requests', 'per_s', 'in_flight', 'error_rate', 'ejections', 'restarts']) node.set(name, replica[name]);
     node.set('p50', replica.latency_ms?.p50);
     node.set('p95', replica.latency_ms?.p95);
     const processes = replica.children ?? [];
@@ -62,10 +67,11 @@ function show(node, replica) {
     if (said.open || !lines.textContent) setText(lines, last.join('\n'));
 }
 
-export function update({ replicas }) {
+export function update({ replicas, balance }) {
     const out = replicas.filter(({ state }) => state !== 'closed').length;
+    const retries = (balance?.upstreams ?? []).reduce((sum, upstream) => sum + (upstream.retries ?? 0), 0);
     const children = replicas.reduce((sum, replica) => sum + (replica.children?.length ?? 0), 0);
-    setText(byId('replicas-note'), replicas.length ? `${replicas.length} replicas, ${children} processes${out ? `, ${out} not taking all calls` : ''}` : '');
+    setText(byId('replicas-note'), replicas.length ? `${replicas.length} replicas, ${children} processes, ${count(retries)} calls sent again${out ? `, ${out} not taking all calls` : ''}` : '');
     none.hidden = replicas.length > 0;
     keep(list, replicas, ({ upstream, replica }) => `${upstream} ${replica}`, make, show);
 }

@@ -29,7 +29,7 @@ export function build() {
                 label: 'tool',
                 value: row => row.name,
                 cell: (place, row) => {
-                    if (!place.firstChild) place.append(el('span'), el('span', { class: 'sub' }));
+                    if (!place.firstChild) place.append(el('span'), el('span', { class: 'aside' }));
                     setText(place.firstChild, row.name);
                     setText(place.lastChild, [row.upstream, row.category].filter((part, index, all) => part && all.indexOf(part) === index).join(' · '));
                 }
