@@ -1,33 +1,36 @@
-// Alerts that are pending, firing or acknowledged.
-import { post } from '../api.js';
+// Alerts that are pending, firing or acknowledged, and those that are over.
+import { get, post } from '../api.js';
 import { say } from '../dialog.js';
-import { byId, el, setAttribute, setText } from '../dom.js';
-import { bytes, ms, percent, span, text, words } from '../format.js';
+import { byId, el, keep, setAttribute, setText } from '../dom.js';
+import { bytes, clock, count, ms, percent, rate, span, words } from '../format.js';
 import { Table } from '../table.js';
 
 const STATES = { firing: 'critical', pending: 'warning', acknowledged: 'warning' };
-const ORDER = ['firing', 'acknowledged', 'pending'];
-let table;
+const UNITS = { ms, bytes, share: percent, per_s: rate, number: count };
+/** Alerts that are over, as many as are shown. */
+const PAST = 5;
+let table, past, list;
+let known = null;
 
-/** A value with the unit of its signal. */
-function written(signal, value) {
-    if (/rate|ratio|utili[sz]ation/.test(signal ?? '')) return percent(value);
-    if (/memory|bytes|rss/.test(signal ?? '')) return bytes(value);
-    if (/latency|time|_ms$/.test(signal ?? '')) return ms(value);
-    return text(value);
-}
+const scopeOf = scope => (scope && scope.kind !== 'all' ? [scope.kind, scope.upstream, scope.name].filter(Boolean).join(' ') : null);
 
 async function acknowledge({ name }) {
     try {
-        await post('/admin/alerts/ack', { name });
+        await post('/admin/alerts/ack', { name, by: 'dashboard' });
         say(`${name} is acknowledged.`);
     } catch (error) {
         say(`Not acknowledged: ${error.message}`, true);
     }
 }
 
+function two(place, tag, attributes) {
+    if (!place.firstChild) place.append(el(tag, attributes), el('span', { class: 'sub' }));
+    return place.children;
+}
+
 export function build() {
-    table = new Table(byId('alerts'), {
+    const host = byId('alerts');
+    table = new Table(host, {
         label: 'Alerts',
         key: row => row.name,
         empty: 'No alert is pending or firing.',
@@ -36,19 +39,21 @@ export function build() {
                 name: 'name',
                 label: 'alert',
                 cell: (place, row) => {
-                    if (!place.firstChild) place.append(el('span'), el('span', { class: 'sub' }));
-                    setText(place.firstChild, row.name);
-                    setText(place.lastChild, [row.severity, row.scope && row.scope !== 'all' ? text(row.scope) : null].filter(Boolean).join(' · '));
+                    const [name, text] = two(place, 'span');
+                    setText(name, row.name);
+                    setText(text, row.text ?? scopeOf(row.scope) ?? '');
                 }
             },
             {
                 name: 'state',
                 label: 'state',
                 cell: (place, row) => {
-                    if (!place.firstChild) place.append(el('span', { class: 'badge' }), el('span', { class: 'sub' }));
-                    setAttribute(place.firstChild, 'data-state', STATES[row.state] ?? 'unknown');
-                    setText(place.firstChild, row.state);
-                    setText(place.lastChild, row.since ? `for ${span(Date.now() - Date.parse(row.since))}` : '');
+                    const [state, since] = two(place, 'span', { class: 'badge' });
+                    setAttribute(state, 'data-state', row.state === 'firing' && row.severity === 'info' ? 'warning' : (STATES[row.state] ?? 'unknown'));
+                    setText(state, row.state);
+                    setAttribute(place, 'data-value', row.state);
+                    const by = row.ack ? `by ${row.ack.by}` : row.severity;
+                    setText(since, row.since ? `${by}, for ${span(Date.now() - Date.parse(row.since))}` : by);
                 }
             },
             {
@@ -56,9 +61,10 @@ export function build() {
                 label: 'value',
                 number: true,
                 cell: (place, row) => {
-                    if (!place.firstChild) place.append(el('span'), el('span', { class: 'sub' }));
-                    setText(place.firstChild, written(row.signal, row.value));
-                    setText(place.lastChild, row.threshold === undefined ? '' : `${words(row.signal)}, limit ${written(row.signal, row.threshold)}`);
+                    const format = UNITS[row.unit] ?? count;
+                    const [value, limit] = two(place, 'span');
+                    setText(value, format(row.value));
+                    setText(limit, `limit ${format(row.threshold)}`);
                     setAttribute(place, 'data-value', row.value ?? '');
                 }
             },
@@ -75,11 +81,34 @@ export function build() {
         ]
     });
     table.heads.at(-1).append(el('span', { class: 'sr' }, 'action'));
+    list = el('ul', { class: 'past' });
+    past = el('div', { class: 'inner', hidden: true }, el('header', {}, el('h3', {}, 'Over')), list);
+    host.append(past);
+}
+
+/** Asked for when an alert comes or goes: it changes at no other time. */
+async function showPast() {
+    let history;
+    try {
+        ({ history } = await get(`/admin/alerts?history=${PAST}`));
+    } catch {
+        return;
+    }
+    past.hidden = history.length === 0;
+    keep(
+        list,
+        history,
+        ({ id }) => id,
+        ({ name, started, ended }) => el('li', {}, el('span', {}, name), el('span', { class: 'aside' }, `${clock(started)}, for ${span(Date.parse(ended) - Date.parse(started))}`)),
+        () => {}
+    );
 }
 
 export function update({ alerts }) {
-    const rows = [...(alerts ?? [])].sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
-    const firing = rows.filter(({ state }) => state === 'firing').length;
+    const firing = alerts.filter(({ state }) => state === 'firing').length;
     setText(byId('alerts-note'), firing ? `${firing} firing` : '');
-    table.update(rows);
+    table.update(alerts);
+    const now = alerts.map(({ name, state }) => `${name} ${state}`).join();
+    if (now !== known) showPast();
+    known = now;
 }
