@@ -359,7 +359,7 @@ async function main() {
         const off = await scene.gateway('[monitoring]\nenabled = false\n');
         const { context, page, complaints } = await scene.open(browser, off.url);
         await page.locator('#reasons:has-text("not measured")').waitFor();
-        expect(complaints.every(text => text.includes('404')), complaints.join('; '));
+        expect(!complaints.length, complaints.join('; '));
         await context.close();
         await off.stop();
     });

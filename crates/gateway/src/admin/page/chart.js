@@ -16,12 +16,12 @@ function moveCursor(at) {
     for (const chart of cursor.charts) chart.showCursor();
 }
 
-/** Round numbers from 0 to at least `most`, some four of them. */
-export function ticks(most, wanted = 4) {
+/** Round numbers from 0 to at least `most`, some four of them, none closer than `least`. */
+export function ticks(most, least = 0, wanted = 4) {
     if (!(most > 0)) return [0, 1];
-    const rough = most / wanted;
+    const rough = Math.max(most / wanted, least);
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 2.5, 5, 10].map(factor => factor * power).find(candidate => candidate >= rough * 0.999);
+    const step = [1, 2, 5, 10].map(factor => factor * power).find(candidate => candidate >= rough * 0.999);
     const count = Math.ceil(most / step - 1e-9);
     return Array.from({ length: count + 1 }, (_, index) => Number((index * step).toPrecision(12)));
 }
@@ -37,12 +37,13 @@ export class Chart {
 
     /**
      * `series`: `{ name, label, of: point → number | null, kind: 'line' | 'area' | 'stack' | 'limit' }`, drawn in this order.
-     * `format` writes a figure; `least` is the least that the axis reaches.
+     * `format` writes a figure; `least` is the least that the axis reaches, `apart` the least between two of its marks.
      */
-    constructor(host, { title, series, format, least = 1, note }) {
+    constructor(host, { title, series, format, least = 4, apart = 0, note }) {
         this.series = series.map((one, index) => ({ ...one, style: `s${index + 1}` }));
         this.format = format;
         this.least = least;
+        this.apart = apart;
         const id = `chart-${host.id}`;
         this.legend = el('dl', { class: 'legend' });
         this.values = this.series.map(({ name, label, style, kind }) => {
@@ -132,7 +133,7 @@ export class Chart {
         });
         const all = drawn.filter(({ series }) => series.kind !== 'limit').flatMap(({ values }) => values);
         const most = all.reduce((most, value) => (value > most ? value : most), 0);
-        const steps = ticks(Math.max(most, this.least));
+        const steps = ticks(Math.max(most, this.least), this.apart);
         this.#most = steps.at(-1);
         this.empty.hidden = all.some(value => value !== null);
         this.#drawGrid(steps);

@@ -31,7 +31,7 @@ let lostAt = null;
 /** What a server that measures no calls leaves out. */
 const EMPTY = {
     health: { status: 'unknown', reasons: [] }, all: { errors_by_kind: {} }, categories: [], upstreams: [], tools: [], methods: [],
-    refused: {}, lookups: {}, lists: {}, replicas: [], process: {}, calls: [], alerts: []
+    refused: {}, lookups: {}, lists: {}, replicas: [], process: {}, calls: []
 };
 const complete = document => Object.fromEntries([...new Set([...Object.keys(EMPTY), ...Object.keys(document)])].map(name => [name, document[name] ?? EMPTY[name]]));
 
@@ -82,6 +82,7 @@ function reasonOf(error) {
 const feed = new Feed('1m', {
     metrics(document) {
         connected();
+        if (!figures && document.monitoring !== false) loadHistory();
         figures = complete(document);
         if (globalThis.document.hidden) health.title(figures);
         draw();
@@ -92,7 +93,7 @@ const feed = new Feed('1m', {
     },
     gone(error) {
         if (error instanceof Refused && error.status === 401) {
-            askToken('This server asks for its token. It is kept until this tab is closed.').then(begin);
+            askToken('This server asks for its token. It is kept until this tab is closed.').then(() => feed.restart());
         }
         if (lostAt === null) {
             lostAt = Date.now();
@@ -101,11 +102,6 @@ const feed = new Feed('1m', {
         showGone(reasonOf(error));
     }
 });
-
-function begin() {
-    loadHistory();
-    feed.restart();
-}
 
 for (const choice of document.querySelectorAll('input[name="window"]')) {
     choice.addEventListener('change', () => feed.restart(choice.value));
@@ -121,4 +117,4 @@ theme.addEventListener('change', () => {
 
 // A page that the browser restores keeps the choice of before.
 feed.window = document.querySelector('input[name="window"]:checked').value;
-begin();
+feed.restart();

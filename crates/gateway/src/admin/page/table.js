@@ -7,8 +7,8 @@ export class Table {
     #all = false;
 
     /**
-     * `columns`: `{ name, label, title?, value: row → sort value, format?, cell?: (td, row) → void, number? }`; the first one
-     * is the row's heading. `key` tells rows apart; `most` rows are shown at first.
+     * `columns`: `{ name, label, title?, value: row → sort value, format?, cell?: (td, row) → void, number?, minor? }`; the first one
+     * is the row's heading, and cards go without the minor ones. `key` tells rows apart; `most` rows are shown at first.
      */
     constructor(host, { label, columns, key, sort, most = Infinity, empty, matches }) {
         Object.assign(this, { columns, key, most, emptyText: empty, matches, search: '' });
@@ -80,10 +80,10 @@ export class Table {
         return el(
             'tr',
             { role: 'row' },
-            ...this.columns.map(({ label, number }, index) =>
+            ...this.columns.map(({ label, number, minor }, index) =>
                 index === 0
                     ? el('th', { scope: 'row', role: 'rowheader' })
-                    : el('td', { role: 'cell', 'data-label': label, class: number ? 'number' : null })
+                    : el('td', { role: 'cell', 'data-label': label, class: [number && 'number', minor && 'minor'].filter(Boolean).join(' ') || null })
             )
         );
     }

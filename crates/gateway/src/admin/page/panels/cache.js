@@ -1,10 +1,12 @@
 // The result cache, level by level.
 import { Chart } from '../chart.js';
-import { byId, el } from '../dom.js';
+import { byId, el, setText } from '../dom.js';
 import { bytes, count, percent, rate } from '../format.js';
 import { Table } from '../table.js';
 import { windowMs } from './traffic.js';
 
+/** What the levels are called elsewhere on this page. */
+const LEVELS = { l1: 'hot', l2: 'memory', l3: 'disk' };
 let table, chart, off;
 
 export function build() {
@@ -18,7 +20,7 @@ export function build() {
         key: row => row.level,
         empty: '',
         columns: [
-            { name: 'level', label: 'level', value: row => row.level },
+            { name: 'level', label: 'level', cell: (place, row) => setText(place, LEVELS[row.level] ?? row.level) },
             { name: 'hits', label: 'hits', value: row => row.hits, format: count, number: true },
             { name: 'hit_rate', label: 'hit rate', value: row => row.hit_rate, format: percent, number: true },
             { name: 'entries', label: 'entries', value: row => row.entries, format: count, number: true },

@@ -26,6 +26,7 @@ export function build() {
     chart = new Chart(over, {
         title: 'Connections',
         format: count,
+        apart: 1,
         series: [
             { name: 'in_use', label: 'in use', of: point => point.pool_in_use, kind: 'area' },
             { name: 'total', label: 'open', of: point => point.pool_total, kind: 'line' }

@@ -20,13 +20,14 @@ export function build() {
 function make({ upstream, replica }) {
     const name = el('h3', {}, upstream === replica ? upstream : `${upstream} / ${replica}`);
     const state = el('span', { class: 'badge', 'data-figure': 'state' });
+    const why = el('span', { class: 'note' });
     const fault = el('p', { class: 'fault', hidden: true });
     const figures = el('dl', { class: 'facts' });
     const children = el('ul', { class: 'children', 'aria-label': `Processes of ${upstream} / ${replica}` });
     const lines = el('pre', { tabindex: '0', role: 'region', 'aria-label': `Last lines of ${upstream} / ${replica}` });
     const said = el('details', {}, el('summary', {}, 'Last lines'), lines);
-    const node = el('article', { class: 'replica' }, el('div', { class: 'head' }, name, state), fault, figures, children, said);
-    node.parts = { state, fault, children, lines, said };
+    const node = el('article', { class: 'replica' }, el('div', { class: 'head' }, name, state, why), fault, figures, children, said);
+    node.parts = { state, why, fault, children, lines, said };
     node.set = facts(figures, [
         ['requests', 'calls', count, 'In this window, each attempt'],
         ['per_s', 'rate', rate],
@@ -41,12 +42,13 @@ function make({ upstream, replica }) {
 }
 
 function show(node, replica) {
-    const { state, fault, children, lines, said } = node.parts;
+    const { state, why, fault, children, lines, said } = node.parts;
     setAttribute(node, 'data-row', `${replica.upstream} ${replica.replica}`);
     const [colour, word, meaning] = STATES[replica.state] ?? ['unknown', words(replica.state), null];
     setAttribute(state, 'data-state', colour);
     setAttribute(state, 'data-value', replica.state);
-    setAttribute(state, 'title', [meaning, replica.reason].filter(Boolean).join(' '));
+    setAttribute(state, 'title', meaning);
+    setText(why, replica.reason ?? '');
     setText(state, word);
     fault.hidden = !replica.error;
     setText(fault, replica.error ?? '');

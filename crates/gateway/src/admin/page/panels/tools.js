@@ -35,7 +35,7 @@ export function build() {
                 }
             },
             { name: 'requests', label: 'calls', value: row => row.requests, format: count, number: true, title: 'In this window' },
-            { name: 'total', label: 'since start', value: row => row.total_requests, format: count, number: true },
+            { name: 'total', label: 'since start', value: row => row.total_requests, format: count, number: true, minor: true },
             { name: 'per_s', label: 'rate', value: row => row.per_s, format: rate, number: true },
             {
                 name: 'errors',
@@ -50,12 +50,12 @@ export function build() {
             },
             { name: 'p50', label: 'p50', value: row => row.latency_ms?.p50, format: ms, number: true },
             { name: 'p95', label: 'p95', value: row => row.latency_ms?.p95, format: ms, number: true },
-            { name: 'p99', label: 'p99', value: row => row.latency_ms?.p99, format: ms, number: true },
-            { name: 'overhead', label: 'ours p95', value: row => row.overhead_ms?.p95, format: ms, number: true, title: 'What the gateway took of it' },
-            { name: 'cached', label: 'cached', value: row => (row.requests ? row.from_cache / row.requests : null), format: percent, number: true },
-            { name: 'out', label: 'bytes out', value: row => row.response_bytes, format: bytes, number: true },
+            { name: 'p99', label: 'p99', value: row => row.latency_ms?.p99, format: ms, number: true, minor: true },
+            { name: 'overhead', label: 'ours p95', value: row => row.overhead_ms?.p95, format: ms, number: true, minor: true, title: 'What the gateway took of it' },
+            { name: 'cached', label: 'cached', value: row => (row.requests ? row.from_cache / row.requests : null), format: percent, number: true, minor: true },
+            { name: 'out', label: 'bytes out', value: row => row.response_bytes, format: bytes, number: true, minor: true },
             { name: 'tokens', label: 'result tokens', value: row => row.estimated_tokens, format: tokens, number: true },
-            { name: 'definition', label: 'definition', value: row => row.definition_tokens, format: tokens, number: true, title: 'Tokens of its entry in tools/list' }
+            { name: 'definition', label: 'definition', value: row => row.definition_tokens, format: tokens, number: true, minor: true, title: 'Tokens of its entry in tools/list' }
         ]
     });
     search.addEventListener('input', () => table.find(search.value));

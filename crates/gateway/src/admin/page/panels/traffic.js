@@ -21,7 +21,7 @@ export function build() {
         new Chart(byId('latency-chart'), {
             title: 'Latency',
             format: ms,
-            least: 0.1,
+            least: 0.4,
             note: 'from the request read whole to its answer',
             series: [
                 { name: 'p50', label: 'p50', of: point => point.p50_ms, kind: 'area' },
