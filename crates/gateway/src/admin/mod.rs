@@ -1,4 +1,5 @@
-//! The admin API: what a user's own programs ask a running gateway. HTTP and JSON, on the Unix socket only.
+//! The admin API: what a user's own programs ask a running gateway. HTTP and JSON, on the Unix socket; the dashboard,
+//! with what it needs of this, over TCP as well (`transport/http/web.rs`).
 //!
 //! | request | answer |
 //! |---|---|
@@ -15,6 +16,11 @@
 //! | `POST /admin/balance` `{"strategy", "load_weight", "response_weight", "category_weight", "upstream"}` | changes those that are given, of one upstream or of all |
 //! | `GET /admin/cache` | the result cache: figures of each level |
 //! | `POST /admin/cache/clear` `{"upstream", "tool"}` | forgets everything, or what is of that upstream or tool |
+//! | `GET /admin/metrics[?window=10s\|1m\|5m\|start]` | health, requests by tool, category, upstream, method and replica, and everything else that is measured |
+//! | `GET /admin/metrics/history` | the last five minutes, a point a second |
+//! | `GET /admin/calls` | the requests that are being answered, at most 200, the oldest first |
+//! | `POST /admin/calls/cancel` `{"call"}` | cancels one of them: its client gets an error, its upstream is told |
+//! | `GET /admin/events?window=` | the figures of `/admin/metrics` as server-sent events, over TCP only |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
 //! An error is `{"error": "…"}` under a status of 400, 404, 405 or 503. Times are milliseconds; what is not known is
@@ -25,6 +31,9 @@ mod cache;
 mod call;
 mod changes;
 mod control;
+mod events;
+mod metrics;
+mod page;
 mod pool;
 mod query;
 mod status;
@@ -38,6 +47,8 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+pub use self::events::{Feed, Feeds};
+pub use self::page::Asset;
 pub use self::pool::MOST_CONNECTIONS;
 use self::query::Query;
 pub use self::status::status;
@@ -52,6 +63,8 @@ pub struct About {
     pub config: Vec<PathBuf>,
     /// The MCP endpoint, if it serves HTTP.
     pub url: Option<String>,
+    /// The dashboard, if it is served.
+    pub dashboard: Option<String>,
     /// Its Unix sockets.
     pub sockets: Vec<PathBuf>,
     /// Whether it serves standard input and output.
@@ -72,6 +85,10 @@ impl Refused {
     fn bad(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
+
+    fn into_response(self) -> Response<Bytes> {
+        response(self.status, json!({ "error": self.message }).to_string().into())
+    }
 }
 
 /// Answers a request to `/admin/…`.
@@ -83,7 +100,7 @@ pub async fn answer(
 ) -> Response<Bytes> {
     match route(gateway, method, path_and_query, &body).await {
         Ok(bytes) => response(StatusCode::OK, bytes),
-        Err(Refused { status, message }) => response(status, json!({ "error": message }).to_string().into()),
+        Err(refused) => refused.into_response(),
     }
 }
 
@@ -95,12 +112,19 @@ async fn route(
 ) -> Result<Bytes, Refused> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     let taken: &[Method] = match path {
-        "/admin/info" | "/admin/status" | "/admin/tools" | "/admin/tools/lookup" | "/admin/tools/stats" => {
-            &[Method::GET]
-        }
+        "/admin/info"
+        | "/admin/status"
+        | "/admin/tools"
+        | "/admin/tools/lookup"
+        | "/admin/tools/stats"
+        | "/admin/metrics"
+        | "/admin/metrics/history"
+        | "/admin/calls"
+        | "/admin/cache" => &[Method::GET],
         "/admin/pool" | "/admin/balance" => &[Method::GET, Method::POST],
-        "/admin/cache" => &[Method::GET],
-        "/admin/call" | "/admin/cache/clear" | "/admin/drain" | "/admin/reload" => &[Method::POST],
+        "/admin/call" | "/admin/calls/cancel" | "/admin/cache/clear" | "/admin/drain" | "/admin/reload" => {
+            &[Method::POST]
+        }
         _ => return Err(Refused { status: StatusCode::NOT_FOUND, message: format!("no such path: {path}") }),
     };
     if !taken.contains(method) {
@@ -111,6 +135,7 @@ async fn route(
     let parameters: &[&str] = match path {
         "/admin/tools" => &["category", "upstream", "prefix"],
         "/admin/tools/lookup" => &["name"],
+        "/admin/metrics" => &["window"],
         _ => &[],
     };
     let query = Query::parse(query, parameters)?;
@@ -125,6 +150,10 @@ async fn route(
         "/admin/pool" => pool::status(gateway),
         "/admin/balance" if posted => balance::configure(gateway, body)?,
         "/admin/balance" => balance::status(gateway),
+        "/admin/metrics" => metrics::metrics(gateway, &query)?,
+        "/admin/metrics/history" => metrics::history(gateway)?,
+        "/admin/calls" => metrics::in_flight(gateway)?,
+        "/admin/calls/cancel" => metrics::cancel(gateway, body)?,
         "/admin/cache" => cache::status(gateway)?,
         "/admin/cache/clear" => cache::clear(gateway, body)?,
         "/admin/drain" => control::drain(gateway)?,
