@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::figures::{UNKNOWN, bytes, count, millis, number, of_hundred, percent, rate, short, text};
+use super::figures::{UNKNOWN, bytes, count, line, millis, number, of_hundred, percent, rate, short, text};
 use crate::cli::ask::items;
 
 /// What comes first in a list of calls.
@@ -291,7 +291,6 @@ pub(super) static REPLICAS: Listing = Listing {
         ERRORS,
         right("p95", 2, |row| millis(&row["latency_ms"]["p95"])),
         right("in flight", 3, |row| count(&row["in_flight"])),
-        right("retries", 5, |row| count(&row["retries"])),
         right("ejections", 5, |row| count(&row["ejections"])),
         right("processes", 6, |row| {
             row["children"].as_array().map_or(UNKNOWN.into(), |all| all.len().to_string())
@@ -326,6 +325,36 @@ pub(super) static LIVE: Listing = Listing {
     sorted: false,
 };
 
+/// A figure of an alert, in the unit of its signal.
+pub(super) fn measured(row: &Value, key: &str) -> String {
+    let value = &row[key];
+    match row["unit"].as_str() {
+        Some("ms") => millis(value),
+        Some("share") => percent(value),
+        Some("bytes") => bytes(value),
+        Some("per_s") => rate(value),
+        _ => number(value),
+    }
+}
+
+/// What an alert is about: everything, or a tool, an upstream, a category or a replica.
+pub(super) fn scope(row: &Value) -> String {
+    let scope = &row["scope"];
+    match (scope["kind"].as_str(), scope["name"].as_str()) {
+        (Some("replica"), Some(name)) => line(&format!("replica {}/{name}", text(&scope["upstream"]))),
+        (Some(kind), Some(name)) => line(&format!("{kind} {name}")),
+        (Some(kind), None) => line(kind),
+        _ => UNKNOWN.into(),
+    }
+}
+
+/// A moment of RFC 3339 to the second.
+pub(super) fn moment(value: &Value) -> String {
+    let moment =
+        value.as_str().and_then(|moment| moment.get(..19)).map(|moment| line(moment).replace('T', " "));
+    moment.unwrap_or_else(|| UNKNOWN.into())
+}
+
 /// The alerts that are open.
 pub(super) static ALERTS: Listing = Listing {
     member: "alerts",
@@ -333,10 +362,11 @@ pub(super) static ALERTS: Listing = Listing {
     columns: &[
         left("alert", 0, |row| text(&row["name"])),
         left("state", 0, |row| text(&row["state"])),
-        left("severity", 1, |row| text(&row["severity"])),
-        right("value", 1, |row| number(&row["value"])),
-        right("threshold", 2, |row| number(&row["threshold"])),
-        left("since", 3, |row| text(&row["since"])),
+        left("severity", 2, |row| text(&row["severity"])),
+        left("of", 4, scope),
+        right("value", 1, |row| measured(row, "value")),
+        right("threshold", 3, |row| measured(row, "threshold")),
+        left("since (UTC)", 3, |row| moment(&row["since"])),
     ],
     key: |row| text(&row["name"]),
     tone: |row| match (row["state"].as_str(), row["severity"].as_str()) {
@@ -436,6 +466,21 @@ mod tests {
         for width in 20..200 {
             titles(width);
         }
+    }
+
+    #[test]
+    fn an_alert_shows_its_figures_in_their_unit_and_what_it_is_about() {
+        let alert = |unit: &str, scope: Value| json!({ "unit": unit, "value": 0.5, "scope": scope });
+        let of = |kind: &str| scope(&alert("", json!({ "kind": kind, "name": "x", "upstream": "u" })));
+        assert_eq!(
+            [of("tool"), of("replica"), scope(&json!({ "scope": { "kind": "all", "name": null } }))],
+            ["tool x", "replica u/x", "all"]
+        );
+        let shown = ["ms", "share", "bytes", "per_s", "number", "?"]
+            .map(|unit| measured(&alert(unit, Value::Null), "value"));
+        assert_eq!(shown, ["0.50 ms", "50.0 %", "0 B", "0.50/s", "0.50", "0.50"]);
+        assert_eq!(moment(&json!("2026-11-22T12:30:00.123Z")), "2026-11-22 12:30:00");
+        assert_eq!(moment(&json!("ü".repeat(12))), "–");
     }
 
     #[test]

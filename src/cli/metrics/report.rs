@@ -155,7 +155,7 @@ fn cache(cache: &Value) -> String {
 /// How names were found.
 pub(super) fn lookups(lookups: &Value) -> String {
     format!(
-        "{} exact, {} near, {} unknown, {}",
+        "{} exact, {} near, {} unknown since the start; {}",
         count(&lookups["exact"]),
         count(&lookups["resolved"]),
         count(&lookups["unknown"]),
@@ -219,8 +219,88 @@ fn table(document: &Value, listing: &Listing, choice: Choice) -> Option<String> 
     Some(format!("{table}{more}{notes}"))
 }
 
-/// What a replica says of its trouble.
+/// What a replica or an alert says of itself.
 fn note(listing: &Listing, row: &Value) -> Option<String> {
-    let error = row["error"].as_str().filter(|_| listing.member == REPLICAS.member)?;
-    Some(format!("\n{}: {}", (listing.key)(row), line(error)))
+    let said = match listing.member {
+        "replicas" => row["error"].as_str().or(row["reason"].as_str())?,
+        "alerts" => row["text"].as_str()?,
+        _ => return None,
+    };
+    Some(format!("\n{}: {}", (listing.key)(row), line(said)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::metrics::sample;
+
+    const CHOICE: Choice = Choice { sort: Sort::Used, top: 2, width: None };
+
+    #[test]
+    fn the_table_begins_with_the_health_and_what_is_so_in_all() {
+        let shown = report(&sample::document(), CHOICE);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(
+            lines[..5],
+            [
+                "warning: 64 % of the calls found a connection (less than 70 %)",
+                "aqe-v3 0.1.0, pid 4711, up 3 h 12 min, started in 8.10 ms; figures of the last 1m (covers 1 min 1 s)",
+                "",
+                "requests    1230, 20.5/s, 3 in flight, 1 cancelled, 307 from the cache",
+                "errors      4 (0.3 %): tool_error 3, timeout 1",
+            ]
+        );
+        for part in [
+            "\n  own       p50 0.02 ms, p95 0.06 ms",
+            "\npool        5 in use of 50, 3 idle, 1 opening, 2 waiting, hit rate 64.0 %",
+            "\ncache       l1 24.4 % (300 hits)",
+            "\nrefused     unauthorized 2 (since",
+            "\npool-hit-rate  firing  warning   all  64.0 %     70.0 %  2026-11-22 12:30:00\npool-hit-rate: the pool's hit rate",
+            "\nfiles__read_text_file       800  13.3/s          0  1.10 ms",
+            "\n2 more tools; these are the most used\n",
+            "\nsearch/two: connection refused\n",
+            "\nc-1f  search__query   2.41 s",
+        ] {
+            assert!(shown.contains(part), "{part}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn rows_are_ordered_and_as_many_as_were_asked_for() {
+        let slow = report(&sample::document(), Choice { sort: Sort::Slow, top: 1, ..CHOICE });
+        assert!(slow.contains("\nsearch__query") && !slow.contains("\nfiles__read_text_file"), "{slow}");
+        assert!(slow.contains("3 more tools; these are the slowest"), "{slow}");
+        let all = report(&sample::document(), Choice { top: 0, ..CHOICE });
+        assert!(all.contains("\nsearch__suggest") && !all.contains("more tools"), "{all}");
+    }
+
+    #[test]
+    fn lists_fit_the_terminal() {
+        for width in [60, 80, 132] {
+            let shown = report(&sample::document(), Choice { width: Some(width), ..CHOICE });
+            let lists = shown.split("\n\n").skip(2).flat_map(str::lines).filter(|line| !line.contains(": "));
+            assert_eq!(lists.filter(|line| line.chars().count() > width).next(), None);
+        }
+    }
+
+    #[test]
+    fn a_document_that_tells_nothing_makes_no_figure_up() {
+        for document in
+            [json!({}), json!(null), json!({ "monitoring": false, "health": null, "cache": null })]
+        {
+            let shown = report(&document, CHOICE);
+            assert!(
+                shown.starts_with("–\n") && !shown.contains(|c: char| c.is_ascii_digit() && c != '3'),
+                "{shown}"
+            );
+            assert!(
+                shown.contains("\nrequests    –, –, – in flight") && shown.ends_with("refused     –"),
+                "{shown}"
+            );
+        }
+        let off = report(&json!({ "monitoring": false }), CHOICE);
+        assert!(off.contains("monitoring is off"), "{off}");
+    }
 }

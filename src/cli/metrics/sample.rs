@@ -38,7 +38,7 @@ fn tool(name: &str, upstream: &str, requests: u64, errors: u64, p50: f64) -> Val
 pub(super) fn document() -> Value {
     let mut all = calls(json!({}), 1_230, 4, 1.5);
     all["in_flight"] = 3.into();
-    json!({
+    let mut document = json!({
         "at": "2026-11-22T12:34:56.789Z", "version": "0.1.0", "pid": 4711, "uptime_ms": 11_520_000.0,
         "startup_ms": 8.1,
         "window": { "name": "1m", "covers_ms": 61_000.0 },
@@ -57,33 +57,69 @@ pub(super) fn document() -> Value {
         "refused": { "parse": 0, "unauthorized": 2, "origin": 0, "headers": 0, "session": 0, "too_large": 0 },
         "lookups": { "exact": 1_229, "resolved": 1, "unknown": 2, "per_s": 20.5 },
         "lists": { "tools": { "entries": 42, "bytes": 30_720, "estimated_tokens": 7_680 } },
-        "pool": {
-            "settings": { "max_connections": 50 },
-            "all": { "available": 4, "idle": 3, "in_use": 5, "opening": 1, "waiting": 2, "hits": 787, "misses": 443,
-                     "hit_rate": 0.64, "wait_ms": { "p99": 0.02 } },
-        },
-        "balance": { "upstreams": [] },
-        "cache": { "levels": [
+    });
+    let others = [
+        (
+            "pool",
+            json!({
+                "settings": { "max_connections": 50 },
+                "all": { "available": 4, "idle": 3, "in_use": 5, "opening": 1, "waiting": 2, "hits": 787, "misses": 443,
+                         "hit_rate": 0.64, "wait_ms": { "p99": 0.02 } },
+            }),
+        ),
+        ("balance", json!({ "upstreams": [] })),
+        (
+            "cache",
+            json!({ "levels": [
             { "level": "l1", "hits": 300, "misses": 930, "hit_rate": 0.244 },
             { "level": "l2", "hits": 7, "misses": 923, "hit_rate": 0.0075 },
             { "level": "l3", "hits": 0, "misses": 0, "hit_rate": null }],
-            "calls_joined": 5, "calls_under_way": 0, "refreshed": 0 },
-        "replicas": [
-            calls(json!({ "upstream": "files", "replica": "files", "state": "closed", "error": null, "in_flight": 1,
-                          "retries": 0, "ejections": 0, "restarts": 1, "last_lines": ["ready", "watching /home"],
+            "calls_joined": 5, "calls_under_way": 0, "refreshed": 0 }),
+        ),
+        (
+            "replicas",
+            json!([
+                calls(
+                    json!({ "upstream": "files", "replica": "files", "state": "closed", "error": null, "in_flight": 1,
+                          "reason": null, "picks": 930, "ejections": 0, "restarts": 1, "last_lines": ["ready", "watching /home"],
                           "children": [{ "pid": 812, "cpu_percent": 3.1, "rss_bytes": 52_428_800, "uptime_ms": 90_000.0 }] }),
-                930, 4, 1.2),
-            calls(json!({ "upstream": "search", "replica": "two", "state": "open", "error": "connection refused",
-                          "in_flight": 0, "retries": 3, "ejections": 1, "restarts": 0, "last_lines": [], "children": [] }),
-                12, 12, 40.0),
-        ],
-        "process": { "rss_bytes": 14_680_064, "cpu_seconds": 3.2, "cpu_percent": 4.2, "threads": 5, "open_files": 31 },
-        "sessions": 2, "connections": 3,
-        "calls": [{ "call": "c-1f", "method": "tools/call", "tool": "search__query", "upstream": "search",
-                    "era": "legacy", "principal": "local", "running_ms": 2_412.0 }],
-        "alerts": [{ "name": "pool-hit-rate", "state": "firing", "severity": "warning", "signal": "pool_hit_rate",
-                     "value": 0.64, "threshold": 0.7, "since": "2026-11-22T12:30:00Z" }],
-    })
+                    930,
+                    4,
+                    1.2
+                ),
+                calls(
+                    json!({ "upstream": "search", "replica": "two", "state": "open", "error": "connection refused",
+                          "in_flight": 0, "reason": "3 failures in a row", "picks": 12, "ejections": 1, "restarts": 0, "last_lines": [], "children": [] }),
+                    12,
+                    12,
+                    40.0
+                ),
+            ]),
+        ),
+        (
+            "process",
+            json!({ "rss_bytes": 14_680_064, "cpu_seconds": 3.2, "cpu_percent": 4.2, "threads": 5, "open_files": 31 }),
+        ),
+        ("sessions", json!(2)),
+        ("connections", json!(3)),
+        (
+            "calls",
+            json!([{ "call": "c-1f", "method": "tools/call", "tool": "search__query", "upstream": "search",
+                    "era": "legacy", "principal": "local", "running_ms": 2_412.0 }]),
+        ),
+        (
+            "alerts",
+            json!([{ "name": "pool-hit-rate", "state": "firing", "severity": "warning", "signal": "pool_hit_rate",
+                     "unit": "share", "scope": { "kind": "all", "name": null }, "comparison": "below", "value": 0.64,
+                     "threshold": 0.7, "window": null, "for_ms": 600_000.0, "since": "2026-11-22T12:30:00.000Z",
+                     "started": "2026-11-22T12:30:00.000Z", "peak": 0.61, "ack": null,
+                     "text": "the pool's hit rate is 64.0 %, below 70 %" }]),
+        ),
+    ];
+    for (name, member) in others {
+        document[name] = member;
+    }
+    document
 }
 
 /// Five minutes of requests that come in waves.

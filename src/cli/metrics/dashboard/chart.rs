@@ -55,9 +55,13 @@ pub(super) fn covers(history: &Value, seconds: usize, columns: usize) -> f64 {
 
 /// Milliseconds of a point, points of a column, points of all columns.
 fn span(history: &Value, seconds: usize, columns: usize) -> (f64, usize, usize) {
+    /// More is not kept by the server.
+    const KEPT_MS: f64 = 300_000.0;
     let step = history["step_ms"].as_f64().filter(|step| *step > 0.0).unwrap_or(1000.0);
     let columns = columns.max(1);
-    let wide = ((seconds as f64 * 1e3 / step) as usize / columns).max(1);
+    let most = (KEPT_MS / step) as usize / columns;
+    let wide = (seconds as f64 * 1e3 / step / columns as f64).round() as usize;
+    let wide = wide.min(most).max(1);
     (step, wide, wide * columns)
 }
 
@@ -123,7 +127,8 @@ mod tests {
         assert_eq!(series(&history, "x", 6, 2, Fold::Mean), [Some(5.0), Some(3.0)]);
         assert_eq!(series(&history, "x", 60, 60, Fold::Mean).len(), 5, "there is no more yet");
         assert_eq!(series(&history, "x", 2, 4, Fold::Mean).len(), 4, "the columns are filled");
-        assert_eq!((covers(&history, 60, 26), covers(&history, 60, 80)), (52_000.0, 80_000.0));
+        assert_eq!((covers(&history, 60, 26), covers(&history, 60, 39)), (52_000.0, 78_000.0));
+        assert_eq!((covers(&history, 60, 80), covers(&history, 300, 39)), (80_000.0, 273_000.0));
         assert_eq!(series(&history, "y", 2, 2, Fold::Mean), [None, None]);
         for nothing in [Value::Null, json!({}), json!({ "step_ms": 0, "points": 3 })] {
             assert!(series(&nothing, "x", 60, 0, Fold::Mean).is_empty());

@@ -3,15 +3,16 @@
 use serde_json::Value;
 
 use crate::cli::ask::items;
-use crate::cli::metrics::figures::{UNKNOWN, bytes, count, lasting, line, of_hundred, short, text};
-use crate::cli::metrics::listing::{ALERTS, LIVE, Listing, REPLICAS};
+use crate::cli::metrics::figures::{UNKNOWN, bytes, count, lasting, line, millis, of_hundred, short, text};
+use crate::cli::metrics::listing::{ALERTS, LIVE, Listing, REPLICAS, measured, moment, scope};
 use crate::cli::metrics::report;
 
 /// Its lines; what matters most comes first, since there may be no room for all.
 pub(super) fn detail(listing: &Listing, row: &Value) -> Vec<String> {
     match listing.member {
         member if member == REPLICAS.member => replica(row),
-        member if member == LIVE.member || member == ALERTS.member => members(row),
+        member if member == LIVE.member => call(row),
+        member if member == ALERTS.member => alert(row),
         _ => calls(row),
     }
 }
@@ -46,8 +47,8 @@ fn calls(row: &Value) -> Vec<String> {
 
 fn replica(row: &Value) -> Vec<String> {
     let mut lines = Vec::new();
-    if let Some(error) = row["error"].as_str() {
-        lines.push(format!("error     {}", line(error)));
+    for key in ["reason", "error"] {
+        lines.extend(row[key].as_str().map(|why| format!("{key:<9} {}", line(why))));
     }
     lines.push(format!("errors    {}", report::failures(row)));
     lines.push(format!("latency   {}", report::times(&row["latency_ms"])));
@@ -77,8 +78,37 @@ fn replica(row: &Value) -> Vec<String> {
     lines
 }
 
-/// Whatever the server says of it.
-fn members(row: &Value) -> Vec<String> {
-    let members = row.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
-    members.map(|(name, value)| format!("{:<10} {}", line(name), text(value))).collect()
+fn call(row: &Value) -> Vec<String> {
+    vec![
+        format!("method    {}", text(&row["method"])),
+        format!("tool      {} of {}", text(&row["tool"]), text(&row["upstream"])),
+        format!("client    {}, {} era", text(&row["principal"]), text(&row["era"])),
+        format!("running   {}", millis(&row["running_ms"])),
+    ]
+}
+
+fn alert(row: &Value) -> Vec<String> {
+    let ack = &row["ack"];
+    let acked = match ack["by"].as_str() {
+        Some(by) => format!("by {} at {}", line(by), moment(&ack["at"])),
+        None => "by nobody".into(),
+    };
+    let note = ack["note"].as_str().map(|note| format!(": {}", line(note))).unwrap_or_default();
+    vec![
+        text(&row["text"]),
+        format!(
+            "of        {}, window {}, must last {}",
+            scope(row),
+            text(&row["window"]),
+            lasting(&row["for_ms"])
+        ),
+        format!(
+            "value     {}, peak {}, threshold {}",
+            measured(row, "value"),
+            measured(row, "peak"),
+            measured(row, "threshold")
+        ),
+        format!("since     {}, firing since {}", moment(&row["since"]), moment(&row["started"])),
+        format!("noted     {acked}{note}"),
+    ]
 }

@@ -68,7 +68,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown, view: &View, theme: The
     }
     frame.render_widget(footer(view, theme, foot.width), foot);
     if view.mode == Mode::Help {
-        help(frame, theme, area);
+        help(frame, area);
     }
 }
 
@@ -270,8 +270,9 @@ pub(super) fn list(
     if area.is_empty() {
         return;
     }
-    let first = chosen.map_or(0, |at| at / room.max(1) * room.max(1));
-    let visible = &rows[first.min(rows.len())..rows.len().min(first + room)];
+    // Screenfuls begin where the one before ends; the last one is full, too.
+    let first = chosen.map_or(0, |at| at / room.max(1) * room).min(rows.len().saturating_sub(room));
+    let visible = &rows[first..rows.len().min(first + room)];
     let columns = listing.fitting(visible, usize::from(area.width));
     let line = |cell: &dyn Fn(usize) -> String| {
         let cells = columns
@@ -299,7 +300,7 @@ fn pad(text: &str, width: usize, right: bool) -> String {
     if right { fill + text } else { text.to_owned() + &fill }
 }
 
-fn help(frame: &mut Frame<'_>, theme: Theme, area: Rect) {
+fn help(frame: &mut Frame<'_>, area: Rect) {
     const KEYS: [(&str, &str); 13] = [
         ("Tab ← → 1-8", "another page"),
         ("↑ ↓ PgUp PgDn", "another row"),

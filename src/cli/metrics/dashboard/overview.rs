@@ -29,7 +29,8 @@ struct Panel {
     value: String,
     tone: Tone,
     picture: Picture,
-    note: String,
+    /// As much of it as there is room for.
+    note: Vec<String>,
 }
 
 enum Picture {
@@ -116,8 +117,9 @@ fn draw_panel(frame: &mut Frame<'_>, panel: &Panel, shown: &Shown, view: &View, 
     let [head, picture, note] = Layout::vertical(rows).areas(area);
     let value = Span::styled(&*panel.value, theme.tone(panel.tone));
     let room = usize::from(head.width).saturating_sub(panel.title.len() + value.width() + 2);
-    let about = axes(panel, shown, view, picture.width).filter(|about| Span::raw(about).width() + 3 < room);
-    let about = about.map(|about| about + " ").unwrap_or_default();
+    let about = axes(panel, shown, view, picture.width).into_iter().flatten();
+    let about =
+        about.map(|about| about + " ").find(|about| Span::raw(about).width() < room).unwrap_or_default();
     let rule = "─".repeat(room.saturating_sub(Span::raw(&about).width()));
     let rule = Span::styled(format!(" {about}{rule} "), Theme::FAINT);
     frame.render_widget(Line::from(vec![Span::styled(panel.title, Theme::TITLE), rule, value]), head);
@@ -138,15 +140,22 @@ fn draw_panel(frame: &mut Frame<'_>, panel: &Panel, shown: &Shown, view: &View, 
             }
         }
     }
-    frame.render_widget(Line::styled(cut(&panel.note, usize::from(note.width)), Theme::FAINT), note);
+    let width = usize::from(note.width);
+    let said = (1..=panel.note.len()).rev().map(|parts| panel.note[..parts].join(", "));
+    let fits = said.clone().find(|said| Span::raw(said).width() <= width);
+    let said = fits.or_else(|| said.last().map(|said| cut(&said, width))).unwrap_or_default();
+    frame.render_widget(Line::styled(said, Theme::FAINT), note);
 }
 
-/// What a course covers from left to right, and its greatest value.
-fn axes(panel: &Panel, shown: &Shown, view: &View, width: u16) -> Option<String> {
+/// What a course covers from left to right, with its greatest value and, where there is less room, without.
+fn axes(panel: &Panel, shown: &Shown, view: &View, width: u16) -> Option<[String; 2]> {
     let Picture::Course { member, fold, show } = panel.picture else { return None };
     let (history, seconds, columns) = (&shown.history, seconds(view.window), usize::from(width));
     let top = most(&series(history, member, seconds, columns, fold))?;
-    Some(format!("{}, top {}", lasting(&covers(history, seconds, columns).into()), show(&top.into())))
+    let covers = covers(history, seconds, columns);
+    // Up to three minutes whole seconds are shorter.
+    let covers = if covers < 180_000.0 { format!("{:.0} s", covers / 1e3) } else { lasting(&covers.into()) };
+    Some([format!("{covers}, top {}", show(&top.into())), covers])
 }
 
 /// About how long the charts look back.
@@ -205,26 +214,28 @@ fn panels(document: &Value) -> [Panel; 6] {
             value: rate(&all["per_s"]),
             tone: Tone::Plain,
             picture: Picture::Course { member: "requests", fold: Fold::Mean, show: rate },
-            note: format!("{} requests, {} in flight", count(&all["requests"]), count(&all["in_flight"])),
+            note: vec![
+                format!("{} requests", count(&all["requests"])),
+                format!("{} in flight", count(&all["in_flight"])),
+            ],
         },
         Panel {
             title: "latency p95",
             value: millis(&all["latency_ms"]["p95"]),
             tone: Tone::Plain,
             picture: Picture::Course { member: "p95_ms", fold: Fold::Most, show: millis },
-            note: format!(
-                "p50 {}, p99 {}, own {}",
-                millis(&all["latency_ms"]["p50"]),
-                millis(&all["latency_ms"]["p99"]),
-                millis(&all["overhead_ms"]["p95"])
-            ),
+            note: vec![
+                format!("p50 {}", millis(&all["latency_ms"]["p50"])),
+                format!("p99 {}", millis(&all["latency_ms"]["p99"])),
+                format!("own {}", millis(&all["overhead_ms"]["p95"])),
+            ],
         },
         Panel {
             title: "errors",
             value: percent(&all["error_rate"]),
             tone: if failed { Tone::Warning } else { Tone::Plain },
             picture: Picture::Course { member: "errors", fold: Fold::Mean, show: rate },
-            note: if kinds.is_empty() { format!("{} errors", count(&all["errors"])) } else { kinds },
+            note: vec![if kinds.is_empty() { format!("{} errors", count(&all["errors"])) } else { kinds }],
         },
         Panel {
             title: "pool",
@@ -234,12 +245,11 @@ fn panels(document: &Value) -> [Panel; 6] {
                 ("in use".into(), share(&pool["in_use"], most), of_pool),
                 ("hits".into(), pool["hit_rate"].as_f64(), percent(&pool["hit_rate"])),
             ]),
-            note: format!(
-                "{} idle, {} waiting, {} opening",
-                count(&pool["idle"]),
-                count(&pool["waiting"]),
-                count(&pool["opening"])
-            ),
+            note: vec![
+                format!("{} idle", count(&pool["idle"])),
+                format!("{} waiting", count(&pool["waiting"])),
+                format!("{} opening", count(&pool["opening"])),
+            ],
         },
         cache(&document["cache"], share(&all["from_cache"], &all["requests"])),
         Panel {
@@ -247,11 +257,11 @@ fn panels(document: &Value) -> [Panel; 6] {
             value: bytes(&document["process"]["rss_bytes"]),
             tone: Tone::Plain,
             picture: Picture::Course { member: "rss_bytes", fold: Fold::Most, show: bytes },
-            note: format!(
-                "cpu {}, {} threads",
-                of_hundred(&document["process"]["cpu_percent"]),
-                count(&document["process"]["threads"])
-            ),
+            note: vec![
+                format!("cpu {}", of_hundred(&document["process"]["cpu_percent"])),
+                format!("{} threads", count(&document["process"]["threads"])),
+                format!("{} clients", count(&document["connections"])),
+            ],
         },
     ]
 }
@@ -266,9 +276,9 @@ fn cache(cache: &Value, answered: Option<f64>) -> Panel {
         tone: Tone::Plain,
         picture: Picture::Shares(levels.collect()),
         note: if cache.is_null() {
-            String::new()
+            Vec::new()
         } else {
-            format!("{} calls joined an equal one", count(&cache["calls_joined"]))
+            vec![format!("{} calls joined", count(&cache["calls_joined"]))]
         },
     }
 }
