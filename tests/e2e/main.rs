@@ -30,5 +30,6 @@ mod resuming;
 mod scopes;
 mod sessions;
 mod support;
+mod terminal;
 mod upstreams;
 mod writes;

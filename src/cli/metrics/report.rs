@@ -258,7 +258,7 @@ mod tests {
             "\ncache       l1 24.4 % (300 hits)",
             "\nrefused     unauthorized 2 (since",
             "\npool-hit-rate  firing  warning   all  64.0 %     70.0 %  2026-11-22 12:30:00\npool-hit-rate: the pool's hit rate",
-            "\nfiles__read_text_file       800  13.3/s          0  1.10 ms",
+            "\nfiles__read_text_file       800  13.3/s       0  1.10 ms",
             "\n2 more tools; these are the most used\n",
             "\nsearch/two: connection refused\n",
             "\nc-1f  search__query   2.41 s",
@@ -291,10 +291,7 @@ mod tests {
             [json!({}), json!(null), json!({ "monitoring": false, "health": null, "cache": null })]
         {
             let shown = report(&document, CHOICE);
-            assert!(
-                shown.starts_with("–\n") && !shown.contains(|c: char| c.is_ascii_digit() && c != '3'),
-                "{shown}"
-            );
+            assert!(shown.starts_with("–\n") && !shown.contains(|c: char| c.is_ascii_digit()), "{shown}");
             assert!(
                 shown.contains("\nrequests    –, –, – in flight") && shown.ends_with("refused     –"),
                 "{shown}"

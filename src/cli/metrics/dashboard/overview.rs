@@ -215,8 +215,8 @@ fn panels(document: &Value) -> [Panel; 6] {
             tone: Tone::Plain,
             picture: Picture::Course { member: "requests", fold: Fold::Mean, show: rate },
             note: vec![
-                format!("{} requests", count(&all["requests"])),
                 format!("{} in flight", count(&all["in_flight"])),
+                format!("{} in all", count(&all["requests"])),
             ],
         },
         Panel {
@@ -235,7 +235,7 @@ fn panels(document: &Value) -> [Panel; 6] {
             value: percent(&all["error_rate"]),
             tone: if failed { Tone::Warning } else { Tone::Plain },
             picture: Picture::Course { member: "errors", fold: Fold::Mean, show: rate },
-            note: vec![if kinds.is_empty() { format!("{} errors", count(&all["errors"])) } else { kinds }],
+            note: vec![if kinds.is_empty() { format!("{} in all", count(&all["errors"])) } else { kinds }],
         },
         Panel {
             title: "pool",

@@ -79,7 +79,7 @@ fn the_usual_terminal_shows_courses_shares_and_tools() {
     );
     let text = lines.join("\n");
     for part in [
-        "1230 requests, 3 in flight",
+        "3 in flight, 1230 in all",
         "p50 1.50 ms, p99 12.0 ms",
         "tool_error 3, timeout 1",
         " 5 of 50  ",
@@ -155,7 +155,7 @@ fn what_is_not_known_is_a_dash_on_the_screen() {
         ]
     );
     for lines in [lines, screen(&shown(json!({}), Value::Null), &view(""), (120, 40))] {
-        assert!(!lines.join("").contains('0'), "{lines:#?}");
+        assert!(!lines.join("").replace("p50", "").contains('0'), "{lines:#?}");
     }
 }
 
