@@ -22,7 +22,7 @@ fn calls(row: &Value) -> Vec<String> {
         format!("errors    {}", report::failures(row)),
         format!("latency   {}", report::times(&row["latency_ms"])),
         format!("upstream  {}", report::times(&row["upstream_ms"])),
-        format!("own       {}", report::times(&row["overhead_ms"])),
+        format!("overhead  {}", report::times(&row["overhead_ms"])),
         format!(
             "sizes     requests {}, answers {}, about {} tokens; {} cancelled",
             bytes(&row["request_bytes"]),

@@ -97,7 +97,12 @@ fn reasons(shown: &Shown) -> String {
 
 fn header<'a>(shown: &Shown, view: &View, theme: Theme, width: u16) -> Line<'a> {
     let document = &shown.document;
-    let (status, tone) = health(document);
+    let age = lasting(&(shown.age.as_secs_f64() * 1e3).into());
+    let (status, tone) = match &shown.trouble {
+        // What it was is not what it is.
+        Some(_) => (format!("✖ server gone, trying again ({age})"), Tone::Critical),
+        None => health(document),
+    };
     let style = if tone == Tone::Plain { theme.good() } else { theme.tone(tone) };
     let left = vec![
         (3, Span::styled("aqe-v3", Theme::TITLE)),
@@ -105,16 +110,10 @@ fn header<'a>(shown: &Shown, view: &View, theme: Theme, width: u16) -> Line<'a> 
         (4, Span::raw(format!("pid {}", text(&document["pid"])))),
         (2, Span::raw(format!("up {}", lasting(&document["uptime_ms"])))),
     ];
-    let age = lasting(&(shown.age.as_secs_f64() * 1e3).into());
     let mut right: Vec<Part<'_>> = Vec::new();
-    if shown.trouble.is_some() {
-        right.push((
-            0,
-            Span::styled(format!("server gone, trying again ({age})"), theme.tone(Tone::Critical)),
-        ));
-    } else if view.paused {
+    if view.paused {
         right.push((0, Span::styled(format!("paused ({age})"), theme.tone(Tone::Warning))));
-    } else if shown.age >= STALE {
+    } else if shown.trouble.is_none() && shown.age >= STALE {
         right.push((0, Span::styled(format!("no answer for {age}"), theme.tone(Tone::Warning))));
     }
     let window = match view.window.name() {
