@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod drain;
 mod find;
+mod metrics;
 mod output;
 mod places;
 mod pool;
@@ -67,6 +68,8 @@ enum Mcp {
     Cache(cache::Cache),
     /// The upstreams of a running server.
     Status(status::Status),
+    /// What a running server does and how it fares: health, rates, latency, errors, live if need be.
+    Metrics(metrics::Metrics),
     /// Measure any MCP servers, beside each other.
     Bench(bench::Bench),
     /// Answer calls with their arguments, for `bench --self`.
@@ -78,7 +81,7 @@ enum Mcp {
 }
 
 /// Which running server to ask.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Server {
     /// Print JSON.
     #[arg(long)]
@@ -163,6 +166,7 @@ impl Mcp {
     fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Start(start) => return start.run(),
+            Self::Metrics(metrics) => return metrics.run(),
             Self::Tools(tools) => tools.run(),
             Self::Pool(pool) => pool.run(),
             Self::Balance(balance) => balance.run(),

@@ -31,5 +31,6 @@ mod resuming;
 mod scopes;
 mod sessions;
 mod support;
+mod terminal;
 mod upstreams;
 mod writes;

@@ -51,6 +51,7 @@ pub(super) fn of(gateway: &Gateway, span: Span) -> Value {
         "uptime_ms": millis(gateway.uptime()),
         "startup_ms": gateway.monitor.as_ref().and_then(Monitor::startup).map(millis),
         "monitoring": gateway.monitor.is_some(),
+        "dashboard_interval_ms": millis(gateway.settings.dashboard_interval),
         "histogram_error": MAX_ERROR,
         "token_estimator": tokens::ESTIMATOR,
         "lists": { "tools": {
