@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Counted;
 use super::scope::ScopeKind;
+use crate::monitor::Span;
 
 /// The span of time that a signal is taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,13 +18,18 @@ pub enum Window {
 }
 
 impl Window {
-    /// Its name, as `/admin/metrics?window=` has it.
-    pub fn as_str(self) -> &'static str {
+    /// The same among all spans of the figures.
+    pub fn span(self) -> Span {
         match self {
-            Self::TenSeconds => "10s",
-            Self::OneMinute => "1m",
-            Self::FiveMinutes => "5m",
+            Self::TenSeconds => Span::TenSeconds,
+            Self::OneMinute => Span::Minute,
+            Self::FiveMinutes => Span::FiveMinutes,
         }
+    }
+
+    /// Its name: `10s`, `1m`, `5m`.
+    pub fn as_str(self) -> &'static str {
+        self.span().as_str()
     }
 
     /// Its length.
