@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::About;
+use crate::alerts::settings::{AlertSettings, Kept};
 use crate::upstream::{ChildSpec, HttpSpec};
 
 /// Settings of the whole gateway that hold until it ends.
@@ -42,6 +43,8 @@ pub struct Settings {
     pub optimized: bool,
     /// How long notifications may wait for others on their way; `None`: not at all.
     pub batching: Option<Batching>,
+    /// Whether requests are counted and timed.
+    pub monitoring: bool,
     /// What the admin API says of this process.
     pub about: About,
     /// How long the calls of an upstream that is no longer configured may go on.
@@ -50,6 +53,10 @@ pub struct Settings {
     pub control: mpsc::Sender<Control>,
     /// The result cache; `None`: there is none.
     pub cache: Option<CacheSettings>,
+    /// How often the dashboard gets new figures.
+    pub dashboard_interval: Duration,
+    /// What earlier runs have kept of alerts, and where this one keeps its own.
+    pub alerts_kept: Kept,
 }
 
 /// The result cache.
@@ -72,6 +79,8 @@ pub struct Reloadable {
     pub balancing: Balancing,
     /// The upstreams, in the order of the configuration.
     pub upstreams: Vec<UpstreamSettings>,
+    /// Which rules there are, and who is told. Rules have no effect unless requests are counted.
+    pub alerts: AlertSettings,
 }
 
 /// What the admin API asks of the application.

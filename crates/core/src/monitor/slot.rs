@@ -5,6 +5,7 @@
 //! has its own counters. Whoever owns a slot is the only one to write there and needs no atomic addition; threads beyond
 //! [`OWNED`] share the last slot and add atomically. Readers sum over all slots.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Slots that belong to one thread at a time.
@@ -93,6 +94,39 @@ impl Counter {
     }
 }
 
+/// Some counters, for each slot its own.
+#[derive(Debug)]
+pub struct Tally<const N: usize>([OnceLock<Box<[Counter; N]>>; COUNT]);
+
+impl<const N: usize> Default for Tally<N> {
+    fn default() -> Self {
+        Self([const { OnceLock::new() }; COUNT])
+    }
+}
+
+impl<const N: usize> Tally<N> {
+    /// Counts one more at this position.
+    ///
+    /// # Panics
+    /// If there is no such position.
+    pub fn count(&self, at: usize) {
+        let slot = Slot::own();
+        let counters = self.0[slot.index()].get_or_init(|| Box::new([const { Counter::ZERO }; N]));
+        counters[at].add(slot, 1);
+    }
+
+    /// All counts.
+    pub fn read(&self) -> [u64; N] {
+        let mut sums = [0; N];
+        for counters in self.0.iter().filter_map(OnceLock::get) {
+            for (sum, counter) in sums.iter_mut().zip(&**counters) {
+                *sum += counter.get();
+            }
+        }
+        sums
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -130,17 +164,16 @@ mod tests {
     #[test]
     fn no_addition_is_lost_however_many_threads_add() {
         const THREADS: usize = OWNED + 16;
-        let counters: Vec<Counter> = (0..COUNT).map(|_| Counter::default()).collect();
+        let tally = Tally::<2>::default();
         std::thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     for _ in 0..10_000 {
-                        let slot = Slot::own();
-                        counters[slot.index()].add(slot, 1);
+                        tally.count(1);
                     }
                 });
             }
         });
-        assert_eq!(counters.iter().map(Counter::get).sum::<u64>(), THREADS as u64 * 10_000);
+        assert_eq!(tally.read(), [0, THREADS as u64 * 10_000]);
     }
 }

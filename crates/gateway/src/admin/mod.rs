@@ -1,4 +1,5 @@
-//! The admin API: what a user's own programs ask a running gateway. HTTP and JSON, on the Unix socket only.
+//! The admin API: what a user's own programs ask a running gateway. HTTP and JSON, on the Unix socket; the dashboard,
+//! with what it needs of this, over TCP as well (`transport/http/web.rs`).
 //!
 //! | request | answer |
 //! |---|---|
@@ -15,16 +16,23 @@
 //! | `POST /admin/balance` `{"strategy", "load_weight", "response_weight", "category_weight", "upstream"}` | changes those that are given, of one upstream or of all |
 //! | `GET /admin/cache` | the result cache: figures of each level |
 //! | `POST /admin/cache/clear` `{"upstream", "tool"}` | forgets everything, or what is of that upstream or tool |
+//! | `GET /admin/events?window=` | the figures of `/admin/metrics` as server-sent events, over TCP only |
+//! | `GET /admin/alerts[?history=]` | the alerts that are pending, firing or acknowledged; all rules and receivers; the newest firings that are over |
+//! | `POST /admin/alerts/ack` `{"name", "by", "note"}` | takes notice of a firing alert: it is not repeated until it resolves |
+//! | `POST /admin/alerts/test` `{"sink"}` | sends a test to all receivers, or one, and tells of each whether it arrived |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
 //! An error is `{"error": "…"}` under a status of 400, 404, 405 or 503. Times are milliseconds; what is not known is
 //! `null`.
 
+mod alerts;
 mod balance;
 mod cache;
 mod call;
 mod changes;
 mod control;
+mod events;
+mod page;
 mod pool;
 mod query;
 mod status;
@@ -38,6 +46,8 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+pub use self::events::{Feed, Feeds};
+pub use self::page::Asset;
 pub use self::pool::MOST_CONNECTIONS;
 use self::query::Query;
 pub use self::status::status;
@@ -52,6 +62,8 @@ pub struct About {
     pub config: Vec<PathBuf>,
     /// The MCP endpoint, if it serves HTTP.
     pub url: Option<String>,
+    /// The dashboard, if it is served.
+    pub dashboard: Option<String>,
     /// Its Unix sockets.
     pub sockets: Vec<PathBuf>,
     /// Whether it serves standard input and output.
@@ -72,6 +84,10 @@ impl Refused {
     fn bad(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
+
+    fn into_response(self) -> Response<Bytes> {
+        response(self.status, json!({ "error": self.message }).to_string().into())
+    }
 }
 
 /// Answers a request to `/admin/…`.
@@ -83,7 +99,7 @@ pub async fn answer(
 ) -> Response<Bytes> {
     match route(gateway, method, path_and_query, &body).await {
         Ok(bytes) => response(StatusCode::OK, bytes),
-        Err(Refused { status, message }) => response(status, json!({ "error": message }).to_string().into()),
+        Err(refused) => refused.into_response(),
     }
 }
 
@@ -99,7 +115,8 @@ async fn route(
             &[Method::GET]
         }
         "/admin/pool" | "/admin/balance" => &[Method::GET, Method::POST],
-        "/admin/cache" => &[Method::GET],
+        "/admin/cache" | "/admin/alerts" => &[Method::GET],
+        "/admin/alerts/ack" | "/admin/alerts/test" => &[Method::POST],
         "/admin/call" | "/admin/cache/clear" | "/admin/drain" | "/admin/reload" => &[Method::POST],
         _ => return Err(Refused { status: StatusCode::NOT_FOUND, message: format!("no such path: {path}") }),
     };
@@ -111,6 +128,7 @@ async fn route(
     let parameters: &[&str] = match path {
         "/admin/tools" => &["category", "upstream", "prefix"],
         "/admin/tools/lookup" => &["name"],
+        "/admin/alerts" => &["history"],
         _ => &[],
     };
     let query = Query::parse(query, parameters)?;
@@ -127,6 +145,9 @@ async fn route(
         "/admin/balance" => balance::status(gateway),
         "/admin/cache" => cache::status(gateway)?,
         "/admin/cache/clear" => cache::clear(gateway, body)?,
+        "/admin/alerts" => alerts::status(gateway, &query)?,
+        "/admin/alerts/ack" => alerts::acknowledge(gateway, body)?,
+        "/admin/alerts/test" => alerts::test(gateway, body).await?,
         "/admin/drain" => control::drain(gateway)?,
         "/admin/reload" => control::reload(gateway).await?,
         _ => return call::call(gateway, body).await,

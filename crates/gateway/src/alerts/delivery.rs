@@ -199,7 +199,13 @@ async fn work(name: Arc<str>, way: Way, mut waiting: mpsc::Receiver<Waiting>, fi
                 figures.retries += 1;
                 figures.last_error = Some(failure.text.clone());
             }
-            tracing::debug!(sink = &*name, alert = &*notice.name, attempt, reason = failure.text, "tried again later");
+            tracing::debug!(
+                sink = &*name,
+                alert = &*notice.name,
+                attempt,
+                reason = failure.text,
+                "tried again later"
+            );
             tokio::time::sleep(pause).await;
             attempt += 1;
         };
@@ -208,7 +214,13 @@ async fn work(name: Arc<str>, way: Way, mut waiting: mpsc::Receiver<Waiting>, fi
             None => figures.delivered += 1,
             Some(Failure { text, .. }) => {
                 figures.failed += 1;
-                tracing::warn!(sink = &*name, alert = &*notice.name, attempt, reason = text, "alert not delivered");
+                tracing::warn!(
+                    sink = &*name,
+                    alert = &*notice.name,
+                    attempt,
+                    reason = text,
+                    "alert not delivered"
+                );
                 figures.last_error = Some(text);
             }
         }

@@ -12,7 +12,8 @@
 //! - [`settings`]: what the application configures.
 //! - `notice`: the document that receivers get.
 //! - `delivery`: queues, attempts, pauses; `webhook`, `command`: one attempt.
-//! - `read`: what the admin API shows.
+//! - `seen`: what the rules look at.
+//! - `read`: what the admin API shows; `test`: whether receivers can be reached.
 //! - `clock`: moments as times.
 
 mod clock;
@@ -20,6 +21,7 @@ mod command;
 mod delivery;
 mod notice;
 mod read;
+mod seen;
 pub mod settings;
 mod test;
 #[cfg(test)]
@@ -37,6 +39,7 @@ use self::clock::Clock;
 use self::delivery::{Receiver, Sink};
 pub(crate) use self::notice::Notice;
 use self::notice::Origin;
+pub(crate) use self::seen::Seen;
 use self::settings::{AlertHistory, AlertSettings, Kept};
 use crate::outbound::TargetError;
 use crate::upstream::run_id;

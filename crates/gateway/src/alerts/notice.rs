@@ -54,7 +54,9 @@ impl Notice {
         let severity = rule.severity;
         let text = match (event.what, &firing.acked_by) {
             (What::Resolved(why), _) => format!("[resolved] {}: {}", rule.name, why.meaning()),
-            (What::Acknowledged, Some(by)) => format!("[acknowledged] {} by {by}: {}", rule.name, firing.text),
+            (What::Acknowledged, Some(by)) => {
+                format!("[acknowledged] {} by {by}: {}", rule.name, firing.text)
+            }
             _ => format!("[{}] {}: {}", severity.as_str(), rule.name, firing.text),
         };
         let mut alert = of_rule(rule);
@@ -141,16 +143,20 @@ fn of_scope(scope: &Scope) -> Value {
     let kind = scope.kind().as_str();
     match scope {
         Scope::All => json!({ "kind": kind, "name": null }),
-        Scope::Tool(name) | Scope::Upstream(name) | Scope::Category(name) => json!({ "kind": kind, "name": **name }),
-        Scope::Replica { upstream, replica } => json!({ "kind": kind, "name": **replica, "upstream": **upstream }),
+        Scope::Tool(name) | Scope::Upstream(name) | Scope::Category(name) => {
+            json!({ "kind": kind, "name": **name })
+        }
+        Scope::Replica { upstream, replica } => {
+            json!({ "kind": kind, "name": **replica, "upstream": **upstream })
+        }
     }
 }
 
 /// What became of a firing.
 pub(super) fn times(firing: &Firing) -> Value {
-    let ack = firing.acked_by.as_ref().map(|by| {
-        json!({ "by": by, "at": firing.acked_at.map_or(Value::Null, rfc3339), "note": firing.ack_note })
-    });
+    let ack = firing.acked_by.as_ref().map(
+        |by| json!({ "by": by, "at": firing.acked_at.map_or(Value::Null, rfc3339), "note": firing.ack_note }),
+    );
     json!({
         "started": rfc3339(firing.started),
         "ended": firing.ended.map_or(Value::Null, rfc3339),

@@ -14,7 +14,12 @@ impl Alerting {
     pub fn open(&self) -> Value {
         let watch = self.lock();
         let read = watch.alerts.read();
-        Value::Array(open(&watch, &read).into_iter().map(|reading| of_reading(reading, &watch.clock, &watch.open)).collect())
+        Value::Array(
+            open(&watch, &read)
+                .into_iter()
+                .map(|reading| of_reading(reading, &watch.clock, &watch.open))
+                .collect(),
+        )
     }
 
     /// Whether any rule fires, acknowledged or not: the worst severity of those.
@@ -106,9 +111,7 @@ fn of_past(firing: &Firing) -> Value {
 }
 
 fn sinks(watch: &Watch) -> Vec<Value> {
-    let plain = |name: &str, least: Option<Severity>| {
-        json!({ "name": name, "kind": name, "min_severity": least.map(Severity::as_str) })
-    };
+    let plain = |name: &str, least: Option<Severity>| json!({ "name": name, "kind": name, "min_severity": least.map(Severity::as_str) });
     let mut all = vec![plain("log", watch.log), plain("mcp_log", watch.mcp_log)];
     all.extend(watch.sinks.iter().map(|sink| {
         let figures = sink.figures();

@@ -58,7 +58,8 @@ impl Alerting {
                 log(&notice);
                 None
             } else {
-                (to_clients(&notice) == 0).then(|| "no client has asked for log messages of this level".to_owned())
+                (to_clients(&notice) == 0)
+                    .then(|| "no client has asked for log messages of this level".to_owned())
             };
             results.push(result(name, name, error, 0.0));
         }

@@ -50,7 +50,8 @@ impl Webhook {
         if let Ok(id) = HeaderValue::from_str(&notice.delivery) {
             headers.push((ID, id));
         }
-        let signature = self.secret.as_ref().map(|key| sign(key, &notice.delivery, timestamp, &notice.document));
+        let signature =
+            self.secret.as_ref().map(|key| sign(key, &notice.delivery, timestamp, &notice.document));
         if let Some(Ok(signature)) = signature.map(|text| HeaderValue::from_str(&text)) {
             headers.push((SIGNATURE, signature));
         }
@@ -72,7 +73,10 @@ fn judge(reply: &Reply) -> Result<(), Failure> {
         return Ok(());
     }
     let again = status.is_server_error()
-        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS);
+        || matches!(
+            status,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+        );
     let said = match reply.excerpt() {
         said if said.is_empty() => said,
         said => format!(": {said}"),
@@ -122,8 +126,12 @@ mod tests {
     fn a_signature_is_that_of_the_specification() {
         // The example of the Standard Webhooks specification's own libraries.
         let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let signature =
-            sign(&SigningKey::new(key), "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        let signature = sign(
+            &SigningKey::new(key),
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            1_614_265_330,
+            br#"{"test": 2432232314}"#,
+        );
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 }

@@ -1,7 +1,7 @@
 //! Alerts: what they look at in a running gateway, and clients that are told.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use aqe_core::batching::Priority;
 use aqe_core::envelope::encode_string;
@@ -9,11 +9,10 @@ use aqe_core::monitor::alerts::{AckError, Scope};
 use serde_json::Value;
 
 use super::Gateway;
-use crate::alerts::Notice;
+use crate::alerts::{Notice, Seen};
+use crate::monitor::Monitor;
 use crate::wire;
 
-/// How often the rules look at the figures.
-pub(super) const ALERT_INTERVAL: Duration = Duration::from_secs(1);
 /// The name under which clients get alerts in `notifications/message`.
 const LOGGER: &str = "aqe-v3/alerts";
 
@@ -35,15 +34,18 @@ impl Gateway {
     pub(crate) fn alert_status(&self, history: usize) -> Value {
         let catalog = self.catalog();
         // What an upstream offers is known when it has told it.
-        let all_told = catalog.upstreams.iter().all(|upstream| {
-            upstream.in_process().is_some() || upstream.manifest().is_some()
-        });
+        let all_told = catalog
+            .upstreams
+            .iter()
+            .all(|upstream| upstream.in_process().is_some() || upstream.manifest().is_some());
         let found = |found: bool| (found || all_told).then_some(found);
         self.alerts.status(history, |scope| match scope {
             Scope::All => Some(true),
             Scope::Tool(name) => found(catalog.tools.get(name).is_some()),
             Scope::Category(name) => found(catalog.tools.tools().iter().any(|tool| tool.category == *name)),
-            Scope::Upstream(name) => Some(catalog.upstreams.iter().any(|upstream| upstream.name() == &**name)),
+            Scope::Upstream(name) => {
+                Some(catalog.upstreams.iter().any(|upstream| upstream.name() == &**name))
+            }
             Scope::Replica { upstream, replica } => Some(catalog.upstreams.iter().any(|known| {
                 known.name() == &**upstream
                     && known.settings().replicas.iter().any(|known| known.name == *replica)
@@ -69,8 +71,7 @@ impl Gateway {
             return 0;
         }
         let data = String::from_utf8_lossy(&notice.document);
-        let params =
-            format!(r#"{{"level":"{level}","logger":{},"data":{data}}}"#, encode_string(LOGGER));
+        let params = format!(r#"{{"level":"{level}","logger":{},"data":{data}}}"#, encode_string(LOGGER));
         let message = wire::notification("notifications/message", Some(&params));
         for session in &sessions {
             session.outlet.push_with(message.clone(), Priority::High);
@@ -79,7 +80,8 @@ impl Gateway {
     }
 
     /// One look at the figures.
-    pub(super) fn evaluate_alerts(&self) {
-        todo!("figures: {:?}", Instant::now())
+    pub(super) fn look_at_alerts(&self, monitor: &Monitor) {
+        let notices = self.alerts.tick(&Seen::new(self, monitor), Instant::now());
+        self.alert_clients(&notices);
     }
 }

@@ -13,8 +13,10 @@ use tokio::sync::Notify;
 
 use super::subscriptions::Subscriptions;
 use super::{Gateway, ManifestStore, call};
+use crate::alerts::{Alerting, SinkError};
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
+use crate::monitor::Monitor;
 use crate::pool::ConnectionPool;
 use crate::session::Sessions;
 use crate::settings::{Balancing, Reloadable, Settings, UpstreamSettings};
@@ -23,6 +25,8 @@ use crate::upstream::{Common, HttpClient, Manifest, Upstream, UpstreamError};
 
 /// How often idle sessions are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
+/// The step of sliding windows.
+const MONITOR_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the balancers look after their replicas.
 const BALANCE_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -35,6 +39,9 @@ pub enum StartError {
     /// Of an upstream.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// Of a receiver of alerts.
+    #[error("[monitoring] {0}")]
+    Alerts(#[from] SinkError),
 }
 
 /// The manifests that earlier runs have kept, by upstream name, with the fingerprint of what they were taken from.
@@ -51,9 +58,10 @@ impl Gateway {
         manifests: Arc<dyn ManifestStore>,
         mut known: KeptManifests,
     ) -> Result<Arc<Self>, StartError> {
-        let Reloadable { registry, pool, balancing, upstreams } = reloadable;
+        let Reloadable { registry, pool, balancing, upstreams, alerts } = reloadable;
         let pool = ConnectionPool::start(pool)?;
         let cache = settings.cache.clone().map(ResultCache::new);
+        let alerts = Alerting::new(alerts, settings.alerts_kept.clone(), &settings.about.folder)?;
         let gateway = Arc::new_cyclic(|this: &Weak<Self>| Self {
             this: this.clone(),
             sessions: Sessions::new(settings.sessions, settings.batching),
@@ -72,6 +80,8 @@ impl Gateway {
             stopping: AtomicBool::new(false),
             pool,
             cache,
+            monitor: settings.monitoring.then(|| Monitor::new(Instant::now())),
+            alerts,
             settings,
         });
         let upstreams = upstreams
@@ -93,6 +103,15 @@ impl Gateway {
                 upstream.tick();
             }
         });
+        if gateway.monitor.is_some() {
+            gateway.every("monitor", MONITOR_INTERVAL, |gateway| {
+                if let Some(monitor) = &gateway.monitor {
+                    monitor.tick(gateway);
+                    // After it, so that the last second is in the figures.
+                    gateway.look_at_alerts(monitor);
+                }
+            });
+        }
         Ok(gateway)
     }
 
@@ -108,6 +127,7 @@ impl Gateway {
             pool: Arc::clone(&self.pool),
             balancing: balancing.clone(),
             optimized: self.settings.optimized,
+            recorded: self.settings.monitoring,
             message: self.settings.message,
             batching: self.settings.batching,
             hooks: self.this.clone(),

@@ -122,7 +122,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_told_with_its_last_words() {
-        let error = run_once(&sh("echo one >&2; echo two >&2; exit 3"), Bytes::new(), LONG).await.unwrap_err();
+        let error =
+            run_once(&sh("echo one >&2; echo two >&2; exit 3"), Bytes::new(), LONG).await.unwrap_err();
         assert_eq!(error.to_string(), "exited with status 3: two");
         let error = run_once(&sh("kill -9 $$"), Bytes::new(), LONG).await.unwrap_err();
         assert_eq!(error.to_string(), "was killed by signal 9");
@@ -142,7 +143,8 @@ mod tests {
         let pid: i32 = std::fs::read_to_string(folder.path().join("pid")).unwrap().trim().parse().unwrap();
         let gone = async {
             // A zombie is nobody's process any more, but has a number until it is reaped.
-            while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+            while std::fs::read_to_string(format!("/proc/{pid}/stat"))
+                .is_ok_and(|stat| !stat.contains(") Z "))
             {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
