@@ -160,7 +160,9 @@ impl Passage {
                 drop(open);
                 match flow.send(to, last).await {
                     Ok(_) => {
-                        flight.into_iter().for_each(|flight| flight.end(&fate, passed, &id));
+                        if let Some(flight) = flight {
+                            flight.end(&fate, passed, &id);
+                        }
                         return None;
                     }
                     Err(stop) => stop,
@@ -183,7 +185,9 @@ impl Passage {
             Stop::ByOperator => Refusal::by_operator(),
         };
         fate.error = Some(refusal.kind);
-        flight.into_iter().for_each(|flight| flight.end(&fate, passed, &id));
+        if let Some(flight) = flight {
+            flight.end(&fate, passed, &id);
+        }
         tracing::warn!(upstream = name, reason = %stop, "a long answer has broken off");
         Some(Broken::Refused(refusal))
     }

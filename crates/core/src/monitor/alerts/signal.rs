@@ -105,7 +105,7 @@ macro_rules! signals {
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// Its name in the configuration and in what receivers get.
-            pub fn as_str(self) -> &'static str {
+            pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
 
