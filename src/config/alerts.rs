@@ -15,7 +15,7 @@ use super::section::{Section, Spot};
 use super::upstream::{NAME_FORM, is_name};
 
 /// The alert keys of `[monitoring]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Alerts {
     /// Whether any rule is looked at.
     pub enabled: bool,

@@ -53,6 +53,7 @@ pub(super) fn metrics(gateway: &Gateway, query: &Query) -> Result<Value, Refused
         "balance": balance::status(gateway),
         "cache": cache::status(gateway).unwrap_or_default(),
         "sessions": gateway.session_count(),
+        "alerts": gateway.alerts.open(),
     });
     let Some(monitor) = &gateway.monitor else {
         value["window"] = json!({ "name": span.as_str(), "covers_ms": null });

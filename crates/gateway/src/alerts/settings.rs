@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_core::monitor::alerts::{Firing, Rule, Severity};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::outbound::Target;
 use crate::upstream::ChildSpec;
@@ -64,6 +66,11 @@ impl SigningKey {
     /// A key of these bytes.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
+    }
+
+    /// A key that is written in base64.
+    pub fn from_base64(text: &str) -> Option<Self> {
+        STANDARD.decode(text).ok().map(Self)
     }
 
     pub(super) fn expose(&self) -> &[u8] {

@@ -54,21 +54,22 @@ impl Alerting {
         }
         let mut results = Vec::new();
         for name in plain.into_iter().filter(|name| wanted(name)) {
-            let error = if name == "log" {
+            let (delivered, error) = if name == "log" {
                 log(&notice);
-                None
+                (Some(true), None)
+            } else if to_clients(&notice) > 0 {
+                (Some(true), None)
             } else {
-                (to_clients(&notice) == 0)
-                    .then(|| "no client has asked for log messages of this level".to_owned())
+                (None, Some("no client has asked for log messages of this level".to_owned()))
             };
-            results.push(result(name, name, error, 0.0));
+            results.push(result(name, name, delivered, error, 0.0));
         }
         let attempts = ways.iter().filter(|(name, ..)| wanted(name)).map(|(name, kind, way)| {
             let notice = &notice;
             async move {
                 let started = Instant::now();
                 let error = way.attempt(notice).await.err().map(|failure| failure.text);
-                result(name, kind, error, started.elapsed().as_secs_f64() * 1e3)
+                result(name, kind, Some(error.is_none()), error, started.elapsed().as_secs_f64() * 1e3)
             }
         });
         results.extend(futures_util::future::join_all(attempts).await);
@@ -76,6 +77,7 @@ impl Alerting {
     }
 }
 
-fn result(name: &str, kind: &str, error: Option<String>, took_ms: f64) -> Value {
-    json!({ "name": name, "kind": kind, "delivered": error.is_none(), "error": error, "took_ms": took_ms })
+/// `delivered` is `None` where there is nobody to deliver it to.
+fn result(name: &str, kind: &str, delivered: Option<bool>, error: Option<String>, took_ms: f64) -> Value {
+    json!({ "name": name, "kind": kind, "delivered": delivered, "error": error, "took_ms": took_ms })
 }
