@@ -334,22 +334,14 @@ fn rule(section: &Section<'_, '_>) -> (Option<Spot<String>>, Option<Rule>) {
     let enabled = section.flag(&RULE_ENABLED);
     let scope = scope(section);
     let condition = condition(section, enabled);
-    let rule = Rule {
-        name: name.as_ref().map_or("", |name| &name.value).into(),
-        condition: match condition {
-            Some(condition) if enabled && name.is_some() => condition,
-            _ => return (name, None),
-        },
-        scope: match scope {
-            Some(scope) => scope,
-            None => return (name, None),
-        },
-        hold: seconds(section, &FOR_S),
-        resolve_after: seconds(section, &RESOLVE_AFTER_S),
-        severity: section.choice(&SEVERITY),
-        min_requests: section.int(&MIN_REQUESTS),
-        is_default: false,
+    let (hold, resolve_after) = (seconds(section, &FOR_S), seconds(section, &RESOLVE_AFTER_S));
+    let (severity, min_requests) = (section.choice(&SEVERITY), section.int(&MIN_REQUESTS));
+    let Some((condition, scope)) = condition.zip(scope).filter(|_| enabled && name.is_some()) else {
+        return (name, None);
     };
+    let own = name.as_ref().map_or("", |name| &name.value).into();
+    let rule =
+        Rule { name: own, condition, scope, hold, resolve_after, severity, min_requests, is_default: false };
     check(section, &rule);
     (name, Some(rule))
 }
