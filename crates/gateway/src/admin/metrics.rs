@@ -63,6 +63,7 @@ pub(super) fn of(gateway: &Gateway, span: Span) -> Value {
         "balance": balance::status(gateway),
         "cache": cache::status(gateway).unwrap_or_default(),
         "sessions": gateway.session_count(),
+        "alerts": gateway.alerts.open(),
     });
     let Some(monitor) = &gateway.monitor else {
         value["window"] = json!({ "name": span.as_str(), "covers_ms": null });
