@@ -4,7 +4,7 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { check, expect } from '../clients/report.mjs';
-import { compare, read } from './figures.mjs';
+import { compare, compareScraped, read } from './figures.mjs';
 import * as scene from './scene.mjs';
 
 const { options, sleep, until } = scene;
@@ -233,6 +233,16 @@ async function main() {
         }
         return `${[...load.sent.values()].reduce((sum, { calls }) => sum + calls, 0)} calls`;
     });
+
+    const scraped = await fetch(new URL('/metrics', gateway.url));
+    if (scraped.ok) {
+        const text = await scraped.text();
+        await check('the page and /metrics say the same', async () => {
+            const { wrong, compared } = compareScraped(await page.evaluate(read), text);
+            expect(!wrong.length, wrong.slice(0, 6).join('; '));
+            return `${compared} figures`;
+        });
+    }
 
     if ((await gateway.get('/admin/metrics')).alerts !== undefined) {
         await check('an alert is seen within 2 s of firing, and acknowledged', async () => {
