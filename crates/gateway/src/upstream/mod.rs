@@ -35,6 +35,7 @@ use aqe_core::envelope::Message;
 use aqe_core::health::{FailureKind, Outcome};
 use bytes::Bytes;
 
+pub(crate) use self::http::causes;
 pub use self::http::{HttpClient, HttpConnection, HttpLimits, HttpSpec, SpecError, encode_header_value};
 pub use child::{ChildSpec, RUN_TAG, run_id};
 pub use inbox::{Inbox, Overflow};
