@@ -23,7 +23,7 @@ use aqe_gateway::admin::{self, About};
 use aqe_gateway::proxy::{Gateway, ManifestStore};
 use aqe_gateway::settings::Control;
 use aqe_gateway::tasks;
-use aqe_gateway::transport::http::Edge;
+use aqe_gateway::transport::http::{Edge, Paths};
 use aqe_gateway::transport::unix::Socket;
 use aqe_gateway::transport::{lines, stdio};
 use aqe_gateway::upstream::guardian;
@@ -77,6 +77,14 @@ pub enum StartError {
     /// Nobody can listen there now.
     #[error("cannot listen on {address}: {source}")]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Nobody can listen for the dashboard there now.
+    #[error("[monitoring] cannot listen on {address}: {source}")]
+    Monitoring {
         /// The address.
         address: SocketAddr,
         /// What the system says.
@@ -162,12 +170,16 @@ fn runtime(config: &Config, serves: Serves) -> io::Result<Runtime> {
 /// What clients connect to, open but not served yet.
 struct Listeners {
     tcp: Option<TcpListener>,
+    /// Of the dashboard, where it has one of its own.
+    monitoring: Option<TcpListener>,
+    /// Whether the dashboard is where MCP is.
+    is_shared: bool,
     sockets: Vec<Socket>,
 }
 
 impl Listeners {
     async fn open(plan: &Plan, serves: Serves) -> Result<Self, StartError> {
-        let server = &plan.loaded.config.server;
+        let Config { server, monitoring, .. } = &plan.loaded.config;
         let tcp = if serves.http {
             let address = server.listen;
             let bound = TcpListener::bind(address).await;
@@ -175,20 +187,38 @@ impl Listeners {
         } else {
             None
         };
+        let own = match monitoring.listen.filter(|_| monitoring.dashboard) {
+            Some(address) => match TcpListener::bind(address).await {
+                Ok(listener) => Some(listener),
+                // Each agent starts a server of its own from the same file; only one can have the port.
+                Err(error) if serves.stdio => {
+                    tracing::warn!(%address, %error, "cannot listen for the dashboard: going on without it");
+                    None
+                }
+                Err(source) => return Err(StartError::Monitoring { address, source }),
+            },
+            None => None,
+        };
+        let is_shared =
+            monitoring.dashboard && monitoring.listen.is_none() && server.listen.ip().is_loopback();
         let mut sockets = Vec::new();
         if let Some(path) = &server.unix_socket {
             let bound = Socket::bind(path);
             sockets.push(bound.map_err(|source| StartError::Socket { path: path.clone(), source })?);
         }
         sockets.extend(control_socket(&plan.request.env));
-        Ok(Self { tcp, sockets })
+        Ok(Self { tcp, monitoring: own, is_shared, sockets })
     }
 
     fn about(&self, plan: &Plan, serves: Serves) -> About {
         About {
             folder: plan.request.folder.clone(),
             config: plan.loaded.sources.iter().map(|source| source.path.clone()).collect(),
-            url: self.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok()).map(url),
+            url: self.tcp.as_ref().and_then(|tcp| url(tcp, "mcp")),
+            dashboard: match &self.monitoring {
+                Some(own) => url(own, ""),
+                None => self.tcp.as_ref().filter(|_| self.is_shared).and_then(|tcp| url(tcp, "")),
+            },
             sockets: self.sockets.iter().map(|socket| socket.path().to_owned()).collect(),
             stdio: serves.stdio,
             started_at: Some(SystemTime::now()),
@@ -197,7 +227,12 @@ impl Listeners {
 
     fn serve(self, edge: &Arc<Edge>) {
         if let Some(tcp) = self.tcp {
-            tasks::spawn("http listener", Arc::clone(edge).serve_tcp(tcp));
+            let paths = Paths { mcp: true, monitoring: self.is_shared };
+            tasks::spawn("http listener", Arc::clone(edge).serve_tcp(tcp, paths));
+        }
+        if let Some(own) = self.monitoring {
+            let paths = Paths { mcp: false, monitoring: true };
+            tasks::spawn("dashboard listener", Arc::clone(edge).serve_tcp(own, paths));
         }
         for socket in self.sockets {
             tasks::spawn("unix listener", socket.serve(Arc::clone(edge)));
@@ -214,15 +249,16 @@ fn control_socket(env: &Environment) -> Option<Socket> {
     Socket::bind(&path).map_err(|error| warn(&error)).ok()
 }
 
-fn url(address: SocketAddr) -> String {
-    let mut address = address;
+/// The URL of a path at a listener, as a client on this machine writes it.
+fn url(listener: &TcpListener, path: &str) -> Option<String> {
+    let mut address = listener.local_addr().ok()?;
     if address.ip().is_unspecified() {
         address.set_ip(match address {
             SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
             SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{address}/mcp")
+    Some(format!("http://{address}/{path}"))
 }
 
 async fn serve(
@@ -248,7 +284,7 @@ async fn serve(
     let edge = Edge::new(
         Arc::clone(&gateway),
         settings::limits(&config.server),
-        settings::policy(&config.server),
+        settings::policy(config),
         config.writing.compression,
     );
     listeners.serve(&edge);

@@ -8,7 +8,7 @@
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
 //! - `keys` and `section` declare keys and read them; `env` replaces `${VAR}`.
-//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
+//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`monitoring`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
@@ -22,6 +22,7 @@ pub mod glob;
 mod keys;
 mod mcp_json;
 mod merge;
+pub mod monitoring;
 mod paths;
 pub mod place;
 pub mod pool;
@@ -51,6 +52,7 @@ pub use self::balancer::Balancer;
 pub use self::cache::Cache;
 pub use self::env::Environment;
 pub use self::file::{Source, SourceKind};
+pub use self::monitoring::Monitoring;
 pub use self::place::{Fault, Note, Place, Severity};
 pub use self::pool::Pool;
 pub use self::registry::Registry;
@@ -79,6 +81,8 @@ pub struct Config {
     pub writing: Writing,
     /// Answers that are given again.
     pub cache: Cache,
+    /// Who sees what the gateway does.
+    pub monitoring: Monitoring,
     /// Durable state.
     pub store: Store,
     /// The servers behind the gateway, in the order of the files; also those that are switched off.

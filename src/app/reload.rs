@@ -88,6 +88,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("[registry] start", now.registry.start != started.registry.start),
         ("[transport]", now.writing != started.writing),
         ("[cache]", now.cache != started.cache),
+        ("[monitoring]", now.monitoring != started.monitoring),
         ("[store]", now.store != started.store),
     ];
     parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()

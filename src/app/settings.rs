@@ -80,9 +80,11 @@ pub(super) fn gateway(
         optimized: config.optimized,
         batching: config.writing.batching,
         drain_timeout: server.drain_timeout,
+        monitoring: config.monitoring.enabled,
         about,
         control,
         cache: is_cached(config).then(|| CacheSettings { memory: memory(&config.cache), disk }),
+        dashboard_interval: config.monitoring.dashboard_interval,
     }
 }
 
@@ -177,11 +179,14 @@ pub(super) fn limits(server: &config::Server) -> EdgeLimits {
 }
 
 /// Who may talk to us over HTTP.
-pub(super) fn policy(server: &config::Server) -> EdgePolicy {
+pub(super) fn policy(config: &Config) -> EdgePolicy {
+    let server = &config.server;
     let mut allowed_hosts = server.allowed_hosts.clone();
-    let ip = server.listen.ip();
-    if !ip.is_unspecified() {
-        allowed_hosts.push(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
+    for address in [Some(server.listen), config.monitoring.listen].into_iter().flatten() {
+        let ip = address.ip();
+        if !ip.is_unspecified() {
+            allowed_hosts.push(if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() });
+        }
     }
     EdgePolicy {
         allowed_hosts,

@@ -131,6 +131,7 @@ fn announce(about: &About, status: &Value, json: bool, token: bool) {
     if json {
         let line = json!({
             "url": about.url,
+            "dashboard": about.dashboard,
             "socket": about.sockets.last(),
             "sockets": about.sockets,
             "pid": std::process::id(),
@@ -160,6 +161,7 @@ fn welcome(about: &About, status: &Value, url: &str, token: bool) -> String {
     let tools = ask::text(&status["total_tools"]);
     let mut lines = vec![format!("aqe-v3 {} serves MCP at {url}", env!("CARGO_PKG_VERSION"))];
     lines.extend(about.sockets.iter().map(|socket| format!("  and at {}", socket.display())));
+    lines.extend(about.dashboard.iter().map(|dashboard| format!("  dashboard at {dashboard}")));
     lines.push(format!("\n{}\n{tools} tools so far", status::upstreams(status)));
     lines.push(format!(
         "\nTo add it to an agent:\n  claude mcp add --transport http aqe {url}{header}\nor\n  {snippet}\n"

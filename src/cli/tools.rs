@@ -130,7 +130,7 @@ fn lookup(answer: &Value) -> String {
         ("category", text(&tool["category"])),
         ("annotations", hints),
         ("calls", format!("{}, errors {}", text(&tool["calls"]), text(&tool["errors"]))),
-        ("latency", format!("mean {}, recent {}", millis(&tool["mean_ms"]), millis(&tool["ewma_ms"]))),
+        ("latency", format!("mean {}, p95 {}", millis(&tool["mean_ms"]), millis(&tool["p95_ms"]))),
         ("description", text(&definition["description"])),
         ("input", text(&definition["inputSchema"])),
     ];

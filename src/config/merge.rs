@@ -6,7 +6,8 @@ use super::cache::Cache;
 use super::env::{Dialect, clip};
 use super::file::{File, SourceKind};
 use super::keys::{Group, SectionKeys, Tables};
-use super::place::{Place, Sink};
+use super::monitoring::Monitoring;
+use super::place::Sink;
 use super::pool::Pool;
 use super::registry::Registry;
 use super::section::{Context, Section};
@@ -16,9 +17,10 @@ use super::transport::Writing;
 
 use super::tree::{Node, Value, from_json, from_toml};
 use super::upstream::{self, Upstream};
-use super::validate::{listen_flag, validate};
+use super::validate::{Listens, listen_flag, validate};
 use super::{
-    Config, Faults, Loaded, Request, balancer, cache, mcp_json, pool, registry, server, store, transport,
+    Config, Faults, Loaded, Request, balancer, cache, mcp_json, monitoring, pool, registry, server, store,
+    transport,
 };
 
 static SERVER: Group = Group { name: "server", meaning: "What clients meet." };
@@ -27,6 +29,7 @@ static POOL: Group = Group { name: "pool", meaning: "The connections to all upst
 static BALANCER: Group = Group { name: "balancer", meaning: "How calls are spread over replicas." };
 static TRANSPORT: Group = Group { name: "transport", meaning: "How replies are written." };
 static CACHE: Group = Group { name: "cache", meaning: "Answers that are given again." };
+static MONITORING: Group = Group { name: "monitoring", meaning: "Who sees what the gateway does." };
 static STORE: Group = Group { name: "store", meaning: "Durable state." };
 static UPSTREAM: Tables = Tables { name: "upstream", meaning: "The servers behind the gateway." };
 
@@ -36,21 +39,21 @@ static ROOT: SectionKeys = SectionKeys {
     path: "",
     repeated: false,
     meaning: "The sections.",
-    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &TRANSPORT, &CACHE, &STORE, &UPSTREAM],
+    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &TRANSPORT, &CACHE, &MONITORING, &STORE, &UPSTREAM],
 };
 
 /// Reads the files in their order.
 pub(super) fn merge(files: &[File], request: &Request, sink: Sink) -> Result<Loaded, Faults> {
     let (own, foreign): (Vec<&File>, Vec<&File>) =
         files.iter().partition(|f| f.source.kind == SourceKind::Toml);
-    let (mut config, mut listen) = read_toml(own.first().copied(), request, &sink);
+    let (mut config, mut listens) = read_toml(own.first().copied(), request, &sink);
     if request.flags.listen.is_some() {
-        listen = Some(listen_flag());
+        listens.server = Some(listen_flag());
     }
     for file in foreign {
         add_json(&mut config, file, request, &sink);
     }
-    validate(&config, listen, &sink);
+    validate(&config, listens, &sink);
     let sources = files.iter().map(|f| f.source.clone()).collect();
     let (faults, unreported, notes) = sink.finish();
     if faults.is_empty() {
@@ -60,8 +63,8 @@ pub(super) fn merge(files: &[File], request: &Request, sink: Sink) -> Result<Loa
     }
 }
 
-/// Reads our own file, or the defaults where there is none; says where the listening address stands.
-fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Option<Place>) {
+/// Reads our own file, or the defaults where there is none; says where the listening addresses stand.
+fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Listens) {
     let unnamed = "the defaults".into();
     let (source, text) = file.map_or((&unnamed, ""), |f| (&f.source.name, f.text.as_str()));
     let folder = file.and_then(|f| f.source.path.parent()).unwrap_or(&request.folder);
@@ -87,14 +90,22 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Op
     let optimized = request.flags.optimized.unwrap_or(true);
     let writing = Writing::read(&root.group(&TRANSPORT, &transport::KEYS), optimized);
     let cache = Cache::read(&root.group(&CACHE, &cache::KEYS));
+    let monitoring_section = root.group(&MONITORING, &monitoring::KEYS);
+    let monitoring = Monitoring::read(&monitoring_section);
     let store = Store::read(&root.group(&STORE, &store::KEYS));
     let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
         let section = Section::open(cx, &upstream::KEYS, Some(node));
         Upstream::read(&section, &server)
     });
     let upstreams = upstreams.collect();
-    let listen = server_section.key_at("listen").map(|at| cx.place(&at));
-    (Config { server, registry, pool, balancer, writing, cache, store, upstreams, optimized }, listen)
+    let listens = Listens {
+        server: server_section.key_at("listen").map(|at| cx.place(&at)),
+        monitoring: Monitoring::listen_at(&monitoring_section),
+    };
+    (
+        Config { server, registry, pool, balancer, writing, cache, monitoring, store, upstreams, optimized },
+        listens,
+    )
 }
 
 /// Adds the servers of an agent's file; a name that our file has stays ours.

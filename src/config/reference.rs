@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::keys::SectionKeys;
-use super::{balancer, cache, pool, registry, replica, server, store, transport, upstream};
+use super::{balancer, cache, monitoring, pool, registry, replica, server, store, transport, upstream};
 
 pub use super::keys::{Key, SectionKeys as Section};
 
@@ -18,6 +18,7 @@ pub static SECTIONS: &[&SectionKeys] = &[
     &cache::L1_KEYS,
     &cache::L2_KEYS,
     &cache::L3_KEYS,
+    &monitoring::KEYS,
     &store::KEYS,
     &upstream::KEYS,
     &replica::KEYS,

@@ -1,15 +1,36 @@
 //! The rules that no single key can keep: those between keys, and between files.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Config;
 use super::place::{Place, Severity, Sink};
 use super::server::Transport;
 
-/// Checks a configuration as a whole; `listen` is where the listening address was given, if anywhere.
-pub(super) fn validate(config: &Config, listen: Option<Place>, sink: &Sink) {
-    check_listener(config, listen, sink);
+/// Where the listening addresses were given, if anywhere.
+#[derive(Debug, Default)]
+pub(super) struct Listens {
+    /// That of MCP over HTTP.
+    pub(super) server: Option<Place>,
+    /// That of the dashboard.
+    pub(super) monitoring: Option<Place>,
+}
+
+/// Checks a configuration as a whole.
+pub(super) fn validate(config: &Config, listens: Listens, sink: &Sink) {
+    // The default address is a loopback one: any other was given somewhere.
+    if let Some(place) = listens.server.filter(|_| config.server.transport != Transport::Stdio) {
+        check_listener(config, config.server.listen.ip(), place, sink);
+    }
+    if let Some((place, address)) = listens.monitoring.zip(config.monitoring.listen) {
+        if config.monitoring.dashboard {
+            check_listener(config, address.ip(), place, sink);
+        } else {
+            let message = "\"listen\" has no effect: \"dashboard\" is false".to_owned();
+            sink.note(Severity::Warning, Some(place), message);
+        }
+    }
     check_names(config, sink);
     if !config.server.builtin && config.upstreams.iter().all(|u| !u.enabled) {
         let message = "nothing to serve: no upstream is enabled and the built-in tools are off";
@@ -17,13 +38,10 @@ pub(super) fn validate(config: &Config, listen: Option<Place>, sink: &Sink) {
     }
 }
 
-/// Beyond loopback, whoever can reach the port can run every tool: it takes a token.
-fn check_listener(config: &Config, listen: Option<Place>, sink: &Sink) {
+/// Beyond loopback, whoever can reach the port can run every tool, or see and cancel every call: it takes a token.
+fn check_listener(config: &Config, ip: IpAddr, place: Place, sink: &Sink) {
     let server = &config.server;
-    let ip = server.listen.ip();
-    // The default address is a loopback one: any other was given somewhere.
-    let Some(place) = listen else { return };
-    if ip.is_loopback() || server.transport == Transport::Stdio {
+    if ip.is_loopback() {
         return;
     }
     if server.bearer_token.is_none() {

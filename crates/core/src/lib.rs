@@ -7,6 +7,7 @@
 //! - [`envelope`]: JSON-RPC messages as borrowed spans of the received bytes, line framing, SSE.
 //! - [`health`]: when a replica is taken out, tried again and trusted again.
 //! - [`inprocess`]: the trait of tools that run inside this process.
+//! - [`monitor`]: what is known of the calls: counts, errors, latencies, over sliding windows.
 //! - [`pool`]: who gets which connection to an upstream, and when one is opened, probed and closed.
 //! - [`registry`]: tool names: exact and near lookup, categories, one list of many upstreams' tools.
 //! - [`revision`]: the MCP revisions and their two eras.
@@ -18,6 +19,7 @@ pub mod cache;
 pub mod envelope;
 pub mod health;
 pub mod inprocess;
+pub mod monitor;
 pub mod pool;
 pub mod registry;
 pub mod revision;

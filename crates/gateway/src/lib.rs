@@ -8,6 +8,7 @@
 //! - [`cache`]: answers that are given again.
 //! - [`bridge`]: messages between clients and upstreams of either era.
 //! - [`upstream`]: connections to MCP servers: child processes, HTTP servers, in-process tools.
+//! - [`monitor`]: what is known of the requests and of the process.
 //! - [`admin`]: what the user's own programs ask a running gateway.
 //! - [`outbound`]: POSTs to URLs that the user has configured.
 //! - [`settings`]: what the application configures.
@@ -18,6 +19,7 @@ pub mod bridge;
 pub mod cache;
 pub mod catalog;
 mod coding;
+pub mod monitor;
 pub mod outbound;
 pub mod pool;
 pub mod proxy;

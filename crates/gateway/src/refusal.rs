@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use aqe_core::envelope::{Fault, encode_string};
+use aqe_core::monitor::ErrorKind;
 use aqe_core::revision::Revision;
 
 use crate::wire;
@@ -22,6 +23,8 @@ pub struct Refusal {
     pub data: Option<String>,
     /// HTTP status where the reply is a whole HTTP response to a modern client; legacy clients get 200.
     pub status: u16,
+    /// How it is counted.
+    pub kind: ErrorKind,
 }
 
 /// Why an upstream did not answer, as a word for programs (`data.reason`).
@@ -58,11 +61,25 @@ impl UpstreamReason {
             Self::NotKept => "reply_not_kept",
         }
     }
+
+    fn kind(self) -> ErrorKind {
+        match self {
+            Self::Unavailable => ErrorKind::Unavailable,
+            Self::Overloaded => ErrorKind::Overloaded,
+            Self::Closed => ErrorKind::Closed,
+            Self::Malformed => ErrorKind::Malformed,
+            Self::Timeout => ErrorKind::Timeout,
+            Self::HttpStatus => ErrorKind::HttpStatus,
+            Self::ClientTooSlow => ErrorKind::ClientTooSlow,
+            Self::NotKept => ErrorKind::Internal,
+        }
+    }
 }
 
 impl Refusal {
     fn new(code: i32, status: u16, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: None, status }
+        let kind = if code == -32603 { ErrorKind::Internal } else { ErrorKind::InvalidRequest };
+        Self { code, message: message.into(), data: None, status, kind }
     }
 
     /// -32600.
@@ -125,7 +142,13 @@ impl Refusal {
             encode_string(upstream),
             reason.as_str()
         );
-        Self { data: Some(data), ..Self::internal(format!("upstream {upstream}: {detail}")) }
+        let message = format!("upstream {upstream}: {detail}");
+        Self { data: Some(data), kind: reason.kind(), ..Self::internal(message) }
+    }
+
+    /// -32603: a person has cancelled the call from outside.
+    pub fn by_operator() -> Self {
+        Self { kind: ErrorKind::Operator, ..Self::internal("cancelled by an operator of this gateway") }
     }
 
     /// The error response for the request `id` (raw JSON).

@@ -42,6 +42,8 @@ pub struct Settings {
     pub optimized: bool,
     /// How long notifications may wait for others on their way; `None`: not at all.
     pub batching: Option<Batching>,
+    /// Whether requests are counted and timed.
+    pub monitoring: bool,
     /// What the admin API says of this process.
     pub about: About,
     /// How long the calls of an upstream that is no longer configured may go on.
@@ -50,6 +52,8 @@ pub struct Settings {
     pub control: mpsc::Sender<Control>,
     /// The result cache; `None`: there is none.
     pub cache: Option<CacheSettings>,
+    /// How often the dashboard gets new figures.
+    pub dashboard_interval: Duration,
 }
 
 /// The result cache.

@@ -34,6 +34,7 @@ pub enum Field {
     MetaTracestate,
     // result
     ResultType,
+    IsError,
     NextCursor,
     TtlMs,
     CacheScope,
@@ -95,6 +96,7 @@ impl Field {
     pub(super) fn of_result(key: &[u8]) -> Option<Self> {
         Some(match key {
             b"resultType" => Self::ResultType,
+            b"isError" => Self::IsError,
             b"nextCursor" => Self::NextCursor,
             b"ttlMs" => Self::TtlMs,
             b"cacheScope" => Self::CacheScope,

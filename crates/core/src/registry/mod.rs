@@ -41,4 +41,4 @@ pub use lookup::{Lookup, MAX_SUGGESTIONS, Suggestion, Variant};
 pub use naming::{Collision, MAX_SHOWN_NAME, NameIssue, NameIssueKind, NamingRule, PrefixPolicy, Separator};
 pub use resolved::{ResolvedNames, ResolvedNamesReading};
 pub use snapshot::{RegistryStats, Snapshot};
-pub use usage::{LATENCY_HALF_LIFE_CALLS, Usage, UsageReading};
+pub use usage::Usage;

@@ -25,6 +25,7 @@ pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, 
         owner: next_owner(),
         param_headers: None,
         takes_long: false,
+        began: std::time::Instant::now(),
     };
     let answer = Arc::clone(gateway).handle(caller, message, Arc::new(Nowhere)).await;
     let cancelled =

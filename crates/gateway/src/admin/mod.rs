@@ -1,4 +1,5 @@
-//! The admin API: what a user's own programs ask a running gateway. HTTP and JSON, on the Unix socket only.
+//! The admin API: what a user's own programs ask a running gateway. HTTP and JSON, on the Unix socket; the dashboard,
+//! with what it needs of this, over TCP as well (`transport/http/web.rs`).
 //!
 //! | request | answer |
 //! |---|---|
@@ -15,6 +16,7 @@
 //! | `POST /admin/balance` `{"strategy", "load_weight", "response_weight", "category_weight", "upstream"}` | changes those that are given, of one upstream or of all |
 //! | `GET /admin/cache` | the result cache: figures of each level |
 //! | `POST /admin/cache/clear` `{"upstream", "tool"}` | forgets everything, or what is of that upstream or tool |
+//! | `GET /admin/events?window=` | the figures of `/admin/metrics` as server-sent events, over TCP only |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
 //! An error is `{"error": "…"}` under a status of 400, 404, 405 or 503. Times are milliseconds; what is not known is
@@ -25,6 +27,8 @@ mod cache;
 mod call;
 mod changes;
 mod control;
+mod events;
+mod page;
 mod pool;
 mod query;
 mod status;
@@ -38,6 +42,8 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+pub use self::events::{Feed, Feeds};
+pub use self::page::Asset;
 pub use self::pool::MOST_CONNECTIONS;
 use self::query::Query;
 pub use self::status::status;
@@ -52,6 +58,8 @@ pub struct About {
     pub config: Vec<PathBuf>,
     /// The MCP endpoint, if it serves HTTP.
     pub url: Option<String>,
+    /// The dashboard, if it is served.
+    pub dashboard: Option<String>,
     /// Its Unix sockets.
     pub sockets: Vec<PathBuf>,
     /// Whether it serves standard input and output.
@@ -72,6 +80,10 @@ impl Refused {
     fn bad(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
     }
+
+    fn into_response(self) -> Response<Bytes> {
+        response(self.status, json!({ "error": self.message }).to_string().into())
+    }
 }
 
 /// Answers a request to `/admin/…`.
@@ -83,7 +95,7 @@ pub async fn answer(
 ) -> Response<Bytes> {
     match route(gateway, method, path_and_query, &body).await {
         Ok(bytes) => response(StatusCode::OK, bytes),
-        Err(Refused { status, message }) => response(status, json!({ "error": message }).to_string().into()),
+        Err(refused) => refused.into_response(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::upstream::Upstream;
 
 /// `GET /admin/info`.
 pub(super) fn info(gateway: &Gateway) -> Value {
-    let About { folder, config, url, sockets, stdio, started_at } = &gateway.settings.about;
+    let About { folder, config, url, dashboard, sockets, stdio, started_at } = &gateway.settings.about;
     json!({
         "name": "aqe-v3",
         "version": env!("CARGO_PKG_VERSION"),
@@ -18,6 +18,7 @@ pub(super) fn info(gateway: &Gateway) -> Value {
         "folder": folder,
         "config": config,
         "url": url,
+        "dashboard": dashboard,
         "sockets": sockets,
         "stdio": stdio,
         "started_at": started_at.map(moment),

@@ -109,7 +109,7 @@ fn not_listed(upstreams: &[Arc<Upstream>]) -> Vec<&str> {
 }
 
 fn one(tool: &ToolEntry) -> Value {
-    let usage = tool.usage.read();
+    let usage = tool.usage.series.totals();
     json!({
         "name": tool.shown,
         "original": tool.original,
@@ -121,10 +121,10 @@ fn one(tool: &ToolEntry) -> Value {
             "destructiveHint": tool.annotations.destructive,
             "openWorldHint": tool.annotations.open_world,
         },
-        "calls": usage.calls,
-        "errors": usage.errors,
-        "mean_ms": usage.mean.map(millis),
-        "ewma_ms": usage.ewma.map(millis),
+        "calls": usage.requests(),
+        "errors": usage.errors(),
+        "mean_ms": usage.latency.mean().map(millis),
+        "p95_ms": usage.latency.quantile(0.95).map(millis),
     })
 }
 

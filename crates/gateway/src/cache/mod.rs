@@ -47,6 +47,16 @@ pub struct CacheReading {
     pub refreshed: u64,
 }
 
+impl CacheReading {
+    /// Answers found at each level (hot, memory, disk), and questions that none had the answer to.
+    pub fn found(&self) -> ([u64; 3], u64) {
+        let [hot, memory] = &self.memory;
+        let disk = self.disk.as_ref().map(|disk| disk.counts);
+        let misses = disk.map_or(memory.counts.misses, |disk| disk.misses);
+        ([hot.counts.hits, memory.counts.hits, disk.map_or(0, |disk| disk.hits)], misses)
+    }
+}
+
 /// An answer that has come, and may be kept.
 #[derive(Debug)]
 pub(crate) struct Arrived<'a> {

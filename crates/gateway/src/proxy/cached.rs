@@ -12,11 +12,12 @@ use aqe_core::registry::ToolEntry;
 
 use super::call::{Answered, Route};
 use super::resources::is_missing;
-use super::tools::{Found, Ran};
+use super::tools::Found;
 use super::{Answer, Caller, Gateway, Request};
 use crate::cache::flight::{Personal, Seat, Voice};
 use crate::cache::{Arrived, Kept, ResultCache};
 use crate::catalog::{Catalog, Target};
+use crate::monitor::Fate;
 use crate::refusal::Refusal;
 use crate::session::{Nowhere, Outlet, next_owner};
 use crate::tasks;
@@ -86,21 +87,18 @@ impl Errand {
 /// An answer for one client.
 struct Told {
     answer: Answer,
-    /// It is an error.
-    failed: bool,
     /// It says that there is no such thing.
     missing: bool,
-    /// The upstream was not asked for it.
-    kept: bool,
 }
 
 impl Told {
-    fn by(answered: &Answered, answer: Answer, kept: bool) -> Self {
-        Self { answer, failed: answered.is_error(), missing: is_missing(answered), kept }
+    fn by(answered: &Answered, answer: Answer) -> Self {
+        Self { answer, missing: is_missing(answered) }
     }
 
     fn found(parts: [bytes::Bytes; 3]) -> Self {
-        Self { answer: Answer::of(parts), failed: false, missing: false, kept: true }
+        let fate = Fate { from_cache: true, ..Fate::default() };
+        Self { answer: Answer::of(parts).with_fate(fate), missing: false }
     }
 }
 
@@ -120,14 +118,13 @@ impl Gateway {
         request: &Request<'_>,
         found: &Found<'_>,
         place: &Arc<Place>,
-    ) -> Result<Ran, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let errand = || Errand::Tool {
             catalog: Arc::clone(found.catalog),
             entry: Arc::clone(found.entry),
             called: found.called.into(),
         };
-        let told = self.through_cache(request, place, &found.entry.original, errand).await?;
-        Ok(Ran { answer: told.answer, failed: told.failed, kept: told.kept })
+        Ok(self.through_cache(request, place, &found.entry.original, errand).await?.answer)
     }
 
     /// `prompts/get` where an answer may say that it may be kept.
@@ -189,7 +186,7 @@ impl Gateway {
     async fn directly(self: &Arc<Self>, request: &Request<'_>, errand: Errand) -> Result<Told, Refusal> {
         let answered = errand.run(self, request, None).await?;
         let answer = answered.finish(request, errand.method());
-        Ok(Told::by(&answered, answer, false))
+        Ok(Told::by(&answered, answer))
     }
 
     /// Asks a server that has not said yet that its answers may be kept.
@@ -212,7 +209,7 @@ impl Gateway {
             let (response, took) = (&answer.parts[0], began.elapsed());
             cache.keep(&Arrived { place, name: errand.name(), keys: &keys, stamp, response, took });
         }
-        Ok(Told::by(&answered, answer, false))
+        Ok(Told::by(&answered, answer))
     }
 
     /// Asks the upstream, together with all who ask the same at the same time.
@@ -236,7 +233,7 @@ impl Gateway {
         let given = come?;
         let answered = &given.answered;
         if leads {
-            return Ok(Told::by(answered, given.answer.clone(), false));
+            return Ok(Told::by(answered, given.answer.clone()));
         }
         let answer = match &given.entry {
             Some(entry) => {
@@ -245,7 +242,8 @@ impl Gateway {
             }
             None => answered.finish(request, errand.method()),
         };
-        Ok(Told::by(answered, answer, true))
+        let fate = Fate { upstream: None, from_cache: true, ..given.answer.fate };
+        Ok(Told::by(answered, answer.with_fate(fate)))
     }
 
     /// Fetches a stale answer anew, in the background.

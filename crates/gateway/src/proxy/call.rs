@@ -9,6 +9,7 @@ use aqe_core::balancer::ReplicaId;
 use aqe_core::batching::Priority;
 use aqe_core::envelope::{Edits, Field, Kind, Message, Span};
 use aqe_core::health::{FailureKind, Outcome};
+use aqe_core::monitor::ErrorKind;
 use aqe_core::pool::AcquireError;
 use aqe_core::revision::Era;
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use super::hedge::Sent;
 use super::{Answer, Caller, Gateway, Passage, Passing, Request};
 use crate::bridge::{self, Origin};
 use crate::cache::flight::Personal;
+use crate::monitor::Fate;
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::push_when_ready;
 use crate::settings::UpstreamSettings;
@@ -84,8 +86,8 @@ impl<'a> Route<'a> {
 
 /// An upstream's answer that has not been turned into the client's form yet.
 pub(super) enum Answered {
-    /// All of it is here.
-    Whole { message: Message, live: Arc<Live> },
+    /// All of it is here, after `took`.
+    Whole { message: Message, live: Arc<Live>, took: Duration },
     /// It is a result that is passed on while it comes.
     Passing(Passing),
 }
@@ -97,11 +99,6 @@ impl Answered {
             Self::Whole { message, .. } => Some(message),
             Self::Passing(_) => None,
         }
-    }
-
-    /// Whether it is an error.
-    pub(super) fn is_error(&self) -> bool {
-        self.message().is_some_and(|message| message.kind() == Kind::Error)
     }
 
     /// The answer for the client.
@@ -117,13 +114,22 @@ impl Answered {
         more: impl FnOnce(&mut Edits<'a>) -> bool,
     ) -> Answer {
         let (message, live) = match self {
-            Self::Whole { message, live } => (message, live),
+            Self::Whole { message, live, .. } => (message, live),
             Self::Passing(passing) => return Answer::passing(passing.clone()),
         };
         let era = request.caller.era();
         let bytes = bridge::answer(message, request.id, live.peer.era, era, method, more);
         let status = if era == Era::Modern { bridge::status_of(message) } else { 200 };
-        Answer { status, ..Answer::ok(bytes) }
+        Answer { status, fate: self.fate(), ..Answer::ok(bytes) }
+    }
+
+    fn fate(&self) -> Fate {
+        let Self::Whole { message, took, .. } = self else { return Fate::default() };
+        let error = match message.kind() {
+            Kind::Error => Some(ErrorKind::Upstream),
+            _ => (message.raw(Field::IsError) == Some("true")).then_some(ErrorKind::Tool),
+        };
+        Fate { upstream: Some(*took), error, from_cache: false }
     }
 }
 
@@ -192,22 +198,23 @@ impl Gateway {
                     Item::Answer(answer) => {
                         let failed =
                             answer.kind() == Kind::Error && answer.raw(Field::Code) == Some("-32603");
-                        if failed && route.repeatable && !relayed && is_another_left(route, &tried, replica) {
-                            turn.end(Outcome::Failure(FailureKind::ServerError));
-                            if may_resend(route, &mut tried, replica, &mut resends) {
-                                break None;
-                            }
+                        let took = turn.end(if failed {
+                            Outcome::Failure(FailureKind::ServerError)
                         } else {
-                            turn.end(if failed {
-                                Outcome::Failure(FailureKind::ServerError)
-                            } else {
-                                Outcome::Success
-                            });
+                            Outcome::Success
+                        });
+                        if failed
+                            && route.repeatable
+                            && !relayed
+                            && is_another_left(route, &tried, replica)
+                            && may_resend(route, &mut tried, replica, &mut resends)
+                        {
+                            break None;
                         }
                         if refers_to_input(&answer, live.peer.era, request.caller.era()) {
                             return Err(asks_for_input(name));
                         }
-                        return Ok(Answered::Whole { message: answer, live });
+                        return Ok(Answered::Whole { message: answer, live, took });
                     }
                     Item::Long(reply) => {
                         match Passage::new(request, route.upstream, turn, reply, ours, started) {

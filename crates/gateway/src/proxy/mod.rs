@@ -30,9 +30,10 @@ use tokio::sync::Notify;
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
 use crate::coding::Listed;
+use crate::monitor::{Fate, Flight, Monitor};
 use crate::pool::ConnectionPool;
 use crate::refusal::Refusal;
-use crate::session::{Outlet, Session, Sessions};
+use crate::session::{OpenCall, Outlet, Session, Sessions};
 use crate::settings::Settings;
 use crate::tasks;
 use crate::upstream::{Hooks, HttpClient, ListKind, Live, Upstream};
@@ -64,6 +65,8 @@ pub struct Caller {
     pub param_headers: Option<HeaderMap>,
     /// It takes long results while they come.
     pub takes_long: bool,
+    /// When the message was here in whole.
+    pub began: Instant,
 }
 
 impl Caller {
@@ -95,6 +98,8 @@ pub struct Answer {
     pub(crate) listed: Option<Box<Listed>>,
     /// In place of the parts: a result that is passed on while it comes. Only for callers that take such.
     pub passing: Option<Passing>,
+    /// What became of the request.
+    pub(crate) fate: Fate,
 }
 
 impl Answer {
@@ -105,11 +110,16 @@ impl Answer {
 
     /// An answer in parts, with HTTP status 200.
     pub(crate) fn of(parts: [Bytes; 3]) -> Self {
-        Self { parts, status: 200, listed: None, passing: None }
+        Self { parts, status: 200, listed: None, passing: None, fate: Fate::default() }
     }
 
     fn passing(passing: Passing) -> Self {
         Self { passing: Some(passing), ..Self::of([const { Bytes::new() }; 3]) }
+    }
+
+    /// An answer of an upstream that took so long for it.
+    fn with_fate(self, fate: Fate) -> Self {
+        Self { fate, ..self }
     }
 
     /// Length in bytes.
@@ -129,7 +139,8 @@ impl Answer {
     }
 
     fn refusal(refusal: &Refusal, id: &str) -> Self {
-        Self { status: refusal.status, ..Self::ok(refusal.to_bytes(Some(id))) }
+        let fate = Fate { error: Some(refusal.kind), ..Fate::default() };
+        Self { status: refusal.status, fate, ..Self::ok(refusal.to_bytes(Some(id))) }
     }
 }
 
@@ -158,6 +169,16 @@ pub struct Gateway {
     pub pool: Arc<ConnectionPool>,
     /// Answers that are given again.
     pub cache: Option<ResultCache>,
+    /// What is known of the requests; `None`: nothing, it is switched off.
+    pub monitor: Option<Monitor>,
+}
+
+/// Resolves when the client has cancelled the call.
+async fn cancelled(open: Option<&OpenCall>) {
+    match open {
+        Some(open) => open.cancelled().await,
+        None => std::future::pending().await,
+    }
 }
 
 impl std::fmt::Debug for Gateway {
@@ -225,30 +246,38 @@ impl Gateway {
         async move {
             let id = message.id().unwrap_or("null");
             let request = Request { caller: &caller, message: &message, outlet: &outlet, id };
-            let Some(session) = &caller.session else {
-                return Some(self.answer(&request).await);
-            };
-            let Some(open) = session.begin(id, message.method() == "subscriptions/listen") else {
-                let refusal =
-                    Refusal::invalid_request("a request with this id is in flight, or too many are");
-                return Some(Answer::refusal(&refusal, id));
+            let flight = Flight::begin(self, &caller, &message);
+            let open = match &caller.session {
+                Some(session) => match session.begin(id, message.method() == "subscriptions/listen") {
+                    Some(open) => Some(open),
+                    None => {
+                        let refusal =
+                            Refusal::invalid_request("a request with this id is in flight, or too many are");
+                        let answer = Answer::refusal(&refusal, id);
+                        flight.answered(&answer, id);
+                        return Some(answer);
+                    }
+                },
+                None => None,
             };
             let answer = tokio::select! {
                 biased;
-                answer = self.answer(&request) => answer,
-                () = open.cancelled() => return None,
+                answer = flight.gateway().answer(&request, &flight) => answer,
+                () = cancelled(open.as_ref()) => return None,
+                () = flight.cancelled() => Answer::refusal(&Refusal::by_operator(), id),
             };
-            if let Some(passing) = &answer.passing {
-                passing.hold(open);
+            match &answer.passing {
+                Some(passing) => passing.hold(open, flight),
+                None => flight.answered(&answer, id),
             }
             Some(answer)
         }
     }
 
-    async fn answer(self: &Arc<Self>, request: &Request<'_>) -> Answer {
+    async fn answer(self: &Arc<Self>, request: &Request<'_>, flight: &Flight) -> Answer {
         let method = request.message.method();
         let answered = if &*method == "tools/call" {
-            self.call_tool(request).await
+            self.call_tool(request, flight).await
         } else {
             Box::pin(self.answer_other(request, &method)).await
         };

@@ -25,7 +25,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::call::{MAX_CALL, refusal_of};
-use super::{Gateway, Request};
+use super::{Gateway, Request, cancelled};
+use crate::monitor::{Fate, Flight};
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::OpenCall;
 use crate::upstream::{CallError, LongReply, Turn, Upstream};
@@ -55,6 +56,8 @@ pub struct Passage {
     id: Box<str>,
     /// Keeps the call in flight for its client, who may cancel it.
     open: Option<OpenCall>,
+    /// Keeps it in sight of the monitor.
+    flight: Option<Flight>,
     /// What a call that writes invalidates at its end.
     writes: Option<Writes>,
 }
@@ -104,9 +107,10 @@ impl Passage {
             max_bytes,
             silence: settings.idle_timeout,
             until: started + MAX_CALL,
+            passed: 0,
         };
         let upstream = Arc::clone(upstream);
-        Ok(Self { flow, turn, upstream, id: request.id.into(), open: None, writes: None })
+        Ok(Self { flow, turn, upstream, id: request.id.into(), open: None, flight: None, writes: None })
     }
 
     /// The error that a client gets in place of a reply that was passed on before and not kept.
@@ -134,31 +138,36 @@ impl Passage {
     }
 
     async fn run(self, to: &mpsc::Sender<Bytes>) -> Option<Broken> {
-        let Self { mut flow, turn, upstream, open, writes, .. } = self;
-        let cancelled = async {
-            match &open {
-                Some(open) => open.cancelled().await,
+        let Self { mut flow, turn, upstream, id, open, flight, writes } = self;
+        let by_operator = async {
+            match &flight {
+                Some(flight) => flight.cancelled().await,
                 None => std::future::pending().await,
             }
         };
         let end = tokio::select! {
             biased;
-            () = cancelled => Err(Stop::Cancelled),
+            () = cancelled(open.as_ref()) => Err(Stop::Cancelled),
             end = flow.run(to) => end,
+            () = by_operator => Err(Stop::ByOperator),
         };
+        let (mut fate, passed) = (Fate::default(), flow.passed as usize);
         let stop = match end {
             Ok(last) => {
-                turn.end(Outcome::Success);
+                fate.upstream = Some(turn.end(Outcome::Success));
                 drop(writes);
                 // Before the client has the whole reply: it may then use the id again.
                 drop(open);
                 match flow.send(to, last).await {
-                    Ok(_) => return None,
+                    Ok(_) => {
+                        flight.into_iter().for_each(|flight| flight.end(&fate, passed, &id));
+                        return None;
+                    }
                     Err(stop) => stop,
                 }
             }
             Err(stop) => {
-                turn.end(stop.outcome(upstream.replica_count()));
+                fate.upstream = Some(turn.end(stop.outcome(upstream.replica_count())));
                 stop
             }
         };
@@ -171,7 +180,10 @@ impl Passage {
                 Refusal::upstream(name, UpstreamReason::Timeout, &stop.to_string())
             }
             Stop::ClientTooSlow => Refusal::upstream(name, UpstreamReason::ClientTooSlow, &stop.to_string()),
+            Stop::ByOperator => Refusal::by_operator(),
         };
+        fate.error = Some(refusal.kind);
+        flight.into_iter().for_each(|flight| flight.end(&fate, passed, &id));
         tracing::warn!(upstream = name, reason = %stop, "a long answer has broken off");
         Some(Broken::Refused(refusal))
     }
@@ -224,10 +236,11 @@ impl Passing {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Keeps the call in flight for its client.
-    pub(super) fn hold(&self, open: OpenCall) {
+    /// Keeps the call in flight for its client, and in sight of the monitor.
+    pub(super) fn hold(&self, open: Option<OpenCall>, flight: Flight) {
         if let Some(passage) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            passage.open = Some(open);
+            passage.open = open;
+            passage.flight = Some(flight);
         }
     }
 

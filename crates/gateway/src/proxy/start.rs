@@ -15,6 +15,7 @@ use super::subscriptions::Subscriptions;
 use super::{Gateway, ManifestStore, call};
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
+use crate::monitor::Monitor;
 use crate::pool::ConnectionPool;
 use crate::session::Sessions;
 use crate::settings::{Balancing, Reloadable, Settings, UpstreamSettings};
@@ -23,6 +24,8 @@ use crate::upstream::{Common, HttpClient, Manifest, Upstream, UpstreamError};
 
 /// How often idle sessions are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
+/// The step of sliding windows.
+const MONITOR_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the balancers look after their replicas.
 const BALANCE_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -72,6 +75,7 @@ impl Gateway {
             stopping: AtomicBool::new(false),
             pool,
             cache,
+            monitor: settings.monitoring.then(|| Monitor::new(Instant::now())),
             settings,
         });
         let upstreams = upstreams
@@ -93,6 +97,13 @@ impl Gateway {
                 upstream.tick();
             }
         });
+        if gateway.monitor.is_some() {
+            gateway.every("monitor", MONITOR_INTERVAL, |gateway| {
+                if let Some(monitor) = &gateway.monitor {
+                    monitor.tick(gateway);
+                }
+            });
+        }
         Ok(gateway)
     }
 
@@ -108,6 +119,7 @@ impl Gateway {
             pool: Arc::clone(&self.pool),
             balancing: balancing.clone(),
             optimized: self.settings.optimized,
+            recorded: self.settings.monitoring,
             message: self.settings.message,
             batching: self.settings.batching,
             hooks: self.this.clone(),

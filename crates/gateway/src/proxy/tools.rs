@@ -7,6 +7,7 @@ use std::sync::Arc;
 use aqe_core::cache::Caching;
 use aqe_core::envelope::{Field, Kind, Message, decode_quoted, encode_string, open_object};
 use aqe_core::inprocess;
+use aqe_core::monitor::ErrorKind;
 use aqe_core::registry::{Lookup, ToolEntry};
 use aqe_core::revision::Era;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use super::{Answer, Caller, Gateway, Request};
 use crate::bridge;
 use crate::cache::flight::Personal;
 use crate::catalog::Catalog;
+use crate::monitor::{Fate, Flight, LookedUp};
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::upstream::Upstream;
 use crate::wire;
@@ -29,15 +31,6 @@ pub(super) struct Found<'a> {
     pub(super) called: &'a str,
 }
 
-/// What became of a call.
-pub(super) struct Ran {
-    pub(super) answer: Answer,
-    /// It is an error.
-    pub(super) failed: bool,
-    /// The tool has not run for it.
-    pub(super) kept: bool,
-}
-
 /// A tool that was found under another name than the one called.
 struct Near {
     similarity: f64,
@@ -45,7 +38,11 @@ struct Near {
 }
 
 impl Gateway {
-    pub(super) async fn call_tool(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
+    pub(super) async fn call_tool(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        flight: &Flight,
+    ) -> Result<Answer, Refusal> {
         let name = request
             .message
             .string(Field::Name)
@@ -56,14 +53,9 @@ impl Gateway {
             catalog = self.catalog.load_full();
         }
         let (entry, near) = self.find_tool(&catalog, &name)?;
+        flight.is_of(entry);
         Self::check_param_headers(request, &catalog, entry)?;
-        let started = std::time::Instant::now();
-        let ran = self.run_tool(request, &Found { catalog: &catalog, entry, called: &name }).await;
-        // How long a tool takes is not learnt from answers that it gave before.
-        if !ran.as_ref().is_ok_and(|ran| ran.kept) {
-            entry.usage.record(started.elapsed(), ran.as_ref().map_or(true, |ran| ran.failed));
-        }
-        let Ran { answer, .. } = ran?;
+        let answer = self.run_tool(request, &Found { catalog: &catalog, entry, called: &name }).await?;
         Ok(match near {
             Some(near) => note_near(answer, &name, entry, &near),
             None => answer,
@@ -75,16 +67,23 @@ impl Gateway {
         catalog: &'c Catalog,
         name: &str,
     ) -> Result<(&'c Arc<ToolEntry>, Option<Near>), Refusal> {
+        let count = |lookup| self.monitor.iter().for_each(|monitor| monitor.count_lookup(lookup));
         if !self.settings.optimized {
             let found = catalog.tools.scan(name);
+            count(if found.is_some() { LookedUp::Exact } else { LookedUp::Unknown });
             return found.map(|entry| (entry, None)).ok_or_else(|| Refusal::unknown("tool", name, &[]));
         }
         match catalog.tools.lookup(name, &self.resolved, |_| true) {
-            Lookup::Exact(entry) => Ok((entry, None)),
+            Lookup::Exact(entry) => {
+                count(LookedUp::Exact);
+                Ok((entry, None))
+            }
             Lookup::Resolved { entry, similarity, variant, .. } => {
+                count(LookedUp::Resolved);
                 Ok((entry, Some(Near { similarity, variant: variant.as_str() })))
             }
             Lookup::Unknown { suggestions } => {
+                count(LookedUp::Unknown);
                 let names: Vec<String> =
                     suggestions.iter().map(|suggestion| suggestion.entry.shown.to_string()).collect();
                 Err(self.with_absent(Refusal::unknown("tool", name, &names)))
@@ -114,7 +113,7 @@ impl Gateway {
         params.check(headers, arguments.as_bytes()).map_err(Refusal::header_mismatch)
     }
 
-    async fn run_tool(self: &Arc<Self>, request: &Request<'_>, found: &Found<'_>) -> Result<Ran, Refusal> {
+    async fn run_tool(self: &Arc<Self>, request: &Request<'_>, found: &Found<'_>) -> Result<Answer, Refusal> {
         let Found { catalog, entry, .. } = *found;
         let upstream = catalog.upstream_of(entry);
         if let Some(tools) = upstream.in_process() {
@@ -131,8 +130,7 @@ impl Gateway {
         if let (Answered::Passing(passing), Caching::Invalidates(namespace)) = (&answered, &entry.caching) {
             passing.invalidate_at_end(self, namespace);
         }
-        let failed = answered.is_error();
-        Ok(Ran { answer: answered.finish(request, "tools/call"), failed, kept: false })
+        Ok(answered.finish(request, "tools/call"))
     }
 
     /// Sends a call to the tool's upstream. `personal` is told when that asks the client something.
@@ -155,7 +153,7 @@ impl Gateway {
         upstream: &Upstream,
         tools: &dyn inprocess::InProcess,
         entry: &ToolEntry,
-    ) -> Result<Ran, Refusal> {
+    ) -> Result<Answer, Refusal> {
         let timeout = upstream.settings().timeout_for(&entry.original);
         let arguments =
             request.message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default();
@@ -171,12 +169,13 @@ impl Gateway {
             Era::Legacy => wire::result(request.id, &result.json),
             Era::Modern => wire::result_with(request.id, bridge::modern_members("tools/call"), &result.json),
         };
-        Ok(Ran { answer: Answer::ok(bytes), failed: result.is_error, kept: false })
+        let error = result.is_error.then_some(ErrorKind::Tool);
+        Ok(Answer::ok(bytes).with_fate(Fate { error, ..Fate::default() }))
     }
 
     fn remember_task_of(&self, answered: &Answered, upstream: &Upstream, caller: &Caller) {
         // A result with a task in it is not long.
-        let Answered::Whole { message, live } = answered else { return };
+        let Answered::Whole { message, live, .. } = answered else { return };
         let place = Place { upstream: upstream.id, replica: live.replica };
         if let Some(task) = message.string(Field::TaskId) {
             self.tasks.remember(&task, place, &caller.principal);
@@ -341,9 +340,9 @@ fn task_id(task: &[u8]) -> Option<String> {
 
 /// Says in `_meta` which tool ran in place of the one that was named.
 fn note_near(answer: Answer, called: &str, entry: &ToolEntry, near: &Near) -> Answer {
-    let status = answer.status;
+    let Answer { status, fate, .. } = answer;
     let bytes = answer.into_bytes();
-    let unchanged = |bytes: Bytes| Answer { status, ..Answer::ok(bytes) };
+    let unchanged = |bytes: Bytes| Answer { status, fate, ..Answer::ok(bytes) };
     let limits = aqe_core::envelope::Limits { max_depth: u16::MAX / 64, ..Default::default() };
     let Ok(message) = Message::parse(bytes.clone(), limits) else { return unchanged(bytes) };
     if message.kind() != Kind::Response {

@@ -298,6 +298,7 @@ impl Conversation {
             owner: self.session.owner,
             param_headers: None,
             takes_long,
+            began: Instant::now(),
         }
     }
 

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::http::{Edge, From, connection};
+use super::http::{Edge, Peer, connection};
 use super::lines;
 use super::rewound::Rewound;
 use crate::tasks;
@@ -80,6 +80,6 @@ async fn converse(edge: &Arc<Edge>, mut stream: UnixStream) {
         let (reader, writer) = tokio::io::split(stream);
         lines::serve(Arc::clone(&edge.gateway), reader, writer, Arc::from("local"), edge.stopped()).await;
     } else {
-        connection(Arc::clone(edge), stream, From::User).await;
+        connection(Arc::clone(edge), stream, Peer::USER).await;
     }
 }

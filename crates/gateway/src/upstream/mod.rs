@@ -46,7 +46,7 @@ pub use manifest::{ListHint, ListKind, Listed, Manifest};
 pub(crate) use membership::check_settings;
 pub use status::Status;
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
-pub use supervisor::{Common, Unavailable, Upstream, UpstreamError};
+pub use supervisor::{Common, ReplicaName, Unavailable, Upstream, UpstreamError};
 pub use turn::{Asking, NoTurn, Turn};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.
@@ -215,6 +215,11 @@ pub trait Connection: Send + Sync + fmt::Debug {
 
     /// Whether it still takes calls.
     fn is_open(&self) -> bool;
+
+    /// What is known of the child process that it talks to, if it does.
+    fn child(&self) -> Option<StdioStatus> {
+        None
+    }
 
     /// Whether an answer is being read behind which all others wait, and somebody takes it.
     fn is_speaking(&self) -> bool {

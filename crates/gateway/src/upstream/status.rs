@@ -1,6 +1,10 @@
 //! The state of an upstream, for people.
 
-use super::Upstream;
+use std::sync::Arc;
+
+use aqe_core::monitor::Series;
+
+use super::{Live, ReplicaName, StdioStatus, Upstream};
 
 /// The state of an upstream for people.
 #[derive(Debug, Clone)]
@@ -16,6 +20,20 @@ pub struct Status {
 }
 
 impl Upstream {
+    /// What is recorded of each replica.
+    pub(crate) fn recorded(&self) -> impl Iterator<Item = (Arc<ReplicaName>, Arc<Series>)> + '_ {
+        self.replicas.iter().map(|replica| (Arc::clone(&replica.name), Arc::clone(&replica.series)))
+    }
+
+    /// The child processes of its replicas.
+    pub(crate) fn children(&self) -> Vec<(Arc<ReplicaName>, StdioStatus)> {
+        let child = |live: &Arc<Live>| {
+            let replica = self.replicas.get(live.replica)?;
+            Some((Arc::clone(&replica.name), live.connection.child()?))
+        };
+        self.connections().iter().filter_map(child).collect()
+    }
+
     /// The state for people.
     pub fn status(&self) -> Status {
         let attempts = self.attempts();

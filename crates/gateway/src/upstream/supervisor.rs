@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use aqe_core::balancer::{self, Balancer, BalancerConfigError};
 use aqe_core::batching::Batching;
 use aqe_core::inprocess::InProcess;
+use aqe_core::monitor::Series;
 use aqe_core::pool;
 use aqe_core::revision::Era;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -25,7 +26,7 @@ use super::membership::{check_settings, pool_config};
 use super::opening::other;
 use super::queue::Queue;
 use crate::pool::ConnectionPool;
-use crate::settings::{Balancing, SessionScope, Start, UpstreamSettings};
+use crate::settings::{Balancing, ReplicaSettings, SessionScope, Start, UpstreamSettings};
 use crate::tasks;
 
 /// Why a call cannot be sent to an upstream now.
@@ -70,6 +71,8 @@ pub struct Common {
     pub balancing: Balancing,
     /// Whether connections are kept for the next call.
     pub optimized: bool,
+    /// Whether calls are recorded by replica.
+    pub recorded: bool,
     /// Bounds on one message.
     pub message: aqe_core::envelope::Limits,
     /// How long notifications to a child may wait for others.
@@ -85,6 +88,18 @@ pub(super) struct Replica {
     pub(super) balancer: balancer::ReplicaId,
     /// What the server said last.
     pub(super) peer: ArcSwapOption<Peer>,
+    pub(super) name: Arc<ReplicaName>,
+    /// The calls that were sent to it.
+    pub(super) series: Arc<Series>,
+}
+
+/// Which replica of which upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaName {
+    /// The upstream.
+    pub upstream: Arc<str>,
+    /// The replica.
+    pub replica: Arc<str>,
 }
 
 /// One upstream.
@@ -99,6 +114,7 @@ pub struct Upstream {
     pub(super) era: Option<Era>,
     pub(super) session_scope: Option<SessionScope>,
     pub(super) replicas: Vec<Replica>,
+    pub(super) recorded: bool,
     pub(super) balancer: Mutex<Balancer>,
     pub(super) queue: Queue,
     pub(super) lazy: AtomicBool,
@@ -166,8 +182,17 @@ impl Upstream {
             .map_err(|fault| UpstreamError::Balancer { name: settings.name.clone(), fault })?;
         let ids: Vec<balancer::ReplicaId> = balancer.replicas().map(|(id, _)| id).collect();
         let peer = manifest.as_ref().map(|manifest| Arc::new(manifest.peer.clone()));
-        let replica =
-            |balancer| Replica { pool: OnceLock::new(), balancer, peer: ArcSwapOption::from(peer.clone()) };
+        let replica = |(balancer, own): (_, &ReplicaSettings)| Replica {
+            pool: OnceLock::new(),
+            balancer,
+            peer: ArcSwapOption::from(peer.clone()),
+            name: Arc::new(ReplicaName {
+                upstream: settings.name.as_str().into(),
+                replica: own.name.clone(),
+            }),
+            series: Arc::default(),
+        };
+        let replicas = ids.into_iter().zip(&settings.replicas).map(replica).collect();
         Ok(Arc::new(Self {
             id,
             name: settings.name.clone(),
@@ -176,7 +201,8 @@ impl Upstream {
             era: settings.era,
             session_scope: settings.session_scope,
             settings: ArcSwap::from_pointee(settings),
-            replicas: ids.into_iter().map(replica).collect(),
+            replicas,
+            recorded: common.recorded,
             balancer: Mutex::new(balancer),
             queue: Queue::default(),
             lazy: AtomicBool::new(false),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use aqe_core::balancer::{Affinity, Balancer, PickError, ReplicaId, Request, Ticket};
 use aqe_core::health::{FailureKind, Outcome};
+use aqe_core::monitor::{ErrorKind, Finished};
 use aqe_core::pool::{self, AcquireError, Lane, Scope};
 use aqe_core::revision::Era;
 
@@ -77,8 +78,8 @@ impl Turn {
         self.choice.replica
     }
 
-    /// The call has ended.
-    pub fn end(self, outcome: Outcome) {
+    /// The call has ended. Returns how long it took since its replica was chosen.
+    pub fn end(self, outcome: Outcome) -> Duration {
         let now = Instant::now();
         let how = match outcome {
             Outcome::Success
@@ -87,7 +88,9 @@ impl Turn {
             Outcome::Failure(_) | Outcome::Cancelled => pool::Outcome::Unanswered,
         };
         self.leased.end(how, now);
+        let took = now - self.choice.started;
         self.choice.end(outcome, now);
+        took
     }
 }
 
@@ -247,11 +250,31 @@ impl Upstream {
 
     fn finish(self: &Arc<Self>, ticket: Ticket, outcome: Outcome, started: Instant, now: Instant) {
         let took = now - started;
+        if self.recorded {
+            self.record(ticket.replica(), outcome, took);
+        }
         self.balancer().finished(ticket, outcome, took, now);
         if !self.queue.is_empty() {
             self.queue.observe(took);
             self.hand_out();
         }
+    }
+
+    fn record(&self, replica: ReplicaId, outcome: Outcome, took: Duration) {
+        let Some(replica) = self.replicas.iter().find(|own| own.balancer == replica) else { return };
+        let error = match outcome {
+            Outcome::Success => None,
+            Outcome::Cancelled => return replica.series.cancelled(),
+            Outcome::Overloaded { .. } => Some(ErrorKind::Overloaded),
+            Outcome::Failure(kind) => Some(match kind {
+                FailureKind::Timeout => ErrorKind::Timeout,
+                FailureKind::Connect => ErrorKind::Unavailable,
+                FailureKind::Malformed => ErrorKind::Malformed,
+                FailureKind::ServerError => ErrorKind::Upstream,
+                _ => ErrorKind::Closed,
+            }),
+        };
+        replica.series.finished(&Finished { latency: took, error, ..Finished::default() });
     }
 
     /// Whether a call may be sent once more, within the budget of the upstream.

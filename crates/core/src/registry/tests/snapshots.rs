@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::sample_names::sample;
 use super::*;
+use crate::monitor::{ErrorKind, Finished};
 
 fn of_names(index: IndexKind, names: &[String]) -> Snapshot {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -49,17 +50,18 @@ fn the_entity_tag_changes_with_the_list_and_only_with_it() {
 fn usage_survives_a_rebuild_and_a_new_shown_name() {
     let alone = [upstream("a", 1, &["x", "y"])];
     let first = build(RegistryConfig::default(), &alone);
-    first.get("x").unwrap().usage.record(Duration::from_millis(3), true);
+    let failed = Finished { error: Some(ErrorKind::Tool), ..Finished::default() };
+    first.get("x").unwrap().usage.series.finished(&failed);
     let more = [upstream("a", 1, &["y", "x"]), upstream("b", 2, &["x"])];
     let second = SnapshotBuilder::new(RegistryConfig::default())
         .upstream(&more[0])
         .upstream(&more[1])
         .previous(&first)
         .build(SystemTime::UNIX_EPOCH);
-    assert_eq!(second.get("a__x").unwrap().usage.read().errors, 1);
+    assert_eq!(second.get("a__x").unwrap().usage.series.totals().errors(), 1);
     assert_eq!(second.get("b__x").unwrap().usage.calls(), 0);
     // A call that began in the old snapshot still counts.
-    first.get("x").unwrap().usage.record(Duration::from_millis(3), false);
+    first.get("x").unwrap().usage.series.finished(&Finished::default());
     assert_eq!(second.get("a__x").unwrap().usage.calls(), 2);
 }
 
@@ -94,7 +96,7 @@ fn most_used_counts_calls_and_leaves_out_what_was_never_called() {
     let snapshot = build(RegistryConfig::default(), &[upstream("a", 1, &["x", "y", "z", "w"])]);
     for (name, calls) in [("x", 1), ("z", 3), ("y", 1)] {
         for _ in 0..calls {
-            snapshot.get(name).unwrap().usage.record(Duration::ZERO, false);
+            snapshot.get(name).unwrap().usage.series.finished(&Finished::default());
         }
     }
     let names = |count| {

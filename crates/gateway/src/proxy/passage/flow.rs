@@ -35,6 +35,8 @@ pub(super) struct Flow {
     /// Longest silence of the upstream.
     pub(super) silence: Duration,
     pub(super) until: Instant,
+    /// Bytes that have come so far.
+    pub(super) passed: u64,
 }
 
 /// Why it stopped before its end.
@@ -42,6 +44,8 @@ pub(super) struct Flow {
 pub(super) enum Stop {
     #[error("the client has cancelled the call")]
     Cancelled,
+    #[error("an operator has cancelled the call")]
+    ByOperator,
     #[error("the client has left")]
     ClientLeft,
     #[error("the client does not read its answer")]
@@ -60,7 +64,7 @@ impl Stop {
     /// What it says of the replica.
     pub(super) fn outcome(&self, replicas: usize) -> Outcome {
         match self {
-            Self::Cancelled | Self::ClientLeft | Self::ClientTooSlow => Outcome::Cancelled,
+            Self::Cancelled | Self::ByOperator | Self::ClientLeft | Self::ClientTooSlow => Outcome::Cancelled,
             Self::Silent | Self::TooLate => Outcome::Failure(FailureKind::Timeout),
             Self::AsksForInput => Outcome::Success,
             Self::Upstream(error) => error.outcome(replicas),
@@ -84,12 +88,11 @@ pub(super) fn too_long(max_bytes: u64) -> CallError {
 impl Flow {
     /// Passes the text on up to its last bytes, which are returned once all has been proven.
     pub(super) async fn run(&mut self, to: &mpsc::Sender<Bytes>) -> Result<Bytes, Stop> {
-        let mut passed = 0;
         let mut in_front = Duration::ZERO;
         let mut piece = std::mem::take(&mut self.head);
         loop {
-            passed += piece.len() as u64;
-            if passed > self.max_bytes {
+            self.passed += piece.len() as u64;
+            if self.passed > self.max_bytes {
                 return Err(Stop::Upstream(too_long(self.max_bytes)));
             }
             let mut parts = Vec::new();
@@ -99,7 +102,7 @@ impl Flow {
                     in_front += self.send(to, part.split_to(part.len().min(PIECE_BYTES))).await?;
                 }
             }
-            if in_front > PATIENCE_IN_FRONT + Duration::from_secs(passed / BYTES_PER_SECOND) {
+            if in_front > PATIENCE_IN_FRONT + Duration::from_secs(self.passed / BYTES_PER_SECOND) {
                 return Err(Stop::ClientTooSlow);
             }
             piece = match self.next(to).await? {

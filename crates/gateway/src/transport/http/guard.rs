@@ -94,7 +94,20 @@ impl Policy {
         name.is_some_and(|name| LOOPBACK.iter().any(|loopback| loopback.eq_ignore_ascii_case(name)))
     }
 
-    /// The principal of a request to `/mcp`.
+    /// Checks that a request that names its `Origin` comes from the page of this very address, or of one that the
+    /// configuration allows: another program's page on this machine is none of ours.
+    pub(super) fn check_same_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let Some(origin) = single(headers, &header::ORIGIN) else { return Ok(()) };
+        let host = single(headers, &header::HOST).unwrap_or_default();
+        let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let configured = || self.configured.allowed_origins.iter().any(|it| it.eq_ignore_ascii_case(origin));
+        if own.is_some_and(|own| own.eq_ignore_ascii_case(host)) || configured() {
+            return Ok(());
+        }
+        Err(reply::text(StatusCode::FORBIDDEN, "a page of another origin may not ask for this\n"))
+    }
+
+    /// The principal of a request.
     pub(super) fn principal(&self, headers: &HeaderMap, local: bool) -> Result<Arc<str>, Refused> {
         let Some(expected) = self.configured.bearer.as_deref().filter(|_| !local) else {
             return Ok(Arc::clone(&self.local));
@@ -200,6 +213,32 @@ mod tests {
         }
         let twice = [("host", "localhost"), ("origin", "http://localhost"), ("origin", "http://localhost")];
         assert_eq!(status(&own, &twice), 403);
+    }
+
+    #[test]
+    fn monitoring_is_for_the_page_of_its_own_address() {
+        let own =
+            EdgePolicy { allowed_origins: vec!["https://ops.example.org".into()], ..EdgePolicy::default() };
+        let own = Policy::new(own);
+        let is_taken = |origin: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8765"));
+            headers.extend(origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin))));
+            own.check_same_origin(&headers).is_ok()
+        };
+        for origin in [None, Some("http://127.0.0.1:8765"), Some("https://ops.example.org")] {
+            assert!(is_taken(origin), "{origin:?}");
+        }
+        for origin in [
+            "http://127.0.0.1:3000",
+            "http://localhost:8765",
+            "http://127.0.0.1",
+            "null",
+            "",
+            "ftp://127.0.0.1:8765",
+        ] {
+            assert!(!is_taken(Some(origin)), "{origin}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use super::connections::{self, Guest, STREAM_AFTER, Visit, Word};
 use super::reply::{self, ReplyBody};
-use super::{Edge, From, MAX_HEADER_BYTES, MAX_HEADERS};
+use super::{Edge, MAX_HEADER_BYTES, MAX_HEADERS, Peer};
 use crate::proxy::Broken;
 use crate::tasks;
 
@@ -61,12 +61,12 @@ pub(super) async fn serve(
     edge: Arc<Edge>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     visit: &Visit,
-    from: From,
+    peer: Peer,
 ) {
     let guest = visit.guest();
     let service = service_fn(move |request| {
         let (edge, stream) = (Arc::clone(&edge), Stream::of(&guest));
-        async move { Ok::<_, Infallible>(answer(edge, request, from, stream).await) }
+        async move { Ok::<_, Infallible>(answer(edge, request, peer, stream).await) }
     });
     let connection = hyper::server::conn::http2::Builder::new(Tasks)
         .max_concurrent_streams(MAX_STREAMS)
@@ -102,7 +102,7 @@ pub(super) async fn serve(
 async fn answer(
     edge: Arc<Edge>,
     mut request: Request<Incoming>,
-    from: From,
+    peer: Peer,
     mut stream: Stream,
 ) -> Response<Reply> {
     let response = match edge.place() {
@@ -113,7 +113,7 @@ async fn answer(
         Some(place) => {
             stream.place = Some(place);
             name_host(&mut request);
-            let mut answered = pin!(edge.answer(request, from, &stream.request));
+            let mut answered = pin!(edge.answer(request, peer, &stream.request));
             tokio::select! {
                 biased;
                 response = &mut answered => response,

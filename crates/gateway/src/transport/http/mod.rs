@@ -11,6 +11,7 @@ mod http2;
 mod long;
 mod post;
 mod reply;
+mod web;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -34,7 +35,7 @@ pub use reply::ReplyBody;
 
 use super::EdgeLimits;
 use super::rewound::Rewound;
-use crate::admin;
+use crate::admin::{self, Feeds};
 use crate::proxy::Gateway;
 use crate::tasks;
 
@@ -59,6 +60,16 @@ pub struct Edge {
     permits: Arc<Semaphore>,
     stop: watch::Sender<bool>,
     open: Arc<Connections>,
+    feeds: Feeds,
+}
+
+/// What a TCP listener serves beside `/healthz` and `/readyz`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paths {
+    /// `/mcp`.
+    pub mcp: bool,
+    /// The dashboard, what it reads of the admin API, and `/metrics`.
+    pub monitoring: bool,
 }
 
 impl Edge {
@@ -75,6 +86,7 @@ impl Edge {
             idle: limits.keep_alive_timeout,
             places: limits.max_connections,
         });
+        let feeds = Feeds::new(gateway.settings.dashboard_interval);
         Arc::new(Self {
             gateway,
             limits,
@@ -83,6 +95,7 @@ impl Edge {
             permits: Arc::new(Semaphore::new(limits.max_connections)),
             stop: watch::Sender::new(false),
             open,
+            feeds,
         })
     }
 
@@ -117,7 +130,7 @@ impl Edge {
     }
 
     /// Accepts connections until told to stop.
-    pub async fn serve_tcp(self: Arc<Self>, listener: TcpListener) {
+    pub async fn serve_tcp(self: Arc<Self>, listener: TcpListener, paths: Paths) {
         let mut failed = 0_u64;
         loop {
             let accepted = async { (self.connections().await, listener.accept().await) };
@@ -148,7 +161,7 @@ impl Edge {
             let edge = Arc::clone(&self);
             tasks::spawn("http connection", async move {
                 let from = if peer.ip().to_canonical().is_loopback() { From::Here } else { From::Elsewhere };
-                connection(edge, stream, from).await;
+                connection(edge, stream, Peer { from, paths }).await;
                 drop(permit);
             });
         }
@@ -157,7 +170,7 @@ impl Edge {
     async fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-        from: From,
+        Peer { from, paths }: Peer,
         under_way: &connections::Request,
     ) -> Response<ReplyBody> {
         let local = from == From::User;
@@ -166,7 +179,7 @@ impl Edge {
         }
         let path = request.uri().path();
         match path {
-            "/mcp" => {
+            "/mcp" if paths.mcp => {
                 let principal = match self.policy.principal(request.headers(), local) {
                     Ok(principal) => principal,
                     Err(refusal) => return refusal,
@@ -189,8 +202,11 @@ impl Edge {
                     reply::text(StatusCode::OK, "ready\n")
                 }
             }),
-            // The admin API needs no token, because only the user can open the socket; so it is there alone.
-            path if local && path.starts_with("/admin/") => self.admin(request).await,
+            // The admin API needs no token here, because only the user can open the socket; so the whole of it is there
+            // alone.
+            path if local && (path.starts_with("/admin/") || path == "/metrics") => self.admin(request).await,
+            // In a box, for it is rare and would make the future of every call larger.
+            _ if paths.monitoring => Box::pin(web::answer(&self, request)).await,
             _ => reply::text(StatusCode::NOT_FOUND, "not found\n"),
         }
     }
@@ -219,7 +235,7 @@ fn only_get(
 
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+enum From {
     /// A Unix socket, which only the user can open.
     User,
     /// This machine.
@@ -228,11 +244,23 @@ pub(super) enum From {
     Elsewhere,
 }
 
+/// Who is at the other end of a connection, and what it may ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    from: From,
+    paths: Paths,
+}
+
+impl Peer {
+    /// Whoever has opened the Unix socket.
+    pub(super) const USER: Self = Self { from: From::User, paths: Paths { mcp: true, monitoring: false } };
+}
+
 /// Serves one connection.
 pub(super) async fn connection(
     edge: Arc<Edge>,
     mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    from: From,
+    peer: Peer,
 ) {
     let visit = edge.open.enter();
     let mut first = BytesMut::with_capacity(FIRST_BYTES);
@@ -244,7 +272,7 @@ pub(super) async fn connection(
     let stream = Rewound::new(first.freeze(), stream);
     match http2 {
         Ok(false) => {}
-        Ok(true) => return Box::pin(http2::serve(edge, stream, &visit, from)).await,
+        Ok(true) => return Box::pin(http2::serve(edge, stream, &visit, peer)).await,
         Err(error) => return tracing::debug!(%error, "http connection"),
     }
     let guest = visit.guest();
@@ -252,7 +280,7 @@ pub(super) async fn connection(
         let edge = Arc::clone(&edge);
         let request = connections::Request::of(&guest);
         async move {
-            let response = edge.answer(incoming, from, &request).await;
+            let response = edge.answer(incoming, peer, &request).await;
             Ok::<_, Infallible>(response.map(|body| Reply::new(body, request)))
         }
     });

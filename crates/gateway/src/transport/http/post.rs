@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use aqe_core::batching::Due;
 use aqe_core::envelope::{Fault, Kind, Message, is_batch, split_batch};
@@ -47,8 +48,9 @@ pub(super) async fn answer(
         Ok(bytes) => bytes,
         Err(refusal) => return refusal,
     };
+    let began = Instant::now();
     let packing = Packing::settle(compression, &headers);
-    let post = Post { edge, headers, principal, packing, under_way };
+    let post = Post { edge, headers, principal, packing, under_way, began };
     if is_batch(&bytes) {
         return Box::pin(post.batch(&bytes)).await;
     }
@@ -131,6 +133,8 @@ struct Post<'a> {
     principal: Arc<str>,
     packing: Option<Packing>,
     under_way: &'a UnderWay,
+    /// When the body was here in whole.
+    began: Instant,
 }
 
 impl Post<'_> {
@@ -161,6 +165,7 @@ impl Post<'_> {
             owner: next_owner(),
             param_headers: Some(headers::params(&self.headers)),
             takes_long: true,
+            began: self.began,
         };
         let mut room = self.headers;
         room.clear();
@@ -222,6 +227,7 @@ impl Post<'_> {
             owner: session.owner,
             param_headers: None,
             takes_long,
+            began: self.began,
         }
     }
 

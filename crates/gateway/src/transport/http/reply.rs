@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 use super::compression::{self, Packing};
 use super::long::{LongEvent, Writing};
 use super::post::Work;
+use crate::admin::Feed;
 use crate::proxy::{Answer, Broken, Passing, Pieces};
 use crate::session::{EventStream, Read};
 
@@ -33,6 +34,8 @@ pub enum ReplyBody {
     Events(Box<Events>),
     /// A result that is passed on while it comes.
     Passing(Pieces),
+    /// The figures of the dashboard, for as long as somebody looks.
+    Feed(Feed),
 }
 
 impl std::fmt::Debug for ReplyBody {
@@ -41,6 +44,7 @@ impl std::fmt::Debug for ReplyBody {
             Self::Parts(parts, _) => f.debug_tuple("Parts").field(&parts.each_ref().map(Bytes::len)).finish(),
             Self::Events(_) => f.write_str("Events"),
             Self::Passing(_) => f.write_str("Passing"),
+            Self::Feed(_) => f.write_str("Feed"),
         }
     }
 }
@@ -80,20 +84,21 @@ impl Body for ReplyBody {
             Self::Passing(pieces) => {
                 pieces.poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
+            Self::Feed(feed) => feed.poll(cx).map(|frame| frame.map(|frame| Ok(Frame::data(frame)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Parts(parts, _) => parts.iter().all(Bytes::is_empty),
-            Self::Events(_) | Self::Passing(_) => false,
+            Self::Events(_) | Self::Passing(_) | Self::Feed(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Parts(parts, _) => SizeHint::with_exact(parts.iter().map(|part| part.len() as u64).sum()),
-            Self::Events(_) | Self::Passing(_) => SizeHint::default(),
+            Self::Events(_) | Self::Passing(_) | Self::Feed(_) => SizeHint::default(),
         }
     }
 }
@@ -233,7 +238,16 @@ impl Elapsed for Sleep {
 
 /// A response with server-sent events.
 pub(super) fn events(events: Events) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::Events(Box::new(events)));
+    event_stream(ReplyBody::Events(Box::new(events)))
+}
+
+/// The figures of the dashboard, as server-sent events.
+pub(super) fn feed(feed: Feed) -> Response<ReplyBody> {
+    event_stream(ReplyBody::Feed(feed))
+}
+
+fn event_stream(body: ReplyBody) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));

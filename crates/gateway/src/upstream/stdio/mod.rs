@@ -189,6 +189,10 @@ impl fmt::Debug for StdioConnection {
 }
 
 impl Connection for StdioConnection {
+    fn child(&self) -> Option<StdioStatus> {
+        Some(self.status())
+    }
+
     fn next_id(&self) -> u64 {
         self.desk.next_id()
     }

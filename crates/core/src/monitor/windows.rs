@@ -1,0 +1,246 @@
+//! Sliding windows of a series: what was added to it in the last 10 s, 1 min, 5 min.
+//!
+//! Once a second what was added since the second before is put into a ring of ten; ten of those together go into a ring
+//! of thirty. A window is the newest entries of both, so it slides by a second and covers its length or up to nine
+//! seconds more ([`Windows::covered`]): rates are made with the time that it truly covers.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::series::{Series, Step, Totals};
+
+/// A stretch of time that ends now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Span {
+    /// Ten seconds.
+    TenSeconds,
+    /// One minute.
+    Minute,
+    /// Five minutes.
+    FiveMinutes,
+    /// As long as there is anything to know.
+    Start,
+}
+
+impl Span {
+    /// All, from short to long.
+    pub const ALL: [Self; 4] = [Self::TenSeconds, Self::Minute, Self::FiveMinutes, Self::Start];
+
+    /// Its name: `10s`, `1m`, `5m`, `start`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TenSeconds => "10s",
+            Self::Minute => "1m",
+            Self::FiveMinutes => "5m",
+            Self::Start => "start",
+        }
+    }
+
+    /// The span of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|span| span.as_str() == name)
+    }
+
+    /// Full tens of seconds that it is made of, beside the seconds since the last.
+    const fn tens(self) -> usize {
+        match self {
+            Self::TenSeconds => 0,
+            Self::Minute => 6,
+            Self::FiveMinutes | Self::Start => TENS,
+        }
+    }
+}
+
+const SECONDS: usize = 10;
+const TENS: usize = 30;
+
+/// When the steps of all windows were taken, so that each knows what it covers.
+#[derive(Debug)]
+pub struct Clock {
+    started: Instant,
+    /// Ends of the steps of the ring of seconds, and of that of tens; the newest last.
+    seconds: VecDeque<Instant>,
+    tens: VecDeque<Instant>,
+    /// Seconds since the last ten.
+    since_ten: usize,
+}
+
+impl Clock {
+    /// A clock of windows that begin now.
+    pub fn new(now: Instant) -> Self {
+        Self { started: now, seconds: VecDeque::from([now]), tens: VecDeque::from([now]), since_ten: 0 }
+    }
+
+    /// A second is over; tells whether ten are. Then every [`Windows`] is to be [stepped](Windows::step).
+    pub fn tick(&mut self, now: Instant) -> bool {
+        push(&mut self.seconds, now, SECONDS + 1);
+        self.since_ten += 1;
+        let ten = self.since_ten == SECONDS;
+        if ten {
+            self.since_ten = 0;
+            push(&mut self.tens, now, TENS + 1);
+        }
+        ten
+    }
+
+    /// The time that a window truly covers, at the last tick.
+    pub fn covered(&self, span: Span) -> Duration {
+        let now = self.seconds.back().copied().unwrap_or(self.started);
+        let from = match span {
+            Span::Start => self.started,
+            Span::TenSeconds => self.seconds.front().copied().unwrap_or(self.started),
+            span => {
+                let at = self.tens.len().saturating_sub(1 + span.tens());
+                self.tens.get(at).copied().unwrap_or(self.started)
+            }
+        };
+        now.saturating_duration_since(from)
+    }
+}
+
+fn push<T>(ring: &mut VecDeque<T>, newest: T, most: usize) {
+    if ring.len() == most {
+        ring.pop_front();
+    }
+    ring.push_back(newest);
+}
+
+/// The windows of one series.
+#[derive(Debug, Default)]
+pub struct Windows {
+    /// `None`: nothing was added in that time.
+    seconds: VecDeque<Option<Box<Step>>>,
+    tens: VecDeque<Option<Box<Step>>>,
+    /// Everything until the last step.
+    former: Step,
+    former_requests: u64,
+    /// What the last steps are of, that are not in a ten yet.
+    since_ten: usize,
+}
+
+impl Windows {
+    /// A second is over. `ten` is what [`Clock::tick`] told.
+    pub fn step(&mut self, series: &Series, ten: bool) {
+        let requests = series.requests();
+        let step = (requests != self.former_requests).then(|| {
+            let totals = series.totals();
+            let step = totals.since(&self.former);
+            self.former = totals.sparse();
+            self.former_requests = totals.requests();
+            Box::new(step)
+        });
+        push(&mut self.seconds, step, SECONDS);
+        self.since_ten = (self.since_ten + 1).min(SECONDS);
+        if ten {
+            let all = self.latest(self.since_ten);
+            self.since_ten = 0;
+            push(&mut self.tens, (all.requests() > 0).then(|| Box::new(all.sparse())), TENS);
+        }
+    }
+
+    fn latest(&self, seconds: usize) -> Totals {
+        let mut totals = Totals::EMPTY;
+        for step in self.seconds.iter().rev().take(seconds).flatten() {
+            totals.merge_step(step);
+        }
+        totals
+    }
+
+    /// What was added in the second before the last step.
+    pub fn last_second(&self) -> Totals {
+        self.latest(1)
+    }
+
+    /// What was added in a window, until the last step.
+    pub fn totals(&self, series: &Series, span: Span) -> Totals {
+        match span {
+            Span::Start => series.totals(),
+            Span::TenSeconds => self.latest(SECONDS),
+            span => {
+                let mut totals = self.latest(self.since_ten);
+                for step in self.tens.iter().rev().take(span.tens()).flatten() {
+                    totals.merge_step(step);
+                }
+                totals
+            }
+        }
+    }
+
+    /// Whether nothing was added in the longest window.
+    pub fn is_idle(&self) -> bool {
+        self.seconds.iter().chain(&self.tens).all(Option::is_none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::monitor::Finished;
+
+    /// Requests of each second, and the windows after the last.
+    fn run(counts: &[u64]) -> (Series, Windows, Clock) {
+        let series = Series::default();
+        let mut windows = Windows::default();
+        let mut now = Instant::now();
+        let mut clock = Clock::new(now);
+        for (second, count) in counts.iter().enumerate() {
+            for _ in 0..*count {
+                series.finished(&Finished {
+                    latency: Duration::from_millis(second as u64 + 1),
+                    ..Finished::default()
+                });
+            }
+            now += Duration::from_secs(1);
+            let ten = clock.tick(now);
+            windows.step(&series, ten);
+        }
+        (series, windows, clock)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_window_holds_exactly_what_came_in_the_time_that_it_covers(
+            counts in prop::collection::vec(0_u64..4, 0..420)
+        ) {
+            let (series, windows, clock) = run(&counts);
+            for span in Span::ALL {
+                let covered = clock.covered(span).as_secs() as usize;
+                let expected: u64 = counts.iter().rev().take(covered).sum();
+                let totals = windows.totals(&series, span);
+                prop_assert_eq!(totals.requests(), expected, "{:?} covers {} s", span, covered);
+                prop_assert_eq!(totals.latency.count(), expected);
+                let full = match span {
+                    Span::TenSeconds => 10,
+                    Span::Minute => 60,
+                    Span::FiveMinutes => 300,
+                    Span::Start => counts.len(),
+                };
+                prop_assert!(covered >= full.min(counts.len()) && covered < full + 10);
+            }
+            prop_assert_eq!(windows.last_second().requests(), counts.last().copied().unwrap_or(0));
+        }
+    }
+
+    #[test]
+    fn a_series_that_is_first_seen_late_has_what_came_before_in_its_first_second() {
+        let series = Series::default();
+        series.finished(&Finished::default());
+        let mut windows = Windows::default();
+        windows.step(&series, false);
+        assert_eq!(windows.last_second().requests(), 1);
+        windows.step(&series, true);
+        assert_eq!(windows.totals(&series, Span::Minute).requests(), 1);
+    }
+
+    #[test]
+    fn windows_are_idle_once_everything_is_older_than_the_longest() {
+        let mut counts = vec![1];
+        counts.resize(309, 0);
+        assert!(!run(&counts).1.is_idle());
+        counts.resize(311, 0);
+        assert!(run(&counts).1.is_idle());
+    }
+}

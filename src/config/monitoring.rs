@@ -1,0 +1,69 @@
+//! `[monitoring]`: who sees what the gateway does.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::address::parse_listen;
+use super::keys::{Flag, Int, SectionKeys, Text};
+use super::place::Place;
+use super::section::{Section, Spot};
+
+/// `[monitoring]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Monitoring {
+    /// Whether the dashboard and `/metrics` are served over TCP.
+    pub dashboard: bool,
+    /// A listener of their own; `None`: that of MCP, where it is a loopback one.
+    pub listen: Option<SocketAddr>,
+    /// How often the dashboard gets new figures.
+    pub dashboard_interval: Duration,
+}
+
+static DASHBOARD: Flag = Flag {
+    name: "dashboard",
+    default: true,
+    meaning: "Whether the dashboard, the part of the admin API that it reads, and `/metrics` are served over TCP: where \
+              `listen` says, else where HTTP listens, if that is loopback. They need `bearer_token`, if there is one.",
+};
+static LISTEN: Text = Text {
+    name: "listen",
+    kind: "an address and port",
+    absent: "none: where HTTP listens, if that is loopback",
+    meaning: "A listener for the dashboard and `/metrics` alone, such as `\"127.0.0.1:9464\"`; also for a server that \
+              speaks stdio only. Beyond loopback only with `bearer_token`. Where stdio is served and the port is taken, the \
+              server goes on without it.",
+};
+static DASHBOARD_INTERVAL_MS: Int = Int {
+    name: "dashboard_interval_ms",
+    default: 1_000,
+    min: 100,
+    max: 10_000,
+    meaning: "How often the dashboard gets new figures. Nothing is done while nobody looks.",
+};
+
+pub(super) static KEYS: SectionKeys = SectionKeys {
+    path: "monitoring",
+    repeated: false,
+    meaning: "Who sees what the gateway does.",
+    keys: &[&DASHBOARD, &LISTEN, &DASHBOARD_INTERVAL_MS],
+};
+
+impl Monitoring {
+    pub(super) fn read(section: &Section<'_, '_>) -> Self {
+        Self {
+            dashboard: section.flag(&DASHBOARD),
+            listen: listen(section),
+            dashboard_interval: Duration::from_millis(section.int(&DASHBOARD_INTERVAL_MS)),
+        }
+    }
+
+    /// Where the address of the listener is written.
+    pub(super) fn listen_at(section: &Section<'_, '_>) -> Option<Place> {
+        section.key_at(LISTEN.name).map(|at| section.cx.place(&at))
+    }
+}
+
+fn listen(section: &Section<'_, '_>) -> Option<SocketAddr> {
+    let Spot { value, at } = section.text(&LISTEN)?;
+    parse_listen(value).map_err(|fault| section.cx.fault(&at, format!("\"listen\": {fault}"))).ok()
+}
