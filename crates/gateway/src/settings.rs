@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::About;
+use crate::telemetry::Telemetry;
 use crate::upstream::{ChildSpec, HttpSpec};
 
 /// Settings of the whole gateway that hold until it ends.
@@ -44,6 +45,8 @@ pub struct Settings {
     pub batching: Option<Batching>,
     /// Whether requests are counted and timed.
     pub monitoring: bool,
+    /// What is told to others: traces, the access log.
+    pub telemetry: Arc<Telemetry>,
     /// What the admin API says of this process.
     pub about: About,
     /// How long the calls of an upstream that is no longer configured may go on.

@@ -4,12 +4,16 @@
 //! be one of several that carry the message, or carry several messages (OpenTelemetry, "Semantic conventions for Model
 //! Context Protocol"). The span that the headers name is then linked to.
 
+use std::sync::Arc;
+
 use aqe_core::envelope::{Field, Message};
 use aqe_core::trace::{TRACEPARENT, TRACESTATE, TraceParent, is_state, shortened_state};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub(crate) static PARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
-pub(crate) static STATE: HeaderName = HeaderName::from_static(TRACESTATE);
+use super::span::Active;
+
+static PARENT: HeaderName = HeaderName::from_static(TRACEPARENT);
+static STATE: HeaderName = HeaderName::from_static(TRACESTATE);
 
 /// The trace context in the headers of an HTTP request, if it is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +78,29 @@ impl Incoming {
         let Some(headers) = headers else { return Self::default() };
         let state = headers.state.as_ref().and_then(|state| state.to_str().ok()).and_then(boxed);
         Self { parent: Some(headers.parent), state, transport: None }
+    }
+}
+
+/// A span of ours, as an upstream is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Propagated {
+    /// The `traceparent`.
+    pub(crate) parent: String,
+    /// The `tracestate`, if there is one.
+    pub(crate) state: Option<Arc<str>>,
+}
+
+impl Propagated {
+    /// What is said of a span that has not ended.
+    pub(crate) fn of(span: &Active) -> Option<Self> {
+        Some(Self { parent: span.reference()?.to_string(), state: span.state().cloned() })
+    }
+
+    /// As headers.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let header = |name: &HeaderName, text: &str| Some((name.clone(), HeaderValue::from_str(text).ok()?));
+        let state = self.state.as_deref().and_then(|state| header(&STATE, state));
+        header(&PARENT, &self.parent).into_iter().chain(state)
     }
 }
 

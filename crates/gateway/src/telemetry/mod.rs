@@ -9,7 +9,7 @@
 //!
 //! # Layout
 //! - [`context`]: the trace that a request belongs to, as its client says
-//! - [`span`]: a span, under way and ended; [`tracer`]: which requests are recorded; [`random`]: new ids
+//! - [`observed`]: a request that is told of; [`span`]: a span, under way and ended; [`tracer`]: which requests are recorded; [`random`]: new ids
 //! - [`export`]: from the queue to the collector; [`delivery`]: one batch, as often as OTLP says; [`encode`]: as protobuf
 //! - [`access_log`]: one line for each request; [`writer`]: the thread that writes them
 
@@ -18,6 +18,7 @@ mod context;
 mod delivery;
 mod encode;
 mod export;
+mod observed;
 mod random;
 mod span;
 mod tracer;
@@ -29,9 +30,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 pub use access_log::AccessLog;
-pub(crate) use context::Incoming;
-pub use context::TraceHeaders;
-pub(crate) use span::{Active, Kind};
+pub use context::{Propagated, TraceHeaders};
+pub use observed::Via;
+pub(crate) use observed::{Ending, Observed, Told, fail_by, without_query};
+pub(crate) use span::Active;
 pub use tracer::Tracer;
 
 use crate::outbound::{Outbound, Target, TargetError};

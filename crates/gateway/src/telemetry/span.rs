@@ -101,18 +101,43 @@ pub(crate) struct Active(Box<Open>);
 #[derive(Debug)]
 struct Open {
     tracer: Arc<Tracer>,
-    started: Instant,
+    began: Instant,
     /// `None` once it has ended.
     span: Option<Span>,
 }
 
 impl Active {
-    /// A span that begins now, with a parent elsewhere or none.
-    pub(super) fn begin(
+    /// A span of a request that has begun already, with a parent elsewhere or none. It has no name yet.
+    pub(super) fn of_request(
+        tracer: &Arc<Tracer>,
+        parent: Option<TraceParent>,
+        state: Option<Arc<str>>,
+        began: Instant,
+    ) -> Self {
+        Self::begin(tracer, parent, state, String::new(), began)
+    }
+
+    /// A span of something that we do within another one of ours; it begins now.
+    pub(super) fn child_of(
+        tracer: &Arc<Tracer>,
+        parent: TraceParent,
+        state: Option<Arc<str>>,
+        name: String,
+    ) -> Self {
+        let mut child = Self::begin(tracer, Some(parent), state, name, Instant::now());
+        if let Some(span) = &mut child.0.span {
+            span.kind = Kind::Client;
+            span.is_parent_remote = false;
+        }
+        child
+    }
+
+    fn begin(
         tracer: &Arc<Tracer>,
         parent: Option<TraceParent>,
         state: Option<Arc<str>>,
         name: String,
+        began: Instant,
     ) -> Self {
         let span = Span {
             trace: parent.map_or_else(random::trace, |parent| parent.trace),
@@ -122,25 +147,14 @@ impl Active {
             state,
             name: clipped(name),
             kind: Kind::Server,
-            start: since_1970(),
+            start: since_1970().saturating_sub(began.elapsed()),
             length: Duration::ZERO,
-            attributes: Vec::with_capacity(12),
+            attributes: Vec::with_capacity(14),
             events: Vec::new(),
             links: Vec::new(),
             failure: None,
         };
-        Self(Box::new(Open { tracer: Arc::clone(tracer), started: Instant::now(), span: Some(span) }))
-    }
-
-    /// A span of something that we do for this one, which begins now.
-    pub(crate) fn child(&self, name: String) -> Option<Self> {
-        let parent = self.0.span.as_ref()?;
-        let mut child = Self::begin(&self.0.tracer, Some(self.reference()?), parent.state.clone(), name);
-        if let Some(span) = &mut child.0.span {
-            span.kind = Kind::Client;
-            span.is_parent_remote = false;
-        }
-        Some(child)
+        Self(Box::new(Open { tracer: Arc::clone(tracer), began, span: Some(span) }))
     }
 
     /// How others refer to it.
@@ -150,8 +164,8 @@ impl Active {
     }
 
     /// What vendors have to say of its trace.
-    pub(crate) fn state(&self) -> Option<&str> {
-        self.0.span.as_ref()?.state.as_deref()
+    pub(crate) fn state(&self) -> Option<&Arc<str>> {
+        self.0.span.as_ref()?.state.as_ref()
     }
 
     /// Names it anew, when more is known of what it is about.
@@ -171,7 +185,7 @@ impl Active {
 
     /// Notes that something happened.
     pub(crate) fn event(&mut self, name: &'static str, attributes: Attributes) {
-        let elapsed = self.0.started.elapsed();
+        let elapsed = self.0.began.elapsed();
         if let Some(span) = self.0.span.as_mut().filter(|span| span.events.len() < MAX_EVENTS) {
             span.events.push(Event { name, at: span.start + elapsed, attributes });
         }
@@ -196,7 +210,7 @@ impl Active {
 impl Drop for Active {
     fn drop(&mut self) {
         if let Some(mut span) = self.0.span.take() {
-            span.length = self.0.started.elapsed();
+            span.length = self.0.began.elapsed();
             self.0.tracer.ended(span);
         }
     }

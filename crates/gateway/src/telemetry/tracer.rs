@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use aqe_core::trace::Sampler;
 use serde_json::{Value, json};
@@ -63,12 +64,12 @@ impl Tracer {
     }
 
     /// Begins the span of a client's request, if it is to be recorded.
-    pub(crate) fn begin(self: &Arc<Self>, incoming: Incoming, name: String) -> Option<Active> {
+    pub(super) fn begin(self: &Arc<Self>, incoming: Incoming, began: Instant) -> Option<Active> {
         let Incoming { parent, state, transport } = incoming;
         if !self.sampler.decide(parent.as_ref(), || fastrand::u64(..)) {
             return None;
         }
-        let mut span = Active::begin(self, parent, state.map(Arc::from), name);
+        let mut span = Active::of_request(self, parent, state.map(Arc::from), began);
         if let Some(transport) = transport {
             span.link(transport);
         }

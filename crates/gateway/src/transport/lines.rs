@@ -19,6 +19,7 @@ use super::{intake, long_line};
 use crate::proxy::{Answer, Caller, Gateway, Passage};
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session};
+use crate::telemetry::Via;
 use crate::{tasks, wire};
 
 /// A sender that can wait does so while this much is unwritten.
@@ -188,6 +189,7 @@ pub async fn serve(
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin + Send + 'static,
     principal: Arc<str>,
+    via: Via,
     stop: impl Future<Output = ()>,
 ) {
     let out = Arc::new(LineWriter::new(gateway.settings.batching));
@@ -195,7 +197,8 @@ pub async fn serve(
     let session = Session::over(outlet, principal);
     gateway.register(&session);
     let writing = tasks::spawn("line writer", Arc::clone(&out).run(writer));
-    let conversation = Conversation { gateway: Arc::clone(&gateway), session: Arc::clone(&session), out };
+    let conversation =
+        Conversation { gateway: Arc::clone(&gateway), session: Arc::clone(&session), out, via };
     tokio::select! {
         () = conversation.read(reader) => {}
         () = stop => {}
@@ -210,6 +213,7 @@ struct Conversation {
     gateway: Arc<Gateway>,
     session: Arc<Session>,
     out: Arc<LineWriter>,
+    via: Via,
 }
 
 impl Conversation {
@@ -299,6 +303,9 @@ impl Conversation {
             param_headers: None,
             takes_long,
             began: Instant::now(),
+            via: self.via,
+            trace: None,
+            observed: None,
         }
     }
 
