@@ -15,6 +15,8 @@ use super::section::{Section, Spot};
 /// `[monitoring]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Monitoring {
+    /// Whether requests are counted and timed.
+    pub enabled: bool,
     /// Whether the dashboard and `/metrics` are served over TCP.
     pub dashboard: bool,
     /// A listener of their own; `None`: that of MCP, where it is a loopback one.
@@ -27,6 +29,12 @@ pub struct Monitoring {
     pub otlp: Otlp,
 }
 
+static ENABLED: Flag = Flag {
+    name: "enabled",
+    default: true,
+    meaning: "Whether requests are counted and timed. Without it there are no figures, no alerts, no list of calls in flight, \
+              and no call goes to a second replica (`hedge_budget_percent`).",
+};
 static DASHBOARD: Flag = Flag {
     name: "dashboard",
     default: true,
@@ -62,12 +70,13 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
     path: "monitoring",
     repeated: false,
     meaning: "Who sees what the gateway does.",
-    keys: &[&DASHBOARD, &LISTEN, &DASHBOARD_INTERVAL_MS, &ACCESS_LOG, &OTLP],
+    keys: &[&ENABLED, &DASHBOARD, &LISTEN, &DASHBOARD_INTERVAL_MS, &ACCESS_LOG, &OTLP],
 };
 
 impl Monitoring {
     pub(super) fn read(section: &Section<'_, '_>) -> Self {
         Self {
+            enabled: section.flag(&ENABLED),
             dashboard: section.flag(&DASHBOARD),
             listen: listen(section),
             dashboard_interval: Duration::from_millis(section.int(&DASHBOARD_INTERVAL_MS)),

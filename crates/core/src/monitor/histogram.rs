@@ -29,7 +29,7 @@ pub fn bucket_of(ns: u64) -> usize {
     if value < SUB_BUCKETS as u64 {
         return value as usize;
     }
-    let shift = 63 - value.leading_zeros() - SUB_BITS;
+    let shift = value.ilog2() - SUB_BITS;
     // The value's leading bit adds the 1 that the first page is ahead.
     (shift as usize) * SUB_BUCKETS + (value >> shift) as usize
 }
@@ -55,7 +55,7 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { pages: [const { OnceLock::new() }; PAGES], sum_ns: Counter::ZERO }
+        Self { pages: [const { OnceLock::new() }; PAGES], sum_ns: Counter::new() }
     }
 }
 
@@ -65,7 +65,7 @@ impl Histogram {
     pub fn record(&self, slot: Slot, ns: u64) {
         let bucket = bucket_of(ns);
         let page = &self.pages[bucket / SUB_BUCKETS];
-        let page = page.get_or_init(|| Box::new([const { Counter::ZERO }; SUB_BUCKETS]));
+        let page = page.get_or_init(|| Box::new([const { Counter::new() }; SUB_BUCKETS]));
         page[bucket % SUB_BUCKETS].add(slot, 1);
         self.sum_ns.add(slot, ns);
     }
@@ -258,7 +258,9 @@ mod tests {
             second in prop::collection::vec(0_u64..1_000_000, 0..100),
         ) {
             let mut all = Counts::default();
-            first.iter().for_each(|value| all.record(*value));
+            for value in &first {
+                all.record(*value);
+            }
             let before = all.sparse();
             let mut expected = Counts::default();
             for value in &second {
@@ -273,7 +275,9 @@ mod tests {
         #[test]
         fn counts_below_a_bound_are_exact(values in prop::collection::vec(0_u64..1_000_000, 0..100), bucket in 0..800_usize) {
             let mut counts = Counts::default();
-            values.iter().for_each(|value| counts.record(*value));
+            for value in &values {
+                counts.record(*value);
+            }
             let (bound, _) = bounds_of(bucket);
             let below = values.iter().filter(|value| **value < bound).count() as u64;
             prop_assert_eq!(counts.below(Duration::from_nanos(bound)), below);

@@ -74,7 +74,9 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     /// Nothing counted.
-    pub const ZERO: Self = Self(AtomicU64::new(0));
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
 
     /// Adds to it. `slot` is that of the calling thread, and the counter is of that slot.
     #[inline]
@@ -111,7 +113,7 @@ impl<const N: usize> Tally<N> {
     /// If there is no such position.
     pub fn count(&self, at: usize) {
         let slot = Slot::own();
-        let counters = self.0[slot.index()].get_or_init(|| Box::new([const { Counter::ZERO }; N]));
+        let counters = self.0[slot.index()].get_or_init(|| Box::new([const { Counter::new() }; N]));
         counters[at].add(slot, 1);
     }
 

@@ -16,6 +16,10 @@
 //! | `POST /admin/balance` `{"strategy", "load_weight", "response_weight", "category_weight", "upstream"}` | changes those that are given, of one upstream or of all |
 //! | `GET /admin/cache` | the result cache: figures of each level |
 //! | `POST /admin/cache/clear` `{"upstream", "tool"}` | forgets everything, or what is of that upstream or tool |
+//! | `GET /admin/metrics[?window=10s\|1m\|5m\|start]` | health, requests by tool, category, upstream, method and replica, and everything else that is measured |
+//! | `GET /admin/metrics/history` | the last five minutes, a point a second |
+//! | `GET /admin/calls` | the requests that are being answered, at most 200, the oldest first |
+//! | `POST /admin/calls/cancel` `{"call"}` | cancels one of them: its client gets an error, its upstream is told |
 //! | `GET /admin/events?window=` | the figures of `/admin/metrics` as server-sent events, over TCP only |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
@@ -28,6 +32,7 @@ mod call;
 mod changes;
 mod control;
 mod events;
+mod metrics;
 mod page;
 mod pool;
 mod query;
@@ -107,12 +112,19 @@ async fn route(
 ) -> Result<Bytes, Refused> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     let taken: &[Method] = match path {
-        "/admin/info" | "/admin/status" | "/admin/tools" | "/admin/tools/lookup" | "/admin/tools/stats" => {
-            &[Method::GET]
-        }
+        "/admin/info"
+        | "/admin/status"
+        | "/admin/tools"
+        | "/admin/tools/lookup"
+        | "/admin/tools/stats"
+        | "/admin/metrics"
+        | "/admin/metrics/history"
+        | "/admin/calls"
+        | "/admin/cache" => &[Method::GET],
         "/admin/pool" | "/admin/balance" => &[Method::GET, Method::POST],
-        "/admin/cache" => &[Method::GET],
-        "/admin/call" | "/admin/cache/clear" | "/admin/drain" | "/admin/reload" => &[Method::POST],
+        "/admin/call" | "/admin/calls/cancel" | "/admin/cache/clear" | "/admin/drain" | "/admin/reload" => {
+            &[Method::POST]
+        }
         _ => return Err(Refused { status: StatusCode::NOT_FOUND, message: format!("no such path: {path}") }),
     };
     if !taken.contains(method) {
@@ -123,6 +135,7 @@ async fn route(
     let parameters: &[&str] = match path {
         "/admin/tools" => &["category", "upstream", "prefix"],
         "/admin/tools/lookup" => &["name"],
+        "/admin/metrics" => &["window"],
         _ => &[],
     };
     let query = Query::parse(query, parameters)?;
@@ -137,6 +150,10 @@ async fn route(
         "/admin/pool" => pool::status(gateway),
         "/admin/balance" if posted => balance::configure(gateway, body)?,
         "/admin/balance" => balance::status(gateway),
+        "/admin/metrics" => metrics::metrics(gateway, &query)?,
+        "/admin/metrics/history" => metrics::history(gateway)?,
+        "/admin/calls" => metrics::in_flight(gateway)?,
+        "/admin/calls/cancel" => metrics::cancel(gateway, body)?,
         "/admin/cache" => cache::status(gateway)?,
         "/admin/cache/clear" => cache::clear(gateway, body)?,
         "/admin/drain" => control::drain(gateway)?,

@@ -1,9 +1,10 @@
 //! Requests that the gateway answers itself.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aqe_core::envelope::{Field, Message, encode_string};
+use aqe_core::monitor::Finished;
 use aqe_core::revision::Era;
 
 use super::{Answer, Gateway, Request};
@@ -19,6 +20,23 @@ impl Gateway {
     /// # Errors
     /// If it was, or if the request is not complete.
     pub async fn initialize(&self, session: &Session, message: &Message) -> Result<Answer, Refusal> {
+        let began = Instant::now();
+        let answered = self.shake_hands(session, message).await;
+        if let Some(monitor) = &self.monitor {
+            let bytes = answered.as_ref().map_or(0, Answer::len);
+            monitor.initialized(&Finished {
+                latency: began.elapsed(),
+                error: answered.as_ref().err().map(|refusal| refusal.kind),
+                request_bytes: message.bytes().len(),
+                response_bytes: bytes,
+                result_bytes: bytes,
+                ..Finished::default()
+            });
+        }
+        answered
+    }
+
+    async fn shake_hands(&self, session: &Session, message: &Message) -> Result<Answer, Refusal> {
         if message.string(Field::ProtocolVersion).is_none() {
             return Err(Refusal::invalid_params("initialize needs protocolVersion"));
         }

@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
 use crate::coding::Listed;
-use crate::monitor::{Fate, Flight, Monitor};
+use crate::monitor::{Fate, Flight, Monitor, Turned};
 use crate::pool::ConnectionPool;
 use crate::refusal::Refusal;
 use crate::session::{OpenCall, Outlet, Session, Sessions};
@@ -208,6 +208,23 @@ impl Gateway {
         Arc::clone(&self.catalog.load().upstreams)
     }
 
+    /// Conversations with legacy clients, over HTTP and over one stream.
+    pub fn session_count(&self) -> usize {
+        self.legacy_sessions().len()
+    }
+
+    /// Something was turned away before it became a request.
+    pub(crate) fn turned(&self, why: Turned) {
+        if let Some(monitor) = &self.monitor {
+            monitor.turned(why);
+        }
+    }
+
+    /// Whether every upstream has told its offer, or could not at the first attempt.
+    pub fn is_settled(&self) -> bool {
+        self.catalog.load().upstreams.iter().all(|upstream| upstream.is_settled())
+    }
+
     /// Time since the start.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
@@ -258,19 +275,17 @@ impl Gateway {
             let id = message.id().unwrap_or("null");
             let request = Request { caller: &caller, message: &message, outlet: &outlet, id };
             let flight = Flight::begin(self, &caller, &message);
-            let open = match &caller.session {
-                Some(session) => match session.begin(id, message.method() == "subscriptions/listen") {
-                    Some(open) => Some(open),
-                    None => {
-                        let refusal =
-                            Refusal::invalid_request("a request with this id is in flight, or too many are");
-                        let answer = Answer::refusal(&refusal, id);
-                        flight.answered(&answer, id);
-                        return Some(answer);
-                    }
-                },
-                None => None,
-            };
+            let mut open = None;
+            if let Some(session) = &caller.session {
+                open = session.begin(id, message.method() == "subscriptions/listen");
+                if open.is_none() {
+                    let refusal =
+                        Refusal::invalid_request("a request with this id is in flight, or too many are");
+                    let answer = Answer::refusal(&refusal, id);
+                    flight.answered(&answer, id);
+                    return Some(answer);
+                }
+            }
             let answer = tokio::select! {
                 biased;
                 answer = flight.gateway().answer(&request, &flight) => answer,
@@ -350,14 +365,13 @@ impl Gateway {
 
     /// The same, but no longer than until the catalog is `enough`: who needs one upstream does not wait for others.
     async fn first_lists_or(&self, enough: impl Fn(&Catalog) -> bool) {
-        let all_settled = || self.catalog.load().upstreams.iter().all(|upstream| upstream.is_settled());
-        if all_settled() {
+        if self.is_settled() {
             return;
         }
         let wait = async {
             loop {
                 let settle = self.settle.notified();
-                if all_settled() || enough(&self.catalog.load()) {
+                if self.is_settled() || enough(&self.catalog.load()) {
                     return;
                 }
                 settle.await;

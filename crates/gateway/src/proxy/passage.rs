@@ -178,7 +178,9 @@ impl Passage {
                 drop(open);
                 match flow.send(to, last).await {
                     Ok(_) => {
-                        flight.into_iter().for_each(|flight| flight.end(&fate, passed, &id));
+                        if let Some(flight) = flight {
+                            flight.end(&fate, passed, &id);
+                        }
                         return None;
                     }
                     Err(stop) => stop,
@@ -205,7 +207,9 @@ impl Passage {
             span.fail(refusal.kind.as_str(), &refusal.message);
         }
         drop(span);
-        flight.into_iter().for_each(|flight| flight.end(&fate, passed, &id));
+        if let Some(flight) = flight {
+            flight.end(&fate, passed, &id);
+        }
         tracing::warn!(upstream = name, reason = %stop, "a long answer has broken off");
         Some(Broken::Refused(refusal))
     }

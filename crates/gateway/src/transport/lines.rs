@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use super::{intake, long_line};
+use crate::monitor::Turned;
 use crate::proxy::{Answer, Caller, Gateway, Passage};
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session};
@@ -264,10 +265,12 @@ impl Conversation {
             Line::Whole(bytes) => match Message::parse(bytes, self.gateway.settings.message) {
                 Ok(message) => self.take_message(message).await,
                 Err(fault) => {
+                    self.gateway.turned(Turned::Parse);
                     self.out.push(Refusal::from(&fault).to_bytes(fault.id.as_deref()).into());
                 }
             },
             Line::TooLong { head, tail, length } => {
+                self.gateway.turned(Turned::TooLarge);
                 let max = self.gateway.settings.max_body_bytes;
                 let refusal =
                     Refusal::invalid_request(format!("message of {length} bytes; the limit is {max}"));

@@ -271,7 +271,7 @@ impl Upstream {
                 FailureKind::Connect => ErrorKind::Unavailable,
                 FailureKind::Malformed => ErrorKind::Malformed,
                 FailureKind::ServerError => ErrorKind::Upstream,
-                _ => ErrorKind::Closed,
+                FailureKind::Closed => ErrorKind::Closed,
             }),
         };
         replica.series.finished(&Finished { latency: took, error, ..Finished::default() });

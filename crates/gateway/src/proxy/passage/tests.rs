@@ -65,6 +65,7 @@ fn scene(change: impl FnOnce(&mut Source)) -> Scene {
         max_bytes: 1 << 40,
         silence: Duration::from_secs(60),
         until: Instant::now() + Duration::from_secs(3_600),
+        passed: 0,
     };
     Scene { flow, taken }
 }

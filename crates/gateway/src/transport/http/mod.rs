@@ -36,6 +36,7 @@ pub use reply::ReplyBody;
 use super::EdgeLimits;
 use super::rewound::Rewound;
 use crate::admin::{self, Feeds};
+use crate::monitor::Turned;
 use crate::proxy::Gateway;
 use crate::tasks;
 
@@ -175,6 +176,7 @@ impl Edge {
     ) -> Response<ReplyBody> {
         let local = from == From::User;
         if !local && let Err(refusal) = self.policy.check_origin(request.headers(), request.uri()) {
+            self.gateway.turned(Turned::Origin);
             return refusal;
         }
         let path = request.uri().path();
@@ -182,7 +184,10 @@ impl Edge {
             "/mcp" if paths.mcp => {
                 let principal = match self.policy.principal(request.headers(), local) {
                     Ok(principal) => principal,
-                    Err(refusal) => return refusal,
+                    Err(refusal) => {
+                        self.gateway.turned(Turned::Unauthorized);
+                        return refusal;
+                    }
                 };
                 match *request.method() {
                     Method::POST => {
@@ -196,10 +201,14 @@ impl Edge {
             }
             "/healthz" => only_get(&request, || reply::text(StatusCode::OK, "ok\n")),
             "/readyz" => only_get(&request, || {
-                if *self.stop.borrow() {
-                    reply::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-                } else {
-                    reply::text(StatusCode::OK, "ready\n")
+                let unready = |why| reply::text(StatusCode::SERVICE_UNAVAILABLE, why);
+                match () {
+                    () if *self.stop.borrow() => unready("stopping\n"),
+                    // Who lists tools now would wait, or get a part of them.
+                    () if !self.gateway.is_settled() => {
+                        unready("starting: not every server has told its tools\n")
+                    }
+                    () => reply::text(StatusCode::OK, "ready\n"),
                 }
             }),
             // The admin API needs no token here, because only the user can open the socket; so the whole of it is there

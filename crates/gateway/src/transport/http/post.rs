@@ -21,6 +21,7 @@ use super::get::unknown_session;
 use super::long::{self, LongEvent};
 use super::reply::{self, Events, ReplyBody};
 use super::{Edge, body, headers, json};
+use crate::monitor::Turned;
 use crate::proxy::{Answer, Caller, Gateway};
 use crate::refusal::Refusal;
 use crate::session::{CreateError, EventStream, Outlet, Session, next_owner};
@@ -49,7 +50,12 @@ pub(super) async fn answer(
     }
     let bytes = match body::collect(incoming, &headers, &edge.limits).await {
         Ok(bytes) => bytes,
-        Err(refusal) => return refusal,
+        Err(refusal) => {
+            if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                edge.gateway.turned(Turned::TooLarge);
+            }
+            return refusal;
+        }
     };
     let began = Instant::now();
     let packing = Packing::settle(compression, &headers);
@@ -59,7 +65,10 @@ pub(super) async fn answer(
     }
     let message = match Message::parse(bytes, edge.gateway.settings.message) {
         Ok(message) => message,
-        Err(fault) => return fault_reply(&fault),
+        Err(fault) => {
+            edge.gateway.turned(Turned::Parse);
+            return fault_reply(&fault);
+        }
     };
     let claims_modern = intake::claims_modern(&message);
     let is_initialize = message.method() == "initialize" && message.kind() == Kind::Request;
@@ -70,7 +79,7 @@ pub(super) async fn answer(
         match (not_asking(&message), intake::modern_revision(&message)) {
             (Some(reply), _) => Next::Reply(reply),
             (None, Ok(_)) => post.modern(message),
-            (None, Err(refusal)) => Next::Reply(refused(&refusal, message.id())),
+            (None, Err(refusal)) => Next::Reply(post.turned(&refusal, message.id())),
         }
     } else if is_initialize {
         return Box::pin(post.initialize(message)).await;
@@ -153,13 +162,13 @@ impl Post<'_> {
             });
         let revision = match checked {
             Ok(revision) => revision,
-            Err(refusal) => return Next::Reply(refused(&refusal, message.id())),
+            Err(refusal) => return Next::Reply(self.turned(&refusal, message.id())),
         };
         if let Some(reply) = not_asking(&message) {
             return Next::Reply(reply);
         }
         if let Err(refusal) = headers::check(&self.headers, &message) {
-            return Next::Reply(refused(&refusal, message.id()));
+            return Next::Reply(self.turned(&refusal, message.id()));
         }
         let events = headers::prefers_events(&self.headers);
         let caller = Caller {
@@ -183,18 +192,27 @@ impl Post<'_> {
         Next::Call(work, Era::Modern, Style { primed: false, events, packing: self.packing }, room)
     }
 
+    /// The reply to what its headers, or what must agree with them, forbid.
+    fn turned(&self, refusal: &Refusal, id: Option<&str>) -> Response<ReplyBody> {
+        self.edge.gateway.turned(Turned::Headers);
+        refused(refusal, id)
+    }
+
     /// The session that a legacy request names.
     fn session(&self, id: Option<&str>) -> Result<Arc<Session>, Response<ReplyBody>> {
         if let Err(refusal) = headers::legacy_version(&self.headers) {
-            return Err(refused(&refusal, id));
+            return Err(self.turned(&refusal, id));
         }
         if !self.headers.contains_key(&headers::SESSION) {
             let refusal = Refusal::invalid_request("Mcp-Session-Id is missing: initialize first");
-            return Err(refused(&refusal, id));
+            return Err(self.turned(&refusal, id));
         }
         let key = headers::single(&self.headers, &headers::SESSION);
         let session = key.and_then(|key| self.edge.gateway.sessions.get(key, &self.principal));
-        session.ok_or_else(|| unknown_session(id))
+        session.ok_or_else(|| {
+            self.edge.gateway.turned(Turned::Session);
+            unknown_session(id)
+        })
     }
 
     fn legacy(self, message: Message) -> Next {
