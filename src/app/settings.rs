@@ -21,6 +21,7 @@ use aqe_gateway::settings::{
     Balancing, CacheSettings, Control, Endpoint, Reloadable, ReplicaSettings, SessionSettings, Settings,
     Start, UpstreamSettings,
 };
+use aqe_gateway::telemetry::Telemetry;
 use aqe_gateway::transport::EdgeLimits;
 use aqe_gateway::transport::http::EdgePolicy;
 use aqe_gateway::upstream::{ChildSpec, HttpSpec};
@@ -58,6 +59,7 @@ pub(super) fn gateway(
     about: About,
     control: mpsc::Sender<Control>,
     disk: Option<Arc<dyn Disk>>,
+    telemetry: Arc<Telemetry>,
 ) -> Settings {
     let server = &config.server;
     Settings {
@@ -81,6 +83,7 @@ pub(super) fn gateway(
         batching: config.writing.batching,
         drain_timeout: server.drain_timeout,
         monitoring: config.monitoring.enabled,
+        telemetry,
         about,
         control,
         cache: is_cached(config).then(|| CacheSettings { memory: memory(&config.cache), disk }),

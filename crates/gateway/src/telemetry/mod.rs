@@ -52,6 +52,8 @@ pub struct OtlpSettings {
     pub resource: Vec<(String, String)>,
 }
 
+const INSTANCE: &str = "service.instance.id";
+
 /// What is told to others.
 #[derive(Debug, Default)]
 pub struct Telemetry {
@@ -67,13 +69,24 @@ impl Telemetry {
     ///
     /// # Errors
     /// If a target cannot be used.
-    pub fn start(otlp: Option<OtlpSettings>, access_log: Option<AccessLog>) -> Result<Self, TargetError> {
-        let Some(OtlpSettings { traces: Some(target), sample_ratio, timeout, resource }) = otlp else {
+    pub fn start(otlp: OtlpSettings, access_log: Option<AccessLog>) -> Result<Self, TargetError> {
+        let OtlpSettings { traces: Some(target), sample_ratio, timeout, mut resource } = otlp else {
             return Ok(Self { tracer: None, access_log, exporter: None });
         };
+        // Tells apart processes of the same service.
+        if resource.iter().all(|(name, _)| name != INSTANCE) {
+            resource.push((INSTANCE.into(), random::trace().to_string()));
+        }
         let (tracer, queue) = Tracer::new(sample_ratio);
         let exporter = Exporter::start(queue, Outbound::new(&target)?, timeout, resource, &tracer);
         Ok(Self { tracer: Some(tracer), access_log, exporter: Some(exporter) })
+    }
+
+    /// Opens the file of the access log anew, for one that was renamed meanwhile.
+    pub fn reopen(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
     }
 
     /// Sends and writes what is waiting, for at most `limit`. Nothing is taken after it.
