@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
+mod access_log;
 mod batches;
 mod cache;
 mod cache_flights;
@@ -30,5 +31,6 @@ mod resuming;
 mod scopes;
 mod sessions;
 mod support;
+mod traces;
 mod upstreams;
 mod writes;

@@ -155,7 +155,7 @@ mod tests {
             replica: Some("files-1"),
             status: "ok",
             latency: Duration::from_micros(1_234),
-            upstream_time: Some(Duration::from_micros(1_000)),
+            upstream_time: Some(Duration::from_millis(1)),
             request_bytes: 200,
             response_bytes: 3_000,
             cached: false,

@@ -35,7 +35,7 @@ impl Exporter {
         queue: mpsc::Receiver<Span>,
         outbound: Outbound,
         timeout: Duration,
-        resource: Vec<(String, String)>,
+        resource: &[(String, String)],
         tracer: &Arc<Tracer>,
     ) -> Self {
         let (closing, closed) = watch::channel(None);
@@ -43,7 +43,7 @@ impl Exporter {
             queue,
             tracer: Arc::clone(tracer),
             delivery: Delivery::new(outbound, timeout, "traces"),
-            resource: encode::resource(&resource),
+            resource: encode::resource(resource),
             closed,
         };
         let task = tasks::spawn("otlp traces", work.run());

@@ -78,7 +78,7 @@ impl Telemetry {
             resource.push((INSTANCE.into(), random::trace().to_string()));
         }
         let (tracer, queue) = Tracer::new(sample_ratio);
-        let exporter = Exporter::start(queue, Outbound::new(&target)?, timeout, resource, &tracer);
+        let exporter = Exporter::start(queue, Outbound::new(&target)?, timeout, &resource, &tracer);
         Ok(Self { tracer: Some(tracer), access_log, exporter: Some(exporter) })
     }
 
