@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::keys::SectionKeys;
 use super::{
-    alert_sinks, alerts, balancer, cache, monitoring, otlp, pool, registry, replica, server, store, transport,
-    upstream,
+    alert_sinks, alerts, balancer, cache, monitoring, otlp, pool, registry, replica, server, store,
+    transport, upstream,
 };
 
 pub use super::keys::{Key, SectionKeys as Section};
