@@ -115,10 +115,7 @@ impl<const N: usize> Tally<N> {
     pub fn count(&self, at: usize) {
         let slot = Slot::own();
         let counters = self.0[slot.index()].get_or_init(|| Box::new([const { Counter::new() }; N]));
-        match slot.is_owned() {
-            true => counters[at].add::<true>(1),
-            false => counters[at].add::<false>(1),
-        }
+        if slot.is_owned() { counters[at].add::<true>(1) } else { counters[at].add::<false>(1) }
     }
 
     /// All counts.
