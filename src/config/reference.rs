@@ -22,17 +22,17 @@ pub static SECTIONS: &[&SectionKeys] = &[
     &cache::L2_KEYS,
     &cache::L3_KEYS,
     &monitoring::KEYS,
+    &store::KEYS,
+    &upstream::KEYS,
+    &replica::KEYS,
+    &upstream::TOOLS_KEYS,
+    &cache::UPSTREAM_KEYS,
     &alerts::ALERTING_KEYS,
     &alerts::THRESHOLDS_KEYS,
     &alerts::ALERT_KEYS,
     &alerts::BURN_RATE_KEYS,
     &alert_sinks::WEBHOOK_KEYS,
     &alert_sinks::COMMAND_KEYS,
-    &store::KEYS,
-    &upstream::KEYS,
-    &replica::KEYS,
-    &upstream::TOOLS_KEYS,
-    &cache::UPSTREAM_KEYS,
 ];
 
 const INTRODUCTION: &str = "\

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
+mod alerts;
 mod batches;
 mod cache;
 mod cache_flights;
