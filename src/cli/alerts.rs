@@ -94,9 +94,7 @@ impl Alerts {
                 Ok(ExitCode::from(if check { verdict(&answer) } else { 0 }))
             }
             Self::Ack { name, by, note, server } => {
-                let by = by
-                    .or_else(user)
-                    .ok_or_else(|| Failure::Usage("who acknowledges? say it with --by".into()))?;
+                let by = by.unwrap_or_else(user);
                 let given = [("name", Some(name)), ("by", Some(by)), ("note", note)].into_iter();
                 let given: Map<String, Value> =
                     given.filter_map(|(key, value)| Some((key.to_owned(), value?.into()))).collect();
@@ -115,11 +113,12 @@ impl Alerts {
     }
 }
 
-/// The user who runs this.
-fn user() -> Option<String> {
+/// The user who runs this: the name, or the number where there is none.
+fn user() -> String {
     let env = Environment::of_process();
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| env.get(name)?.to_str().map(str::to_owned));
-    named.filter(|name| !name.is_empty())
+    let named = named.filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// The exit code that tells what fires and is not acknowledged.

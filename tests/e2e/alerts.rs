@@ -2,6 +2,7 @@
 //! told.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 use crate::support::{Era, Gateway, Over, Plan, Upstream};
 
@@ -142,6 +144,31 @@ async fn calls(session: &HttpSession, count: u32, tool: &str, arguments: &str) {
     }
 }
 
+/// Calls without pause until told to end.
+struct Well(Arc<AtomicBool>, JoinHandle<()>);
+
+impl Well {
+    async fn start(gateway: &Gateway, tool: &'static str, arguments: &'static str) -> Self {
+        let (over, session) = (Arc::<AtomicBool>::default(), session(gateway).await);
+        let told = Arc::clone(&over);
+        let calls = async move {
+            for id in 0.. {
+                if told.load(Ordering::Relaxed) {
+                    break;
+                }
+                session.request(&Message::call(id, tool, arguments)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        Self(over, tokio::spawn(calls))
+    }
+
+    async fn end(self) {
+        self.0.store(true, Ordering::Relaxed);
+        self.1.await.unwrap();
+    }
+}
+
 async fn alerts(gateway: &Gateway) -> Value {
     gateway.ask("mcp alerts list --all --history 50").await.expect("expected the alerts")
 }
@@ -176,8 +203,11 @@ async fn an_upstream_that_fails_is_told_once_acknowledged_and_resolved_when_it_i
     assert_eq!(state(&gateway, "failing").await["state"], "acknowledged");
     let again = gateway.ask("mcp alerts ack slow --by ann").await.unwrap_err();
     assert!(again.contains("\"slow\" is not firing, it is inactive"), "{again}");
+    // Well again: what is measured says so, not that nothing is.
+    let well = Well::start(&gateway, "up__bare", "{}").await;
     webhook.told("failing", "resolved").await;
     webhook.told("budget", "resolved").await;
+    well.end().await;
     gateway.ask("mcp alerts list --check").await.expect("nothing fires");
     // The first attempt was refused: what came twice came under one id, and nothing else did.
     let got = webhook.got();
@@ -231,8 +261,10 @@ args = ["-c", "cat >> told; echo $AQE_ALERT_NAME $AQE_ALERT_EVENT $AQE_ALERT_SEV
         names.contains("slow fired warning\n").then_some(())
     };
     wait_until(LONG, "the program to run", written).await;
+    let well = Well::start(&gateway, "up__sleep", r#"{"ms":1}"#).await;
     let told = asks.heard("notifications/message").await;
     assert_eq!(told["params"]["data"]["event"], "resolved");
+    well.end().await;
     assert_eq!(quiet.count("notifications/message", Duration::from_millis(200)).await, 0);
     gateway.stop().await;
 }
