@@ -13,6 +13,7 @@ mod client;
 mod config;
 mod drain;
 mod find;
+mod metrics;
 mod output;
 mod places;
 mod pool;
@@ -71,6 +72,8 @@ enum Mcp {
     Alerts(alerts::Alerts),
     /// The upstreams of a running server.
     Status(status::Status),
+    /// What a running server does and how it fares: health, rates, latency, errors, live if need be.
+    Metrics(metrics::Metrics),
     /// Measure any MCP servers, beside each other.
     Bench(bench::Bench),
     /// Answer calls with their arguments, for `bench --self`.
@@ -82,7 +85,7 @@ enum Mcp {
 }
 
 /// Which running server to ask.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Server {
     /// Print JSON.
     #[arg(long)]
@@ -167,6 +170,7 @@ impl Mcp {
     fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Start(start) => return start.run(),
+            Self::Metrics(metrics) => return metrics.run(),
             Self::Alerts(alerts) => return alerts.run(),
             Self::Tools(tools) => tools.run(),
             Self::Pool(pool) => pool.run(),

@@ -125,11 +125,10 @@ fn user() -> String {
 fn verdict(answer: &Value) -> u8 {
     let firing: Vec<&Value> =
         items(&answer["alerts"]).iter().filter(|alert| alert["state"] == "firing").collect();
-    match firing.iter().any(|alert| alert["severity"] == "critical") {
-        true => CRITICAL,
-        false if firing.is_empty() => 0,
-        false => FIRING,
+    if firing.iter().any(|alert| alert["severity"] == "critical") {
+        return CRITICAL;
     }
+    if firing.is_empty() { 0 } else { FIRING }
 }
 
 /// Shows the alerts again and again: on a terminal always, elsewhere when a state has changed.
