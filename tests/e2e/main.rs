@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod access_log;
+mod alerts;
 mod batches;
 mod cache;
 mod cache_flights;
