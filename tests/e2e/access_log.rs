@@ -37,7 +37,8 @@ async fn each_request_is_one_line_without_anything_that_is_the_users() {
     let session = HttpSession::open(client.clone(), Era::Modern.revision()).await;
     let legacy = HttpSession::open(client, Era::Legacy.revision()).await;
 
-    let secret = json!({ "result": r#"{"content":[{"type":"text","text":"RESULTSECRET"}]}"#, "x": "ARGSECRET" });
+    let secret =
+        json!({ "result": r#"{"content":[{"type":"text","text":"RESULTSECRET"}]}"#, "x": "ARGSECRET" });
     let call = Message::call(1, "reply", &secret.to_string()).meta("traceparent", PARENT);
     let answer = session.request(&call).await;
     session.request(&Message::call(2, "sleep", r#"{"ms":5000}"#)).await;
@@ -57,7 +58,10 @@ async fn each_request_is_one_line_without_anything_that_is_the_users() {
         assert!(keys.contains(&key), "{key} of {keys:?}");
     }
     assert_eq!((&first["method"], &first["tool"]), (&json!("tools/call"), &json!("reply")));
-    assert_eq!((&first["upstream"], &first["status"], &first["era"]), (&json!("up"), &json!("ok"), &json!("modern")));
+    assert_eq!(
+        (&first["upstream"], &first["status"], &first["era"]),
+        (&json!("up"), &json!("ok"), &json!("modern"))
+    );
     assert_eq!(first["trace"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!((&first["session"], &first["cached"]), (&Value::Null, &json!(false)));
     assert_eq!(first["response_bytes"], answer.text.len());

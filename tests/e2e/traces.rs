@@ -80,8 +80,9 @@ async fn spans_lead_from_the_client_through_us_to_the_upstream() {
             assert_eq!((span.attribute("aqe.upstream"), span.error()), ("up".to_owned(), None));
         }
         assert_eq!(server.attribute("jsonrpc.request.id"), "id");
-        assert_eq!(server.attribute("mcp.protocol.version"), pair.client.revision().to_string());
-        assert_eq!(client.attribute("mcp.protocol.version"), pair.upstream.revision().to_string());
+        let revision = |era| if era == Era::Legacy { "2025-11-25" } else { "2026-07-28" };
+        assert_eq!(server.attribute("mcp.protocol.version"), revision(pair.client));
+        assert_eq!(client.attribute("mcp.protocol.version"), revision(pair.upstream));
         let transport = |over| if over == Over::Http { "tcp" } else { "pipe" };
         assert_eq!(server.attribute("network.transport"), transport(pair.client_over));
         assert_eq!(client.attribute("network.transport"), transport(pair.upstream_over));
