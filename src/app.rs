@@ -16,7 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aqe_core::cache::Disk;
 use aqe_gateway::admin::{self, About};
@@ -60,6 +60,8 @@ pub struct Plan {
     pub loaded: Loaded,
     /// How it was loaded, so that it can be loaded again.
     pub request: Request,
+    /// When the process began, to within what comes before its command line is read.
+    pub began: Instant,
 }
 
 /// How the server ended.
@@ -293,6 +295,9 @@ async fn serve(
         let talk = lines::serve(Arc::clone(&gateway), reader, writer, "local".into(), edge.stopped());
         tasks::spawn("stdio", talk)
     });
+    if let Some(monitor) = &gateway.monitor {
+        monitor.started(plan.began.elapsed());
+    }
     announce(&about, &admin::status(&gateway));
     let limit = loop {
         tokio::select! {

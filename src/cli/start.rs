@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use aqe_core::balancer::{BalancerConfigError, Strategy};
 use aqe_gateway::admin::{About, MOST_CONNECTIONS};
@@ -83,6 +84,7 @@ pub(super) fn strategy(name: &str) -> Result<Strategy, String> {
 
 impl Start {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let began = Instant::now();
         let flags = Flags {
             transport: self.transport,
             listen: self.listen,
@@ -97,7 +99,7 @@ impl Start {
         let serves = Serves::of(loaded.config.server.transport);
         start_log(self.log, serves)?;
         report(&loaded);
-        let plan = Plan { loaded, request };
+        let plan = Plan { loaded, request, began };
         let json = self.json;
         let token = plan.loaded.config.server.bearer_token.is_some();
         let ended = app::run(&plan, |about, status| announce(about, status, json, token));

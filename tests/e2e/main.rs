@@ -10,6 +10,7 @@ mod cache;
 mod cache_flights;
 mod cache_forgets;
 mod cache_on_disk;
+mod calls_in_flight;
 mod cancellation;
 mod changes;
 mod compression;
