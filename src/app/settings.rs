@@ -81,6 +81,7 @@ pub(super) fn gateway(
         batching: config.writing.batching,
         drain_timeout: server.drain_timeout,
         monitoring: config.monitoring.enabled,
+        max_tool_series: config.monitoring.max_tool_series,
         about,
         control,
         cache: is_cached(config).then(|| CacheSettings { memory: memory(&config.cache), disk }),

@@ -19,6 +19,8 @@ pub struct Monitoring {
     pub listen: Option<SocketAddr>,
     /// How often the dashboard gets new figures.
     pub dashboard_interval: Duration,
+    /// Most tools that `/metrics` names one by one.
+    pub max_tool_series: usize,
 }
 
 static ENABLED: Flag = Flag {
@@ -48,12 +50,20 @@ static DASHBOARD_INTERVAL_MS: Int = Int {
     max: 10_000,
     meaning: "How often the dashboard gets new figures. Nothing is done while nobody looks.",
 };
+static MAX_TOOL_SERIES: Int = Int {
+    name: "max_tool_series",
+    default: 500,
+    min: 0,
+    max: 100_000,
+    meaning: "Most tools that `/metrics` names one by one, in the order of their first calls. The others of an upstream \
+              are one tool there, `(other)`. Each has 36 lines or more.",
+};
 
 pub(super) static KEYS: SectionKeys = SectionKeys {
     path: "monitoring",
     repeated: false,
     meaning: "Who sees what the gateway does.",
-    keys: &[&ENABLED, &DASHBOARD, &LISTEN, &DASHBOARD_INTERVAL_MS],
+    keys: &[&ENABLED, &DASHBOARD, &LISTEN, &DASHBOARD_INTERVAL_MS, &MAX_TOOL_SERIES],
 };
 
 impl Monitoring {
@@ -63,6 +73,7 @@ impl Monitoring {
             dashboard: section.flag(&DASHBOARD),
             listen: listen(section),
             dashboard_interval: Duration::from_millis(section.int(&DASHBOARD_INTERVAL_MS)),
+            max_tool_series: usize::try_from(section.int(&MAX_TOOL_SERIES)).unwrap_or(usize::MAX),
         }
     }
 

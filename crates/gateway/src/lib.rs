@@ -9,6 +9,7 @@
 //! - [`bridge`]: messages between clients and upstreams of either era.
 //! - [`upstream`]: connections to MCP servers: child processes, HTTP servers, in-process tools.
 //! - [`monitor`]: what is known of the requests and of the process.
+//! - [`exposition`]: the same as metrics for other programs.
 //! - [`admin`]: what the user's own programs ask a running gateway.
 //! - [`settings`]: what the application configures.
 
@@ -17,6 +18,7 @@ pub mod bridge;
 pub mod cache;
 pub mod catalog;
 mod coding;
+pub mod exposition;
 pub mod monitor;
 pub mod pool;
 pub mod proxy;

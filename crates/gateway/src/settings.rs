@@ -44,6 +44,8 @@ pub struct Settings {
     pub batching: Option<Batching>,
     /// Whether requests are counted and timed.
     pub monitoring: bool,
+    /// Most tools that `/metrics` names one by one.
+    pub max_tool_series: usize,
     /// What the admin API says of this process.
     pub about: About,
     /// How long the calls of an upstream that is no longer configured may go on.

@@ -21,6 +21,7 @@
 //! | `GET /admin/calls` | the requests that are being answered, at most 200, the oldest first |
 //! | `POST /admin/calls/cancel` `{"call"}` | cancels one of them: its client gets an error, its upstream is told |
 //! | `GET /admin/events?window=` | the figures of `/admin/metrics` as server-sent events, over TCP only |
+//! | `GET /metrics` | everything that is measured, as text for Prometheus or in OpenMetrics, as `Accept` asks |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
 //! An error is `{"error": "…"}` under a status of 400, 404, 405 or 503. Times are milliseconds; what is not known is
@@ -44,6 +45,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -52,6 +55,7 @@ pub use self::page::Asset;
 pub use self::pool::MOST_CONNECTIONS;
 use self::query::Query;
 pub use self::status::status;
+use crate::exposition;
 use crate::proxy::Gateway;
 
 /// What a process says about itself, so that its user's other programs can tell servers apart.
@@ -91,13 +95,13 @@ impl Refused {
     }
 }
 
-/// Answers a request to `/admin/…`.
-pub async fn answer(
-    gateway: &Arc<Gateway>,
-    method: &Method,
-    path_and_query: &str,
-    body: Bytes,
-) -> Response<Bytes> {
+/// Answers a request to `/admin/…` or `/metrics`.
+pub async fn answer(gateway: &Arc<Gateway>, request: &Parts, body: Bytes) -> Response<Bytes> {
+    let method = &request.method;
+    let path_and_query = request.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    if request.uri.path() == "/metrics" && *method == Method::GET {
+        return exposition::answer(gateway, &request.headers);
+    }
     match route(gateway, method, path_and_query, &body).await {
         Ok(bytes) => response(StatusCode::OK, bytes),
         Err(refused) => refused.into_response(),
@@ -120,7 +124,8 @@ async fn route(
         | "/admin/metrics"
         | "/admin/metrics/history"
         | "/admin/calls"
-        | "/admin/cache" => &[Method::GET],
+        | "/admin/cache"
+        | "/metrics" => &[Method::GET],
         "/admin/pool" | "/admin/balance" => &[Method::GET, Method::POST],
         "/admin/call" | "/admin/calls/cancel" | "/admin/cache/clear" | "/admin/drain" | "/admin/reload" => {
             &[Method::POST]

@@ -4,6 +4,7 @@ mod flight;
 mod history;
 mod methods;
 mod process;
+mod since_start;
 mod tracks;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,6 +19,7 @@ pub use flight::InFlight;
 pub(crate) use flight::{Fate, Flight};
 pub use history::Point;
 pub use process::{Child, Process};
+pub(crate) use since_start::SinceStart;
 
 use crate::proxy::Gateway;
 use crate::upstream::ReplicaName;
@@ -145,13 +147,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Monitor {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// Begins to watch. At most `max_named` tools are seen by their names by other programs.
+    pub(crate) fn new(now: Instant, max_named: usize) -> Self {
         Self {
             flights: Flights::default(),
             methods: std::array::from_fn(|_| Arc::default()),
             lookups: Tally::default(),
             turned: Tally::default(),
-            tracks: Mutex::new(Tracks::new(now)),
+            tracks: Mutex::new(Tracks::new(now, max_named)),
             history: Mutex::default(),
             processes: Mutex::default(),
             startup: OnceLock::new(),
@@ -239,6 +242,13 @@ impl Monitor {
         Figures { span, covers, all, tools, methods, replicas }
     }
 
+    /// Everything since the start, as other programs get it: what is counted here never shrinks.
+    pub(crate) fn since_start(&self) -> SinceStart {
+        // Held for a list of pointers only: there may be much to read.
+        let counted = lock(&self.tracks).counted();
+        SinceStart::read(counted)
+    }
+
     /// The last five minutes, a point a second, the oldest first.
     pub fn history(&self) -> Vec<Point> {
         lock(&self.history).points()
@@ -289,5 +299,10 @@ impl Monitor {
     /// The child processes, as they were at the last sample.
     pub fn children(&self) -> Vec<Child> {
         lock(&self.processes).children()
+    }
+
+    /// CPU time since the start of all children that each replica has had.
+    pub fn child_cpu(&self) -> Vec<(Arc<ReplicaName>, Duration)> {
+        lock(&self.processes).child_cpu()
     }
 }

@@ -11,16 +11,6 @@ use super::{Kind, Metric, Stability, Unit};
 /// can be called so: names have no parentheses.
 pub const OTHER: &str = "(other)";
 
-/// The values of the label `outcome`.
-pub mod outcome {
-    /// It was answered, and not with an error.
-    pub const OK: &str = "ok";
-    /// It failed.
-    pub const ERROR: &str = "error";
-    /// Its client gave it up: neither answered nor failed.
-    pub const CANCELLED: &str = "cancelled";
-}
-
 /// The values of the label `result` of [`POOL_ACQUIRES`].
 pub mod acquired {
     /// A connection was there.
@@ -80,8 +70,10 @@ metrics! {
         "When the process was started, in seconds since the Unix epoch.";
 
     // Requests of clients.
-    REQUESTS = "aqe_requests_total", Counter, None, ["method", "outcome"], Stable,
-        "Requests that ended, by method and outcome: ok, error, or cancelled by the client.";
+    REQUESTS = "aqe_requests_total", Counter, None, ["method"], Stable,
+        "Requests that ended: answered, failed, or cancelled by their clients.";
+    REQUESTS_CANCELLED = "aqe_requests_cancelled_total", Counter, None, ["method"], Stable,
+        "Requests that their clients cancelled: neither answered nor failed.";
     REQUEST_ERRORS = "aqe_request_errors_total", Counter, None, ["method", "kind"], Stable,
         "Requests that failed, by method and kind of error.";
     REQUESTS_CACHED = "aqe_requests_cached_total", Counter, None, ["method"], Stable,
@@ -99,10 +91,14 @@ metrics! {
          headers, no such session, too large.";
 
     // Tools.
-    TOOL_REQUESTS = "aqe_tool_requests_total", Counter, None, ["tool", "upstream", "category", "outcome"], Stable,
-        "Calls of tools that ended, by outcome: ok, error, or cancelled by the client.";
+    TOOL_REQUESTS = "aqe_tool_requests_total", Counter, None, ["tool", "upstream", "category"], Stable,
+        "Calls of tools that ended: answered, failed, or cancelled by their clients.";
+    TOOL_CANCELLED = "aqe_tool_cancelled_total", Counter, None, ["tool", "upstream", "category"], Stable,
+        "Calls of tools that their clients cancelled: neither answered nor failed.";
+    TOOL_FAILURES = "aqe_tool_failures_total", Counter, None, ["tool", "upstream", "category"], Stable,
+        "Calls of tools that failed, for whatever reason.";
     TOOL_ERRORS = "aqe_tool_errors_total", Counter, None, ["tool", "upstream", "category", "kind"], Stable,
-        "Calls of tools that failed, by kind of error; a kind that never came up has no point.";
+        "The same by kind of error; a kind that never came up has no point.";
     TOOL_CACHED = "aqe_tool_cached_total", Counter, None, ["tool", "upstream", "category"], Stable,
         "Calls of tools that were answered with an answer given before, or to an equal call at the same time.";
     TOOL_REQUEST_BYTES = "aqe_tool_request_bytes_total", Counter, Bytes, ["tool", "upstream", "category"], Stable,
@@ -129,8 +125,10 @@ metrics! {
         "Length of the definitions of the tools that are shown.";
 
     // Replicas and balancers.
-    REPLICA_REQUESTS = "aqe_replica_requests_total", Counter, None, ["upstream", "replica", "outcome"], Stable,
-        "What was sent to a replica, with what was sent again: ok, error, or cancelled.";
+    REPLICA_REQUESTS = "aqe_replica_requests_total", Counter, None, ["upstream", "replica"], Stable,
+        "What was sent to a replica, with what was sent again.";
+    REPLICA_CANCELLED = "aqe_replica_cancelled_total", Counter, None, ["upstream", "replica"], Stable,
+        "What was sent to a replica and cancelled.";
     REPLICA_ERRORS = "aqe_replica_errors_total", Counter, None, ["upstream", "replica", "kind"], Stable,
         "What was sent to a replica and failed, by kind of error.";
     REPLICA_DURATION = "aqe_replica_duration_seconds", Histogram(&DURATIONS), Seconds, ["upstream", "replica"], Stable,
