@@ -56,7 +56,7 @@ static MAX_TOOL_SERIES: Int = Int {
     min: 0,
     max: 100_000,
     meaning: "Most tools that `/metrics` names one by one, in the order of their first calls. The others of an upstream \
-              are one tool there, `(other)`. Each has 36 lines or more.",
+              are one tool there, `(other)`. Each has 22 samples or more.",
 };
 
 pub(super) static KEYS: SectionKeys = SectionKeys {

@@ -48,6 +48,22 @@ pub static DURATIONS: [Bound; 26] = [
     bound(1 << 36, "68.719476736"),
 ];
 
+/// The same in larger steps, for what there are hundreds of: half of the text, and finer where it matters.
+pub static DURATIONS_OF_MANY: [Bound; 12] = [
+    bound(1 << 18, "0.000262144"),
+    bound(1 << 20, "0.001048576"),
+    bound(1 << 22, "0.004194304"),
+    bound(1 << 24, "0.016777216"),
+    bound(1 << 26, "0.067108864"),
+    bound(1 << 27, "0.134217728"),
+    bound(3 << 26, "0.201326592"),
+    bound(1 << 29, "0.536870912"),
+    bound(1 << 30, "1.073741824"),
+    bound(1 << 32, "4.294967296"),
+    bound(1 << 34, "17.179869184"),
+    bound(1 << 36, "68.719476736"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::super::super::histogram::{bounds_of, bucket_of};
@@ -55,8 +71,10 @@ mod tests {
 
     #[test]
     fn bounds_grow_are_exact_in_our_histograms_and_are_written_as_they_are() {
-        assert!(DURATIONS.is_sorted_by(|one, next| one.ns < next.ns));
-        for Bound { ns, le } in DURATIONS {
+        for bounds in [&DURATIONS[..], &DURATIONS_OF_MANY] {
+            assert!(bounds.is_sorted_by(|one, next| one.ns < next.ns));
+        }
+        for Bound { ns, le } in DURATIONS.into_iter().chain(DURATIONS_OF_MANY) {
             assert_eq!(bounds_of(bucket_of(ns)).0, ns, "{le}");
             assert_eq!(le.parse::<f64>().unwrap(), ns as f64 / 1e9, "{le}");
             // `%g` takes the exponent below 1e-4.

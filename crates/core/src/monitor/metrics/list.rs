@@ -4,7 +4,7 @@
 //! replicas and categories are as many as the configuration has; tools are as many as servers like, so that only so many
 //! have points of their own, and the others are [`OTHER`].
 
-use super::bounds::DURATIONS;
+use super::bounds::{DURATIONS, DURATIONS_OF_MANY};
 use super::{Kind, Metric, Stability, Unit};
 
 /// The value of the labels `tool` and `category` for all tools of an upstream that have no points of their own. No tool
@@ -107,7 +107,7 @@ metrics! {
         "Length of the answers to calls, before compression.";
     TOOL_TOKENS = "aqe_tool_result_estimated_tokens_total", Counter, None, ["tool", "upstream", "category"], Experimental,
         "Tokens of the results in a model's context, estimated: bytes of JSON text / 4.";
-    TOOL_DURATION = "aqe_tool_duration_seconds", Histogram(&DURATIONS), Seconds, ["tool", "upstream", "category"], Stable,
+    TOOL_DURATION = "aqe_tool_duration_seconds", Histogram(&DURATIONS_OF_MANY), Seconds, ["tool", "upstream", "category"], Stable,
         "Time from a call being read whole until its answer was handed to the transport; without cancelled ones.";
     UPSTREAM_DURATION = "aqe_upstream_duration_seconds", Histogram(&DURATIONS), Seconds, ["upstream"], Stable,
         "What the upstream took of the calls of tools that it was asked for.";
