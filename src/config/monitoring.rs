@@ -3,13 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aqe_gateway::telemetry::access_log::Destination;
+
 use super::address::parse_listen;
-use super::keys::{Flag, Int, SectionKeys, Text};
+use super::alerts::{ALERT, ALERT_THRESHOLDS, ALERTING, COMMAND, WEBHOOK};
+use super::keys::{Flag, Group, Int, SectionKeys, Text};
+use super::otlp::{self, Otlp};
+use super::paths;
 use super::place::Place;
 use super::section::{Section, Spot};
 
 /// `[monitoring]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Monitoring {
     /// Whether requests are counted and timed.
     pub enabled: bool,
@@ -21,6 +26,10 @@ pub struct Monitoring {
     pub dashboard_interval: Duration,
     /// Most tools that `/metrics` names one by one.
     pub max_tool_series: usize,
+    /// Where a line for each request goes; `None`: nowhere.
+    pub access_log: Option<Destination>,
+    /// Traces for a collector.
+    pub otlp: Otlp,
 }
 
 static ENABLED: Flag = Flag {
@@ -59,11 +68,33 @@ static MAX_TOOL_SERIES: Int = Int {
               are one tool there, `(other)`. Each has 22 samples or more.",
 };
 
+static ACCESS_LOG: Text = Text {
+    name: "access_log",
+    kind: "`\"off\"`, `\"stderr\"` or a path",
+    absent: "`\"off\"`",
+    meaning: "Where one line of JSON goes for each request that has ended: standard error, or a file, which is made \
+              with mode 0600 and opened anew on SIGHUP. Arguments and results are never in it.",
+};
+static OTLP: Group = Group { name: "otlp", meaning: "Traces for an OpenTelemetry collector." };
+
 pub(super) static KEYS: SectionKeys = SectionKeys {
     path: "monitoring",
     repeated: false,
     meaning: "Who sees what the gateway does.",
-    keys: &[&ENABLED, &DASHBOARD, &LISTEN, &DASHBOARD_INTERVAL_MS, &MAX_TOOL_SERIES],
+    keys: &[
+        &ENABLED,
+        &DASHBOARD,
+        &LISTEN,
+        &DASHBOARD_INTERVAL_MS,
+        &MAX_TOOL_SERIES,
+        &ALERTING,
+        &ALERT_THRESHOLDS,
+        &ALERT,
+        &WEBHOOK,
+        &COMMAND,
+        &ACCESS_LOG,
+        &OTLP,
+    ],
 };
 
 impl Monitoring {
@@ -74,12 +105,23 @@ impl Monitoring {
             listen: listen(section),
             dashboard_interval: Duration::from_millis(section.int(&DASHBOARD_INTERVAL_MS)),
             max_tool_series: usize::try_from(section.int(&MAX_TOOL_SERIES)).unwrap_or(usize::MAX),
+            access_log: access_log(section),
+            otlp: Otlp::read(&section.group(&OTLP, &otlp::KEYS)),
         }
     }
 
     /// Where the address of the listener is written.
     pub(super) fn listen_at(section: &Section<'_, '_>) -> Option<Place> {
         section.key_at(LISTEN.name).map(|at| section.cx.place(&at))
+    }
+}
+
+fn access_log(section: &Section<'_, '_>) -> Option<Destination> {
+    let Spot { value, at } = section.expanded(&ACCESS_LOG)?;
+    match value.value() {
+        "off" => None,
+        "stderr" => Some(Destination::Stderr),
+        path => paths::resolve(&section.cx, ACCESS_LOG.name, path, &at).map(Destination::File),
     }
 }
 

@@ -18,6 +18,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::About;
+use crate::alerts::settings::{AlertSettings, Kept};
+use crate::telemetry::Telemetry;
 use crate::upstream::{ChildSpec, HttpSpec};
 
 /// Settings of the whole gateway that hold until it ends.
@@ -46,6 +48,8 @@ pub struct Settings {
     pub monitoring: bool,
     /// Most tools that `/metrics` names one by one.
     pub max_tool_series: usize,
+    /// What is told to others: traces, the access log.
+    pub telemetry: Arc<Telemetry>,
     /// What the admin API says of this process.
     pub about: About,
     /// How long the calls of an upstream that is no longer configured may go on.
@@ -56,6 +60,8 @@ pub struct Settings {
     pub cache: Option<CacheSettings>,
     /// How often the dashboard gets new figures.
     pub dashboard_interval: Duration,
+    /// What earlier runs have kept of alerts, and where this one keeps its own.
+    pub alerts_kept: Kept,
 }
 
 /// The result cache.
@@ -78,6 +84,8 @@ pub struct Reloadable {
     pub balancing: Balancing,
     /// The upstreams, in the order of the configuration.
     pub upstreams: Vec<UpstreamSettings>,
+    /// Which rules there are, and who is told. Rules have no effect unless requests are counted.
+    pub alerts: AlertSettings,
 }
 
 /// What the admin API asks of the application.

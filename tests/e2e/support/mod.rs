@@ -1,6 +1,8 @@
 //! What the tests share: gateways, upstreams and clients of every kind, and the table of their combinations.
 
 mod client;
+#[allow(dead_code, reason = "not used by tests/faults")]
+pub(crate) mod collector;
 mod gateway;
 pub(crate) mod upstream;
 
@@ -16,7 +18,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 pub(crate) use client::Client;
-pub(crate) use gateway::{Gateway, Plan};
+pub(crate) use gateway::{Gateway, Plan, Ran};
 pub(crate) use upstream::Upstream;
 
 /// Pairs of one test that run at the same time: more only wait for each other on a small machine.

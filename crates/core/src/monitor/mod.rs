@@ -10,6 +10,7 @@
 //! done once a second, or when somebody looks. Categories, upstreams and the whole are sums of their tools' series, made
 //! at reading.
 //!
+//! - [`alerts`]: which figures are watched, and when a person is told.
 //! - [`slot`]: which memory a thread adds to.
 //! - [`histogram`]: latencies in buckets of 1.6 %.
 //! - [`series`]: all that is recorded of one tool, method or replica.
@@ -18,6 +19,7 @@
 //! - [`metrics`]: the list of metrics that other programs get, and the text that Prometheus reads.
 //! - [`tokens`]: how many tokens a text takes in a model's context, estimated.
 
+pub mod alerts;
 pub mod histogram;
 pub mod metrics;
 pub mod series;

@@ -1,5 +1,6 @@
 //! What happens to a client's message: it is answered here or sent to the upstream that it is for.
 
+mod alerting;
 mod cached;
 mod call;
 mod hedge;
@@ -11,7 +12,9 @@ mod resources;
 mod server_requests;
 mod start;
 mod subscriptions;
+mod task_owners;
 mod tools;
+mod trail;
 mod watching;
 
 use std::future::Future;
@@ -27,6 +30,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::Notify;
 
+use crate::alerts::Alerting;
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
 use crate::coding::Listed;
@@ -36,13 +40,18 @@ use crate::refusal::Refusal;
 use crate::session::{OpenCall, Outlet, Session, Sessions};
 use crate::settings::Settings;
 use crate::tasks;
+use crate::telemetry::{Observed, TraceHeaders, Via};
 use crate::upstream::{Hooks, HttpClient, ListKind, Live, Upstream};
 use subscriptions::Subscriptions;
+use task_owners::TaskOwners;
 
 pub(crate) use cached::Come;
 pub use passage::{Broken, Passage, Passing, Pieces};
 pub use reload::Reloaded;
 pub use start::{KeptManifests, StartError};
+
+/// How long a stop waits for alerts to be delivered.
+const LAST_ALERTS: Duration = Duration::from_secs(2);
 
 /// Keeps manifests across restarts.
 pub trait ManifestStore: Send + Sync {
@@ -67,6 +76,12 @@ pub struct Caller {
     pub takes_long: bool,
     /// When the message was here in whole.
     pub began: Instant,
+    /// How it came.
+    pub via: Via,
+    /// The trace that the headers of its HTTP request belong to.
+    pub trace: Option<Box<TraceHeaders>>,
+    /// Who wants to know of it; set by [`Gateway::handle`].
+    pub(crate) observed: Option<Arc<Observed>>,
 }
 
 impl Caller {
@@ -160,7 +175,7 @@ pub struct Gateway {
     http: Arc<HttpClient>,
     streams: Mutex<Vec<Weak<Session>>>,
     subscriptions: Subscriptions,
-    tasks: call::TaskOwners,
+    tasks: TaskOwners,
     settle: Notify,
     manifests: Arc<dyn ManifestStore>,
     started: Instant,
@@ -169,6 +184,8 @@ pub struct Gateway {
     pub pool: Arc<ConnectionPool>,
     /// Answers that are given again.
     pub cache: Option<ResultCache>,
+    /// Who is told when the figures are bad.
+    pub alerts: Alerting,
     /// What is known of the requests; `None`: nothing, it is switched off.
     pub monitor: Option<Monitor>,
 }
@@ -256,11 +273,12 @@ impl Gateway {
     )]
     pub fn handle(
         self: Arc<Self>,
-        caller: Caller,
+        mut caller: Caller,
         message: Message,
         outlet: Arc<dyn Outlet>,
     ) -> impl Future<Output = Option<Answer>> + Send {
         async move {
+            caller.observed = Observed::begin(&self.settings.telemetry, &caller, &message);
             let id = message.id().unwrap_or("null");
             let request = Request { caller: &caller, message: &message, outlet: &outlet, id };
             let flight = Flight::begin(self, &caller, &message);
@@ -427,6 +445,7 @@ impl Gateway {
             upstream.stop();
         }
         self.pool.drain(Instant::now()).await;
+        self.alerts.stop(LAST_ALERTS).await;
     }
 }
 
