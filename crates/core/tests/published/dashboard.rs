@@ -1,11 +1,12 @@
 //! The dashboard for Grafana.
 
 use aqe_core::monitor::metrics::list::{
-    BALANCER_EJECTIONS, BALANCER_HEDGES, BALANCER_RETRIES, BUILD, CACHE_HITS, CACHE_MISSES, CHILD_CPU,
-    CHILD_MEMORY, CHILD_UPTIME, HEALTH, LIST_TOKENS, LOOKUPS, OVERHEAD_DURATION, POOL_ACQUIRES, POOL_CLOSED,
-    POOL_CONNECTIONS, POOL_WAIT, POOL_WAITING, PROCESS_CPU, PROCESS_FILES, PROCESS_MEMORY, REFUSED,
-    REPLICA_DURATION, REPLICA_STATE, REQUEST_DURATION, REQUEST_ERRORS, REQUESTS, REQUESTS_IN_FLIGHT,
-    RESPONSE_BYTES, SESSIONS, TOOL_DURATION, TOOL_FAILURES, TOOL_REQUESTS, TOOL_TOKENS, UPSTREAM_DURATION,
+    ALERT_NOTICES, ALERT_STATE, BALANCER_EJECTIONS, BALANCER_HEDGES, BALANCER_RETRIES, BUILD, CACHE_HITS,
+    CACHE_MISSES, CHILD_CPU, CHILD_MEMORY, CHILD_UPTIME, HEALTH, LIST_TOKENS, LOOKUPS, OVERHEAD_DURATION,
+    POOL_ACQUIRES, POOL_CLOSED, POOL_CONNECTIONS, POOL_WAIT, POOL_WAITING, PROCESS_CPU, PROCESS_FILES,
+    PROCESS_MEMORY, REFUSED, REPLICA_DURATION, REPLICA_STATE, REQUEST_DURATION, REQUEST_ERRORS, REQUESTS,
+    REQUESTS_IN_FLIGHT, RESPONSE_BYTES, SESSIONS, SPANS, TOOL_DURATION, TOOL_FAILURES, TOOL_REQUESTS,
+    TOOL_TOKENS, UPSTREAM_DURATION,
 };
 use aqe_core::monitor::metrics::{Kind, Metric, Unit};
 use serde_json::{Value, json};
@@ -226,6 +227,26 @@ pub(crate) fn panels() -> Vec<Panel> {
         row("Cache"),
         panel("Cache hits", Lines, &CACHE_HITS, one(rates(&CACHE_HITS, "level"), "{{level}}")),
         panel("Cache misses", Lines, &CACHE_MISSES, one(rates(&CACHE_MISSES, "level"), "{{level}}")),
+        row("What is told to others"),
+        panel(
+            "Alerts of the gateway itself",
+            Lines,
+            &ALERT_STATE,
+            one(
+                format!(
+                    "sum by (alert) ({})",
+                    series(&ALERT_STATE, "", "aqe_alert_state=~\"firing|acknowledged\"")
+                ),
+                "{{alert}}",
+            ),
+        ),
+        panel("Spans", Lines, &SPANS, one(rates(&SPANS, "outcome"), "{{outcome}}")),
+        panel(
+            "Notices of alerts",
+            Lines,
+            &ALERT_NOTICES,
+            one(rates(&ALERT_NOTICES, "receiver, outcome"), "{{receiver}}: {{outcome}}"),
+        ),
         row("Processes"),
         panel(
             "Memory of children",

@@ -16,7 +16,7 @@ This page is printed from the source: change it there (`crates/core/src/monitor/
 
 Counters and histograms are since the start of the process and are reset by nobody. Requests are those that ended until the
 last full second. What is not known has no sample, never a 0: nothing is recorded with `[monitoring] enabled = false`, a
-tool that was not called since the start has no samples, an upstream by URL has no children, and only Linux tells of
+tool that was not called since the start has no samples, an upstream by URL has no children, what is switched off has none, and only Linux tells of
 processes. Stable metrics keep name, labels and meaning until the next major version.
 
 | metric | type | labels | stability | meaning |

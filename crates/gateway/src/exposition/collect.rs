@@ -25,6 +25,29 @@ pub fn collect(gateway: &Gateway, sink: &mut dyn Sink) {
     started(gateway, sink);
     definitions(gateway, sink);
     connections::collect(gateway, since_start.as_ref(), sink);
+    told(gateway, sink);
+}
+
+/// What is told to others: alerts, spans, the access log.
+fn told(gateway: &Gateway, sink: &mut dyn Sink) {
+    // Nobody looks at the rules if nothing is recorded.
+    let rules = gateway.monitor.as_ref().map(|_| gateway.alerts.rules()).unwrap_or_default();
+    for reading in &rules {
+        let labels = [&*reading.rule.name, reading.rule.severity.as_str()];
+        sink.state(&list::ALERT_STATE, &labels, reading.state.as_str());
+    }
+    for (receiver, kind, counts) in gateway.alerts.notices() {
+        for (outcome, count) in counts {
+            sink.whole(&list::ALERT_NOTICES, &[&receiver, kind, outcome], count);
+        }
+    }
+    let telemetry = &gateway.settings.telemetry;
+    for (outcome, count) in telemetry.spans().into_iter().flatten() {
+        sink.whole(&list::SPANS, &[outcome], count);
+    }
+    for (outcome, count) in telemetry.lines().into_iter().flatten() {
+        sink.whole(&list::ACCESS_LOG_LINES, &[outcome], count);
+    }
 }
 
 /// When the process was started.

@@ -196,6 +196,16 @@ metrics! {
     CACHE_DROPPED = "aqe_cache_disk_dropped_total", Counter, None, [], Stable,
         "Answers that were not written to disk, because there were too many to write at once.";
 
+    // What is told to others.
+    ALERT_STATE = "aqe_alert_state", States(&["inactive", "pending", "firing", "acknowledged", "resolved"]), None, ["alert", "severity"], Stable,
+        "The state of an alert rule of the gateway itself.";
+    ALERT_NOTICES = "aqe_alert_notices_total", Counter, None, ["receiver", "type", "outcome"], Stable,
+        "Notices of alerts for a receiver: delivered, failed (given up), or dropped because too many were waiting.";
+    SPANS = "aqe_spans_total", Counter, None, ["outcome"], Stable,
+        "Recorded spans: exported, dropped because too many were waiting, rejected by the collector, or failed.";
+    ACCESS_LOG_LINES = "aqe_access_log_lines_total", Counter, None, ["outcome"], Stable,
+        "Lines of the access log: written, or dropped because too many were waiting.";
+
     // Child processes.
     CHILDREN = "aqe_children", Gauge, None, ["upstream", "replica"], Stable,
         "Child processes of a replica.";
