@@ -21,6 +21,7 @@ mod http2;
 mod long_replies;
 mod long_replies_broken;
 mod manifests;
+mod metrics;
 mod names;
 mod no_blocking;
 mod order;
