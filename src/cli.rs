@@ -1,8 +1,9 @@
 //! The command line. `mcp start` is the server; everything else is a client of a running one, or needs none.
 //!
 //! Exit codes: 0 it worked; 1 it did not (a tool is unknown or answers with an error, a file has faults); 2 the
-//! command line is wrong; 3 no server is running.
+//! command line is wrong; 3 no server is running; 4 and 5 what `mcp alerts list --check` says.
 
+mod alerts;
 mod ask;
 mod balance;
 mod bench;
@@ -66,6 +67,9 @@ enum Mcp {
     /// The answers that a running server keeps.
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// The alerts of a running server.
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
     /// The upstreams of a running server.
     Status(status::Status),
     /// What a running server does and how it fares: health, rates, latency, errors, live if need be.
@@ -167,6 +171,7 @@ impl Mcp {
         match self {
             Self::Start(start) => return start.run(),
             Self::Metrics(metrics) => return metrics.run(),
+            Self::Alerts(alerts) => return alerts.run(),
             Self::Tools(tools) => tools.run(),
             Self::Pool(pool) => pool.run(),
             Self::Balance(balance) => balance.run(),

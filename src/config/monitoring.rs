@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::address::parse_listen;
+use super::alerts::{ALERT, ALERT_THRESHOLDS, ALERTING, COMMAND, WEBHOOK};
 use super::keys::{Flag, Int, SectionKeys, Text};
 use super::place::Place;
 use super::section::{Section, Spot};
@@ -53,7 +54,17 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
     path: "monitoring",
     repeated: false,
     meaning: "Who sees what the gateway does.",
-    keys: &[&ENABLED, &DASHBOARD, &LISTEN, &DASHBOARD_INTERVAL_MS],
+    keys: &[
+        &ENABLED,
+        &DASHBOARD,
+        &LISTEN,
+        &DASHBOARD_INTERVAL_MS,
+        &ALERTING,
+        &ALERT_THRESHOLDS,
+        &ALERT,
+        &WEBHOOK,
+        &COMMAND,
+    ],
 };
 
 impl Monitoring {

@@ -1,5 +1,6 @@
 //! Tests of the configuration as a whole.
 
+mod alerts;
 mod bad_toml;
 mod files;
 mod good;

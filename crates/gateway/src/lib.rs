@@ -9,21 +9,26 @@
 //! - [`bridge`]: messages between clients and upstreams of either era.
 //! - [`upstream`]: connections to MCP servers: child processes, HTTP servers, in-process tools.
 //! - [`monitor`]: what is known of the requests and of the process.
+//! - [`alerts`]: who is told when it goes wrong.
 //! - [`admin`]: what the user's own programs ask a running gateway.
+//! - [`outbound`]: POSTs to URLs that the user has configured.
 //! - [`settings`]: what the application configures.
 
 pub mod admin;
+pub mod alerts;
 pub mod bridge;
 pub mod cache;
 pub mod catalog;
 mod coding;
 pub mod monitor;
+pub mod outbound;
 pub mod pool;
 pub mod proxy;
 pub mod refusal;
 pub mod session;
 pub mod settings;
 pub mod tasks;
+mod tls;
 pub mod transport;
 pub mod upstream;
 pub mod wire;

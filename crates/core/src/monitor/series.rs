@@ -185,6 +185,11 @@ impl Series {
         self.sum(Sum::Requests)
     }
 
+    /// Requests that failed so far.
+    pub fn errors(&self) -> u64 {
+        self.recorded().flat_map(|cell| &cell.errors).map(Counter::get).sum()
+    }
+
     fn sum(&self, sum: Sum) -> u64 {
         self.recorded().map(|cell| cell.sums[sum as usize].get()).sum()
     }

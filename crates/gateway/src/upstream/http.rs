@@ -60,6 +60,7 @@ use listener::Listener;
 use pool::Response;
 
 pub use client::HttpClient;
+pub(crate) use client::causes;
 pub use frame::encode_header_value;
 pub use spec::{HttpLimits, HttpSpec, SpecError};
 

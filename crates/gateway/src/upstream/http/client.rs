@@ -10,8 +10,7 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
@@ -20,6 +19,7 @@ use super::background::Background;
 use super::http2;
 use super::pool::Pool;
 use super::spec::{HttpSpec, Origin, SpecError};
+use crate::tls;
 
 /// When a silent connection is probed: a dead peer ends a waiting event stream after about two minutes.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -71,16 +71,16 @@ impl HttpClient {
         {
             return Ok(pool);
         }
-        let mut tls = match (&key.roots_pem, &spec.ca_file) {
-            (Some(pem), Some(path)) => tls_with(pem)
+        let mut config = match (&key.roots_pem, &spec.ca_file) {
+            (Some(pem), Some(path)) => tls::roots_with(pem)
                 .map_err(|reason| SpecError::CaFile { path: path.clone(), reason })
-                .and_then(|roots| Ok(Arc::new(tls(roots)?)))?,
+                .and_then(|roots| Ok(Arc::new(tls::client(roots)?)))?,
             _ => self.public_tls()?,
         };
         if key.http2 {
-            Arc::make_mut(&mut tls).alpn_protocols = vec![http2::ALPN.to_vec(), b"http/1.1".to_vec()];
+            Arc::make_mut(&mut config).alpn_protocols = vec![http2::ALPN.to_vec(), b"http/1.1".to_vec()];
         }
-        let pool = Arc::new(Pool::new(Connector::new(tls, &key), spec.url.clone()));
+        let pool = Arc::new(Pool::new(Connector::new(config, &key), spec.url.clone()));
         pools.push((key, Arc::downgrade(&pool)));
         Ok(pool)
     }
@@ -89,7 +89,7 @@ impl HttpClient {
         if let Some(config) = self.public_roots.get() {
             return Ok(Arc::clone(config));
         }
-        let config = Arc::new(tls(public_roots())?);
+        let config = Arc::new(tls::client(tls::public_roots())?);
         Ok(Arc::clone(self.public_roots.get_or_init(|| config)))
     }
 }
@@ -98,28 +98,6 @@ impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpClient").finish_non_exhaustive()
     }
-}
-
-fn public_roots() -> RootCertStore {
-    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
-}
-
-/// The public roots and those of a PEM text.
-fn tls_with(pem: &[u8]) -> Result<RootCertStore, String> {
-    let mut roots = public_roots();
-    let public = roots.len();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-    }
-    if roots.len() == public { Err("no certificate found".into()) } else { Ok(roots) }
-}
-
-fn tls(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
-    Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 /// Connects by TCP and, for https, TLS, within one time limit.
@@ -179,7 +157,7 @@ pub(super) fn chose_http2(io: &MaybeHttpsStream<TokioIo<TcpStream>>) -> bool {
 }
 
 /// An error and its causes in one line. Those of the HTTP library hold no header and no URL.
-pub(super) fn causes(error: &dyn Error) -> String {
+pub(crate) fn causes(error: &dyn Error) -> String {
     let mut text = String::new();
     let mut cause = Some(error);
     while let Some(error) = cause {
