@@ -43,6 +43,7 @@ pub(super) fn run(context: &Context) -> Result<Option<Tally>> {
 
 fn browser() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let found = |name: &str| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    let found =
+        |name: &str| std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
     BROWSERS.into_iter().find_map(found)
 }
