@@ -12,6 +12,7 @@ pub mod runtime_dir;
 mod settings;
 mod signals;
 mod state;
+mod telemetry;
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use aqe_gateway::admin::{self, About};
 use aqe_gateway::proxy::{Gateway, ManifestStore};
 use aqe_gateway::settings::Control;
 use aqe_gateway::tasks;
+use aqe_gateway::telemetry::Via;
 use aqe_gateway::transport::http::{Edge, Paths};
 use aqe_gateway::transport::unix::Socket;
 use aqe_gateway::transport::{lines, stdio};
@@ -41,6 +43,7 @@ use signals::{Asked, Signals};
 use state::Manifests;
 
 pub use settings::{BUILTIN, SettingsError};
+pub use telemetry::TelemetryError;
 
 /// Most worker threads by default: a call is a few microseconds of work, and each further thread costs more in
 /// wake-ups than it gives.
@@ -51,6 +54,8 @@ const ORPHAN_DRAIN: Duration = Duration::from_secs(2);
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Requests of the admin API that wait to be looked at.
 const MAX_ASKED: usize = 8;
+/// How long the last spans and log lines may take to get out.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long background work may take to notice that the runtime ends.
 const RUNTIME_STOP: Duration = Duration::from_millis(200);
 
@@ -104,6 +109,9 @@ pub enum StartError {
     /// The store that the user chose.
     #[error("[store] path: {0}")]
     Store(#[from] StoreError),
+    /// The collector or the access log of the configuration.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// A setting that no check has found.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -279,7 +287,9 @@ async fn serve(
     let (control, mut asked) = mpsc::channel(MAX_ASKED);
     let (alerts_kept, alerts) = alerts::Alerts::open(store.clone(), &plan.request.folder).await;
     let builtin = store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, state::now));
-    let settings = settings::gateway(config, about.clone(), control, disk, alerts_kept);
+    let telemetry = telemetry::start(&config.monitoring)?;
+    let settings =
+        settings::gateway(config, about.clone(), control, disk, alerts_kept, Arc::clone(&telemetry));
     let reloadable = settings::reloadable(config, builtin.clone(), &plan.request.env)?;
     let known = manifests.known(&reloadable.upstreams).await;
     let keep: Arc<dyn ManifestStore> = manifests.clone();
@@ -294,7 +304,8 @@ async fn serve(
     listeners.serve(&edge);
     let mut talk = serves.stdio.then(|| {
         let (reader, writer) = stdio::open();
-        let talk = lines::serve(Arc::clone(&gateway), reader, writer, "local".into(), edge.stopped());
+        let talk =
+            lines::serve(Arc::clone(&gateway), reader, writer, "local".into(), Via::Pipe, edge.stopped());
         tasks::spawn("stdio", talk)
     });
     if let Some(monitor) = &gateway.monitor {
@@ -326,6 +337,7 @@ async fn serve(
         if let Some(alerts) = &alerts {
             alerts.saved().await;
         }
+        telemetry.close(LAST_WORDS).await;
     };
     tokio::select! {
         () = Box::pin(stopped) => Ok(Ended::InOrder),

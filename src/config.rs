@@ -8,7 +8,7 @@
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
 //! - `keys` and `section` declare keys and read them; `env` replaces `${VAR}`.
-//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`monitoring`], [`alerts`], [`alert_sinks`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
+//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`monitoring`], [`alerts`], [`alert_sinks`], [`mod@otlp`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
@@ -25,6 +25,7 @@ mod keys;
 mod mcp_json;
 mod merge;
 pub mod monitoring;
+pub mod otlp;
 mod paths;
 pub mod place;
 pub mod pool;

@@ -43,6 +43,8 @@ impl Reloads {
     /// Reads the configuration and puts it in force, in the background; logs what came of it and tells `done`.
     pub(super) fn begin(self: &Arc<Self>, done: Option<oneshot::Sender<Result<Value, String>>>) {
         let this = Arc::clone(self);
+        // Whoever has renamed it says so in the same way.
+        self.gateway.settings.telemetry.reopen();
         tasks::spawn("reload", async move {
             let result = this.reload().await;
             match &result {

@@ -22,6 +22,7 @@ use aqe_gateway::settings::{
     Balancing, CacheSettings, Control, Endpoint, Reloadable, ReplicaSettings, SessionSettings, Settings,
     Start, UpstreamSettings,
 };
+use aqe_gateway::telemetry::Telemetry;
 use aqe_gateway::transport::EdgeLimits;
 use aqe_gateway::transport::http::EdgePolicy;
 use aqe_gateway::upstream::{ChildSpec, HttpSpec};
@@ -69,6 +70,7 @@ pub(super) fn gateway(
     control: mpsc::Sender<Control>,
     disk: Option<Arc<dyn Disk>>,
     alerts_kept: Kept,
+    telemetry: Arc<Telemetry>,
 ) -> Settings {
     let server = &config.server;
     Settings {
@@ -92,6 +94,7 @@ pub(super) fn gateway(
         batching: config.writing.batching,
         drain_timeout: server.drain_timeout,
         monitoring: config.monitoring.enabled,
+        telemetry,
         about,
         control,
         cache: is_cached(config).then(|| CacheSettings { memory: memory(&config.cache), disk }),

@@ -214,7 +214,7 @@ fn program(cx: &Context<'_>, command: &Spot<&str>) -> Option<PathBuf> {
 }
 
 /// Checks a URL; says whether it goes unencrypted to another machine.
-fn check_url(url: &str) -> Result<bool, &'static str> {
+pub(super) fn check_url(url: &str) -> Result<bool, &'static str> {
     if url.contains('#') {
         return Err("must not have a fragment (#…)");
     }
@@ -238,7 +238,7 @@ fn check_url(url: &str) -> Result<bool, &'static str> {
     Ok(plain && !is_loopback(authority))
 }
 
-fn header(cx: &Context<'_>, name: &Spot<&str>, value: &Spot<&str>) -> Option<(String, Secret)> {
+pub(super) fn header(cx: &Context<'_>, name: &Spot<&str>, value: &Spot<&str>) -> Option<(String, Secret)> {
     let fault = |at: &Span, why: &str| {
         cx.fault(at, format!("\"headers\": \"{}\" {why}", clip(name.value)));
         None

@@ -3,14 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aqe_gateway::telemetry::access_log::Destination;
+
 use super::address::parse_listen;
 use super::alerts::{ALERT, ALERT_THRESHOLDS, ALERTING, COMMAND, WEBHOOK};
-use super::keys::{Flag, Int, SectionKeys, Text};
+use super::keys::{Flag, Group, Int, SectionKeys, Text};
+use super::otlp::{self, Otlp};
+use super::paths;
 use super::place::Place;
 use super::section::{Section, Spot};
 
 /// `[monitoring]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Monitoring {
     /// Whether requests are counted and timed.
     pub enabled: bool,
@@ -20,6 +24,10 @@ pub struct Monitoring {
     pub listen: Option<SocketAddr>,
     /// How often the dashboard gets new figures.
     pub dashboard_interval: Duration,
+    /// Where a line for each request goes; `None`: nowhere.
+    pub access_log: Option<Destination>,
+    /// Traces for a collector.
+    pub otlp: Otlp,
 }
 
 static ENABLED: Flag = Flag {
@@ -50,6 +58,15 @@ static DASHBOARD_INTERVAL_MS: Int = Int {
     meaning: "How often the dashboard gets new figures. Nothing is done while nobody looks.",
 };
 
+static ACCESS_LOG: Text = Text {
+    name: "access_log",
+    kind: "`\"off\"`, `\"stderr\"` or a path",
+    absent: "`\"off\"`",
+    meaning: "Where one line of JSON goes for each request that has ended: standard error, or a file, which is made \
+              with mode 0600 and opened anew on SIGHUP. Arguments and results are never in it.",
+};
+static OTLP: Group = Group { name: "otlp", meaning: "Traces for an OpenTelemetry collector." };
+
 pub(super) static KEYS: SectionKeys = SectionKeys {
     path: "monitoring",
     repeated: false,
@@ -64,6 +81,8 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &ALERT,
         &WEBHOOK,
         &COMMAND,
+        &ACCESS_LOG,
+        &OTLP,
     ],
 };
 
@@ -74,12 +93,23 @@ impl Monitoring {
             dashboard: section.flag(&DASHBOARD),
             listen: listen(section),
             dashboard_interval: Duration::from_millis(section.int(&DASHBOARD_INTERVAL_MS)),
+            access_log: access_log(section),
+            otlp: Otlp::read(&section.group(&OTLP, &otlp::KEYS)),
         }
     }
 
     /// Where the address of the listener is written.
     pub(super) fn listen_at(section: &Section<'_, '_>) -> Option<Place> {
         section.key_at(LISTEN.name).map(|at| section.cx.place(&at))
+    }
+}
+
+fn access_log(section: &Section<'_, '_>) -> Option<Destination> {
+    let Spot { value, at } = section.expanded(&ACCESS_LOG)?;
+    match value.value() {
+        "off" => None,
+        "stderr" => Some(Destination::Stderr),
+        path => paths::resolve(&section.cx, ACCESS_LOG.name, path, &at).map(Destination::File),
     }
 }
 

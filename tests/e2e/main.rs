@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
+mod access_log;
 mod batches;
 mod cache;
 mod cache_flights;
@@ -32,5 +33,6 @@ mod scopes;
 mod sessions;
 mod support;
 mod terminal;
+mod traces;
 mod upstreams;
 mod writes;

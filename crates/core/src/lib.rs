@@ -11,6 +11,7 @@
 //! - [`pool`]: who gets which connection to an upstream, and when one is opened, probed and closed.
 //! - [`registry`]: tool names: exact and near lookup, categories, one list of many upstreams' tools.
 //! - [`revision`]: the MCP revisions and their two eras.
+//! - [`trace`]: which trace a request belongs to.
 
 pub mod balancer;
 pub mod batching;
@@ -22,3 +23,4 @@ pub mod monitor;
 pub mod pool;
 pub mod registry;
 pub mod revision;
+pub mod trace;

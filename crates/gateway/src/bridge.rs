@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 
 use aqe_core::envelope::{Edits, Field, Kind, Message, Span, encode_string, line_safe};
 use aqe_core::revision::Era;
+use aqe_core::trace::{TRACEPARENT, TRACESTATE};
 
+use crate::telemetry::Propagated;
 use crate::upstream::handshake::modern_meta;
 
 /// What an upstream of the modern era is told about the client of a request.
@@ -19,6 +21,8 @@ pub struct Origin<'a> {
     pub client_info: Option<&'a [u8]>,
     /// The log level that a legacy client has set.
     pub log_level: Option<&'a str>,
+    /// The span that the request is sent in, where it is recorded.
+    pub trace: Option<&'a Propagated>,
 }
 
 /// The reserved members of a modern request's `_meta` that a legacy server has no use for.
@@ -40,15 +44,43 @@ pub fn request(
     if let Some((span, name)) = rename {
         edits.replace(span, encode_string(name).into_bytes());
     }
+    token(message, &mut edits, Field::MetaProgressToken, &id);
+    let mut members = String::new();
     match (from.era, to) {
-        (Era::Legacy, Era::Modern) => {
-            token(message, &mut edits, Field::MetaProgressToken, &id);
-            add_meta(message, &mut edits, from);
-        }
-        (Era::Modern, Era::Legacy) => strip_meta(message, &mut edits, &id),
-        _ => token(message, &mut edits, Field::MetaProgressToken, &id),
+        (Era::Legacy, Era::Modern) => members = meta_of(from),
+        (Era::Modern, Era::Legacy) => strip_meta(message, &mut edits),
+        _ => {}
+    }
+    if let Some(trace) = from.trace {
+        set_trace(message, &mut edits, trace, &mut members);
+    }
+    if !members.is_empty() {
+        add_meta(message, &mut edits, &members);
     }
     line_safe(edits.apply())
+}
+
+/// Puts our span in the place of the client's: in its members where they are, else in `members`, which are to be added.
+/// A `tracestate` without its `traceparent` says nothing (W3C Trace Context, section 3.2).
+fn set_trace(message: &Message, edits: &mut Edits<'_>, trace: &Propagated, members: &mut String) {
+    let mut set = |field, name, value: Option<&str>| {
+        let there = message.span(field);
+        match (value, there.is_empty()) {
+            (Some(value), false) => {
+                edits.replace(there, encode_string(value).into_bytes());
+            }
+            (Some(value), true) => {
+                let comma = if members.is_empty() { "" } else { "," };
+                let _ = write!(members, r#"{comma}"{name}":{}"#, encode_string(value));
+            }
+            (None, false) => {
+                edits.remove_member(there);
+            }
+            (None, true) => {}
+        }
+    };
+    set(Field::MetaTraceparent, TRACEPARENT, Some(&trace.parent));
+    set(Field::MetaTracestate, TRACESTATE, trace.state.as_deref());
 }
 
 fn token<'a>(message: &Message, edits: &mut Edits<'a>, field: Field, token: &'a str) {
@@ -58,16 +90,21 @@ fn token<'a>(message: &Message, edits: &mut Edits<'a>, field: Field, token: &'a 
     }
 }
 
-fn add_meta<'a>(message: &'a Message, edits: &mut Edits<'a>, from: Origin<'_>) {
+/// What a modern request says in `_meta` that a legacy one does not.
+fn meta_of(from: Origin<'_>) -> String {
     // Requests to the client cannot cross eras yet, so no capability is promised for it.
     let client_info = from.client_info.and_then(|info| std::str::from_utf8(info).ok());
     let mut members = modern_meta(client_info, "{}");
     if let Some(level) = from.log_level {
         let _ = write!(members, r#","io.modelcontextprotocol/logLevel":"{level}""#);
     }
+    members
+}
+
+fn add_meta(message: &Message, edits: &mut Edits<'_>, members: &str) {
     let meta = message.span(Field::Meta);
     if meta.of(message.bytes()).first() == Some(&b'{') {
-        edits.insert_members(meta, &members);
+        edits.insert_members(meta, members);
         return;
     }
     let member = format!(r#""_meta":{{{members}}}"#);
@@ -82,14 +119,13 @@ fn add_meta<'a>(message: &'a Message, edits: &mut Edits<'a>, from: Origin<'_>) {
     }
 }
 
-fn strip_meta<'a>(message: &Message, edits: &mut Edits<'a>, id: &'a str) {
+fn strip_meta(message: &Message, edits: &mut Edits<'_>) {
     for field in MODERN_META {
         let span = message.span(field);
         if !span.is_empty() {
             edits.remove_member(span);
         }
     }
-    token(message, edits, Field::MetaProgressToken, id);
 }
 
 /// An upstream's notification for a client: with the client's progress token (raw JSON).
@@ -194,8 +230,8 @@ mod tests {
     }
 
     const LEGACY: Origin<'_> =
-        Origin { era: Era::Legacy, client_info: Some(b"{\"name\":\"c\"}"), log_level: None };
-    const MODERN: Origin<'_> = Origin { era: Era::Modern, client_info: None, log_level: None };
+        Origin { era: Era::Legacy, client_info: Some(b"{\"name\":\"c\"}"), log_level: None, trace: None };
+    const MODERN: Origin<'_> = Origin { era: Era::Modern, client_info: None, log_level: None, trace: None };
 
     #[test]
     fn within_an_era_only_id_name_and_token_change() {
@@ -237,6 +273,54 @@ mod tests {
         assert_eq!(
             String::from_utf8(sent).unwrap(),
             r#"{"jsonrpc":"2.0","id":5,"method":"m","params":{"_meta":{"traceparent":"t","progressToken":5,"n":1e400}}}"#
+        );
+    }
+
+    #[test]
+    fn our_span_takes_the_place_of_the_clients_and_baggage_passes() {
+        let trace = |state: Option<&str>| Propagated { parent: "P".into(), state: state.map(Into::into) };
+        let sent = |text: &'static str, from: Origin<'_>, to, state| {
+            let trace = trace(state);
+            let sent = request(&parse(text), Origin { trace: Some(&trace), ..from }, to, 5, None);
+            String::from_utf8(sent).unwrap()
+        };
+        let both = r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"traceparent":"t","baggage":"k=v","tracestate":"s=1"}}}"#;
+        assert_eq!(
+            sent(both, LEGACY, Era::Legacy, Some("s=1")),
+            r#"{"jsonrpc":"2.0","id":5,"method":"m","params":{"_meta":{"traceparent":"P","baggage":"k=v","tracestate":"s=1"}}}"#
+        );
+        assert_eq!(
+            sent(both, LEGACY, Era::Legacy, None),
+            r#"{"jsonrpc":"2.0","id":5,"method":"m","params":{"_meta":{"traceparent":"P","baggage":"k=v"}}}"#
+        );
+        for (text, expected) in [
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#,
+                r#"{"params":{"_meta":{M}},"jsonrpc":"2.0","id":5,"method":"m"}"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":1}}"#,
+                r#"{"jsonrpc":"2.0","id":5,"method":"m","params":{"_meta":{M},"a":1}}"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{}}}"#,
+                r#"{"jsonrpc":"2.0","id":5,"method":"m","params":{"_meta":{M}}}"#,
+            ),
+        ] {
+            let members = r#""traceparent":"P","tracestate":"s=1""#;
+            assert_eq!(
+                sent(text, LEGACY, Era::Legacy, Some("s=1")),
+                expected.replace('M', members),
+                "{text}"
+            );
+        }
+        let modern = Message::parse(sent(both, LEGACY, Era::Modern, None).into(), Limits::default()).unwrap();
+        assert_eq!(modern.string(Field::MetaTraceparent).unwrap(), "P");
+        assert_eq!(modern.string(Field::MetaProtocolVersion).unwrap(), "2026-07-28");
+        let text = r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+        assert_eq!(
+            sent(text, MODERN, Era::Legacy, None),
+            r#"{"jsonrpc":"2.0","id":5,"method":"m","params":{"_meta":{"traceparent":"P"}}}"#
         );
     }
 

@@ -13,6 +13,7 @@
 //! - [`admin`]: what the user's own programs ask a running gateway.
 //! - [`outbound`]: POSTs to URLs that the user has configured.
 //! - [`settings`]: what the application configures.
+//! - [`telemetry`]: traces by OTLP, and the access log.
 
 pub mod admin;
 pub mod alerts;
@@ -28,6 +29,7 @@ pub mod refusal;
 pub mod session;
 pub mod settings;
 pub mod tasks;
+pub mod telemetry;
 mod tls;
 pub mod transport;
 pub mod upstream;

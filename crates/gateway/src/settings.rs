@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::About;
 use crate::alerts::settings::{AlertSettings, Kept};
+use crate::telemetry::Telemetry;
 use crate::upstream::{ChildSpec, HttpSpec};
 
 /// Settings of the whole gateway that hold until it ends.
@@ -45,6 +46,8 @@ pub struct Settings {
     pub batching: Option<Batching>,
     /// Whether requests are counted and timed.
     pub monitoring: bool,
+    /// What is told to others: traces, the access log.
+    pub telemetry: Arc<Telemetry>,
     /// What the admin API says of this process.
     pub about: About,
     /// How long the calls of an upstream that is no longer configured may go on.

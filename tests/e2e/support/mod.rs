@@ -1,6 +1,8 @@
 //! What the tests share: gateways, upstreams and clients of every kind, and the table of their combinations.
 
 mod client;
+#[allow(dead_code, reason = "not used by tests/faults")]
+pub(crate) mod collector;
 mod gateway;
 pub(crate) mod upstream;
 

@@ -30,6 +30,8 @@ pub enum Field {
     MetaLogLevel,
     MetaSubscriptionId,
     MetaServerInfo,
+    MetaTraceparent,
+    MetaTracestate,
     // result
     ResultType,
     IsError,
@@ -74,8 +76,11 @@ impl Field {
     }
 
     pub(super) fn of_meta(key: &[u8]) -> Option<Self> {
-        if key == b"progressToken" {
-            return Some(Self::MetaProgressToken);
+        match key {
+            b"progressToken" => return Some(Self::MetaProgressToken),
+            b"traceparent" => return Some(Self::MetaTraceparent),
+            b"tracestate" => return Some(Self::MetaTracestate),
+            _ => {}
         }
         Some(match key.strip_prefix(b"io.modelcontextprotocol/")? {
             b"protocolVersion" => Self::MetaProtocolVersion,

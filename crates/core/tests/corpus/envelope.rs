@@ -52,6 +52,8 @@ const FIELDS: &[(&str, &str, Field)] = &[
     ("_meta", "io.modelcontextprotocol/logLevel", Field::MetaLogLevel),
     ("_meta", "io.modelcontextprotocol/subscriptionId", Field::MetaSubscriptionId),
     ("_meta", "io.modelcontextprotocol/serverInfo", Field::MetaServerInfo),
+    ("_meta", "traceparent", Field::MetaTraceparent),
+    ("_meta", "tracestate", Field::MetaTracestate),
 ];
 
 /// Checks every promise on one input.

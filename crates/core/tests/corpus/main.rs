@@ -13,6 +13,7 @@ mod envelope;
 mod framing;
 mod reference;
 mod sse;
+mod trace;
 mod transit;
 
 use std::path::Path;
@@ -56,4 +57,9 @@ fn lines_do_not_depend_on_chunks_and_memory_is_bounded() {
 #[test]
 fn events_do_not_depend_on_chunks_and_survive_a_round_trip() {
     replay("sse", sse::check);
+}
+
+#[test]
+fn a_trace_context_is_what_the_grammar_says_and_is_written_as_it_was_read() {
+    replay("trace", trace::check);
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::Refused;
 use crate::proxy::{Caller, Gateway};
 use crate::session::{Nowhere, next_owner};
+use crate::telemetry::Via;
 
 /// `POST /admin/call`: the JSON-RPC response, error or not. Arguments and result stay raw.
 pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, Refused> {
@@ -26,6 +27,9 @@ pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, 
         param_headers: None,
         takes_long: false,
         began: std::time::Instant::now(),
+        via: Via::Http { version: http::Version::HTTP_11, unix: true },
+        trace: None,
+        observed: None,
     };
     let answer = Arc::clone(gateway).handle(caller, message, Arc::new(Nowhere)).await;
     let cancelled =

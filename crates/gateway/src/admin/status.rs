@@ -39,6 +39,7 @@ pub fn status(gateway: &Gateway) -> Value {
         "http_sessions": gateway.sessions.all().len(),
         "total_tools": catalog.tools.total_tools(),
         "upstreams": upstreams,
+        "telemetry": gateway.settings.telemetry.status(),
     })
 }
 

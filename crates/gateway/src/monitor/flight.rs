@@ -15,6 +15,7 @@ use slab::Slab;
 
 use super::methods::Method;
 use crate::proxy::{Answer, Caller, Gateway};
+use crate::telemetry::{Ending, Observed, Told};
 
 /// Tables that the requests are spread over, so that threads seldom want the same.
 const SHARDS: usize = 8;
@@ -168,6 +169,8 @@ pub(crate) struct Flight {
     tool: OnceLock<Arc<ToolEntry>>,
     began: Instant,
     request_bytes: usize,
+    /// Who else wants to know; `None`, too, once they know the end.
+    observed: Option<Arc<Observed>>,
 }
 
 impl std::fmt::Debug for Flight {
@@ -181,7 +184,8 @@ impl Flight {
         let method = Method::named(&message.method());
         let place = gateway.monitor.as_ref().map(|monitor| monitor.flights.enter(caller, method));
         let request_bytes = message.bytes().len();
-        Self { gateway, place, method, tool: OnceLock::new(), began: caller.began, request_bytes }
+        let observed = caller.observed.clone();
+        Self { gateway, place, method, tool: OnceLock::new(), began: caller.began, request_bytes, observed }
     }
 
     pub(crate) fn gateway(&self) -> &Arc<Gateway> {
@@ -190,9 +194,13 @@ impl Flight {
 
     /// It is a call of this tool.
     pub(crate) fn is_of(&self, tool: &Arc<ToolEntry>) {
-        if let (Some(place), Some(monitor)) = (self.place, &self.gateway.monitor)
-            && self.tool.set(Arc::clone(tool)).is_ok()
-        {
+        if self.tool.set(Arc::clone(tool)).is_err() {
+            return;
+        }
+        if let Some(observed) = &self.observed {
+            observed.is_of(tool);
+        }
+        if let (Some(place), Some(monitor)) = (self.place, &self.gateway.monitor) {
             monitor.flights.with(place, |entry| entry.tool = Some(Arc::clone(tool)));
         }
     }
@@ -203,7 +211,13 @@ impl Flight {
     }
 
     /// It was answered with `bytes` bytes.
-    pub(crate) fn end(mut self, fate: &Fate, bytes: usize, id: &str) {
+    pub(crate) fn end(self, fate: &Fate, bytes: usize, id: &str) {
+        self.end_with(fate, bytes, id, None);
+    }
+
+    fn end_with(mut self, fate: &Fate, bytes: usize, id: &str, answer: Option<&Answer>) {
+        let Fate { upstream, error, from_cache } = *fate;
+        self.tell(Some(Told { error, upstream, from_cache, bytes, answer }));
         self.record(|flight| Finished {
             latency: flight.began.elapsed(),
             upstream: fate.upstream,
@@ -217,7 +231,19 @@ impl Flight {
 
     /// The same for an answer that is here in whole.
     pub(crate) fn answered(self, answer: &Answer, id: &str) {
-        self.end(&answer.fate, answer.len(), id);
+        self.end_with(&answer.fate, answer.len(), id, Some(answer));
+    }
+
+    fn tell(&mut self, result: Option<Told<'_>>) {
+        if let Some(observed) = self.observed.take() {
+            observed.end(&Ending {
+                method: self.method.as_str(),
+                tool: self.tool.get().map(|tool| &**tool),
+                result,
+                latency: self.began.elapsed(),
+                request_bytes: self.request_bytes,
+            });
+        }
     }
 
     fn record(&mut self, end: impl FnOnce(&Self) -> Finished) {
@@ -251,6 +277,7 @@ const ENVELOPE: usize = 33;
 
 impl Drop for Flight {
     fn drop(&mut self) {
+        self.tell(None);
         let (Some(monitor), Some(place)) = (&self.gateway.monitor, self.place) else { return };
         match self.tool.get() {
             Some(tool) => tool.usage.series.cancelled(),

@@ -1,8 +1,7 @@
 //! One request on its way through an upstream: sent, its notifications relayed in order, its answer brought back.
 
-use std::collections::{HashMap, VecDeque};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_core::balancer::ReplicaId;
@@ -17,6 +16,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, Sleep};
 
 use super::hedge::Sent;
+use super::trail::{self, Trail};
 use super::{Answer, Caller, Gateway, Passage, Passing, Request};
 use crate::bridge::{self, Origin};
 use crate::cache::flight::Personal;
@@ -24,6 +24,7 @@ use crate::monitor::Fate;
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::push_when_ready;
 use crate::settings::UpstreamSettings;
+use crate::telemetry::{Active, Propagated};
 use crate::upstream::{
     Asking, CallError, CallTag, Item, LONG_BYTES, Live, NoTurn, Outgoing, PendingCall, Upstream, next_item,
 };
@@ -158,6 +159,7 @@ impl Gateway {
         let mut deadline = pin!(tokio::time::sleep_until(started + route.timeout));
         let mut tried: Vec<ReplicaId> = placing.avoid.into_iter().collect();
         let (mut resends, mut lost_sessions) = (0, 0);
+        let mut trail = Trail::of(request, placing);
         loop {
             let until = deadline.deadline().into_std();
             let turn = tokio::select! {
@@ -171,6 +173,7 @@ impl Gateway {
                     if let NoTurn::Pool { error: AcquireError::Unavailable { .. }, replica } = &error
                         && may_resend(route, &mut tried, Some(*replica), &mut resends)
                     {
+                        trail.again("unavailable");
                         continue;
                     }
                     return Err(no_turn(route.upstream, &error));
@@ -182,7 +185,8 @@ impl Gateway {
                 told.set(turn.replica());
             }
             let ours = live.connection.next_id();
-            let mut call = send(request, &live, route, ours);
+            let mut span = trail.begin(request, route, &live, ours);
+            let mut call = send(request, &live, route, ours, span.as_ref());
             let mut relayed = false;
             let failed = loop {
                 let item = tokio::select! {
@@ -191,11 +195,13 @@ impl Gateway {
                     () = &mut deadline => {
                         drop(call);
                         turn.end(Outcome::Failure(FailureKind::Timeout));
+                        trail::timed_out(span.take());
                         return Err(timed_out(name, started, "no answer"));
                     }
                 };
                 match item {
                     Item::Answer(answer) => {
+                        trail::answered(span.take(), &answer);
                         let failed =
                             answer.kind() == Kind::Error && answer.raw(Field::Code) == Some("-32603");
                         let took = turn.end(if failed {
@@ -209,6 +215,7 @@ impl Gateway {
                             && is_another_left(route, &tried, replica)
                             && may_resend(route, &mut tried, replica, &mut resends)
                         {
+                            trail.again("upstream_error");
                             break None;
                         }
                         if refers_to_input(&answer, live.peer.era, request.caller.era()) {
@@ -218,7 +225,9 @@ impl Gateway {
                     }
                     Item::Long(reply) => {
                         match Passage::new(request, route.upstream, turn, reply, ours, started) {
-                            Ok(passage) => return Ok(Answered::Passing(Passing::new(passage))),
+                            Ok(passage) => {
+                                return Ok(Answered::Passing(Passing::new(passage.within(span.take()))));
+                            }
                             Err(failed) => break Some(failed),
                         }
                     }
@@ -236,7 +245,10 @@ impl Gateway {
                         tokio::select! {
                             biased;
                             () = relay => {}
-                            () = &mut deadline => return Err(timed_out(name, started, "the client does not read")),
+                            () = &mut deadline => {
+                                trail::timed_out(span.take());
+                                return Err(timed_out(name, started, "the client does not read"));
+                            }
                         }
                     }
                     Item::Request(question) => {
@@ -259,6 +271,7 @@ impl Gateway {
             drop(call);
             let Some((error, turn)) = failed else { continue };
             turn.end(error.outcome(route.upstream.replica_count()));
+            trail::failed(span.take(), &error);
             let again = match &error {
                 CallError::SessionLost => {
                     route.upstream.retire(&live);
@@ -288,6 +301,7 @@ impl Gateway {
             if !again {
                 return Err(refusal_of(name, &error));
             }
+            trail.again(trail::kind_of(&error));
         }
     }
 }
@@ -372,18 +386,32 @@ fn is_foreign_progress(notification: &Message, ours: Option<u64>) -> bool {
     notification.method() == "notifications/progress" && ours.is_none_or(|ours| token.parse() != Ok(ours))
 }
 
-fn send(request: &Request<'_>, live: &Arc<Live>, route: &Route<'_>, id: u64) -> Box<dyn PendingCall> {
+fn send(
+    request: &Request<'_>,
+    live: &Arc<Live>,
+    route: &Route<'_>,
+    id: u64,
+    span: Option<&Active>,
+) -> Box<dyn PendingCall> {
     let Request { caller, message, .. } = *request;
     let handshake = caller.session.as_ref().and_then(|session| session.handshake());
     let log_level = caller.session.as_ref().and_then(|session| session.log_level());
     let client_info = handshake.and_then(|handshake| handshake.client_info.as_deref());
-    let origin = Origin { era: caller.era(), client_info, log_level };
+    let trace = span.and_then(Propagated::of);
+    let origin = Origin { era: caller.era(), client_info, log_level, trace: trace.as_ref() };
     let bytes: Bytes = bridge::request(message, origin, live.peer.era, id, route.rename).into();
+    let mut headers = route.headers.clone();
+    match (&trace, &caller.trace) {
+        (Some(trace), _) => headers.extend(trace.headers()),
+        // Nothing of ours: what the client says passes.
+        (None, Some(theirs)) => headers.extend(theirs.forwarded()),
+        (None, None) => {}
+    }
     let out = Outgoing {
         bytes,
         method: message.owned_method(),
         name: route.name.filter(|_| live.peer.era == Era::Modern).map(str::to_owned),
-        headers: route.headers.clone(),
+        headers,
         pass_from: route
             .pass_from
             .filter(|_| caller.takes_long && route.settings.max_result_bytes > 0)
@@ -421,62 +449,4 @@ pub(super) fn refusal_of(upstream: &str, error: &CallError) -> Refusal {
         CallError::Overflow(_) => UpstreamReason::ClientTooSlow,
     };
     Refusal::upstream(upstream, reason, &error.to_string())
-}
-
-/// Tasks that are remembered, so that later requests about one reach the upstream that runs it.
-const MAX_TASKS: usize = 10_000;
-
-/// Which upstream runs a task, and for whom.
-#[derive(Debug, Default)]
-pub(super) struct TaskOwners {
-    state: Mutex<Owners>,
-}
-
-#[derive(Debug, Default)]
-struct Owners {
-    by_id: HashMap<String, (Place, Arc<str>)>,
-    order: VecDeque<String>,
-}
-
-impl TaskOwners {
-    /// Remembers a task; the oldest is forgotten when there are too many.
-    pub(super) fn remember(&self, task: &str, place: Place, principal: &Arc<str>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.by_id.insert(task.to_owned(), (place, Arc::clone(principal))).is_none() {
-            state.order.push_back(task.to_owned());
-        }
-        while state.order.len() > MAX_TASKS {
-            if let Some(oldest) = state.order.pop_front() {
-                state.by_id.remove(&oldest);
-            }
-        }
-    }
-
-    /// The upstream of a task, unless it is somebody else's.
-    pub(super) fn find(&self, task: &str, principal: &str) -> TaskOwner {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.by_id.get(task) {
-            Some((place, owner)) if **owner == *principal => TaskOwner::Here(*place),
-            Some(_) => TaskOwner::Foreign,
-            None => TaskOwner::Unknown,
-        }
-    }
-}
-
-/// Where a task runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) upstream: usize,
-    pub(super) replica: usize,
-}
-
-/// What is known of a task id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TaskOwner {
-    /// It runs here.
-    Here(Place),
-    /// It belongs to another principal.
-    Foreign,
-    /// It was not started through this process.
-    Unknown,
 }

@@ -12,7 +12,9 @@ mod resources;
 mod server_requests;
 mod start;
 mod subscriptions;
+mod task_owners;
 mod tools;
+mod trail;
 mod watching;
 
 use std::future::Future;
@@ -38,8 +40,10 @@ use crate::refusal::Refusal;
 use crate::session::{OpenCall, Outlet, Session, Sessions};
 use crate::settings::Settings;
 use crate::tasks;
+use crate::telemetry::{Observed, TraceHeaders, Via};
 use crate::upstream::{Hooks, HttpClient, ListKind, Live, Upstream};
 use subscriptions::Subscriptions;
+use task_owners::TaskOwners;
 
 pub(crate) use cached::Come;
 pub use passage::{Broken, Passage, Passing, Pieces};
@@ -72,6 +76,12 @@ pub struct Caller {
     pub takes_long: bool,
     /// When the message was here in whole.
     pub began: Instant,
+    /// How it came.
+    pub via: Via,
+    /// The trace that the headers of its HTTP request belong to.
+    pub trace: Option<Box<TraceHeaders>>,
+    /// Who wants to know of it; set by [`Gateway::handle`].
+    pub(crate) observed: Option<Arc<Observed>>,
 }
 
 impl Caller {
@@ -165,7 +175,7 @@ pub struct Gateway {
     http: Arc<HttpClient>,
     streams: Mutex<Vec<Weak<Session>>>,
     subscriptions: Subscriptions,
-    tasks: call::TaskOwners,
+    tasks: TaskOwners,
     settle: Notify,
     manifests: Arc<dyn ManifestStore>,
     started: Instant,
@@ -263,11 +273,12 @@ impl Gateway {
     )]
     pub fn handle(
         self: Arc<Self>,
-        caller: Caller,
+        mut caller: Caller,
         message: Message,
         outlet: Arc<dyn Outlet>,
     ) -> impl Future<Output = Option<Answer>> + Send {
         async move {
+            caller.observed = Observed::begin(&self.settings.telemetry, &caller, &message);
             let id = message.id().unwrap_or("null");
             let request = Request { caller: &caller, message: &message, outlet: &outlet, id };
             let flight = Flight::begin(self, &caller, &message);

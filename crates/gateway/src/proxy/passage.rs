@@ -29,6 +29,7 @@ use super::{Gateway, Request, cancelled};
 use crate::monitor::{Fate, Flight};
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::OpenCall;
+use crate::telemetry::Active;
 use crate::upstream::{CallError, LongReply, Turn, Upstream};
 use crate::{bridge, tasks};
 use flow::{Flow, Stop};
@@ -58,6 +59,8 @@ pub struct Passage {
     open: Option<OpenCall>,
     /// Keeps it in sight of the monitor.
     flight: Option<Flight>,
+    /// The attempt that it answers, where the request is recorded.
+    span: Option<Active>,
     /// What a call that writes invalidates at its end.
     writes: Option<Writes>,
 }
@@ -110,7 +113,21 @@ impl Passage {
             passed: 0,
         };
         let upstream = Arc::clone(upstream);
-        Ok(Self { flow, turn, upstream, id: request.id.into(), open: None, flight: None, writes: None })
+        Ok(Self {
+            flow,
+            turn,
+            upstream,
+            id: request.id.into(),
+            open: None,
+            flight: None,
+            span: None,
+            writes: None,
+        })
+    }
+
+    /// It ends the span of the attempt.
+    pub(super) fn within(self, span: Option<Active>) -> Self {
+        Self { span, ..self }
     }
 
     /// The error that a client gets in place of a reply that was passed on before and not kept.
@@ -138,7 +155,7 @@ impl Passage {
     }
 
     async fn run(self, to: &mpsc::Sender<Bytes>) -> Option<Broken> {
-        let Self { mut flow, turn, upstream, id, open, flight, writes } = self;
+        let Self { mut flow, turn, upstream, id, open, flight, mut span, writes } = self;
         let by_operator = async {
             match &flight {
                 Some(flight) => flight.cancelled().await,
@@ -155,6 +172,7 @@ impl Passage {
         let stop = match end {
             Ok(last) => {
                 fate.upstream = Some(turn.end(Outcome::Success));
+                drop(span.take());
                 drop(writes);
                 // Before the client has the whole reply: it may then use the id again.
                 drop(open);
@@ -185,6 +203,10 @@ impl Passage {
             Stop::ByOperator => Refusal::by_operator(),
         };
         fate.error = Some(refusal.kind);
+        if let Some(span) = &mut span {
+            span.fail(refusal.kind.as_str(), &refusal.message);
+        }
+        drop(span);
         if let Some(flight) = flight {
             flight.end(&fate, passed, &id);
         }

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::subscriptions::Subscriptions;
-use super::{Gateway, ManifestStore, call};
+use super::task_owners::TaskOwners;
+use super::{Gateway, ManifestStore};
 use crate::alerts::{Alerting, SinkError};
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
@@ -73,7 +74,7 @@ impl Gateway {
             http: HttpClient::new(),
             streams: Mutex::default(),
             subscriptions: Subscriptions::default(),
-            tasks: call::TaskOwners::default(),
+            tasks: TaskOwners::default(),
             settle: Notify::new(),
             manifests,
             started: Instant::now(),

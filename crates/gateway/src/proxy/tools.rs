@@ -12,7 +12,8 @@ use aqe_core::registry::{Lookup, ToolEntry};
 use aqe_core::revision::Era;
 use bytes::Bytes;
 
-use super::call::{Answered, Place, Route, TaskOwner};
+use super::call::{Answered, Route};
+use super::task_owners::{Place, TaskOwner};
 use super::{Answer, Caller, Gateway, Request};
 use crate::bridge;
 use crate::cache::flight::Personal;

@@ -20,6 +20,7 @@ use crate::monitor::Turned;
 use crate::proxy::{Answer, Caller, Gateway, Passage};
 use crate::refusal::Refusal;
 use crate::session::{Outlet, Session};
+use crate::telemetry::Via;
 use crate::{tasks, wire};
 
 /// A sender that can wait does so while this much is unwritten.
@@ -189,6 +190,7 @@ pub async fn serve(
     reader: impl AsyncRead + Unpin,
     writer: impl AsyncWrite + Unpin + Send + 'static,
     principal: Arc<str>,
+    via: Via,
     stop: impl Future<Output = ()>,
 ) {
     let out = Arc::new(LineWriter::new(gateway.settings.batching));
@@ -196,7 +198,8 @@ pub async fn serve(
     let session = Session::over(outlet, principal);
     gateway.register(&session);
     let writing = tasks::spawn("line writer", Arc::clone(&out).run(writer));
-    let conversation = Conversation { gateway: Arc::clone(&gateway), session: Arc::clone(&session), out };
+    let conversation =
+        Conversation { gateway: Arc::clone(&gateway), session: Arc::clone(&session), out, via };
     tokio::select! {
         () = conversation.read(reader) => {}
         () = stop => {}
@@ -211,6 +214,7 @@ struct Conversation {
     gateway: Arc<Gateway>,
     session: Arc<Session>,
     out: Arc<LineWriter>,
+    via: Via,
 }
 
 impl Conversation {
@@ -302,6 +306,9 @@ impl Conversation {
             param_headers: None,
             takes_long,
             began: Instant::now(),
+            via: self.via,
+            trace: None,
+            observed: None,
         }
     }
 

@@ -14,6 +14,7 @@ use super::http::{Edge, Peer, connection};
 use super::lines;
 use super::rewound::Rewound;
 use crate::tasks;
+use crate::telemetry::Via;
 
 /// A listening socket; its file is removed when this is dropped.
 #[derive(Debug)]
@@ -78,7 +79,15 @@ async fn converse(edge: &Arc<Edge>, mut stream: UnixStream) {
     let stream = Rewound::new(first.freeze(), stream);
     if is_json {
         let (reader, writer) = tokio::io::split(stream);
-        lines::serve(Arc::clone(&edge.gateway), reader, writer, Arc::from("local"), edge.stopped()).await;
+        lines::serve(
+            Arc::clone(&edge.gateway),
+            reader,
+            writer,
+            Arc::from("local"),
+            Via::Unix,
+            edge.stopped(),
+        )
+        .await;
     } else {
         connection(Arc::clone(edge), stream, Peer::USER).await;
     }

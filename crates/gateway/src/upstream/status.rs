@@ -25,6 +25,11 @@ impl Upstream {
         self.replicas.iter().map(|replica| (Arc::clone(&replica.name), Arc::clone(&replica.series)))
     }
 
+    /// How the replica at this position is called.
+    pub(crate) fn replica_name(&self, position: usize) -> Option<&Arc<ReplicaName>> {
+        Some(&self.replicas.get(position)?.name)
+    }
+
     /// The child processes of its replicas.
     pub(crate) fn children(&self) -> Vec<(Arc<ReplicaName>, StdioStatus)> {
         let child = |live: &Arc<Live>| {

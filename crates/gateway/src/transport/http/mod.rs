@@ -192,7 +192,7 @@ impl Edge {
                 match *request.method() {
                     Method::POST => {
                         let compression = self.compression.towards(from != From::Elsewhere);
-                        post::answer(&self, request, principal, compression, under_way).await
+                        post::answer(&self, request, principal, local, compression, under_way).await
                     }
                     Method::GET => get::answer(&self, request.headers(), &principal),
                     Method::DELETE => get::delete(&self, request.headers(), &principal),

@@ -25,6 +25,7 @@ use crate::monitor::Turned;
 use crate::proxy::{Answer, Caller, Gateway};
 use crate::refusal::Refusal;
 use crate::session::{CreateError, EventStream, Outlet, Session, next_owner};
+use crate::telemetry::{TraceHeaders, Via};
 use crate::transport::intake;
 use crate::{tasks, wire};
 
@@ -32,10 +33,12 @@ pub(super) async fn answer(
     edge: &Arc<Edge>,
     request: Request<Incoming>,
     principal: Arc<str>,
+    from_user: bool,
     compression: Option<Compression>,
     under_way: &UnderWay,
 ) -> Response<ReplyBody> {
     let (mut parts, incoming) = request.into_parts();
+    let via = Via::Http { version: parts.version, unix: from_user };
     let headers = std::mem::take(&mut parts.headers);
     drop(parts);
     if !headers::is_json(&headers) {
@@ -56,7 +59,7 @@ pub(super) async fn answer(
     };
     let began = Instant::now();
     let packing = Packing::settle(compression, &headers);
-    let post = Post { edge, headers, principal, packing, under_way, began };
+    let post = Post { edge, headers, principal, packing, under_way, began, via };
     if is_batch(&bytes) {
         return Box::pin(post.batch(&bytes)).await;
     }
@@ -144,6 +147,7 @@ struct Post<'a> {
     under_way: &'a UnderWay,
     /// When the body was here in whole.
     began: Instant,
+    via: Via,
 }
 
 impl Post<'_> {
@@ -175,6 +179,9 @@ impl Post<'_> {
             param_headers: Some(headers::params(&self.headers)),
             takes_long: true,
             began: self.began,
+            via: self.via,
+            trace: TraceHeaders::read(&self.headers),
+            observed: None,
         };
         let mut room = self.headers;
         room.clear();
@@ -246,6 +253,9 @@ impl Post<'_> {
             param_headers: None,
             takes_long,
             began: self.began,
+            via: self.via,
+            trace: TraceHeaders::read(&self.headers),
+            observed: None,
         }
     }
 

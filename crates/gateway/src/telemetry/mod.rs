@@ -1,0 +1,114 @@
+//! What is told to others about requests: traces by OTLP, and the access log.
+//!
+//! ```text
+//! request ─▶ Active ─(at its end)─▶ a bounded queue ─▶ batches ─▶ collector
+//!         └▶ Entry  ─(at its end)─▶ a bounded queue ─▶ lines   ─▶ file or standard error
+//! ```
+//! Nothing here makes a request wait: what finds a queue full is dropped and counted. A request that is not recorded
+//! costs the look at a flag.
+//!
+//! # Layout
+//! - [`context`]: the trace that a request belongs to, as its client says
+//! - [`observed`]: a request that is told of; [`span`]: a span, under way and ended; [`tracer`]: which requests are recorded; [`random`]: new ids
+//! - [`export`]: from the queue to the collector; [`delivery`]: one batch, as often as OTLP says; [`encode`]: as protobuf
+//! - [`access_log`]: one line for each request; [`writer`]: the thread that writes them
+
+pub mod access_log;
+mod context;
+mod delivery;
+mod encode;
+mod export;
+mod observed;
+mod random;
+mod span;
+mod tracer;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+pub use access_log::AccessLog;
+pub use context::{Propagated, TraceHeaders};
+pub use observed::Via;
+pub(crate) use observed::{Ending, Observed, Told, fail_by, without_query};
+pub(crate) use span::Active;
+pub use tracer::Tracer;
+
+use crate::outbound::{Outbound, Target, TargetError};
+use export::Exporter;
+
+/// What is exported by OTLP over HTTP, in protobuf.
+#[derive(Debug, Clone)]
+pub struct OtlpSettings {
+    /// Where spans go, path included; `None`: none are recorded.
+    pub traces: Option<Target>,
+    /// Share of the traces that begin here that is recorded, from 0 to 1.
+    pub sample_ratio: f64,
+    /// Time for one attempt to deliver a batch.
+    pub timeout: Duration,
+    /// What this process is: `service.name` and the like.
+    pub resource: Vec<(String, String)>,
+}
+
+const INSTANCE: &str = "service.instance.id";
+
+/// What is told to others.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    /// Spans; `None`: no request is recorded.
+    pub(crate) tracer: Option<Arc<Tracer>>,
+    /// One line for each request, if that is wanted.
+    pub(crate) access_log: Option<AccessLog>,
+    exporter: Option<Exporter>,
+}
+
+impl Telemetry {
+    /// Begins to export and to log. Must be called within a runtime. Reads the certificates of the targets.
+    ///
+    /// # Errors
+    /// If a target cannot be used.
+    pub fn start(otlp: OtlpSettings, access_log: Option<AccessLog>) -> Result<Self, TargetError> {
+        let OtlpSettings { traces: Some(target), sample_ratio, timeout, mut resource } = otlp else {
+            return Ok(Self { tracer: None, access_log, exporter: None });
+        };
+        // Tells apart processes of the same service.
+        if resource.iter().all(|(name, _)| name != INSTANCE) {
+            resource.push((INSTANCE.into(), random::trace().to_string()));
+        }
+        let (tracer, queue) = Tracer::new(sample_ratio);
+        let exporter = Exporter::start(queue, Outbound::new(&target)?, timeout, &resource, &tracer);
+        Ok(Self { tracer: Some(tracer), access_log, exporter: Some(exporter) })
+    }
+
+    /// Opens the file of the access log anew, for one that was renamed meanwhile.
+    pub fn reopen(&self) {
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
+    }
+
+    /// Sends and writes what is waiting, for at most `limit`. Nothing is taken after it.
+    pub async fn close(&self, limit: Duration) {
+        let exporting = async {
+            if let Some(exporter) = &self.exporter {
+                exporter.close(limit).await;
+            }
+        };
+        let logging = async {
+            if let Some(log) = &self.access_log {
+                log.close(limit).await;
+            }
+        };
+        tokio::join!(exporting, logging);
+    }
+
+    /// Figures for the admin API; `null` for what is off.
+    pub fn status(&self) -> Value {
+        json!({
+            "spans": self.tracer.as_ref().map(|tracer| tracer.counts.status()),
+            "access_log": self.access_log.as_ref().map(AccessLog::status),
+        })
+    }
+}
