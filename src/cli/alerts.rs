@@ -114,7 +114,7 @@ impl Alerts {
 }
 
 /// The user who runs this: the name, or the number where there is none.
-fn user() -> String {
+pub(super) fn user() -> String {
     let env = Environment::of_process();
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| env.get(name)?.to_str().map(str::to_owned));
     let named = named.filter(|name| !name.is_empty());
