@@ -21,7 +21,16 @@ pub(super) fn run(context: &Context) -> Result<Option<Tally>> {
     let folder = context.run.folder().join("prometheus");
     fs::create_dir_all(&folder)?;
     let mut command = context.run.command(gateway, "gateway-prometheus")?;
-    command.args(["mcp", "start", "--json", "--transport", "http", "--listen", "127.0.0.1:0", "--no-builtin"]);
+    command.args([
+        "mcp",
+        "start",
+        "--json",
+        "--transport",
+        "http",
+        "--listen",
+        "127.0.0.1:0",
+        "--no-builtin",
+    ]);
     command.arg("--config").arg(configuration(context, &folder)?);
     let server = Server::start(&mut command)?;
     let mut command = context.run.command(&context.tools.python("python"), "prometheus")?;
