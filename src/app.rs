@@ -5,6 +5,7 @@
 //! the calls in flight end, then the upstreams are stopped, then the store writes what is waiting. A second signal
 //! skips the rest; the children die with us all the same (`upstream::child`, `upstream::guardian`).
 
+mod alerts;
 pub mod logging;
 mod reload;
 pub mod runtime_dir;
@@ -284,9 +285,11 @@ async fn serve(
     let about = listeners.about(plan, serves);
     let manifests = Arc::new(Manifests::new(store.clone()));
     let (control, mut asked) = mpsc::channel(MAX_ASKED);
+    let (alerts_kept, alerts) = alerts::Alerts::open(store.clone(), &plan.request.folder).await;
     let builtin = store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, state::now));
     let telemetry = telemetry::start(&config.monitoring)?;
-    let settings = settings::gateway(config, about.clone(), control, disk, Arc::clone(&telemetry));
+    let settings =
+        settings::gateway(config, about.clone(), control, disk, alerts_kept, Arc::clone(&telemetry));
     let reloadable = settings::reloadable(config, builtin.clone(), &plan.request.env)?;
     let known = manifests.known(&reloadable.upstreams).await;
     let keep: Arc<dyn ManifestStore> = manifests.clone();
@@ -331,6 +334,9 @@ async fn serve(
     let stopped = async {
         stop(&gateway, &edge, talk, limit).await;
         manifests.saved().await;
+        if let Some(alerts) = &alerts {
+            alerts.saved().await;
+        }
         telemetry.close(LAST_WORDS).await;
     };
     tokio::select! {

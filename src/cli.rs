@@ -1,8 +1,9 @@
 //! The command line. `mcp start` is the server; everything else is a client of a running one, or needs none.
 //!
 //! Exit codes: 0 it worked; 1 it did not (a tool is unknown or answers with an error, a file has faults); 2 the
-//! command line is wrong; 3 no server is running.
+//! command line is wrong; 3 no server is running; 4 and 5 what `mcp alerts list --check` says.
 
+mod alerts;
 mod ask;
 mod balance;
 mod bench;
@@ -12,6 +13,7 @@ mod client;
 mod config;
 mod drain;
 mod find;
+mod metrics;
 mod output;
 mod places;
 mod pool;
@@ -65,8 +67,13 @@ enum Mcp {
     /// The answers that a running server keeps.
     #[command(subcommand)]
     Cache(cache::Cache),
+    /// The alerts of a running server.
+    #[command(subcommand)]
+    Alerts(alerts::Alerts),
     /// The upstreams of a running server.
     Status(status::Status),
+    /// What a running server does and how it fares: health, rates, latency, errors, live if need be.
+    Metrics(metrics::Metrics),
     /// Measure any MCP servers, beside each other.
     Bench(bench::Bench),
     /// Answer calls with their arguments, for `bench --self`.
@@ -78,7 +85,7 @@ enum Mcp {
 }
 
 /// Which running server to ask.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Server {
     /// Print JSON.
     #[arg(long)]
@@ -163,6 +170,8 @@ impl Mcp {
     fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Start(start) => return start.run(),
+            Self::Metrics(metrics) => return metrics.run(),
+            Self::Alerts(alerts) => return alerts.run(),
             Self::Tools(tools) => tools.run(),
             Self::Pool(pool) => pool.run(),
             Self::Balance(balance) => balance.run(),

@@ -8,11 +8,13 @@
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
 //! - `keys` and `section` declare keys and read them; `env` replaces `${VAR}`.
-//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`monitoring`], [`mod@otlp`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
+//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`monitoring`], [`alerts`], [`alert_sinks`], [`mod@otlp`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
 pub mod address;
+pub mod alert_sinks;
+pub mod alerts;
 pub mod balancer;
 pub mod cache;
 pub mod endpoint;
@@ -49,6 +51,7 @@ use std::path::PathBuf;
 
 use aqe_core::balancer::Strategy;
 
+pub use self::alerts::Alerts;
 pub use self::balancer::Balancer;
 pub use self::cache::Cache;
 pub use self::env::Environment;
@@ -84,6 +87,8 @@ pub struct Config {
     pub cache: Cache,
     /// Who sees what the gateway does.
     pub monitoring: Monitoring,
+    /// When somebody is told that it goes wrong, and who.
+    pub alerts: Alerts,
     /// Durable state.
     pub store: Store,
     /// The servers behind the gateway, in the order of the files; also those that are switched off.

@@ -12,8 +12,8 @@ use crate::report::Section;
 use crate::serve::Serve;
 use crate::subject::Subject;
 use crate::{
-    Result, budget, callgrind, compression, flat, latency, memory, optimized, peers, pipes, pool, record,
-    soak, start, strategies, syscalls, threads, workers,
+    Result, budget, callgrind, compression, flat, latency, memory, monitoring, optimized, peers, pipes, pool,
+    record, soak, start, strategies, syscalls, threads, workers,
 };
 
 /// Connections over HTTP, where nothing is said.
@@ -50,6 +50,8 @@ enum Command {
     Workers(Options),
     /// Latency with each strategy when one of three replicas is ten times slower.
     Strategies(Options),
+    /// The same load with `[monitoring] enabled = false`.
+    Monitoring(Options),
     /// The same load with `--optimized=false`.
     Optimized(Options),
     /// What a second thread of the gateway gains.
@@ -302,6 +304,9 @@ pub(crate) fn run() -> Result<()> {
         }
         Command::Strategies(options) => {
             measure(&options, |subject| Ok(vec![strategies::measure(subject, &options.plan())?]))
+        }
+        Command::Monitoring(options) => {
+            measure(&options, |subject| Ok(vec![monitoring::measure(subject, &options.plan())?]))
         }
         Command::Optimized(options) => {
             measure(&options, |subject| Ok(vec![optimized::measure(subject, &options.plan())?]))

@@ -10,7 +10,7 @@
 //! - [`admin`]: asking the gateway about itself.
 //! - [`syscalls`], [`compression`]: what writing replies costs. [`shaper`]: lines of less bandwidth.
 //! - [`calls`], [`pipes`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`],
-//!   [`threads`]: the measurements. [`budget`]: what calls may cost. [`soak`]: minutes of everything at once.
+//!   [`threads`], [`monitoring`]: the measurements. [`budget`]: what calls may cost. [`soak`]: minutes of everything at once.
 //!   [`peers`]: other gateways and servers beside ours.
 //! - [`trend`], [`report`]: tables. [`record`], [`results`], [`claims`]: keeping them in a file, and the pages that quote
 //!   it.
@@ -34,6 +34,7 @@ mod flat;
 mod latency;
 mod load;
 mod memory;
+mod monitoring;
 mod optimized;
 mod peers;
 mod pipes;

@@ -91,17 +91,24 @@ impl Subject {
     }
 }
 
-impl Home {
-    /// A configuration with this upstream, whose tools are renamed: `up__NAME`.
-    pub(crate) fn new(upstream: &Upstream) -> Result<Self> {
-        Self::with(&match upstream {
-            Upstream::None => String::new(),
-            Upstream::Http(url) => format!("[[upstream]]\nname = \"up\"\nurl = {url:?}\n"),
-            Upstream::Child { tools } => {
+impl Upstream {
+    /// Its table in the configuration.
+    pub(crate) fn table(&self) -> Result<String> {
+        Ok(match self {
+            Self::None => String::new(),
+            Self::Http(url) => format!("[[upstream]]\nname = \"up\"\nurl = {url:?}\n"),
+            Self::Child { tools } => {
                 let echo = Serve::EchoStdio { tools: *tools, aside: true };
                 format!("[[upstream]]\nname = \"up\"\n{}\n", echo.toml()?)
             }
         })
+    }
+}
+
+impl Home {
+    /// A configuration with this upstream, whose tools are renamed: `up__NAME`.
+    pub(crate) fn new(upstream: &Upstream) -> Result<Self> {
+        Self::with(&upstream.table()?)
     }
 
     /// A configuration with these further tables; a tool's name begins with that of its upstream.

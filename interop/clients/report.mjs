@@ -9,10 +9,10 @@ export function expect(condition, reason) {
 }
 
 /** Runs one check and prints its line; a note that it returns is printed with it. */
-export async function check(name, body) {
+export async function check(name, body, limitMs = LIMIT_MS) {
     let timer;
     const limit = new Promise((_resolve, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer within ${LIMIT_MS} ms`)), LIMIT_MS);
+        timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
     });
     try {
         const note = await Promise.race([body(), limit]);

@@ -17,6 +17,7 @@ use aqe_core::registry::{
 };
 use aqe_core::revision::Era;
 use aqe_gateway::admin::About;
+use aqe_gateway::alerts::settings::Kept;
 use aqe_gateway::settings::{
     Balancing, CacheSettings, Control, Endpoint, Reloadable, ReplicaSettings, SessionSettings, Settings,
     Start, UpstreamSettings,
@@ -28,6 +29,7 @@ use aqe_gateway::upstream::{ChildSpec, HttpSpec};
 use http::{HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
+use super::alerts;
 use crate::config::{self, Config, Environment, endpoint, registry, upstream};
 
 /// How long a client's first list waits for upstreams that were never seen before. Agents give a server some ten
@@ -51,6 +53,14 @@ pub enum SettingsError {
         /// The key, or the header.
         what: String,
     },
+    /// Of a `[[monitoring.webhook]]`; never holds a value, which may be secret.
+    #[error("webhook \"{name}\": {what} cannot be used")]
+    Webhook {
+        /// Its name.
+        name: String,
+        /// The key, or the header.
+        what: String,
+    },
 }
 
 /// What holds until the gateway ends.
@@ -59,6 +69,7 @@ pub(super) fn gateway(
     about: About,
     control: mpsc::Sender<Control>,
     disk: Option<Arc<dyn Disk>>,
+    alerts_kept: Kept,
     telemetry: Arc<Telemetry>,
 ) -> Settings {
     let server = &config.server;
@@ -88,6 +99,7 @@ pub(super) fn gateway(
         control,
         cache: is_cached(config).then(|| CacheSettings { memory: memory(&config.cache), disk }),
         dashboard_interval: config.monitoring.dashboard_interval,
+        alerts_kept,
     }
 }
 
@@ -122,6 +134,7 @@ pub(super) fn reloadable(
         pool: pool(&config.pool),
         balancing: balancing(&config.balancer),
         upstreams,
+        alerts: alerts::settings(config, env)?,
     })
 }
 
@@ -299,7 +312,8 @@ fn replica(
             (Endpoint::Child(child), Some(upstream.workers), upstream.min_connections.or(least))
         }
         endpoint::Endpoint::Http(server) => {
-            let server = self::http(&upstream.name, server)?;
+            let fault = |what| SettingsError::Upstream { name: upstream.name.clone(), what };
+            let server = self::http(server).map_err(fault)?;
             (Endpoint::Http(server), upstream.max_connections, upstream.min_connections)
         }
     };
@@ -317,7 +331,7 @@ fn replica(
     })
 }
 
-fn child(upstream: &str, child: &endpoint::Child, env: &Environment) -> ChildSpec {
+pub(super) fn child(upstream: &str, child: &endpoint::Child, env: &Environment) -> ChildSpec {
     ChildSpec {
         command: child.program.to_string_lossy().into_owned(),
         args: child.args.iter().map(|arg| arg.value().to_owned()).collect(),
@@ -339,16 +353,16 @@ fn utf8(upstream: &str, variables: BTreeMap<OsString, OsString>) -> Vec<(String,
     pairs.collect()
 }
 
-fn http(upstream: &str, server: &endpoint::HttpServer) -> Result<HttpSpec, SettingsError> {
-    let fault = |what: &str| SettingsError::Upstream { name: upstream.to_owned(), what: what.to_owned() };
+/// A server behind a URL; the error names the key or header that cannot be used.
+pub(super) fn http(server: &endpoint::HttpServer) -> Result<HttpSpec, String> {
     let headers = server.headers.iter().map(|(name, value)| {
-        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| fault(name))?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| name.clone())?;
         value.set_sensitive(true);
-        Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| fault(name))?, value))
+        Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| name.clone())?, value))
     });
     Ok(HttpSpec {
-        url: server.url.value().parse().map_err(|_| fault("\"url\""))?,
-        headers: headers.collect::<Result<_, SettingsError>>()?,
+        url: server.url.value().parse().map_err(|_| "\"url\"")?,
+        headers: headers.collect::<Result<_, String>>()?,
         ca_file: server.ca_file.clone(),
         http2: server.http2,
     })

@@ -25,11 +25,16 @@ pub(super) fn change(
     body: &Value,
     show: impl FnOnce(&Value) -> String,
 ) -> Result<(), Failure> {
-    let body = body.to_string().into();
-    let answer = on_server(server, |socket| async move { Ok(client::post(&socket, path, body).await?) })?;
-    let answer: Value = serde_json::from_slice(&answer).map_err(client::ClientError::from)?;
+    let answer = post(server, path, body)?;
     output::line(&if server.json { answer.to_string() } else { show(&answer) })?;
     Ok(())
+}
+
+/// Finds the server and posts `body` to a path.
+pub(super) fn post(server: &Server, path: &str, body: &Value) -> Result<Value, Failure> {
+    let body = body.to_string().into();
+    let answer = on_server(server, |socket| async move { Ok(client::post(&socket, path, body).await?) })?;
+    Ok(serde_json::from_slice(&answer).map_err(client::ClientError::from)?)
 }
 
 /// Finds the server and does something with its socket.

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Map, Value};
 
 use super::ask::{ask, change, items, percent, text};
-use super::output::printable;
+use super::output::{bytes, printable};
 use super::table::Table;
 use super::{Failure, Server};
 
@@ -96,24 +96,6 @@ fn cleared(answer: &Value) -> String {
     format!("{} entries were in memory", text(&answer["cleared"]))
 }
 
-/// A number of bytes for people.
-fn bytes(number: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB"];
-    if number < 1024 {
-        return format!("{number} B");
-    }
-    let mut value = number as f64 / 1024.0;
-    let mut unit = units[0];
-    for next in &units[1..] {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    format!("{value:.1} {unit}")
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -143,9 +125,5 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
-        assert_eq!(
-            [0, 1023, 1024, 1 << 30, 1 << 50].map(bytes),
-            ["0 B", "1023 B", "1.0 KiB", "1.0 GiB", "1024.0 TiB"]
-        );
     }
 }

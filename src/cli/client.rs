@@ -48,9 +48,13 @@ impl From<hyper::Error> for ClientError {
 
 /// Asks for a path.
 pub(super) async fn get(socket: &Path, path: &str) -> Result<Value, ClientError> {
+    Ok(serde_json::from_slice(&text(socket, path).await?)?)
+}
+
+/// Asks for a path whose answer is not JSON, or not to be read as it.
+pub(super) async fn text(socket: &Path, path: &str) -> Result<Bytes, ClientError> {
     let answer = tokio::time::timeout(TIMEOUT, exchange(socket, Method::GET, path, Bytes::new()));
-    let bytes = answer.await.map_err(|_| ClientError::Slow)??;
-    Ok(serde_json::from_slice(&bytes)?)
+    answer.await.map_err(|_| ClientError::Slow)?
 }
 
 /// Posts a body; waits as long as the server does.

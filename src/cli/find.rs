@@ -33,6 +33,16 @@ impl Found {
 /// The socket to ask: the one that was named, or that of the server of this folder, of the nearest folder above it,
 /// or of the only server there is. Of several in one folder the one that was started last.
 pub(super) async fn socket(server: &Server) -> Result<PathBuf, Failure> {
+    let mut remarks = Vec::new();
+    let found = look(server, &mut remarks).await;
+    for remark in &remarks {
+        output::complain(remark);
+    }
+    found
+}
+
+/// As [`socket`], for a screen that must not be written over: what a person should know goes into `remarks`.
+pub(super) async fn look(server: &Server, remarks: &mut Vec<String>) -> Result<PathBuf, Failure> {
     if let Some(path) = &server.socket {
         return match client::get(path, "/admin/info").await {
             Ok(_) => Ok(path.clone()),
@@ -43,7 +53,7 @@ pub(super) async fn socket(server: &Server) -> Result<PathBuf, Failure> {
         };
     }
     let here = places::folder()?;
-    let mut found = servers(&Environment::of_process()).await;
+    let mut found = answering(&Environment::of_process(), remarks).await;
     let above = |found: &Found| found.folder().is_some_and(|folder| here.starts_with(folder));
     let depth = |found: &Found| found.folder().map_or(0, |folder| folder.components().count());
     let nearest = found.iter().filter(|found| above(found)).max_by(|one, other| {
@@ -55,7 +65,7 @@ pub(super) async fn socket(server: &Server) -> Result<PathBuf, Failure> {
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(Failure::NoServer(String::new())),
         (Some(only), true) => {
-            output::complain(&format!("asking the server of {}", only.text("folder")));
+            remarks.push(format!("asking the server of {}", only.text("folder")));
             Ok(only.socket)
         }
         (Some(last), false) => {
@@ -71,6 +81,15 @@ pub(super) async fn socket(server: &Server) -> Result<PathBuf, Failure> {
 
 /// All servers of this user that answer. Sockets that a dead process has left are removed.
 pub(super) async fn servers(env: &Environment) -> Vec<Found> {
+    let mut remarks = Vec::new();
+    let found = answering(env, &mut remarks).await;
+    for remark in &remarks {
+        output::complain(remark);
+    }
+    found
+}
+
+async fn answering(env: &Environment, remarks: &mut Vec<String>) -> Vec<Found> {
     let folder = runtime_dir::path(env);
     // A folder of somebody else's could lead us to a server of somebody else's.
     if runtime_dir::is_ours(&folder).is_err() {
@@ -86,7 +105,7 @@ pub(super) async fn servers(env: &Environment) -> Vec<Found> {
             Err(ClientError::Connect(error)) if is_nobody(&error) && !is_alive(pid) => {
                 let _ = std::fs::remove_file(&path);
             }
-            Err(error) => output::complain(&format!("{}: {error}", path.display())),
+            Err(error) => remarks.push(format!("{}: {error}", path.display())),
         }
     }
     found

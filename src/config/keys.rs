@@ -90,6 +90,19 @@ key!(Real, |k| format!("a number{} from {} to {}", of_unit(k.name), k.min, k.max
     k.default
 ));
 
+/// A number with a fraction, without which something else holds.
+#[derive(Debug)]
+pub(super) struct OptReal {
+    pub(super) name: &'static str,
+    pub(super) absent: &'static str,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    pub(super) meaning: &'static str,
+}
+key!(OptReal, |k| format!("a number{} from {} to {}", of_unit(k.name), k.min, k.max), |k| k
+    .absent
+    .to_owned());
+
 /// `true` or `false`.
 #[derive(Debug)]
 pub(super) struct Flag {

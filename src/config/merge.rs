@@ -1,6 +1,7 @@
 //! Puts the files and the command line together: defaults, then our file, then the agents' files, which
 //! only add upstreams, then flags.
 
+use super::alerts::Alerts;
 use super::balancer::Balancer;
 use super::cache::Cache;
 use super::env::{Dialect, clip};
@@ -92,6 +93,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Li
     let cache = Cache::read(&root.group(&CACHE, &cache::KEYS));
     let monitoring_section = root.group(&MONITORING, &monitoring::KEYS);
     let monitoring = Monitoring::read(&monitoring_section);
+    let alerts = Alerts::read(&monitoring_section);
     let store = Store::read(&root.group(&STORE, &store::KEYS));
     let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
         let section = Section::open(cx, &upstream::KEYS, Some(node));
@@ -103,7 +105,19 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Li
         monitoring: Monitoring::listen_at(&monitoring_section),
     };
     (
-        Config { server, registry, pool, balancer, writing, cache, monitoring, store, upstreams, optimized },
+        Config {
+            server,
+            registry,
+            pool,
+            balancer,
+            writing,
+            cache,
+            monitoring,
+            alerts,
+            store,
+            upstreams,
+            optimized,
+        },
         listens,
     )
 }

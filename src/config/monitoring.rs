@@ -6,6 +6,7 @@ use std::time::Duration;
 use aqe_gateway::telemetry::access_log::Destination;
 
 use super::address::parse_listen;
+use super::alerts::{ALERT, ALERT_THRESHOLDS, ALERTING, COMMAND, WEBHOOK};
 use super::keys::{Flag, Group, Int, SectionKeys, Text};
 use super::otlp::{self, Otlp};
 use super::paths;
@@ -70,7 +71,19 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
     path: "monitoring",
     repeated: false,
     meaning: "Who sees what the gateway does.",
-    keys: &[&ENABLED, &DASHBOARD, &LISTEN, &DASHBOARD_INTERVAL_MS, &ACCESS_LOG, &OTLP],
+    keys: &[
+        &ENABLED,
+        &DASHBOARD,
+        &LISTEN,
+        &DASHBOARD_INTERVAL_MS,
+        &ALERTING,
+        &ALERT_THRESHOLDS,
+        &ALERT,
+        &WEBHOOK,
+        &COMMAND,
+        &ACCESS_LOG,
+        &OTLP,
+    ],
 };
 
 impl Monitoring {

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use super::keys::SectionKeys;
-use super::{balancer, cache, monitoring, otlp, pool, registry, replica, server, store, transport, upstream};
+use super::{
+    alert_sinks, alerts, balancer, cache, monitoring, otlp, pool, registry, replica, server, store,
+    transport, upstream,
+};
 
 pub use super::keys::{Key, SectionKeys as Section};
 
@@ -19,6 +22,12 @@ pub static SECTIONS: &[&SectionKeys] = &[
     &cache::L2_KEYS,
     &cache::L3_KEYS,
     &monitoring::KEYS,
+    &alerts::ALERTING_KEYS,
+    &alerts::THRESHOLDS_KEYS,
+    &alerts::ALERT_KEYS,
+    &alerts::BURN_RATE_KEYS,
+    &alert_sinks::WEBHOOK_KEYS,
+    &alert_sinks::COMMAND_KEYS,
     &otlp::KEYS,
     &store::KEYS,
     &upstream::KEYS,
@@ -50,7 +59,7 @@ A key that is not listed here is a fault.
 
 `${VAR}` is replaced by the environment variable, `${VAR:-default}` by the default where it is unset or empty;
 `$${` is a literal `${`. This holds in `command`, `args`, `env`, `cwd`, `url`, `headers`, `ca_file`, `bearer_token`,
-`unix_socket`, `access_log`, the `endpoint` of OTLP and the `path` of store and cache. A variable that is not set and has no default is a fault. Paths may begin
+`secret`, `unix_socket`, `access_log`, the `endpoint` of OTLP and the `path` of store and cache. A variable that is not set and has no default is a fault. Paths may begin
 with `~/`; others that are relative start at the folder of the file.
 
 ## Agents' files

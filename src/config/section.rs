@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::env::{Dialect, Environment, clip, expand};
 use super::keys::{
-    Choice, Flag, Group, Int, Key, Map, OptChoice, OptInt, Real, SectionKeys, Tables, Text, Texts, one_of,
-    whole_number,
+    Choice, Flag, Group, Int, Key, Map, OptChoice, OptInt, OptReal, Real, SectionKeys, Tables, Text, Texts,
+    one_of, whole_number,
 };
 use super::place::{Place, Severity, Sink};
 use super::secret::Expanded;
@@ -179,18 +179,26 @@ impl<'t, 'c> Section<'t, 'c> {
     }
 
     pub(super) fn real(&self, key: &Real) -> f64 {
-        let Some(entry) = self.find(key) else { return key.default };
-        let value = match entry.node.value {
+        self.find(key).and_then(|e| self.fraction(key, &e.node, key.min, key.max)).unwrap_or(key.default)
+    }
+
+    pub(super) fn opt_real(&self, key: &OptReal) -> Option<f64> {
+        self.fraction(key, &self.find(key)?.node, key.min, key.max)
+    }
+
+    fn fraction(&self, key: &dyn Key, node: &Node, min: f64, max: f64) -> Option<f64> {
+        let value = match node.value {
             Value::Real(real) => Some(real),
-            // Small integers only: those convert exactly.
-            Value::Int(Some(int)) => i32::try_from(int).ok().map(f64::from),
+            // Those that convert exactly.
+            Value::Int(Some(int)) if int.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS => Some(int as f64),
             _ => None,
         };
         // NaN is in no range.
-        value.filter(|v| (key.min..=key.max).contains(v)).unwrap_or_else(|| {
-            self.wrong(key, &entry.node);
-            key.default
-        })
+        let value = value.filter(|v| (min..=max).contains(v));
+        if value.is_none() {
+            self.wrong(key, node);
+        }
+        value
     }
 
     pub(super) fn flag(&self, key: &Flag) -> bool {

@@ -1,9 +1,11 @@
 //! Tests of the configuration as a whole.
 
+mod alerts;
 mod bad_toml;
 mod files;
 mod good;
 mod json;
+mod otlp;
 mod reference;
 
 use std::path::PathBuf;

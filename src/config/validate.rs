@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use aqe_core::monitor::alerts::Scope;
+
 use super::Config;
 use super::place::{Place, Severity, Sink};
 use super::server::Transport;
+use crate::app::BUILTIN;
 
 /// Where the listening addresses were given, if anywhere.
 #[derive(Debug, Default)]
@@ -32,6 +35,7 @@ pub(super) fn validate(config: &Config, listens: Listens, sink: &Sink) {
         }
     }
     check_names(config, sink);
+    check_alerts(config, sink);
     if !config.server.builtin && config.upstreams.iter().all(|u| !u.enabled) {
         let message = "nothing to serve: no upstream is enabled and the built-in tools are off";
         sink.note(Severity::Warning, None, message.to_owned());
@@ -79,6 +83,35 @@ fn check_names(config: &Config, sink: &Sink) {
         } else {
             seen.insert(key, (&upstream.name, &upstream.place));
         }
+    }
+}
+
+/// A rule about what is not configured never fires: its writer meant something else.
+fn check_alerts(config: &Config, sink: &Sink) {
+    for rule in &config.alerts.rules {
+        let (of, replica) = match &rule.scope {
+            Scope::Upstream(name) => (name, None),
+            Scope::Replica { upstream, replica } => (upstream, Some(replica)),
+            Scope::All | Scope::Tool(_) | Scope::Category(_) => continue,
+        };
+        let known = config.upstreams.iter().find(|upstream| *upstream.name == **of);
+        let message = match (known, replica) {
+            (None, _) if **of == *BUILTIN && config.server.builtin => continue,
+            (None, _) => {
+                format!("the alert \"{}\" will never fire: no upstream is called \"{of}\"", rule.name)
+            }
+            (Some(known), Some(own)) if known.replicas.iter().all(|replica| *replica.name != **own) => {
+                let names: Vec<&str> = known.replicas.iter().map(|replica| replica.name.as_str()).collect();
+                format!(
+                    "the alert \"{}\" will never fire: no replica of \"{of}\" is called \"{own}\"; there are: {}",
+                    rule.name,
+                    names.join(", ")
+                )
+            }
+            (Some(_), _) => continue,
+        };
+        let place = config.alerts.places.iter().find(|(name, _)| **name == *rule.name);
+        sink.note(Severity::Warning, place.map(|(_, place)| place.clone()), message);
     }
 }
 

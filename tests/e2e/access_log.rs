@@ -32,7 +32,8 @@ async fn each_request_is_one_line_without_anything_that_is_the_users() {
     let section = format!("[monitoring]\naccess_log = {}\n", Value::from(path.display().to_string()));
     let upstream = Upstream::raw("up", Era::Modern, Over::Http, &[]).await.with("request_timeout_ms = 300");
     let plan = Plan::new(Over::Http).sections(&section).upstream(upstream);
-    let mut gateway = Gateway::start(plan.server("bearer_token = \"TOKENSECRET-0123456789-TOKENSECRET\"")).await;
+    let mut gateway =
+        Gateway::start(plan.server("bearer_token = \"TOKENSECRET-0123456789-TOKENSECRET\"")).await;
     let client = gateway.http().header("authorization", "Bearer TOKENSECRET-0123456789-TOKENSECRET");
     let session = HttpSession::open(client.clone(), Era::Modern.revision()).await;
     let legacy = HttpSession::open(client, Era::Legacy.revision()).await;
@@ -77,7 +78,12 @@ async fn each_request_is_one_line_without_anything_that_is_the_users() {
     let text = std::fs::read_to_string(&path).unwrap();
     let session_id = legacy.headers(&Message::request(1, "ping"));
     let session_id = session_id.iter().find(|(name, _)| name.eq_ignore_ascii_case("mcp-session-id"));
-    for secret in ["ARGSECRET", "RESULTSECRET", "TOKENSECRET-0123456789-TOKENSECRET", &session_id.expect("expected a session").1] {
+    for secret in [
+        "ARGSECRET",
+        "RESULTSECRET",
+        "TOKENSECRET-0123456789-TOKENSECRET",
+        &session_id.expect("expected a session").1,
+    ] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -41,10 +41,10 @@ fn the_address_it_prints_is_the_one_it_serves() {
 }
 
 #[test]
-fn the_admin_api_is_on_the_socket_alone_and_the_socket_is_the_users_alone() {
+fn what_changes_the_server_is_on_the_socket_alone_and_the_socket_is_the_users_alone() {
     let home = Home::new();
     let server = home.start(&[]);
-    let get = "GET /admin/info HTTP/1.1\r\nHost: localhost";
+    let get = "GET /admin/pool HTTP/1.1\r\nHost: localhost";
     let answer = exchange(UnixStream::connect(server.socket()).unwrap(), get, "");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let answer = exchange(TcpStream::connect(server.address()).unwrap(), get, "");

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod cli;
 mod control;
+mod dashboard;
 mod http;
 mod lifecycle;
 mod state;

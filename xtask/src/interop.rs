@@ -3,10 +3,11 @@
 //! # Layout
 //! [`install`] fetches what is needed · [`process`] starts, times and ends
 //! programs · [`world`] the folder and the upstreams they work on ·
-//! [`conformance`] and [`clients`] the groups of checks.
+//! [`conformance`], [`clients`] and [`dashboard`] the groups of checks.
 
 mod clients;
 mod conformance;
+mod dashboard;
 mod install;
 mod process;
 mod world;
@@ -26,11 +27,12 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Group = fn(&Context) -> Result<Option<Tally>>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 4] = [
+const GROUPS: [(&str, Group); 5] = [
     ("conformance-http", conformance::over_http),
     ("conformance-stdio", conformance::over_stdio),
     ("conformance-client", conformance::as_client),
     ("clients", clients::run),
+    ("dashboard", dashboard::run),
 ];
 
 /// The command line of `cargo xtask interop`.

@@ -9,12 +9,14 @@
 //! - [`bridge`]: messages between clients and upstreams of either era.
 //! - [`upstream`]: connections to MCP servers: child processes, HTTP servers, in-process tools.
 //! - [`monitor`]: what is known of the requests and of the process.
+//! - [`alerts`]: who is told when it goes wrong.
 //! - [`admin`]: what the user's own programs ask a running gateway.
 //! - [`outbound`]: POSTs to URLs that the user has configured.
 //! - [`settings`]: what the application configures.
 //! - [`telemetry`]: traces by OTLP, and the access log.
 
 pub mod admin;
+pub mod alerts;
 pub mod bridge;
 pub mod cache;
 pub mod catalog;

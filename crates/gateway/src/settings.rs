@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::About;
+use crate::alerts::settings::{AlertSettings, Kept};
 use crate::telemetry::Telemetry;
 use crate::upstream::{ChildSpec, HttpSpec};
 
@@ -57,6 +58,8 @@ pub struct Settings {
     pub cache: Option<CacheSettings>,
     /// How often the dashboard gets new figures.
     pub dashboard_interval: Duration,
+    /// What earlier runs have kept of alerts, and where this one keeps its own.
+    pub alerts_kept: Kept,
 }
 
 /// The result cache.
@@ -79,6 +82,8 @@ pub struct Reloadable {
     pub balancing: Balancing,
     /// The upstreams, in the order of the configuration.
     pub upstreams: Vec<UpstreamSettings>,
+    /// Which rules there are, and who is told. Rules have no effect unless requests are counted.
+    pub alerts: AlertSettings,
 }
 
 /// What the admin API asks of the application.

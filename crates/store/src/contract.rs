@@ -4,6 +4,8 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+use aqe_core::monitor::alerts::Firing;
+
 use crate::memory::{Get, Lookup, Put, Stored};
 use crate::{StoreError, UnixMillis};
 
@@ -34,6 +36,17 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Removes a manifest; answers whether there was one.
     fn delete_manifest(&self, key: String) -> StoreFuture<'_, bool>;
+
+    /// The newest firings of a server's alerts, at most so many, the newest first; those that are open before all others.
+    fn load_alerts(&self, server: String, most: u32) -> StoreFuture<'_, Vec<Firing>>;
+
+    /// Saves a firing of a server's alert in the place of one with the same id. The oldest beyond
+    /// [`ALERTS_PER_SERVER`](crate::limits::ALERTS_PER_SERVER) and [`ALERTS_MAX`](crate::limits::ALERTS_MAX) go.
+    ///
+    /// # Errors
+    /// [`StoreError::Limit`] for texts beyond [`ALERT_MAX_BYTES`](crate::limits::ALERT_MAX_BYTES), or what the medium
+    /// does.
+    fn save_alert(&self, server: String, firing: Firing) -> StoreFuture<'_, ()>;
 
     /// Reads everything and answers with the faults found, none if it is sound. Takes time in proportion
     /// to the size of the store; for `doctor` and the like.

@@ -40,6 +40,13 @@ pub const MANIFEST_MAX_BYTES: usize = 16 << 20;
 /// Bytes of a manifest's fingerprint.
 pub const FINGERPRINT_MAX_BYTES: usize = 256;
 
+/// Firings of alerts that are kept of one server: some weeks of a bad one.
+pub const ALERTS_PER_SERVER: u32 = 1_000;
+/// Firings of alerts that are kept in all.
+pub const ALERTS_MAX: u32 = 10_000;
+/// Bytes of the texts of one firing.
+pub const ALERT_MAX_BYTES: usize = 16 << 10;
+
 /// Writes waiting for the writer thread; the next is refused. At some 20,000 writes a second this is
 /// 50 ms of work.
 pub const WRITE_QUEUE: usize = 1_024;

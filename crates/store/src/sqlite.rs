@@ -11,6 +11,7 @@
 //!   process at any moment; the last ones before a power failure can be lost, but the file stays sound.
 //! - **Several processes** may share the file, on one machine and a local file system.
 
+mod alert;
 mod get;
 mod hits;
 mod manifest;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread;
 
+use aqe_core::monitor::alerts::Firing;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -184,6 +186,14 @@ impl Store for SqliteStore {
 
     fn delete_manifest(&self, key: String) -> StoreFuture<'_, bool> {
         Box::pin(self.writer.write(move |connection| manifest::delete(connection, &key)))
+    }
+
+    fn load_alerts(&self, server: String, most: u32) -> StoreFuture<'_, Vec<Firing>> {
+        Box::pin(self.writer.read(move |connection| alert::load(connection, &server, most)))
+    }
+
+    fn save_alert(&self, server: String, firing: Firing) -> StoreFuture<'_, ()> {
+        Box::pin(self.writer.write(move |connection| alert::save(connection, &server, &firing)))
     }
 
     /// On a thread and a connection of its own: it may take seconds and must delay nobody.

@@ -183,6 +183,21 @@ impl Gateway {
         Ok(serde_json::from_slice(&ran.stdout).expect("expected JSON"))
     }
 
+    /// A command of ours, at home where this gateway is.
+    pub(crate) fn program(&self, command: &str) -> Command {
+        let mut program = program(self.home.path());
+        program.args(command.split(' '));
+        program
+    }
+
+    /// Runs a command of ours against this gateway, whatever comes of it.
+    pub(crate) async fn run(&self, command: &str) -> Ran {
+        let ran = tokio::process::Command::from(self.program(command)).output().await;
+        let ran = ran.expect("expected to run it");
+        let text = |bytes| String::from_utf8(bytes).expect("expected text");
+        Ran { code: ran.status.code(), out: text(ran.stdout), err: text(ran.stderr) }
+    }
+
     /// The admin API, at `/admin/…`, on the control socket.
     #[allow(dead_code, reason = "used by tests/faults")]
     pub(crate) fn admin(&self) -> HttpClient {
@@ -212,6 +227,14 @@ impl Gateway {
         process.signal(Signal::TERM);
         process.wait().await
     }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Our program, with folders of its own.

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 pub(crate) use client::Client;
-pub(crate) use gateway::{Gateway, Plan};
+pub(crate) use gateway::{Gateway, Plan, Ran};
 pub(crate) use upstream::Upstream;
 
 /// Pairs of one test that run at the same time: more only wait for each other on a small machine.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::process::{Server, finish};
+use super::process::{Finished, Server, finish};
 use super::world::{Upstream, World};
 use super::{Context, Result, Tally};
 
@@ -125,6 +125,12 @@ fn one(
     }
     let finished = finish(command.args(target), LIMIT)?;
     fs::write(context.run.logs().join(format!("{log}.txt")), &finished.stdout)?;
+    count(&finished, &title, tally);
+    Ok(())
+}
+
+/// Counts the checks that a script has printed, one a line: `ok …` and `not ok …`.
+pub(super) fn count(finished: &Finished, title: &str, tally: &mut Tally) {
     let before = *tally;
     for line in finished.stdout.lines() {
         if let Some(failed) = line.strip_prefix("not ok ") {
@@ -142,5 +148,4 @@ fn one(
         tally.fail(&format!("{title}: made no check"));
     }
     println!("  {title}: {} passed, {} failed", tally.passed - before.passed, tally.failed - before.failed);
-    Ok(())
 }

@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::slot::{Counter, Slot};
+use super::slot::Counter;
 
 const SUB_BITS: u32 = 6;
 /// Buckets of each power of two.
@@ -60,14 +60,14 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts a value, in nanoseconds.
+    /// Counts a value, in nanoseconds. `SOLE` is as in [`Counter::add`].
     #[inline]
-    pub fn record(&self, slot: Slot, ns: u64) {
+    pub fn record<const SOLE: bool>(&self, ns: u64) {
         let bucket = bucket_of(ns);
         let page = &self.pages[bucket / SUB_BUCKETS];
         let page = page.get_or_init(|| Box::new([const { Counter::new() }; SUB_BUCKETS]));
-        page[bucket % SUB_BUCKETS].add(slot, 1);
-        self.sum_ns.add(slot, ns);
+        page[bucket % SUB_BUCKETS].add::<SOLE>(1);
+        self.sum_ns.add::<SOLE>(ns);
     }
 
     /// Adds what is in it to `to`.
@@ -239,7 +239,7 @@ mod tests {
         ) {
             let histogram = Histogram::default();
             for value in &values {
-                histogram.record(Slot::own(), *value);
+                histogram.record::<false>(*value);
             }
             let mut counts = Counts::default();
             histogram.add_to(&mut counts);

@@ -10,6 +10,7 @@
 //! done once a second, or when somebody looks. Categories, upstreams and the whole are sums of their tools' series, made
 //! at reading.
 //!
+//! - [`alerts`]: which figures are watched, and when a person is told.
 //! - [`slot`]: which memory a thread adds to.
 //! - [`histogram`]: latencies in buckets of 1.6 %.
 //! - [`series`]: all that is recorded of one tool, method or replica.
@@ -17,6 +18,7 @@
 //! - [`verdict`]: whether the whole is well, and why not.
 //! - [`tokens`]: how many tokens a text takes in a model's context, estimated.
 
+pub mod alerts;
 pub mod histogram;
 pub mod series;
 pub mod slot;

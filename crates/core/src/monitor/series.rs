@@ -115,6 +115,38 @@ struct Cell {
     overhead: Histogram,
 }
 
+impl Cell {
+    fn add<const SOLE: bool>(&self, sum: Sum, count: usize) {
+        self.sums[sum as usize].add::<SOLE>(count as u64);
+    }
+
+    #[inline]
+    fn finished<const SOLE: bool>(&self, end: &Finished) {
+        self.add::<SOLE>(Sum::Requests, 1);
+        self.add::<SOLE>(Sum::RequestBytes, end.request_bytes);
+        self.add::<SOLE>(Sum::ResponseBytes, end.response_bytes);
+        self.add::<SOLE>(Sum::ResultBytes, end.result_bytes);
+        if end.from_cache {
+            self.add::<SOLE>(Sum::FromCache, 1);
+        }
+        if let Some(kind) = end.error {
+            self.errors[kind as usize].add::<SOLE>(1);
+        }
+        let latency = nanos(end.latency);
+        self.latency.record::<SOLE>(latency);
+        if let Some(upstream) = end.upstream {
+            let upstream = nanos(upstream);
+            self.upstream.record::<SOLE>(upstream);
+            self.overhead.record::<SOLE>(latency.saturating_sub(upstream));
+        }
+    }
+
+    fn cancelled<const SOLE: bool>(&self) {
+        self.add::<SOLE>(Sum::Requests, 1);
+        self.add::<SOLE>(Sum::Cancelled, 1);
+    }
+}
+
 /// What is recorded of one tool, method or replica since the start.
 #[derive(Debug)]
 pub struct Series {
@@ -138,37 +170,24 @@ impl Series {
     pub fn finished(&self, end: &Finished) {
         let slot = Slot::own();
         let cell = self.cell(slot);
-        let add = |sum: Sum, count: usize| cell.sums[sum as usize].add(slot, count as u64);
-        add(Sum::Requests, 1);
-        add(Sum::RequestBytes, end.request_bytes);
-        add(Sum::ResponseBytes, end.response_bytes);
-        add(Sum::ResultBytes, end.result_bytes);
-        if end.from_cache {
-            add(Sum::FromCache, 1);
-        }
-        if let Some(kind) = end.error {
-            cell.errors[kind as usize].add(slot, 1);
-        }
-        let latency = nanos(end.latency);
-        cell.latency.record(slot, latency);
-        if let Some(upstream) = end.upstream {
-            let upstream = nanos(upstream);
-            cell.upstream.record(slot, upstream);
-            cell.overhead.record(slot, latency.saturating_sub(upstream));
-        }
+        if slot.is_owned() { cell.finished::<true>(end) } else { cell.finished::<false>(end) }
     }
 
     /// Records a request that its client gave up: it is neither an error nor has it a latency.
     pub fn cancelled(&self) {
         let slot = Slot::own();
-        let sums = &self.cell(slot).sums;
-        sums[Sum::Requests as usize].add(slot, 1);
-        sums[Sum::Cancelled as usize].add(slot, 1);
+        let cell = self.cell(slot);
+        if slot.is_owned() { cell.cancelled::<true>() } else { cell.cancelled::<false>() }
     }
 
     /// Requests so far.
     pub fn requests(&self) -> u64 {
         self.sum(Sum::Requests)
+    }
+
+    /// Requests that failed so far.
+    pub fn errors(&self) -> u64 {
+        self.recorded().flat_map(|cell| &cell.errors).map(Counter::get).sum()
     }
 
     fn sum(&self, sum: Sum) -> u64 {
@@ -197,8 +216,9 @@ impl Series {
     }
 }
 
+/// Without the 128 bits of [`Duration::as_nanos`].
 fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos().into())
 }
 
 /// What was recorded in some time, of one series or of several together.

@@ -42,7 +42,7 @@ impl Slot {
 
     /// Whether no other thread writes there.
     #[inline]
-    fn is_owned(self) -> bool {
+    pub fn is_owned(self) -> bool {
         self.index() < OWNED
     }
 }
@@ -78,10 +78,11 @@ impl Counter {
         Self(AtomicU64::new(0))
     }
 
-    /// Adds to it. `slot` is that of the calling thread, and the counter is of that slot.
+    /// Adds to it. With `SOLE`, the counter is of the [own](Slot::own) slot of the calling thread, and that is
+    /// [owned](Slot::is_owned); decided once for all counters of a call.
     #[inline]
-    pub fn add(&self, slot: Slot, count: u64) {
-        if slot.is_owned() {
+    pub fn add<const SOLE: bool>(&self, count: u64) {
+        if SOLE {
             // The only writer: nothing can come between the two.
             self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
         } else {
@@ -114,7 +115,7 @@ impl<const N: usize> Tally<N> {
     pub fn count(&self, at: usize) {
         let slot = Slot::own();
         let counters = self.0[slot.index()].get_or_init(|| Box::new([const { Counter::new() }; N]));
-        counters[at].add(slot, 1);
+        if slot.is_owned() { counters[at].add::<true>(1) } else { counters[at].add::<false>(1) }
     }
 
     /// All counts.

@@ -3,19 +3,20 @@
 //! While somebody looks at a window, one task makes its figures once for all who look; nothing is made for nobody. Who
 //! reads too slowly misses figures and gets the newest ones: there is no queue.
 
+use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use aqe_core::monitor::Span;
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
-use serde_json::Value;
+use http::{Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::{Query, Refused};
+use super::{Query, Refused, metrics};
 use crate::proxy::Gateway;
 use crate::tasks;
 
@@ -23,9 +24,6 @@ use crate::tasks;
 const MAX_VIEWERS: usize = 32;
 /// The newest points of the history that go with each set of figures, so that a viewer who missed some has them all.
 const NEWEST_POINTS: usize = 10;
-/// The windows of `/admin/metrics`, the usual one first.
-const WINDOWS: [&str; 4] = ["1m", "10s", "5m", "start"];
-
 /// The figures of one window on their way to its viewers; `None` before the first are made.
 type Sender = watch::Sender<Option<Bytes>>;
 
@@ -37,8 +35,8 @@ pub struct Feeds {
     running: Arc<Running>,
 }
 
-/// By window, in the order of [`WINDOWS`].
-type Running = Mutex<[Option<Sender>; WINDOWS.len()]>;
+/// By window, in the order of [`Span::ALL`].
+type Running = Mutex<[Option<Sender>; Span::ALL.len()]>;
 
 impl Feeds {
     /// Streams that say something each `interval`.
@@ -60,22 +58,18 @@ impl Feeds {
     }
 
     fn enter(&self, gateway: &Arc<Gateway>, query: &str, stopped: Stopped) -> Result<Feed, Refused> {
-        let query = Query::parse(query, &["window"])?;
-        let name = query.get("window").unwrap_or(WINDOWS[0]);
-        let window = WINDOWS.iter().position(|window| *window == name);
-        let window =
-            window.ok_or_else(|| Refused::bad(format!("\"window\" is one of {}", WINDOWS.join(", "))))?;
+        let span = metrics::span(&Query::parse(query, &["window"])?)?;
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refused {
             status: StatusCode::SERVICE_UNAVAILABLE,
             message: format!("{MAX_VIEWERS} viewers look at the dashboard already"),
         })?;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut receiver = if let Some(sender) = &running[window] {
+        let mut receiver = if let Some(sender) = &running[span as usize] {
             sender.subscribe()
         } else {
             let (sender, receiver) = watch::channel(None);
-            running[window] = Some(sender);
-            let work = publish(Arc::clone(&self.running), Arc::downgrade(gateway), window, self.interval);
+            running[span as usize] = Some(sender);
+            let work = publish(Arc::clone(&self.running), Arc::downgrade(gateway), span, self.interval);
             tasks::spawn("dashboard", work);
             receiver
         };
@@ -87,7 +81,7 @@ impl Feeds {
 }
 
 /// Makes the figures of a window for as long as somebody looks.
-async fn publish(running: Arc<Running>, gateway: Weak<Gateway>, window: usize, interval: Duration) {
+async fn publish(running: Arc<Running>, gateway: Weak<Gateway>, span: Span, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -95,40 +89,31 @@ async fn publish(running: Arc<Running>, gateway: Weak<Gateway>, window: usize, i
         // Whoever comes holds the lock until it looks, so that nobody looks at a stream that has just ended.
         let is_watched = {
             let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_watched = running[window].as_ref().is_some_and(|sender| !sender.is_closed());
+            let is_watched = running[span as usize].as_ref().is_some_and(|sender| !sender.is_closed());
             if !is_watched {
-                running[window] = None;
+                running[span as usize] = None;
             }
             is_watched
         };
         let Some(gateway) = gateway.upgrade().filter(|_| is_watched) else { return };
-        let Some(frame) = frame(&gateway, WINDOWS[window]).await else { continue };
+        let frame = frame(&gateway, span);
         let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = &running[window] {
+        if let Some(sender) = &running[span as usize] {
             sender.send_replace(Some(frame));
         }
     }
 }
 
-/// The events of one moment: the figures, and the newest points of the history.
-async fn frame(gateway: &Arc<Gateway>, window: &str) -> Option<Bytes> {
-    let figures = shown(gateway, &format!("/admin/metrics?window={window}")).await?;
-    let history = shown(gateway, "/admin/metrics/history").await?;
-    let mut history: Value = serde_json::from_slice(&history).ok()?;
-    if let Some(points) = history["points"].as_array_mut() {
-        points.drain(..points.len().saturating_sub(NEWEST_POINTS));
+/// The events of one moment: the figures, and the newest points of the history, if one is kept.
+fn frame(gateway: &Gateway, span: Span) -> Bytes {
+    let mut frame = format!("event: metrics\ndata: {}\n\n", metrics::of(gateway, span));
+    if let Some(monitor) = &gateway.monitor {
+        let points = monitor.history();
+        let newest = metrics::points(&points[points.len().saturating_sub(NEWEST_POINTS)..]);
+        // Writing to a string cannot fail.
+        let _ = write!(frame, "event: points\ndata: {newest}\n\n");
     }
-    let mut frame = Vec::with_capacity(figures.len() + 4 * 1024);
-    frame.extend_from_slice(b"event: metrics\ndata: ");
-    frame.extend_from_slice(&figures);
-    frame.extend_from_slice(b"\n\nevent: points\ndata: ");
-    frame.extend_from_slice(history.to_string().as_bytes());
-    frame.extend_from_slice(b"\n\n");
-    Some(frame.into())
-}
-
-async fn shown(gateway: &Arc<Gateway>, path: &str) -> Option<Bytes> {
-    super::route(gateway, &Method::GET, path, &Bytes::new()).await.ok()
+    frame.into()
 }
 
 type Receiver = watch::Receiver<Option<Bytes>>;

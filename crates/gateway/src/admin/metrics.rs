@@ -28,11 +28,20 @@ fn monitor(gateway: &Gateway) -> Result<&Monitor, Refused> {
 
 /// `GET /admin/metrics`.
 pub(super) fn metrics(gateway: &Gateway, query: &Query) -> Result<Value, Refused> {
+    Ok(of(gateway, span(query)?))
+}
+
+/// The window that a query asks for.
+pub(super) fn span(query: &Query) -> Result<Span, Refused> {
     let name = query.get("window").unwrap_or(Span::Minute.as_str());
-    let span = Span::named(name).ok_or_else(|| {
+    Span::named(name).ok_or_else(|| {
         let names = Span::ALL.map(Span::as_str).join(", ");
         Refused::bad(format!("\"window\" is one of {names}"))
-    })?;
+    })
+}
+
+/// The figures of a window.
+pub(super) fn of(gateway: &Gateway, span: Span) -> Value {
     let catalog = gateway.catalog();
     let list = catalog.tools.list().len() as u64;
     let mut value = json!({
@@ -42,6 +51,7 @@ pub(super) fn metrics(gateway: &Gateway, query: &Query) -> Result<Value, Refused
         "uptime_ms": millis(gateway.uptime()),
         "startup_ms": gateway.monitor.as_ref().and_then(Monitor::startup).map(millis),
         "monitoring": gateway.monitor.is_some(),
+        "dashboard_interval_ms": millis(gateway.settings.dashboard_interval),
         "histogram_error": MAX_ERROR,
         "token_estimator": tokens::ESTIMATOR,
         "lists": { "tools": {
@@ -53,6 +63,7 @@ pub(super) fn metrics(gateway: &Gateway, query: &Query) -> Result<Value, Refused
         "balance": balance::status(gateway),
         "cache": cache::status(gateway).unwrap_or_default(),
         "sessions": gateway.session_count(),
+        "alerts": gateway.alerts.open(),
     });
     let Some(monitor) = &gateway.monitor else {
         value["window"] = json!({ "name": span.as_str(), "covers_ms": null });
@@ -71,7 +82,7 @@ pub(super) fn metrics(gateway: &Gateway, query: &Query) -> Result<Value, Refused
         ] {
             value[unknown] = Value::Null;
         }
-        return Ok(value);
+        return value;
     };
     let figures = monitor.figures(span);
     let seconds = figures.covers.as_secs_f64();
@@ -99,8 +110,8 @@ pub(super) fn metrics(gateway: &Gateway, query: &Query) -> Result<Value, Refused
     value["lookups"] = lookups(monitor);
     value["replicas"] = replicas(gateway, monitor, &figures);
     value["process"] = process(monitor);
-    value["calls"] = in_flight(gateway)?;
-    Ok(value)
+    value["calls"] = flights(monitor);
+    value
 }
 
 fn with(mut value: Value, key: &str, member: Value) -> Value {
@@ -266,8 +277,12 @@ fn process(monitor: &Monitor) -> Value {
 
 /// `GET /admin/metrics/history`.
 pub(super) fn history(gateway: &Gateway) -> Result<Value, Refused> {
-    let points: Vec<Value> = monitor(gateway)?.history().iter().map(point).collect();
-    Ok(json!({ "step_ms": 1000, "points": points }))
+    Ok(points(&monitor(gateway)?.history()))
+}
+
+pub(super) fn points(points: &[Point]) -> Value {
+    let points: Vec<Value> = points.iter().map(point).collect();
+    json!({ "step_ms": 1000, "points": points })
 }
 
 fn point(point: &Point) -> Value {
@@ -297,8 +312,12 @@ fn point(point: &Point) -> Value {
 
 /// `GET /admin/calls`.
 pub(super) fn in_flight(gateway: &Gateway) -> Result<Value, Refused> {
+    Ok(flights(monitor(gateway)?))
+}
+
+fn flights(monitor: &Monitor) -> Value {
     let now = Instant::now();
-    Ok(monitor(gateway)?.calls().iter().map(|call| flight(call, now)).collect())
+    monitor.calls().iter().map(|call| flight(call, now)).collect()
 }
 
 fn flight(call: &InFlight, now: Instant) -> Value {

@@ -21,11 +21,15 @@
 //! | `GET /admin/calls` | the requests that are being answered, at most 200, the oldest first |
 //! | `POST /admin/calls/cancel` `{"call"}` | cancels one of them: its client gets an error, its upstream is told |
 //! | `GET /admin/events?window=` | the figures of `/admin/metrics` as server-sent events, over TCP only |
+//! | `GET /admin/alerts[?history=]` | the alerts that are pending, firing or acknowledged; all rules and receivers; the newest firings that are over |
+//! | `POST /admin/alerts/ack` `{"name", "by", "note"}` | takes notice of a firing alert: it is not repeated until it resolves |
+//! | `POST /admin/alerts/test` `{"sink"}` | sends a test to all receivers, or one, and tells of each whether it arrived |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
 //! An error is `{"error": "…"}` under a status of 400, 404, 405 or 503. Times are milliseconds; what is not known is
 //! `null`.
 
+mod alerts;
 mod balance;
 mod cache;
 mod call;
@@ -120,11 +124,16 @@ async fn route(
         | "/admin/metrics"
         | "/admin/metrics/history"
         | "/admin/calls"
+        | "/admin/alerts"
         | "/admin/cache" => &[Method::GET],
         "/admin/pool" | "/admin/balance" => &[Method::GET, Method::POST],
-        "/admin/call" | "/admin/calls/cancel" | "/admin/cache/clear" | "/admin/drain" | "/admin/reload" => {
-            &[Method::POST]
-        }
+        "/admin/alerts/ack"
+        | "/admin/alerts/test"
+        | "/admin/call"
+        | "/admin/calls/cancel"
+        | "/admin/cache/clear"
+        | "/admin/drain"
+        | "/admin/reload" => &[Method::POST],
         _ => return Err(Refused { status: StatusCode::NOT_FOUND, message: format!("no such path: {path}") }),
     };
     if !taken.contains(method) {
@@ -136,6 +145,7 @@ async fn route(
         "/admin/tools" => &["category", "upstream", "prefix"],
         "/admin/tools/lookup" => &["name"],
         "/admin/metrics" => &["window"],
+        "/admin/alerts" => &["history"],
         _ => &[],
     };
     let query = Query::parse(query, parameters)?;
@@ -156,6 +166,9 @@ async fn route(
         "/admin/calls/cancel" => metrics::cancel(gateway, body)?,
         "/admin/cache" => cache::status(gateway)?,
         "/admin/cache/clear" => cache::clear(gateway, body)?,
+        "/admin/alerts" => alerts::status(gateway, &query)?,
+        "/admin/alerts/ack" => alerts::acknowledge(gateway, body)?,
+        "/admin/alerts/test" => alerts::test(gateway, body).await?,
         "/admin/drain" => control::drain(gateway)?,
         "/admin/reload" => control::reload(gateway).await?,
         _ => return call::call(gateway, body).await,

@@ -56,4 +56,33 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: [Asset; 2] = [Asset::new("/", HTML, include_str!("page/index.html")), asset!("icon.svg", SVG)];
+static ASSETS: [Asset; 28] = [
+    Asset::new("/", HTML, include_str!("page/index.html")),
+    asset!("icon.svg", SVG),
+    asset!("style.css", CSS),
+    asset!("panels.css", CSS),
+    asset!("api.js", SCRIPT),
+    asset!("chart.js", SCRIPT),
+    asset!("dialog.js", SCRIPT),
+    asset!("dom.js", SCRIPT),
+    asset!("feed.js", SCRIPT),
+    asset!("format.js", SCRIPT),
+    asset!("main.js", SCRIPT),
+    asset!("points.js", SCRIPT),
+    asset!("table.js", SCRIPT),
+    asset!("theme.js", SCRIPT),
+    asset!("panels/alerts.js", SCRIPT),
+    asset!("panels/cache.js", SCRIPT),
+    asset!("panels/calls.js", SCRIPT),
+    asset!("panels/categories.js", SCRIPT),
+    asset!("panels/errors.js", SCRIPT),
+    asset!("panels/foot.js", SCRIPT),
+    asset!("panels/health.js", SCRIPT),
+    asset!("panels/lookups.js", SCRIPT),
+    asset!("panels/pool.js", SCRIPT),
+    asset!("panels/process.js", SCRIPT),
+    asset!("panels/replicas.js", SCRIPT),
+    asset!("panels/tiles.js", SCRIPT),
+    asset!("panels/tools.js", SCRIPT),
+    asset!("panels/traffic.js", SCRIPT),
+];

@@ -39,7 +39,9 @@ fn merged(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)], era: Era) -> St
         ("logging", "{}"),
         ("completions", "{}"),
     ] {
-        if declares(name) {
+        // Alerts of our own are log messages to legacy clients.
+        let is_ours = name == "logging" && era == Era::Legacy;
+        if is_ours || declares(name) {
             members.push((name.to_owned(), value.to_owned()));
         }
     }

@@ -9,6 +9,7 @@ mod tracks;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use aqe_core::monitor::alerts::Scope;
 use aqe_core::monitor::slot::Tally;
 use aqe_core::monitor::verdict::{Reason, Thresholds, Vitals};
 use aqe_core::monitor::{Finished, Series, Span, Totals};
@@ -144,6 +145,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whether the requests of a subject are of a scope. What was sent to a replica is another view of the same requests.
+fn is_of(scope: &Scope, subject: &Subject) -> bool {
+    match (scope, subject) {
+        (Scope::Replica { upstream, replica }, Subject::Replica(name)) => {
+            name.upstream == *upstream && name.replica == *replica
+        }
+        (Scope::Replica { .. }, _) | (_, Subject::Replica(_)) => false,
+        (Scope::All, _) => true,
+        (Scope::Tool(name), Subject::Tool(tool)) => *tool.shown == **name,
+        (Scope::Upstream(name), Subject::Tool(tool)) => *tool.upstream.name == **name,
+        (Scope::Category(name), Subject::Tool(tool)) => *tool.category == **name,
+        (_, Subject::Method(_)) => false,
+    }
+}
+
 impl Monitor {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
@@ -237,6 +253,25 @@ impl Monitor {
             (&one.upstream, &one.replica).cmp(&(&other.upstream, &other.replica))
         });
         Figures { span, covers, all, tools, methods, replicas }
+    }
+
+    /// The time that a window truly covers, until the last full second.
+    pub(crate) fn covered(&self, span: Span) -> Duration {
+        lock(&self.tracks).covered(span)
+    }
+
+    /// The requests of a scope in a window, until the last full second.
+    pub(crate) fn requests_of(&self, scope: &Scope, span: Span) -> Totals {
+        lock(&self.tracks).sum(span, |subject| is_of(scope, subject))
+    }
+
+    /// The requests of a scope since the start, and those that failed.
+    pub(crate) fn counts_of(&self, scope: &Scope) -> (u64, u64) {
+        let tracks = lock(&self.tracks);
+        let (requests, errors) = tracks.counts(|subject| is_of(scope, subject));
+        let gone = (*scope == Scope::All).then(|| (tracks.gone().requests(), tracks.gone().errors()));
+        let (gone, failed) = gone.unwrap_or_default();
+        (requests + gone, errors + failed)
     }
 
     /// The last five minutes, a point a second, the oldest first.

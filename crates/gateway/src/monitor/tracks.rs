@@ -87,6 +87,23 @@ impl Tracks {
         self.all.values().map(read).collect()
     }
 
+    /// What of it is wanted, together; nothing is held of each by itself.
+    pub(super) fn sum(&self, span: Span, wanted: impl Fn(&Subject) -> bool) -> Totals {
+        let mut totals = Totals::EMPTY;
+        for track in self.all.values().filter(|track| wanted(&track.subject)) {
+            totals.merge(&track.windows.totals(&track.series, span));
+        }
+        totals
+    }
+
+    /// Requests since the start, and those that failed, of what is wanted and still there.
+    pub(super) fn counts(&self, wanted: impl Fn(&Subject) -> bool) -> (u64, u64) {
+        let wanted = self.all.values().filter(|track| wanted(&track.subject));
+        wanted.fold((0, 0), |(requests, errors), track| {
+            (requests + track.series.requests(), errors + track.series.errors())
+        })
+    }
+
     /// Requests since the start of what is no longer there.
     pub(super) fn gone(&self) -> &Totals {
         &self.gone

@@ -1,5 +1,6 @@
 //! What happens to a client's message: it is answered here or sent to the upstream that it is for.
 
+mod alerting;
 mod cached;
 mod call;
 mod hedge;
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::Notify;
 
+use crate::alerts::Alerting;
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
 use crate::coding::Listed;
@@ -47,6 +49,9 @@ pub(crate) use cached::Come;
 pub use passage::{Broken, Passage, Passing, Pieces};
 pub use reload::Reloaded;
 pub use start::{KeptManifests, StartError};
+
+/// How long a stop waits for alerts to be delivered.
+const LAST_ALERTS: Duration = Duration::from_secs(2);
 
 /// Keeps manifests across restarts.
 pub trait ManifestStore: Send + Sync {
@@ -179,6 +184,8 @@ pub struct Gateway {
     pub pool: Arc<ConnectionPool>,
     /// Answers that are given again.
     pub cache: Option<ResultCache>,
+    /// Who is told when the figures are bad.
+    pub alerts: Alerting,
     /// What is known of the requests; `None`: nothing, it is switched off.
     pub monitor: Option<Monitor>,
 }
@@ -438,6 +445,7 @@ impl Gateway {
             upstream.stop();
         }
         self.pool.drain(Instant::now()).await;
+        self.alerts.stop(LAST_ALERTS).await;
     }
 }
 

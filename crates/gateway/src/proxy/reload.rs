@@ -69,7 +69,7 @@ impl Gateway {
         let mut former = self.reloading.lock().await;
         let before = self.upstreams();
         let mut done = Reloaded::default();
-        let Reloadable { registry, pool, balancing, upstreams } = new;
+        let Reloadable { registry, pool, balancing, upstreams, alerts } = new;
         pool.check()?;
         let mut steps = Vec::new();
         let mut retuned = Vec::new();
@@ -88,8 +88,10 @@ impl Gateway {
                 None => Step::Add(self.create(settings, &balancing, &mut known)?),
             });
         }
+        let alerts = self.alerts.check(alerts)?;
         // Everything has been checked; from here on nothing is refused.
         self.pool.reconfigure(pool)?;
+        self.alert_clients(&self.alerts.put(alerts));
         for (upstream, settings) in retuned {
             upstream.reconfigure(settings, &balancing)?;
         }

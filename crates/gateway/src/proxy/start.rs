@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::subscriptions::Subscriptions;
 use super::task_owners::TaskOwners;
 use super::{Gateway, ManifestStore};
+use crate::alerts::{Alerting, SinkError};
 use crate::cache::ResultCache;
 use crate::catalog::Catalog;
 use crate::monitor::Monitor;
@@ -39,6 +40,9 @@ pub enum StartError {
     /// Of an upstream.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// Of a receiver of alerts.
+    #[error("[monitoring] {0}")]
+    Alerts(#[from] SinkError),
 }
 
 /// The manifests that earlier runs have kept, by upstream name, with the fingerprint of what they were taken from.
@@ -55,9 +59,10 @@ impl Gateway {
         manifests: Arc<dyn ManifestStore>,
         mut known: KeptManifests,
     ) -> Result<Arc<Self>, StartError> {
-        let Reloadable { registry, pool, balancing, upstreams } = reloadable;
+        let Reloadable { registry, pool, balancing, upstreams, alerts } = reloadable;
         let pool = ConnectionPool::start(pool)?;
         let cache = settings.cache.clone().map(ResultCache::new);
+        let alerts = Alerting::new(alerts, settings.alerts_kept.clone(), &settings.about.folder)?;
         let gateway = Arc::new_cyclic(|this: &Weak<Self>| Self {
             this: this.clone(),
             sessions: Sessions::new(settings.sessions, settings.batching),
@@ -77,6 +82,7 @@ impl Gateway {
             pool,
             cache,
             monitor: settings.monitoring.then(|| Monitor::new(Instant::now())),
+            alerts,
             settings,
         });
         let upstreams = upstreams
@@ -102,6 +108,8 @@ impl Gateway {
             gateway.every("monitor", MONITOR_INTERVAL, |gateway| {
                 if let Some(monitor) = &gateway.monitor {
                     monitor.tick(gateway);
+                    // After it, so that the last second is in the figures.
+                    gateway.look_at_alerts(monitor);
                 }
             });
         }

@@ -84,6 +84,13 @@ pub(super) enum StartError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exit(Option<ExitStatus>);
 
+impl Exit {
+    /// Whether it exited with status 0.
+    pub(super) fn is_success(self) -> bool {
+        self.0.is_some_and(|status| status.success())
+    }
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(status) = self.0 else { return f.write_str("exited") };

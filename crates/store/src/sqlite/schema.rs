@@ -53,6 +53,28 @@ const MIGRATIONS: &[&str] = &[
         saved_at    INTEGER NOT NULL,
         body        BLOB NOT NULL
     ) STRICT;",
+    // 2: firings of alerts.
+    "CREATE TABLE alert (
+        id         TEXT PRIMARY KEY,
+        server     TEXT NOT NULL,
+        pid        INTEGER NOT NULL,
+        name       TEXT NOT NULL,
+        severity   TEXT NOT NULL,
+        signal     TEXT NOT NULL,
+        scope      TEXT NOT NULL,
+        threshold  REAL NOT NULL,
+        text       TEXT NOT NULL,
+        started    INTEGER NOT NULL,
+        ended      INTEGER,
+        resolution TEXT,
+        peak       REAL NOT NULL,
+        acked_by   TEXT,
+        acked_at   INTEGER,
+        ack_note   TEXT,
+        seen       INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX alert_server ON alert (server, started);
+    CREATE INDEX alert_started ON alert (started);",
 ];
 
 /// The schema version that this release writes.

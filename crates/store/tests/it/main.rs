@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod alerts;
 mod cache;
 mod durability;
 mod files;

@@ -1,0 +1,92 @@
+//! Asking the server again and again, whatever becomes of it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::cli::metrics::Window;
+use crate::cli::metrics::source::{INTERVAL, Source, interval};
+
+/// Where the last minutes are, second by second.
+pub(super) const HISTORY: &str = "/admin/metrics/history";
+
+/// What is to be asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish {
+    /// The time that the figures are of.
+    pub(super) window: Window,
+    /// Whether nothing is to be asked for.
+    pub(super) paused: bool,
+}
+
+/// What came of asking.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// The server has answered.
+    Figures {
+        /// `/admin/metrics`.
+        document: Value,
+        /// `/admin/metrics/history`, or null.
+        history: Value,
+        /// Where the server is.
+        at: Option<PathBuf>,
+    },
+    /// It has not, and why.
+    Trouble(String),
+}
+
+/// Asks `every` so often, or as often as the server likes it, and at once when the wish has changed. Ends when nobody
+/// wishes or listens any more.
+pub(super) async fn poll(
+    mut source: Source,
+    every: Option<Duration>,
+    mut wishes: watch::Receiver<Wish>,
+    tell: mpsc::Sender<Told>,
+) {
+    let mut pause = every.unwrap_or(INTERVAL);
+    // The first answer is there already.
+    let mut next = Instant::now() + pause;
+    loop {
+        let paused = wishes.borrow_and_update().paused;
+        tokio::select! {
+            () = sleep_until(next), if !paused => {}
+            changed = wishes.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                next = Instant::now();
+                continue;
+            }
+        }
+        next = Instant::now() + pause;
+        let window = wishes.borrow().window;
+        let told = tokio::select! {
+            told = ask(&mut source, window) => told,
+            // What is asked for is not wanted any more.
+            _ = wishes.changed() => {
+                next = Instant::now();
+                continue;
+            }
+        };
+        if let Told::Figures { document, .. } = &told {
+            pause = every.unwrap_or_else(|| interval(document));
+        }
+        if tell.send(told).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn ask(source: &mut Source, window: Window) -> Told {
+    match source.ask(&window.path()).await {
+        Ok(document) => {
+            // Without it the charts are empty, and the figures are right.
+            let history = source.ask(HISTORY).await.unwrap_or_default();
+            Told::Figures { document, history, at: source.socket() }
+        }
+        Err(failure) => Told::Trouble(failure.to_string()),
+    }
+}
