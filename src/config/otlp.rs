@@ -88,7 +88,7 @@ static TIMEOUT: Int = Int {
 static SERVICE_NAME: Text = Text {
     name: "service_name",
     kind: "a string",
-    absent: "`OTEL_SERVICE_NAME`, else `\"aqe-v3\"`",
+    absent: "that of `OTEL_SERVICE_NAME`, else `\"aqe-v3\"`",
     meaning: "`service.name` of all that is exported.",
 };
 static RESOURCE: Map = Map {

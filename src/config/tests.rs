@@ -5,6 +5,7 @@ mod bad_toml;
 mod files;
 mod good;
 mod json;
+mod otlp;
 mod reference;
 
 use std::path::PathBuf;
