@@ -104,7 +104,7 @@ pub async fn answer(gateway: &Arc<Gateway>, request: &Parts, body: Bytes) -> Res
     let method = &request.method;
     let path_and_query = request.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     if request.uri.path() == "/metrics" && *method == Method::GET {
-        return exposition::answer(gateway, &request.headers);
+        return exposition::answer(gateway, &request.headers).await;
     }
     match route(gateway, method, path_and_query, &body).await {
         Ok(bytes) => response(StatusCode::OK, bytes),

@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
+use aqe_core::monitor::metrics::Sink;
 use aqe_core::monitor::metrics::list::{self, OTHER};
-use aqe_core::monitor::metrics::{Metric, Sink};
 use aqe_core::monitor::tokens::estimate;
-use aqe_core::monitor::{Counts, ErrorKind, Totals, verdict};
+use aqe_core::monitor::{ErrorKind, Totals, verdict};
 
-use super::connections;
+use super::{Figure, connections};
 use crate::monitor::{Monitor, SinceStart};
 use crate::proxy::Gateway;
 
@@ -77,10 +77,7 @@ fn process(monitor: &Monitor, sink: &mut dyn Sink) {
     }
 }
 
-/// A counter of requests, and what it is in their totals.
-type Sum = (&'static Metric, fn(&Totals) -> u64);
-
-static OF_METHODS: [Sum; 5] = [
+static OF_METHODS: [Figure<Totals>; 5] = [
     (&list::REQUESTS, Totals::requests),
     (&list::REQUESTS_CANCELLED, Totals::cancelled),
     (&list::REQUESTS_CACHED, Totals::from_cache),
@@ -88,7 +85,7 @@ static OF_METHODS: [Sum; 5] = [
     (&list::RESPONSE_BYTES, Totals::response_bytes),
 ];
 
-static OF_TOOLS: [Sum; 7] = [
+static OF_TOOLS: [Figure<Totals>; 7] = [
     (&list::TOOL_REQUESTS, Totals::requests),
     (&list::TOOL_CANCELLED, Totals::cancelled),
     (&list::TOOL_FAILURES, Totals::errors),
@@ -153,14 +150,11 @@ fn tools(all: &SinceStart, sink: &mut dyn Sink) {
         sink.histogram(&list::TOOL_DURATION, labels, &totals.latency);
     }
     // By upstream: for each tool they would be most of the text.
-    let histograms: [(&'static Metric, fn(&Totals) -> &Counts); 2] = [
-        (&list::UPSTREAM_DURATION, |totals| &totals.upstream),
-        (&list::OVERHEAD_DURATION, |totals| &totals.overhead),
-    ];
-    for (metric, counts) in histograms {
-        for (upstream, totals) in &all.upstreams {
-            sink.histogram(metric, &[upstream], counts(totals));
-        }
+    for (upstream, totals) in &all.upstreams {
+        sink.histogram(&list::UPSTREAM_DURATION, &[upstream], &totals.upstream);
+    }
+    for (upstream, totals) in &all.upstreams {
+        sink.histogram(&list::OVERHEAD_DURATION, &[upstream], &totals.overhead);
     }
 }
 

@@ -8,14 +8,19 @@
 mod collect;
 mod connections;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aqe_core::monitor::metrics::Metric;
 use aqe_core::monitor::metrics::text::{Encoder, Format};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 pub use self::collect::collect;
 use crate::proxy::Gateway;
+
+/// A metric, and its value in what is known of a subject.
+type Figure<T, V = u64> = (&'static Metric, fn(&T) -> V);
 
 /// How long the last text was: the next one is about as long.
 static LAST_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -31,9 +36,18 @@ pub fn text(gateway: &Gateway, format: Format) -> String {
 }
 
 /// `GET /metrics`.
-pub(crate) fn answer(gateway: &Gateway, headers: &HeaderMap) -> Response<Bytes> {
+pub(crate) async fn answer(gateway: &Arc<Gateway>, headers: &HeaderMap) -> Response<Bytes> {
     let format = wanted(headers);
-    let mut response = Response::new(Bytes::from(text(gateway, format)));
+    let gateway = Arc::clone(gateway);
+    // Hundreds of tools take some milliseconds, for which no call is to wait behind it.
+    let text = tokio::task::spawn_blocking(move || text(&gateway, format)).await;
+    let Ok(text) = text else {
+        // It has panicked, or the process is ending.
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        return response;
+    };
+    let mut response = Response::new(Bytes::from(text));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
