@@ -94,3 +94,41 @@ export function compare(seen, figures) {
     if (seen.health !== figures.health.status) wrong.push(`health: ${seen.health} in place of ${figures.health.status}`);
     return { wrong, compared };
 }
+
+/** The points of a Prometheus text: `[name, labels, value]`. */
+function scraped(text) {
+    const points = [];
+    for (const line of text.split('\n')) {
+        const found = line.match(/^(\w+)(?:\{(.*)\})? (\S+)/);
+        if (!found || line.startsWith('#')) continue;
+        const labels = Object.fromEntries([...(found[2] ?? '').matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, name, value]) => [name, value]));
+        points.push([found[1], labels, Number(found[3])]);
+    }
+    return points;
+}
+
+/** The same of what the page shows since the start, while nothing happens, and `/metrics`. */
+export function compareScraped(seen, text) {
+    const points = scraped(text);
+    const sum = (name, wanted) => points
+        .filter(([of, labels]) => of === name && Object.entries(wanted).every(([label, value]) => labels[label] === value))
+        .reduce((sum, [, , value]) => sum + value, 0);
+    const wrong = [];
+    let compared = 0;
+    const same = (where, shown, value) => {
+        compared += 1;
+        if (Number(shown) !== value) wrong.push(`${where}: ${shown} on the page, ${value} in /metrics`);
+    };
+    for (const [tool, row] of Object.entries(seen.tables['#tools'])) {
+        same(`${tool} calls`, row.requests, sum('aqe_tool_requests_total', { tool }));
+        same(`${tool} bytes`, row.out, sum('aqe_tool_response_bytes_total', { tool }));
+    }
+    for (const [level, row] of Object.entries(seen.tables['#cache'])) same(`cache ${level}`, row.hits, sum('aqe_cache_hits_total', { level }));
+    for (const result of ['exact', 'resolved', 'unknown']) same(`look-ups ${result}`, seen.panels['#lookups'][result], sum('aqe_tool_lookups_total', { result }));
+    same('tools/list', seen.panels['#lookups'].list_bytes, sum('aqe_tools_list_bytes', {}));
+    same('pool', seen.panels['#pool'].max, sum('aqe_pool_max_connections', {}));
+    for (const [kind, count] of Object.entries(seen.errors['all requests'] ?? {})) {
+        if (kind !== 'all') same(`errors ${kind}`, count, sum('aqe_request_errors_total', { kind }));
+    }
+    return { wrong, compared };
+}

@@ -4,7 +4,7 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import { check, expect } from '../clients/report.mjs';
-import { compare, read } from './figures.mjs';
+import { compare, compareScraped, read } from './figures.mjs';
 import * as scene from './scene.mjs';
 
 const { options, sleep, until } = scene;
@@ -183,9 +183,11 @@ async function main() {
     });
 
     await check('a replica that is killed is seen to be gone within 2 s', async () => {
+        const port = new URL(replicas[1].url).host;
+        const state = page.locator(`#replicas [data-row*="${port}"] [data-figure=state]`);
+        expect((await state.getAttribute('data-value')) === 'closed', 'it was out before');
         process.kill(replicas[1].child.pid, 'SIGKILL');
-        const killed = `#replicas .badge[data-figure=state]:not([data-value=closed])`;
-        const took = await until('its state', async () => page.locator(killed).count());
+        const took = await until('its state', async () => (await state.getAttribute('data-value')) !== 'closed');
         expect(took < SEEN_WITHIN_MS, `seen after ${took} ms`);
         return `${Math.round(took)} ms`;
     });
@@ -231,6 +233,16 @@ async function main() {
         }
         return `${[...load.sent.values()].reduce((sum, { calls }) => sum + calls, 0)} calls`;
     });
+
+    const scraped = await fetch(new URL('/metrics', gateway.url));
+    if (scraped.ok) {
+        const text = await scraped.text();
+        await check('the page and /metrics say the same', async () => {
+            const { wrong, compared } = compareScraped(await page.evaluate(read), text);
+            expect(!wrong.length, wrong.slice(0, 6).join('; '));
+            return `${compared} figures`;
+        });
+    }
 
     if ((await gateway.get('/admin/metrics')).alerts !== undefined) {
         await check('an alert is seen within 2 s of firing, and acknowledged', async () => {
@@ -317,6 +329,8 @@ async function main() {
             steps.push((await size()).heap);
         }
         const after = await size();
+        await page.evaluate(() => scrollTo(0, 0));
+        await scene.shot(page, 'long', { fullPage: false });
         await traffic.stop();
         const grown = after.heap - before.heap;
         const note = `heap ${(before.heap / 1e6).toFixed(2)} → ${(after.heap / 1e6).toFixed(2)} MB, nodes ${before.nodes} → ${after.nodes}, server ${(server / 1e6).toFixed(1)} → ${((await memory()) / 1e6).toFixed(1)} MB; ${steps.map(heap => (heap / 1e6).toFixed(2)).join(' ')}`;

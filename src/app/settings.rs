@@ -94,6 +94,7 @@ pub(super) fn gateway(
         batching: config.writing.batching,
         drain_timeout: server.drain_timeout,
         monitoring: config.monitoring.enabled,
+        max_tool_series: config.monitoring.max_tool_series,
         telemetry,
         about,
         control,

@@ -94,9 +94,7 @@ impl Alerts {
                 Ok(ExitCode::from(if check { verdict(&answer) } else { 0 }))
             }
             Self::Ack { name, by, note, server } => {
-                let by = by
-                    .or_else(user)
-                    .ok_or_else(|| Failure::Usage("who acknowledges? say it with --by".into()))?;
+                let by = by.unwrap_or_else(user);
                 let given = [("name", Some(name)), ("by", Some(by)), ("note", note)].into_iter();
                 let given: Map<String, Value> =
                     given.filter_map(|(key, value)| Some((key.to_owned(), value?.into()))).collect();
@@ -115,22 +113,22 @@ impl Alerts {
     }
 }
 
-/// The user who runs this.
-fn user() -> Option<String> {
+/// The user who runs this: the name, or the number where there is none.
+pub(super) fn user() -> String {
     let env = Environment::of_process();
     let named = ["USER", "LOGNAME"].into_iter().find_map(|name| env.get(name)?.to_str().map(str::to_owned));
-    named.filter(|name| !name.is_empty())
+    let named = named.filter(|name| !name.is_empty());
+    named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// The exit code that tells what fires and is not acknowledged.
 fn verdict(answer: &Value) -> u8 {
     let firing: Vec<&Value> =
         items(&answer["alerts"]).iter().filter(|alert| alert["state"] == "firing").collect();
-    match firing.iter().any(|alert| alert["severity"] == "critical") {
-        true => CRITICAL,
-        false if firing.is_empty() => 0,
-        false => FIRING,
+    if firing.iter().any(|alert| alert["severity"] == "critical") {
+        return CRITICAL;
     }
+    if firing.is_empty() { 0 } else { FIRING }
 }
 
 /// Shows the alerts again and again: on a terminal always, elsewhere when a state has changed.

@@ -165,13 +165,12 @@ impl Names {
     }
 }
 
-/// Whether a required key is there; reports it otherwise.
-fn has(section: &Section<'_, '_>, key: &Text) -> bool {
-    let there = section.key_at(key.name).is_some();
-    if !there {
+/// Reports a required key that is not there.
+fn missing<T>(section: &Section<'_, '_>, key: &Text) -> Option<T> {
+    if section.key_at(key.name).is_none() {
         section.cx.fault(&section.at, format!("\"{}\" is missing", key.name));
     }
-    there
+    None
 }
 
 impl Webhook {
@@ -198,13 +197,8 @@ impl Webhook {
         let timeout = Duration::from_millis(section.int(&TIMEOUT_MS));
         let retry_for = seconds(section, &RETRY_FOR_S);
         // A wrong type was reported where it stands.
-        let server = match draft.url {
-            Some(_) => draft.finish(&section.cx, &section.at, "a webhook"),
-            None => {
-                has(section, &URL);
-                None
-            }
-        };
+        let there = draft.url.as_ref().map(drop).or_else(|| missing(section, &URL));
+        let server = there.and_then(|()| draft.finish(&section.cx, &section.at, "a webhook"));
         let Endpoint::Http(server) = server? else { return None };
         Some(Self { name: name?, server, secret, min_severity, timeout, retry_for })
     }
@@ -231,13 +225,8 @@ impl Command {
         };
         let min_severity = section.choice(&MIN_SEVERITY);
         let timeout = Duration::from_millis(section.int(&RUN_TIMEOUT_MS));
-        let child = match draft.command {
-            Some(_) => draft.finish(&section.cx, &section.at, "a command"),
-            None => {
-                has(section, &COMMAND);
-                None
-            }
-        };
+        let there = draft.command.as_ref().map(drop).or_else(|| missing(section, &COMMAND));
+        let child = there.and_then(|()| draft.finish(&section.cx, &section.at, "a command"));
         let Endpoint::Child(child) = child? else { return None };
         Some(Self { name: name?, child, min_severity, timeout })
     }

@@ -24,6 +24,8 @@ pub struct Monitoring {
     pub listen: Option<SocketAddr>,
     /// How often the dashboard gets new figures.
     pub dashboard_interval: Duration,
+    /// Most tools that `/metrics` names one by one.
+    pub max_tool_series: usize,
     /// Where a line for each request goes; `None`: nowhere.
     pub access_log: Option<Destination>,
     /// Traces for a collector.
@@ -57,6 +59,14 @@ static DASHBOARD_INTERVAL_MS: Int = Int {
     max: 10_000,
     meaning: "How often the dashboard gets new figures. Nothing is done while nobody looks.",
 };
+static MAX_TOOL_SERIES: Int = Int {
+    name: "max_tool_series",
+    default: 500,
+    min: 0,
+    max: 100_000,
+    meaning: "Most tools that `/metrics` names one by one, in the order of their first calls. The others of an upstream \
+              are one tool there, `(other)`. Each has 22 samples or more.",
+};
 
 static ACCESS_LOG: Text = Text {
     name: "access_log",
@@ -76,6 +86,7 @@ pub(super) static KEYS: SectionKeys = SectionKeys {
         &DASHBOARD,
         &LISTEN,
         &DASHBOARD_INTERVAL_MS,
+        &MAX_TOOL_SERIES,
         &ALERTING,
         &ALERT_THRESHOLDS,
         &ALERT,
@@ -93,6 +104,7 @@ impl Monitoring {
             dashboard: section.flag(&DASHBOARD),
             listen: listen(section),
             dashboard_interval: Duration::from_millis(section.int(&DASHBOARD_INTERVAL_MS)),
+            max_tool_series: usize::try_from(section.int(&MAX_TOOL_SERIES)).unwrap_or(usize::MAX),
             access_log: access_log(section),
             otlp: Otlp::read(&section.group(&OTLP, &otlp::KEYS)),
         }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod access_log;
+mod alerts;
 mod batches;
 mod cache;
 mod cache_flights;
@@ -20,6 +21,7 @@ mod http2;
 mod long_replies;
 mod long_replies_broken;
 mod manifests;
+mod metrics;
 mod names;
 mod no_blocking;
 mod order;

@@ -217,3 +217,21 @@ async fn a_watch_prints_again_and_again_and_goes_on_without_a_server() {
     terminal.send("\u{3}").await;
     assert_eq!(terminal.ended().await, None, "ended by the signal");
 }
+
+#[tokio::test]
+async fn an_alert_is_acknowledged_only_after_a_yes_and_by_whoever_sits_there() {
+    let rule = "[[monitoring.alert]]\nname = \"big\"\nsignal = \"memory_bytes\"\nabove = 1\n";
+    let gateway = Gateway::start(Plan::new(Over::Http).sections(rule)).await;
+    let mut terminal = Terminal::open(24, 80);
+    let mut program = gateway.program("mcp metrics --dashboard --every 0.2");
+    terminal.run(program.env("USER", "ada"), "xterm");
+    terminal.until("the alert", |screen| screen.contains("Alerts 1")).await;
+    terminal.send("8a").await;
+    terminal.until("the question", |screen| screen.contains("acknowledge the alert big?  y yes  n no")).await;
+    terminal.send("n").await;
+    terminal.until("no question", |screen| screen.contains("firing") && screen.contains("by nobody")).await;
+    terminal.send("ay").await;
+    terminal.until("the note", |screen| screen.contains("noted     by ada at ")).await;
+    let alerts = gateway.ask("mcp metrics").await.unwrap()["alerts"].clone();
+    assert_eq!((&alerts[0]["state"], &alerts[0]["ack"]["by"]), (&"acknowledged".into(), &"ada".into()));
+}

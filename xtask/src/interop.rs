@@ -3,13 +3,14 @@
 //! # Layout
 //! [`install`] fetches what is needed · [`process`] starts, times and ends
 //! programs · [`world`] the folder and the upstreams they work on ·
-//! [`conformance`], [`clients`] and [`dashboard`] the groups of checks.
+//! [`conformance`], [`clients`], [`dashboard`] and [`prometheus`] the groups of checks.
 
 mod clients;
 mod conformance;
 mod dashboard;
 mod install;
 mod process;
+mod prometheus;
 mod world;
 
 use std::collections::BTreeSet;
@@ -27,12 +28,13 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Group = fn(&Context) -> Result<Option<Tally>>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 5] = [
+const GROUPS: [(&str, Group); 6] = [
     ("conformance-http", conformance::over_http),
     ("conformance-stdio", conformance::over_stdio),
     ("conformance-client", conformance::as_client),
     ("clients", clients::run),
     ("dashboard", dashboard::run),
+    ("prometheus", prometheus::run),
 ];
 
 /// The command line of `cargo xtask interop`.

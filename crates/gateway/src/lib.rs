@@ -9,6 +9,7 @@
 //! - [`bridge`]: messages between clients and upstreams of either era.
 //! - [`upstream`]: connections to MCP servers: child processes, HTTP servers, in-process tools.
 //! - [`monitor`]: what is known of the requests and of the process.
+//! - [`exposition`]: the same as metrics for other programs.
 //! - [`alerts`]: who is told when it goes wrong.
 //! - [`admin`]: what the user's own programs ask a running gateway.
 //! - [`outbound`]: POSTs to URLs that the user has configured.
@@ -21,6 +22,7 @@ pub mod bridge;
 pub mod cache;
 pub mod catalog;
 mod coding;
+pub mod exposition;
 pub mod monitor;
 pub mod outbound;
 pub mod pool;

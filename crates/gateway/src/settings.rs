@@ -46,6 +46,8 @@ pub struct Settings {
     pub batching: Option<Batching>,
     /// Whether requests are counted and timed.
     pub monitoring: bool,
+    /// Most tools that `/metrics` names one by one.
+    pub max_tool_series: usize,
     /// What is told to others: traces, the access log.
     pub telemetry: Arc<Telemetry>,
     /// What the admin API says of this process.

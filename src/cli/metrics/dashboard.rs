@@ -32,7 +32,7 @@ use super::Window;
 use super::figures;
 use super::listing::Sort;
 use super::source::Source;
-use crate::cli::{Failure, Server, client};
+use crate::cli::{Failure, Server, alerts, client};
 
 /// How long the server may take to do what it was asked.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -120,14 +120,6 @@ pub(super) async fn run(
     }
 }
 
-/// Who sits here, for those who ask later.
-fn person() -> String {
-    let names = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
-    let named =
-        names.map(|name| figures::line(&name)).find(|name| !name.trim().is_empty() && name.len() <= 64);
-    named.unwrap_or_else(|| "somebody at the terminal".into())
-}
-
 /// Asks the server to do something: what became of it, in words.
 async fn act(socket: Option<impl AsRef<Path>>, action: Action) -> String {
     let (path, body, done) = match action {
@@ -138,7 +130,7 @@ async fn act(socket: Option<impl AsRef<Path>>, action: Action) -> String {
         ),
         Action::Acknowledge(name) => (
             "/admin/alerts/ack",
-            json!({ "name": name, "by": person() }),
+            json!({ "name": name, "by": alerts::user() }),
             format!("the alert {} is acknowledged", figures::line(&name)),
         ),
     };

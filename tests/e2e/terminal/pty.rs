@@ -109,9 +109,8 @@ impl Terminal {
             PATIENCE,
             wait_until(PATIENCE * 2, what, || is_so(&self.screen().contents()).then_some(())),
         );
-        if came.await.is_err() {
-            panic!("{what}: waited in vain, the screen is\n{}", self.screen().contents());
-        }
+        let came = came.await;
+        assert!(came.is_ok(), "{what}: waited in vain, the screen is\n{}", self.screen().contents());
     }
 
     /// Presses keys.

@@ -22,6 +22,7 @@ const SOURCES: &str = "interop";
 /// Where everything lies that was installed.
 #[derive(Debug)]
 pub(super) struct Tools {
+    root: PathBuf,
     base: PathBuf,
     node: PathBuf,
 }
@@ -43,7 +44,12 @@ impl Tools {
         }
         copy(&sources, &scripts)?;
         let node = node(&base)?;
-        Ok(Self { base, node })
+        Ok(Self { root, base, node })
+    }
+
+    /// The root of the workspace.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
     }
 
     /// The folder of everything installed.

@@ -114,8 +114,13 @@ impl Counts {
 
     /// Counts a value, in nanoseconds.
     pub fn record(&mut self, ns: u64) {
-        self.add(bucket_of(ns), 1);
-        self.sum_ns = self.sum_ns.wrapping_add(ns);
+        self.record_many(ns, 1);
+    }
+
+    /// Counts a value, in nanoseconds, so many times.
+    pub fn record_many(&mut self, ns: u64, times: u64) {
+        self.add(bucket_of(ns), times);
+        self.sum_ns = self.sum_ns.wrapping_add(ns.wrapping_mul(times));
     }
 
     /// Adds what is in another.
@@ -163,6 +168,20 @@ impl Counts {
     pub fn below(&self, bound: Duration) -> u64 {
         let bound = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
         self.buckets.iter().take(bucket_of(bound)).sum()
+    }
+
+    /// [`Self::below`] for many bounds in nanoseconds, from low to high, in one pass.
+    pub fn below_each<'a>(
+        &'a self,
+        bounds: impl IntoIterator<Item = u64> + 'a,
+    ) -> impl Iterator<Item = u64> + 'a {
+        let (mut at, mut below) = (0, 0);
+        bounds.into_iter().map(move |bound| {
+            let end = bucket_of(bound).min(self.buckets.len());
+            below += self.buckets.get(at..end).unwrap_or_default().iter().sum::<u64>();
+            at = at.max(end);
+            below
+        })
     }
 
     /// The buckets in use with their counts, in order.
@@ -281,6 +300,10 @@ mod tests {
             let (bound, _) = bounds_of(bucket);
             let below = values.iter().filter(|value| **value < bound).count() as u64;
             prop_assert_eq!(counts.below(Duration::from_nanos(bound)), below);
+            let both: Vec<u64> = counts.below_each([bound / 2, bound, bound, u64::MAX]).collect();
+            let half = counts.below(Duration::from_nanos(bound / 2));
+            let last = counts.below(Duration::from_nanos(u64::MAX));
+            prop_assert_eq!(both, [half, below, below, last]);
         }
     }
 }

@@ -16,10 +16,12 @@
 //! - [`series`]: all that is recorded of one tool, method or replica.
 //! - [`windows`]: sliding windows of a series.
 //! - [`verdict`]: whether the whole is well, and why not.
+//! - [`metrics`]: the list of metrics that other programs get, and the text that Prometheus reads.
 //! - [`tokens`]: how many tokens a text takes in a model's context, estimated.
 
 pub mod alerts;
 pub mod histogram;
+pub mod metrics;
 pub mod series;
 pub mod slot;
 pub mod tokens;

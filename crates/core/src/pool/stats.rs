@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
 use super::connection::{CloseReason, Phase};
 use super::effect::Occupancy;
 use super::replica::{Replica, ReplicaId};
 use super::state::Pool;
-
-/// Significant digits of the waiting times that are kept: within 1 %.
-const WAIT_DIGITS: u8 = 2;
+use crate::monitor::Counts;
+use crate::monitor::histogram::bounds_of;
 
 /// What happened to one replica so far.
 #[derive(Debug, Default)]
@@ -24,20 +21,13 @@ pub(super) struct Counters {
     pub(super) opened: u64,
     pub(super) open_failures: u64,
     pub(super) retired: [u64; CloseReason::ALL.len()],
-    /// Times of calls that waited, in microseconds; none before the first.
-    waits: Option<Histogram<u64>>,
+    /// Times of calls that waited.
+    waits: Counts,
 }
 
 impl Counters {
     pub(super) fn waited(&mut self, wait: Duration) {
-        if self.waits.is_none() {
-            // Only a number of digits above five is refused.
-            self.waits = Histogram::new(WAIT_DIGITS).ok();
-        }
-        if let Some(waits) = &mut self.waits {
-            // It grows with what it is given; only values that no wait reaches are beyond it.
-            let _ = waits.record(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
-        }
+        self.waits.record(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -51,38 +41,20 @@ impl Counters {
         for (mine, theirs) in self.retired.iter_mut().zip(&other.retired) {
             *mine += theirs;
         }
-        match (&mut self.waits, &other.waits) {
-            (Some(mine), Some(theirs)) => {
-                // Both grow with what they are given.
-                let _ = mine.add(theirs);
-            }
-            (mine @ None, Some(theirs)) => *mine = Some(theirs.clone()),
-            (_, None) => {}
-        }
+        self.waits.merge(&other.waits);
     }
 
-    /// Times that calls waited until they were granted a connection or their time was up. Most wait not at all.
-    fn wait_times(&self) -> Option<WaitTimes> {
+    /// Times of all calls until they were granted a connection or their time was up. Most wait not at all.
+    fn all_waits(&self) -> Counts {
         let asked = self.hits + self.misses + self.timeouts;
-        if asked == 0 {
-            return None;
-        }
-        let waited = self.waits.as_ref().map_or(0, Histogram::len);
-        let at_once = asked.saturating_sub(waited);
-        let quantile = |q: f64| {
-            let rank = (q * asked as f64).ceil() as u64;
-            match &self.waits {
-                Some(waits) if rank > at_once => {
-                    Duration::from_micros(waits.value_at_quantile((rank - at_once) as f64 / waited as f64))
-                }
-                _ => Duration::ZERO,
-            }
-        };
-        Some(WaitTimes { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99), max: quantile(1.0) })
+        let mut waits = self.waits.clone();
+        waits.record_many(0, asked.saturating_sub(waits.count()));
+        waits
     }
 }
 
-/// How long calls waited for their connection, those included that got it at once or whose time was up. Within 1 %.
+/// How long calls waited for their connection, those included that got it at once or whose time was up.
+/// Within [`MAX_ERROR`](crate::monitor::MAX_ERROR).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitTimes {
@@ -94,6 +66,19 @@ pub struct WaitTimes {
     pub p99: Duration,
     /// The longest wait.
     pub max: Duration,
+}
+
+impl WaitTimes {
+    /// `None` before the first call.
+    fn of(waits: &Counts) -> Option<Self> {
+        // Nobody waits for less than the narrowest bucket holds: who is in it got its connection at once.
+        let narrowest = Duration::from_nanos(bounds_of(0).1);
+        let quantile = |share| {
+            let quantile = waits.quantile(share)?;
+            Some(if quantile < narrowest { Duration::ZERO } else { quantile })
+        };
+        Some(Self { p50: quantile(0.5)?, p95: quantile(0.95)?, p99: quantile(0.99)?, max: quantile(1.0)? })
+    }
 }
 
 /// Connections by what they do.
@@ -142,6 +127,8 @@ pub struct PoolFigures {
     pub open_failures: u64,
     /// How long calls waited; `None` before the first.
     pub waits: Option<WaitTimes>,
+    /// The same in full: of all calls that were granted a connection or whose time was up.
+    pub all_waits: Counts,
     retired: [u64; CloseReason::ALL.len()],
 }
 
@@ -163,6 +150,7 @@ impl PoolFigures {
     }
 
     fn new(connections: ConnectionFigures, calls_in_flight: u64, waiting: usize, counted: &Counters) -> Self {
+        let all_waits = counted.all_waits();
         Self {
             connections,
             calls_in_flight,
@@ -174,7 +162,8 @@ impl PoolFigures {
             cancelled: counted.cancelled,
             opened: counted.opened,
             open_failures: counted.open_failures,
-            waits: counted.wait_times(),
+            waits: WaitTimes::of(&all_waits),
+            all_waits,
             retired: counted.retired,
         }
     }
@@ -325,13 +314,16 @@ mod tests {
 
     #[test]
     fn calls_that_got_their_connection_at_once_count_in_the_percentiles() {
+        let wait_times = |counters: &Counters| WaitTimes::of(&counters.all_waits());
         let mut counters = Counters { hits: 98, ..Counters::default() };
-        assert_eq!(Counters::default().wait_times(), None);
-        assert_eq!(counters.wait_times().unwrap().max, Duration::ZERO);
+        assert_eq!(wait_times(&Counters::default()), None);
+        assert_eq!(wait_times(&counters).unwrap().max, Duration::ZERO);
         counters.hits += 2;
         counters.waited(Duration::from_millis(1));
         counters.waited(Duration::from_millis(300));
-        let waits = counters.wait_times().unwrap();
+        let waits = wait_times(&counters).unwrap();
+        assert_eq!(counters.all_waits().count(), 100);
+        assert_eq!(counters.all_waits().sum(), Duration::from_millis(301));
         assert_eq!((waits.p50, waits.p95), (Duration::ZERO, Duration::ZERO));
         assert!(waits.p99.abs_diff(Duration::from_millis(1)) < Duration::from_micros(10), "{:?}", waits.p99);
         assert!(waits.max.abs_diff(Duration::from_millis(300)) < Duration::from_millis(3), "{:?}", waits.max);

@@ -21,6 +21,7 @@
 //! | `GET /admin/calls` | the requests that are being answered, at most 200, the oldest first |
 //! | `POST /admin/calls/cancel` `{"call"}` | cancels one of them: its client gets an error, its upstream is told |
 //! | `GET /admin/events?window=` | the figures of `/admin/metrics` as server-sent events, over TCP only |
+//! | `GET /metrics` | everything that is measured, as text for Prometheus or in OpenMetrics, as `Accept` asks |
 //! | `GET /admin/alerts[?history=]` | the alerts that are pending, firing or acknowledged; all rules and receivers; the newest firings that are over |
 //! | `POST /admin/alerts/ack` `{"name", "by", "note"}` | takes notice of a firing alert: it is not repeated until it resolves |
 //! | `POST /admin/alerts/test` `{"sink"}` | sends a test to all receivers, or one, and tells of each whether it arrived |
@@ -48,6 +49,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -56,6 +59,7 @@ pub use self::page::Asset;
 pub use self::pool::MOST_CONNECTIONS;
 use self::query::Query;
 pub use self::status::status;
+use crate::exposition;
 use crate::proxy::Gateway;
 
 /// What a process says about itself, so that its user's other programs can tell servers apart.
@@ -95,13 +99,13 @@ impl Refused {
     }
 }
 
-/// Answers a request to `/admin/…`.
-pub async fn answer(
-    gateway: &Arc<Gateway>,
-    method: &Method,
-    path_and_query: &str,
-    body: Bytes,
-) -> Response<Bytes> {
+/// Answers a request to `/admin/…` or `/metrics`.
+pub async fn answer(gateway: &Arc<Gateway>, request: &Parts, body: Bytes) -> Response<Bytes> {
+    let method = &request.method;
+    let path_and_query = request.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    if request.uri.path() == "/metrics" && *method == Method::GET {
+        return exposition::answer(gateway, &request.headers);
+    }
     match route(gateway, method, path_and_query, &body).await {
         Ok(bytes) => response(StatusCode::OK, bytes),
         Err(refused) => refused.into_response(),
@@ -125,7 +129,8 @@ async fn route(
         | "/admin/metrics/history"
         | "/admin/calls"
         | "/admin/alerts"
-        | "/admin/cache" => &[Method::GET],
+        | "/admin/cache"
+        | "/metrics" => &[Method::GET],
         "/admin/pool" | "/admin/balance" => &[Method::GET, Method::POST],
         "/admin/alerts/ack"
         | "/admin/alerts/test"

@@ -100,21 +100,18 @@ impl Alerting {
         let now = Instant::now();
         let mut past: VecDeque<Firing> = kept.past.into();
         past.truncate(SHOWN_PAST);
-        let this = Self {
-            state: Mutex::new(Watch {
-                alerts: Alerts::new(Vec::new(), None),
-                log: None,
-                mcp_log: None,
-                sinks: Vec::new(),
-                open: HashMap::new(),
-                past,
-                clock: Clock::new(now),
-                saved: now,
-                deliveries: 0,
-            }),
-            history: kept.history,
-            origin: Origin::new(folder),
+        let watch = Watch {
+            alerts: Alerts::new(settings.rules.clone(), settings.repeat, now),
+            log: None,
+            mcp_log: None,
+            sinks: Vec::new(),
+            open: HashMap::new(),
+            past,
+            clock: Clock::new(now),
+            saved: now,
+            deliveries: 0,
         };
+        let this = Self { state: Mutex::new(watch), history: kept.history, origin: Origin::new(folder) };
         let checked = this.check(settings)?;
         this.put(checked);
         Ok(this)

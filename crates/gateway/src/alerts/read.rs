@@ -1,11 +1,13 @@
 //! What the admin API shows of alerts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aqe_core::monitor::alerts::{Firing, Reading, Severity};
 use serde_json::{Value, json};
 
 use super::clock::{Clock, rfc3339};
+use super::delivery::Sink;
 use super::notice::{merge, of_rule, times};
 use super::{Alerting, Watch};
 
@@ -20,6 +22,23 @@ impl Alerting {
                 .map(|reading| of_reading(reading, &watch.clock, &watch.open))
                 .collect(),
         )
+    }
+
+    /// The rules with their states.
+    pub(crate) fn rules(&self) -> Vec<Reading> {
+        self.lock().alerts.read()
+    }
+
+    /// What has become of the notices for each receiver, each by its name.
+    pub(crate) fn notices(&self) -> Vec<(Arc<str>, &'static str, [(&'static str, u64); 3])> {
+        let watch = self.lock();
+        let of = |sink: &Sink| {
+            let figures = sink.figures();
+            let counts =
+                [("delivered", figures.delivered), ("failed", figures.failed), ("dropped", figures.dropped)];
+            (Arc::clone(sink.receiver.name()), sink.receiver.kind(), counts)
+        };
+        watch.sinks.iter().map(of).collect()
     }
 
     /// Whether any rule fires, acknowledged or not: the worst severity of those.

@@ -60,7 +60,7 @@ impl Alerting {
             } else if to_clients(&notice) > 0 {
                 (Some(true), None)
             } else {
-                (None, Some("no client has asked for log messages of this level".to_owned()))
+                (None, Some("no client has asked for log messages of this level"))
             };
             results.push(result(name, name, delivered, error, 0.0));
         }
@@ -69,7 +69,13 @@ impl Alerting {
             async move {
                 let started = Instant::now();
                 let error = way.attempt(notice).await.err().map(|failure| failure.text);
-                result(name, kind, Some(error.is_none()), error, started.elapsed().as_secs_f64() * 1e3)
+                result(
+                    name,
+                    kind,
+                    Some(error.is_none()),
+                    error.as_deref(),
+                    started.elapsed().as_secs_f64() * 1e3,
+                )
             }
         });
         results.extend(futures_util::future::join_all(attempts).await);
@@ -78,6 +84,6 @@ impl Alerting {
 }
 
 /// `delivered` is `None` where there is nobody to deliver it to.
-fn result(name: &str, kind: &str, delivered: Option<bool>, error: Option<String>, took_ms: f64) -> Value {
+fn result(name: &str, kind: &str, delivered: Option<bool>, error: Option<&str>, took_ms: f64) -> Value {
     json!({ "name": name, "kind": kind, "delivered": delivered, "error": error, "took_ms": took_ms })
 }

@@ -4,6 +4,7 @@ mod flight;
 mod history;
 mod methods;
 mod process;
+mod since_start;
 mod tracks;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,6 +20,7 @@ pub use flight::InFlight;
 pub(crate) use flight::{Fate, Flight};
 pub use history::Point;
 pub use process::{Child, Process};
+pub(crate) use since_start::SinceStart;
 
 use crate::proxy::Gateway;
 use crate::upstream::ReplicaName;
@@ -161,13 +163,14 @@ fn is_of(scope: &Scope, subject: &Subject) -> bool {
 }
 
 impl Monitor {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// Begins to watch. At most `max_named` tools are seen by their names by other programs.
+    pub(crate) fn new(now: Instant, max_named: usize) -> Self {
         Self {
             flights: Flights::default(),
             methods: std::array::from_fn(|_| Arc::default()),
             lookups: Tally::default(),
             turned: Tally::default(),
-            tracks: Mutex::new(Tracks::new(now)),
+            tracks: Mutex::new(Tracks::new(now, max_named)),
             history: Mutex::default(),
             processes: Mutex::default(),
             startup: OnceLock::new(),
@@ -255,6 +258,13 @@ impl Monitor {
         Figures { span, covers, all, tools, methods, replicas }
     }
 
+    /// Everything since the start, as other programs get it: what is counted here never shrinks.
+    pub(crate) fn since_start(&self) -> SinceStart {
+        // Held for a list of pointers only: there may be much to read.
+        let counted = lock(&self.tracks).counted();
+        SinceStart::read(counted)
+    }
+
     /// The time that a window truly covers, until the last full second.
     pub(crate) fn covered(&self, span: Span) -> Duration {
         lock(&self.tracks).covered(span)
@@ -324,5 +334,10 @@ impl Monitor {
     /// The child processes, as they were at the last sample.
     pub fn children(&self) -> Vec<Child> {
         lock(&self.processes).children()
+    }
+
+    /// CPU time since the start of all children that each replica has had.
+    pub fn child_cpu(&self) -> Vec<(Arc<ReplicaName>, Duration)> {
+        lock(&self.processes).child_cpu()
     }
 }

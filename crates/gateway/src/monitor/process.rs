@@ -26,6 +26,8 @@ pub struct Process {
     pub threads: u64,
     /// Its open files, sockets among them.
     pub open_files: Option<u64>,
+    /// Most open files that it may have; `None`: as many as it likes, or unknown.
+    pub max_open_files: Option<u64>,
 }
 
 /// What a child takes, with the processes that it has started itself.
@@ -53,6 +55,8 @@ pub(super) struct Processes {
     own_at: Option<Instant>,
     children: Vec<Child>,
     children_at: Option<Instant>,
+    /// CPU time of all children that a replica has had. Of one that ends it is known until the last look.
+    spent: Vec<(Arc<ReplicaName>, Duration)>,
 }
 
 /// What one look at some processes tells.
@@ -79,6 +83,7 @@ impl Processes {
             cpu_percent: percent(sample.cpu, self.own.map(|own| own.cpu), passed),
             threads: sample.threads,
             open_files: sample.open_files,
+            max_open_files: max_open_files(),
         });
         self.own_at = Some(now);
         let passed = self.children_at.map(|at| now.saturating_duration_since(at));
@@ -93,6 +98,10 @@ impl Processes {
                 }
                 let sample = system::child(status.pid);
                 let cpu = sample.map(|sample| sample.cpu);
+                if let Some(cpu) = cpu {
+                    let before = known.and_then(|known| known.cpu).unwrap_or_default();
+                    self.spend(&replica, cpu.saturating_sub(before));
+                }
                 self.children.push(Child {
                     replica,
                     pid: status.pid,
@@ -106,6 +115,17 @@ impl Processes {
         }
         if due {
             self.children_at = Some(now);
+            let upstreams = gateway.upstreams();
+            self.spent.retain(|(of, _)| {
+                upstreams.iter().any(|upstream| upstream.recorded().any(|(name, _)| name == *of))
+            });
+        }
+    }
+
+    fn spend(&mut self, replica: &Arc<ReplicaName>, cpu: Duration) {
+        match self.spent.iter_mut().find(|(of, _)| of == replica) {
+            Some((_, spent)) => *spent += cpu,
+            None => self.spent.push((Arc::clone(replica), cpu)),
         }
     }
 
@@ -116,6 +136,20 @@ impl Processes {
     pub(super) fn children(&self) -> Vec<Child> {
         self.children.clone()
     }
+
+    pub(super) fn child_cpu(&self) -> Vec<(Arc<ReplicaName>, Duration)> {
+        self.spent.clone()
+    }
+}
+
+#[cfg(unix)]
+fn max_open_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+#[cfg(not(unix))]
+fn max_open_files() -> Option<u64> {
+    None
 }
 
 #[cfg(target_os = "linux")]

@@ -81,7 +81,7 @@ impl Gateway {
             stopping: AtomicBool::new(false),
             pool,
             cache,
-            monitor: settings.monitoring.then(|| Monitor::new(Instant::now())),
+            monitor: settings.monitoring.then(|| Monitor::new(Instant::now(), settings.max_tool_series)),
             alerts,
             settings,
         });

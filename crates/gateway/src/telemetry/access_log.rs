@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use aqe_core::envelope::encode_string;
 use aqe_core::revision::Era;
 use aqe_core::trace::TraceId;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 pub use super::writer::Destination;
@@ -81,9 +81,14 @@ impl AccessLog {
         self.writer.close(limit).await;
     }
 
-    pub(super) fn status(&self) -> Value {
+    /// What has become of the lines, each by its name.
+    pub(super) fn named(&self) -> [(&'static str, u64); 2] {
         let (written, dropped) = self.writer.counts();
-        json!({ "written": written, "dropped": dropped })
+        [("written", written), ("dropped", dropped)]
+    }
+
+    pub(super) fn status(&self) -> Value {
+        self.named().into_iter().collect()
     }
 }
 

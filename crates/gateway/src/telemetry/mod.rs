@@ -104,6 +104,16 @@ impl Telemetry {
         tokio::join!(exporting, logging);
     }
 
+    /// What has become of the spans, each by its name; `None`: none are recorded.
+    pub(crate) fn spans(&self) -> Option<[(&'static str, u64); 4]> {
+        self.tracer.as_ref().map(|tracer| tracer.counts.named())
+    }
+
+    /// What has become of the lines of the access log, each by its name; `None`: there is none.
+    pub(crate) fn lines(&self) -> Option<[(&'static str, u64); 2]> {
+        self.access_log.as_ref().map(AccessLog::named)
+    }
+
     /// Figures for the admin API; `null` for what is off.
     pub fn status(&self) -> Value {
         json!({

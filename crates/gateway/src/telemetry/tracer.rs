@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use aqe_core::trace::Sampler;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
 use super::context::Incoming;
@@ -44,14 +44,19 @@ impl Counts {
         counter.fetch_add(spans, Ordering::Relaxed);
     }
 
-    pub(super) fn status(&self) -> Value {
+    /// Each by its name.
+    pub(super) fn named(&self) -> [(&'static str, u64); 4] {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        json!({
-            "exported": of(&self.exported),
-            "dropped": of(&self.dropped),
-            "rejected": of(&self.rejected),
-            "failed": of(&self.failed),
-        })
+        [
+            ("exported", of(&self.exported)),
+            ("dropped", of(&self.dropped)),
+            ("rejected", of(&self.rejected)),
+            ("failed", of(&self.failed)),
+        ]
+    }
+
+    pub(super) fn status(&self) -> Value {
+        self.named().into_iter().collect()
     }
 }
 

@@ -141,9 +141,10 @@ fn draw_panel(frame: &mut Frame<'_>, panel: &Panel, shown: &Shown, view: &View, 
         }
     }
     let width = usize::from(note.width);
-    let said = (1..=panel.note.len()).rev().map(|parts| panel.note[..parts].join(", "));
-    let fits = said.clone().find(|said| Span::raw(said).width() <= width);
-    let said = fits.or_else(|| said.last().map(|said| cut(&said, width))).unwrap_or_default();
+    // As many of its parts as fit; of one that does not, what fits.
+    let parts = (1..=panel.note.len()).rev().map(|parts| panel.note[..parts].join(", "));
+    let fits = parts.clone().find(|said| Span::raw(said).width() <= width);
+    let said = fits.or_else(|| panel.note.first().map(|said| cut(said, width))).unwrap_or_default();
     frame.render_widget(Line::styled(said, Theme::FAINT), note);
 }
 

@@ -78,3 +78,46 @@ fn give_back() {
         let _ = disable_raw_mode();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use pty_process::blocking::{Command, open};
+    use rustix::termios::tcgetattr;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "the next test runs it, in a terminal of its own"]
+    fn panics_in_the_terminal() {
+        let _screen = Screen::take().unwrap();
+        panic!("on purpose");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_is_told() {
+        let (mut terminal, programs) = open().unwrap();
+        let modes = |terminal: &_| format!("{:?}", tcgetattr(terminal).unwrap());
+        let before = modes(&terminal);
+        let name = format!("{}::panics_in_the_terminal", module_path!().split_once("::").unwrap().1);
+        let command = Command::new(std::env::current_exe().unwrap()).args([
+            "--ignored",
+            "--nocapture",
+            "--exact",
+            &name,
+        ]);
+        let mut child = command.env("TERM", "xterm").spawn(programs).unwrap();
+        // Reading fails when nobody has the program's side of the terminal any more.
+        let mut told = Vec::new();
+        let _ = terminal.read_to_end(&mut told);
+        assert!(!child.wait().unwrap().success());
+        let told = String::from_utf8_lossy(&told);
+        let at = |text: &str| told.find(text).unwrap_or_else(|| panic!("no {text:?} in {told:?}"));
+        assert!(
+            at("\u{1b}[?1049h") < at("\u{1b}[?1049l") && at("\u{1b}[?1049l") < at("on purpose"),
+            "{told:?}"
+        );
+        assert_eq!(modes(&terminal), before);
+    }
+}

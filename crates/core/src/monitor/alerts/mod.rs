@@ -159,10 +159,10 @@ pub struct Alerts {
 }
 
 impl Alerts {
-    /// Rules that are all inactive. Their names should differ; of two with the same name only the first can be
-    /// acknowledged.
-    pub fn new(rules: Vec<Rule>, repeat: Option<Duration>) -> Self {
-        let tracked = rules.into_iter().map(|rule| Tracked::new(Arc::new(rule))).collect();
+    /// Rules that are all inactive, at a moment when nothing has been counted. Their names should differ; of two with the
+    /// same name only the first can be acknowledged.
+    pub fn new(rules: Vec<Rule>, repeat: Option<Duration>, now: Instant) -> Self {
+        let tracked = rules.into_iter().map(|rule| Tracked::new(Arc::new(rule), Some(now))).collect();
         Self { tracked, repeat, fired: 0 }
     }
 
@@ -175,7 +175,7 @@ impl Alerts {
             .into_iter()
             .map(|rule| match former.iter().position(|old| *old.rule == rule) {
                 Some(at) => former.swap_remove(at),
-                None => Tracked::new(Arc::new(rule)),
+                None => Tracked::new(Arc::new(rule), None),
             })
             .collect();
         let mut gone: Vec<Event> =

@@ -164,20 +164,24 @@ impl Rule {
         }
     }
 
-    /// What is wrong, in a sentence: `p95 of the latency of upstream files is 312 ms, above 200 ms`.
+    /// What is wrong, in a sentence: `p95 of the latency of upstream files is 312 ms, above 200 ms (over 1m)`; or that
+    /// nothing is: `memory in use is 20 MB; an alert is above 500 MB`.
     pub fn sentence(&self, value: f64) -> String {
         let of = if self.scope == Scope::All { String::new() } else { format!(" of {}", self.scope) };
         let unit = self.unit();
-        let side = self.comparison().as_str();
+        let side = match (self.comparison().holds(value, self.threshold()), self.comparison()) {
+            (true, side) => format!(", {}", side.as_str()),
+            (false, side) => format!("; an alert is {}", side.as_str()),
+        };
         let (value, threshold) = (unit.show(value), unit.show(self.threshold()));
         match &self.condition {
             Condition::Threshold { signal, window, .. } => {
                 let over =
                     if signal.has_window() { format!(" (over {})", window.as_str()) } else { String::new() };
-                format!("{}{of} is {value}, {side} {threshold}{over}", signal.words())
+                format!("{}{of} is {value}{side} {threshold}{over}", signal.words())
             }
             Condition::BurnRate(burn) => format!(
-                "errors{of} use up the budget of {} {value} times as fast as it allows, {side} {threshold} (over {} \
+                "errors{of} use up the budget of {} {value} times as fast as it allows{side} {threshold} (over {} \
                  and {})",
                 Unit::Share.show(1.0 - burn.objective),
                 minutes(burn.long),

@@ -47,7 +47,7 @@ impl Bench {
     fn repeating(rules: Vec<Rule>, repeat: Option<Duration>) -> Self {
         let start = Instant::now();
         let figures = Set { requests: 100, ..Set::default() };
-        Self { alerts: Alerts::new(rules, repeat), figures, start, now: start }
+        Self { alerts: Alerts::new(rules, repeat, start), figures, start, now: start }
     }
 
     /// Sets a signal, or leaves it without a value.

@@ -92,13 +92,18 @@ pub(super) struct Tracked {
 }
 
 impl Tracked {
-    pub(super) fn new(rule: Arc<Rule>) -> Self {
+    /// A rule that is inactive. `zero` is when its counters were zero, where that is known; without it they count from the
+    /// first look on.
+    pub(super) fn new(rule: Arc<Rule>, zero: Option<Instant>) -> Self {
         let span = match &rule.condition {
             Condition::BurnRate(burn) => Some(burn.long),
             Condition::Threshold { signal, window, .. } => signal.counted().map(|_| window.length()),
         };
-        let phase = Phase::Inactive { since: None };
-        Self { rule, phase, value: None, known_at: None, samples: span.map(Samples::new) }
+        let mut samples = span.map(Samples::new);
+        if let Some((samples, zero)) = samples.as_mut().zip(zero) {
+            samples.take(Counts::default(), zero);
+        }
+        Self { rule, phase: Phase::Inactive { since: None }, value: None, known_at: None, samples }
     }
 
     /// Looks at the figures.

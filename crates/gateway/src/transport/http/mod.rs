@@ -226,8 +226,7 @@ impl Edge {
             Ok(body) => body,
             Err(refusal) => return refusal,
         };
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        admin::answer(&self.gateway, &parts.method, path, body).await.map(ReplyBody::whole)
+        admin::answer(&self.gateway, &parts, body).await.map(ReplyBody::whole)
     }
 }
 

@@ -117,8 +117,7 @@ async fn routed(edge: &Arc<Edge>, request: Request<Incoming>) -> Answered {
         return Err(reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal));
     }
     let body = body::collect(body, &parts.headers, &edge.limits).await?;
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    Ok(admin::answer(&edge.gateway, &parts.method, path, body).await.map(ReplyBody::whole))
+    Ok(admin::answer(&edge.gateway, &parts, body).await.map(ReplyBody::whole))
 }
 
 /// Refuses what a browser says comes from a page of another site or port (Fetch Metadata). A link from there to the page

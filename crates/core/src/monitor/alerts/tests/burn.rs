@@ -94,6 +94,17 @@ fn too_few_calls_say_nothing() {
 }
 
 #[test]
+fn what_failed_before_the_first_look_counts_and_what_was_before_a_new_rule_does_not() {
+    let mut bench = Bench::new(vec![fast()]);
+    bench.figures.counts = Counts { total: 40, bad: 20 };
+    assert_eq!(bench.ticks(1), [(0, What::Fired)]);
+    let renamed = Rule { name: "new".into(), ..fast() };
+    bench.alerts.replace(vec![renamed], None);
+    assert_eq!(bench.ticks(3), []);
+    assert_eq!(bench.alerts.read()[0].value, None);
+}
+
+#[test]
 fn a_budget_burnt_is_said_in_a_sentence() {
     assert_eq!(
         fast().sentence(20.0),

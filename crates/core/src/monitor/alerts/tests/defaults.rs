@@ -88,4 +88,5 @@ fn a_sentence_says_what_is_wrong_with_units() {
             "memory in use is 612 MB, above 500 MB",
         ]
     );
+    assert_eq!(rules[3].sentence(20e6), "memory in use is 20 MB; an alert is above 500 MB");
 }
