@@ -226,6 +226,7 @@ async fn counts_sizes_errors_and_percentiles_are_those_that_client_and_upstream_
         told.assert("aqe_upstream_duration_seconds_count", &["upstream=\"up\""], answered - 2 - 2);
         told.assert("aqe_overhead_duration_seconds_count", &["upstream=\"up\""], answered - 2 - 2);
         told.assert("aqe_health", &["critical"], 1);
+        told.assert("aqe_alert_state", &["alert=\"error-rate\"", "severity="], 1);
         let child = told.sum("aqe_children", &["upstream=\"up\""]);
         assert_eq!(
             child,
@@ -255,6 +256,7 @@ async fn what_is_not_recorded_is_absent_and_never_a_zero() {
         "aqe_tool_requests",
         "aqe_replica_requests",
         "aqe_health",
+        "aqe_alert",
         "aqe_child",
         "process_cpu",
     ] {
@@ -281,7 +283,7 @@ async fn only_so_many_tools_have_names_and_the_others_are_counted_together() {
 }
 
 #[tokio::test]
-async fn the_metrics_are_served_over_tcp_too_and_to_who_asks_for_them_alone() {
+async fn the_metrics_are_served_over_tcp_and_printed_and_not_shown_to_pages_of_others() {
     let upstream = Upstream::raw("up", Pair::all()[0].upstream, Over::Stdio, &[]).await;
     let gateway = Gateway::start(Plan::new(Over::Http).upstream(upstream)).await;
     let client = gateway.http().at("/metrics");
@@ -291,4 +293,7 @@ async fn the_metrics_are_served_over_tcp_too_and_to_who_asks_for_them_alone() {
     assert_eq!(client.send("POST", &[], b"").await.status, 405);
     assert_eq!(gateway.admin().at("/metrics").send("POST", &[], b"").await.status, 405);
     assert_eq!(client.send("GET", &[("origin", "https://elsewhere.example")], b"").await.status, 403);
+    let ran = gateway.run("mcp metrics --export prometheus").await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    Scrape::read(&ran.out).assert("aqe_build_info", &[env!("CARGO_PKG_VERSION")], 1);
 }

@@ -12,14 +12,13 @@ use crate::support::{Home, PATIENCE, Server, until};
 fn ask(address: &str, line: &str, headers: &[&str], body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut head = format!("{line} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-    if !headers.iter().any(|header| header.starts_with("Host:")) {
-        head += &format!("Host: {address}\r\n");
-    }
-    for header in headers {
-        head += &format!("{header}\r\n");
-    }
-    write!(stream, "{head}\r\n{body}").unwrap();
+    let host = format!("Host: {address}");
+    let own = (!headers.iter().any(|header| header.starts_with("Host:"))).then_some(host.as_str());
+    let lines =
+        [line.to_owned() + " HTTP/1.1", format!("Connection: close\r\nContent-Length: {}", body.len())];
+    let lines: Vec<&str> =
+        lines.iter().map(String::as_str).chain(own).chain(headers.iter().copied()).collect();
+    write!(stream, "{}\r\n\r\n{body}", lines.join("\r\n")).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -29,6 +28,11 @@ fn ask(address: &str, line: &str, headers: &[&str], body: &str) -> (u16, String)
 
 fn status(address: &str, line: &str, headers: &[&str]) -> u16 {
     ask(address, line, headers, "").0
+}
+
+/// Our files have lower-case names.
+fn is_script(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(_, kind)| kind == "js")
 }
 
 const JSON: &str = "Content-Type: application/json";
@@ -60,9 +64,9 @@ fn the_page_and_all_that_it_loads_is_served_by_us_and_asks_nobody_else() {
         for text in quoted {
             let found = if text.starts_with("/assets/") {
                 text.to_owned()
-            } else if let Some(name) = text.strip_prefix("../").filter(|name| name.ends_with(".js")) {
+            } else if let Some(name) = text.strip_prefix("../").filter(|name| is_script(name)) {
                 format!("{}/{name}", folder.rsplit_once('/').unwrap().0)
-            } else if let Some(name) = text.strip_prefix("./").filter(|name| name.ends_with(".js")) {
+            } else if let Some(name) = text.strip_prefix("./").filter(|name| is_script(name)) {
                 format!("{folder}/{name}")
             } else {
                 continue;

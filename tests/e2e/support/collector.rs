@@ -124,7 +124,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
 /// Head, in lower case, and body of the next request.
 fn request(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     let mut more = |read: &mut Vec<u8>| {
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = [0; 8 * 1024];
         let count = stream.read(&mut chunk).ok().filter(|count| *count > 0)?;
         read.extend_from_slice(&chunk[..count]);
         Some(())
@@ -268,5 +268,5 @@ impl Ask for Span {
 
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

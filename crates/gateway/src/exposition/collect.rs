@@ -5,11 +5,14 @@ use std::time::SystemTime;
 use aqe_core::monitor::metrics::list::{self, OTHER};
 use aqe_core::monitor::metrics::{Metric, Sink};
 use aqe_core::monitor::tokens::estimate;
-use aqe_core::monitor::{Counts, ErrorKind, Totals, verdict};
+use aqe_core::monitor::{ErrorKind, Totals, verdict};
 
 use super::connections;
 use crate::monitor::{Monitor, SinceStart};
 use crate::proxy::Gateway;
+
+/// A metric, and how it is read from what has it.
+pub(super) type Of<T, V> = (&'static Metric, fn(&T) -> V);
 
 /// Tells of every point that is known, metric by metric.
 pub fn collect(gateway: &Gateway, sink: &mut dyn Sink) {
@@ -153,14 +156,11 @@ fn tools(all: &SinceStart, sink: &mut dyn Sink) {
         sink.histogram(&list::TOOL_DURATION, labels, &totals.latency);
     }
     // By upstream: for each tool they would be most of the text.
-    let histograms: [(&'static Metric, fn(&Totals) -> &Counts); 2] = [
-        (&list::UPSTREAM_DURATION, |totals| &totals.upstream),
-        (&list::OVERHEAD_DURATION, |totals| &totals.overhead),
-    ];
-    for (metric, counts) in histograms {
-        for (upstream, totals) in &all.upstreams {
-            sink.histogram(metric, &[upstream], counts(totals));
-        }
+    for (upstream, totals) in &all.upstreams {
+        sink.histogram(&list::UPSTREAM_DURATION, &[upstream], &totals.upstream);
+    }
+    for (upstream, totals) in &all.upstreams {
+        sink.histogram(&list::OVERHEAD_DURATION, &[upstream], &totals.overhead);
     }
 }
 

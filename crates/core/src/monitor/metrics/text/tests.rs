@@ -200,7 +200,9 @@ proptest! {
         let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
         let text = written(Format::OpenMetrics, |sink| {
             sink.whole(&MEMORY, &[], whole);
-            values.iter().for_each(|value| sink.real(&CPU, &[], *value));
+            for value in &values {
+                sink.real(&CPU, &[], *value);
+            }
         });
         let read = parsed(&text);
         prop_assert_eq!(read[0].2.parse::<u64>().unwrap(), whole);
@@ -214,7 +216,9 @@ proptest! {
         format in formats(),
     ) {
         let mut counts = Counts::default();
-        latencies.iter().for_each(|ns| counts.record(*ns));
+        for ns in &latencies {
+            counts.record(*ns);
+        }
         let read = parsed(&written(format, |sink| sink.histogram(&DURATION, &["a"], &counts)));
         let mut buckets = BTreeMap::new();
         let mut last = 0;
