@@ -125,9 +125,14 @@ impl Counts {
 
     /// Adds what is in another.
     pub fn merge(&mut self, other: &Self) {
-        for (bucket, count) in other.buckets.iter().enumerate() {
-            self.add(bucket, *count);
+        // In one stride: whoever reads hundreds of series adds a million buckets.
+        if self.buckets.len() < other.buckets.len() {
+            self.buckets.resize(other.buckets.len(), 0);
         }
+        for (to, from) in self.buckets.iter_mut().zip(&other.buckets) {
+            *to += from;
+        }
+        self.count += other.count;
         self.sum_ns = self.sum_ns.wrapping_add(other.sum_ns);
     }
 

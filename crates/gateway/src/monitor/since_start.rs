@@ -31,10 +31,7 @@ pub(crate) struct SinceStart {
 impl SinceStart {
     pub(super) fn read(counted: Counted) -> Self {
         let mut all = Self::default();
-        // There from the first moment, so that a rate of it is known.
-        all.methods.insert(TOOLS_CALL, Totals::EMPTY);
         for (upstream, gone) in counted.gone {
-            all.method(TOOLS_CALL).merge(&gone.all);
             if gone.unnamed.requests() > 0 {
                 all.others.insert(upstream.clone(), gone.unnamed);
             }
@@ -47,7 +44,6 @@ impl SinceStart {
                 Subject::Replica(name) => all.replicas.push((name, totals)),
                 Subject::Tool(tool) => {
                     let upstream = &tool.upstream.name;
-                    all.method(TOOLS_CALL).merge(&totals);
                     all.upstreams.entry(upstream.clone()).or_default().merge(&totals);
                     if !standing.named {
                         all.others.entry(upstream.clone()).or_default().merge(&totals);
@@ -58,6 +54,9 @@ impl SinceStart {
                 }
             }
         }
+        // There from the first moment, so that a rate of it is known.
+        let calls = all.methods.entry(TOOLS_CALL).or_default();
+        all.upstreams.values().for_each(|totals| calls.merge(totals));
         all
     }
 
