@@ -294,6 +294,7 @@ async fn serve(
     let known = manifests.known(&reloadable.upstreams).await;
     let keep: Arc<dyn ManifestStore> = manifests.clone();
     let gateway = Gateway::start(settings, reloadable, keep, known)?;
+    telemetry.export_metrics(&gateway);
     let reloads = Reloads::new(plan, builtin, &manifests, &gateway);
     let edge = Edge::new(
         Arc::clone(&gateway),

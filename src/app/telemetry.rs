@@ -1,4 +1,4 @@
-//! From the configuration to what is told to others: traces, the access log.
+//! From the configuration to what is told to others: traces, metrics, the access log.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub(super) fn start(monitoring: &Monitoring) -> Result<Arc<Telemetry>, Telemetry
     };
     let settings = OtlpSettings {
         traces: monitoring.otlp.traces.as_ref().map(target).transpose()?,
+        metrics: monitoring.otlp.metrics.as_ref().map(target).transpose()?,
+        metrics_interval: monitoring.otlp.metrics_interval,
         sample_ratio: monitoring.otlp.sample_ratio,
         timeout: monitoring.otlp.timeout,
         resource: monitoring.otlp.resource.clone(),

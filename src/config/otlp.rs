@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::endpoint::{check_url, header};
 use super::env::Environment;
-use super::keys::{Flag, Int, Map, Real, SectionKeys, Text};
+use super::keys::{Flag, Int, Map, OptInt, Real, SectionKeys, Text};
 use super::paths;
 use super::place::Severity;
 use super::secret::Secret;
@@ -20,6 +20,10 @@ use super::section::{Context, Section, Spot};
 pub struct Otlp {
     /// Where traces go; `None`: nowhere.
     pub traces: Option<Collector>,
+    /// Where metrics go; `None`: nowhere.
+    pub metrics: Option<Collector>,
+    /// How often they are sent.
+    pub metrics_interval: Duration,
     /// Share of the traces that begin here that is recorded, from 0 to 1.
     pub sample_ratio: f64,
     /// Time for one attempt to deliver.
@@ -41,7 +45,10 @@ pub struct Collector {
 
 impl fmt::Debug for Collector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Collector").field("headers", &self.headers).field("ca_file", &self.ca_file).finish()
+        f.debug_struct("Collector")
+            .field("headers", &self.headers)
+            .field("ca_file", &self.ca_file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,6 +77,15 @@ static CA_FILE: Text = Text {
 };
 static TRACES: Flag =
     Flag { name: "traces", default: true, meaning: "Whether requests are recorded as spans and exported." };
+static METRICS: Flag =
+    Flag { name: "metrics", default: true, meaning: "Whether the metrics of `/metrics` are exported." };
+static METRICS_INTERVAL: OptInt = OptInt {
+    name: "metrics_interval_s",
+    min: 1,
+    max: 3600,
+    absent: "that of `OTEL_METRIC_EXPORT_INTERVAL`, else 60",
+    meaning: "How often metrics are exported.",
+};
 static SAMPLE_RATIO: Real = Real {
     name: "sample_ratio",
     default: 1.0,
@@ -100,8 +116,20 @@ static RESOURCE: Map = Map {
 pub(super) static KEYS: SectionKeys = SectionKeys {
     path: "monitoring.otlp",
     repeated: false,
-    meaning: "Traces for an OpenTelemetry collector. `OTEL_SDK_DISABLED=true` switches them off, as `OTEL_TRACES_EXPORTER=none` does.",
-    keys: &[&ENDPOINT, &HEADERS, &CA_FILE, &TRACES, &SAMPLE_RATIO, &TIMEOUT, &SERVICE_NAME, &RESOURCE],
+    meaning: "Traces and metrics for an OpenTelemetry collector. `OTEL_SDK_DISABLED=true` switches them off, as \
+              `OTEL_TRACES_EXPORTER=none` and `OTEL_METRICS_EXPORTER=none` do.",
+    keys: &[
+        &ENDPOINT,
+        &HEADERS,
+        &CA_FILE,
+        &TRACES,
+        &SAMPLE_RATIO,
+        &METRICS,
+        &METRICS_INTERVAL,
+        &TIMEOUT,
+        &SERVICE_NAME,
+        &RESOURCE,
+    ],
 };
 
 impl Otlp {
@@ -118,13 +146,29 @@ impl Otlp {
         let switched_off = is(cx.env, "OTEL_SDK_DISABLED", "true");
         let traces = section.flag(&TRACES) && !switched_off && !is(cx.env, "OTEL_TRACES_EXPORTER", "none");
         let wanted = collector("v1/traces", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let metrics = section.flag(&METRICS) && !switched_off && !is(cx.env, "OTEL_METRICS_EXPORTER", "none");
+        let own = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT";
+        // What is wrong with the address of both has been told once.
+        let known = wanted.is_some() || variable(cx, own).is_some();
+        let measured = if known { collector("v1/metrics", own) } else { None };
         Self {
+            metrics: measured.filter(|_| metrics),
+            metrics_interval: metrics_interval(section),
             traces: wanted.filter(|_| traces),
             sample_ratio: section.real(&SAMPLE_RATIO),
             timeout: Duration::from_millis(section.int(&TIMEOUT)),
             resource: resource(section),
         }
     }
+}
+
+fn metrics_interval(section: &Section<'_, '_>) -> Duration {
+    let named = section.opt_int(&METRICS_INTERVAL).map(Duration::from_secs);
+    let variable = || {
+        let millis: u64 = variable(&section.cx, "OTEL_METRIC_EXPORT_INTERVAL")?.parse().ok()?;
+        Some(Duration::from_millis(millis.clamp(1_000, 3_600_000)))
+    };
+    named.or_else(variable).unwrap_or(Duration::from_secs(60))
 }
 
 fn is(env: &Environment, variable: &str, value: &str) -> bool {
@@ -255,15 +299,12 @@ fn decode(text: &str) -> Option<String> {
     while let Some((first, after)) = rest.split_first() {
         let coded = after.get(..2).filter(|_| *first == b'%');
         let digits = coded.and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
+        if let Some(byte) = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
         }
     }
     String::from_utf8(bytes).ok()

@@ -35,7 +35,7 @@ min_requests = 5
 [[monitoring.alert]]
 name = "slow"
 signal = "latency_p95"
-above = 150
+above = 1000
 window = "10s"
 tool = "up__sleep"
 
@@ -248,7 +248,7 @@ args = ["-c", "cat >> told; echo $AQE_ALERT_NAME $AQE_ALERT_EVENT $AQE_ALERT_SEV
     asks.request(&Message::request(1, "logging/setLevel").param("level", "\"warning\"")).await.result();
     asks.listen("{}").await;
     quiet.listen("{}").await;
-    calls(&session(&gateway).await, 3, "up__sleep", r#"{"ms":300}"#).await;
+    calls(&session(&gateway).await, 3, "up__sleep", r#"{"ms":1500}"#).await;
     let told = asks.heard("notifications/message").await;
     assert_eq!(
         (&told["params"]["level"], &told["params"]["logger"]),
@@ -273,7 +273,7 @@ args = ["-c", "cat >> told; echo $AQE_ALERT_NAME $AQE_ALERT_EVENT $AQE_ALERT_SEV
 async fn what_fired_is_known_after_a_restart_however_the_server_ended() {
     let webhook = Webhook::start(&[]).await;
     let mut gateway = Gateway::start(plan(&webhook, "").await).await;
-    let slow = r#"{"ms":300}"#;
+    let slow = r#"{"ms":1500}"#;
     calls(&session(&gateway).await, 3, "up__sleep", slow).await;
     let fired = webhook.told("slow", "fired").await;
     // In order: whoever was told of the beginning is told of the end.
@@ -307,7 +307,7 @@ async fn what_fired_is_known_after_a_restart_however_the_server_ended() {
 async fn a_reload_keeps_what_fires_and_takes_new_rules_and_refuses_bad_ones() {
     let webhook = Webhook::start(&[]).await;
     let gateway = Gateway::start(plan(&webhook, "").await).await;
-    calls(&session(&gateway).await, 3, "up__sleep", r#"{"ms":300}"#).await;
+    calls(&session(&gateway).await, 3, "up__sleep", r#"{"ms":1500}"#).await;
     webhook.told("slow", "fired").await;
     let id = state(&gateway, "slow").await["id"].clone();
     gateway.edit_config(|text| text.replace("above = 0.2", "above = 0.3"));

@@ -5,8 +5,13 @@ use std::time::{Duration, Instant};
 
 use aqe_testkit::client::{Answer, Message};
 use aqe_testkit::process::wait_until;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Metric, NumberDataPoint, number_data_point,
+};
 use serde_json::{Value, json};
 
+use crate::support::collector::{Collector, Conduct};
 use crate::support::{Client, Gateway, Over, Pair, Plan, Upstream, one_by_one};
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
@@ -308,4 +313,56 @@ async fn the_metrics_are_served_over_tcp_and_printed_and_not_shown_to_pages_of_o
     let ran = gateway.run("mcp metrics --export prometheus").await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     Scrape::read(&ran.out).assert("aqe_build_info", &[env!("CARGO_PKG_VERSION")], 1);
+}
+
+/// The sum of a metric's points at the collector; of a histogram the number of values.
+fn sum_at_collector(metrics: &[Metric], name: &str) -> Option<f64> {
+    let number = |point: &NumberDataPoint| match point.value {
+        Some(number_data_point::Value::AsInt(value)) => value as f64,
+        Some(number_data_point::Value::AsDouble(value)) => value,
+        None => f64::NAN,
+    };
+    let metric = metrics.iter().find(|metric| metric.name == name)?;
+    Some(match metric.data.as_ref()? {
+        Data::Sum(sum) => {
+            assert!(sum.is_monotonic && sum.aggregation_temporality() == AggregationTemporality::Cumulative);
+            sum.data_points.iter().map(number).sum()
+        }
+        Data::Gauge(gauge) => gauge.data_points.iter().map(number).sum(),
+        Data::Histogram(histogram) => {
+            for point in &histogram.data_points {
+                assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
+                assert_eq!(point.bucket_counts.iter().sum::<u64>(), point.count, "{name}");
+            }
+            histogram.data_points.iter().map(|point| point.count as f64).sum()
+        }
+        other => panic!("{name} is {other:?}"),
+    })
+}
+
+#[tokio::test]
+async fn a_collector_gets_the_figures_of_the_metrics_page_again_and_again_and_at_the_end() {
+    let collector = Collector::start(&[Conduct::Takes]);
+    let upstream = Upstream::raw("up", Pair::all()[0].upstream, Over::Stdio, &[]).await;
+    let plan = Plan::new(Over::Http).sections(&collector.section_of_metrics()).upstream(upstream);
+    let mut gateway = Gateway::start(plan).await;
+    let mut client = gateway.connect(Pair::all()[0].client.revision(), "{}").await;
+    for id in 1..=7 {
+        client.call(id, "bare", "{}").await;
+    }
+    let has_seven = |metrics: &[Metric]| sum_at_collector(metrics, "aqe_tool_requests") == Some(7.0);
+    let metrics = collector.metrics(has_seven).await;
+    let page = scrape(&gateway).await;
+    for (otlp, prometheus) in [
+        ("aqe_tool_requests", "aqe_tool_requests_total"),
+        ("aqe_tool_duration_seconds", "aqe_tool_duration_seconds_count"),
+        ("aqe_pool_opened", "aqe_pool_opened_total"),
+        ("aqe_health", "aqe_health"),
+    ] {
+        assert_eq!(sum_at_collector(&metrics, otlp), page.sum(prometheus, &[]), "{otlp}");
+    }
+    // The last ones are sent when the server stops, without waiting for the interval.
+    client.call(8, "bare", "{}").await;
+    assert!(gateway.stop().await.success());
+    collector.metrics(|metrics| sum_at_collector(metrics, "aqe_tool_requests") == Some(8.0)).await;
 }

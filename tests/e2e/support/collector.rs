@@ -8,10 +8,12 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use aqe_testkit::process::wait_until;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
@@ -41,6 +43,8 @@ pub(crate) struct Collector {
 #[derive(Debug, Default)]
 struct State {
     spans: Vec<Span>,
+    /// Those of the last request.
+    metrics: Vec<Metric>,
     resources: Vec<HashMap<String, String>>,
     heads: Vec<String>,
     faults: Vec<String>,
@@ -65,9 +69,28 @@ impl Collector {
         Self { url, state }
     }
 
-    /// The section of the configuration that exports to it.
+    /// The section of the configuration that exports traces to it.
     pub(crate) fn section(&self, more: &str) -> String {
-        format!("[monitoring.otlp]\nendpoint = \"{}\"\n{more}\n", self.url)
+        format!("[monitoring.otlp]\nendpoint = \"{}\"\nmetrics = false\n{more}\n", self.url)
+    }
+
+    /// The section that exports metrics to it, each second.
+    #[allow(dead_code, reason = "used by tests/e2e")]
+    pub(crate) fn section_of_metrics(&self) -> String {
+        format!("[monitoring.otlp]\nendpoint = \"{}\"\ntraces = false\nmetrics_interval_s = 1\n", self.url)
+    }
+
+    /// Waits until the metrics are as `holds` says; checks that nothing broke the protocol. Those that came last.
+    #[allow(dead_code, reason = "used by tests/e2e")]
+    pub(crate) async fn metrics(&self, holds: impl Fn(&[Metric]) -> bool) -> Vec<Metric> {
+        let metrics = wait_until(Duration::from_secs(20), "the metrics at the collector", || {
+            let state = self.state.lock().unwrap();
+            holds(&state.metrics).then(|| state.metrics.clone())
+        })
+        .await;
+        let state = self.state.lock().unwrap();
+        assert!(state.faults.is_empty(), "{:?}", state.faults);
+        metrics
     }
 
     /// Waits until there are so many spans; checks that nothing broke the protocol.
@@ -124,7 +147,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
 /// Head, in lower case, and body of the next request.
 fn request(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     let mut more = |read: &mut Vec<u8>| {
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = [0; 8 * 1024];
         let count = stream.read(&mut chunk).ok().filter(|count| *count > 0)?;
         read.extend_from_slice(&chunk[..count]);
         Some(())
@@ -148,7 +171,8 @@ fn request(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<(String, Vec<u8
 impl State {
     fn take(&mut self, head: &str, body: &[u8], conduct: Conduct) -> Vec<u8> {
         self.heads.push(head.to_owned());
-        let is_right = head.starts_with("post /v1/traces http/1.1\r\n")
+        let is_of_metrics = head.starts_with("post /v1/metrics http/1.1\r\n");
+        let is_right = (head.starts_with("post /v1/traces http/1.1\r\n") || is_of_metrics)
             && head.contains("\r\ncontent-type: application/x-protobuf\r\n");
         self.check(is_right, || format!("head: {head}"));
         let rejected = match conduct {
@@ -158,6 +182,13 @@ impl State {
             Conduct::TakesAllBut(count) => count,
             Conduct::Takes | Conduct::Silent => 0,
         };
+        if is_of_metrics {
+            match ExportMetricsServiceRequest::decode(body) {
+                Ok(request) => self.take_metrics(request),
+                Err(error) => self.faults.push(format!("not protobuf: {error}")),
+            }
+            return b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
+        }
         match ExportTraceServiceRequest::decode(body) {
             Ok(request) => self.take_spans(request),
             Err(error) => self.faults.push(format!("not protobuf: {error}")),
@@ -183,6 +214,21 @@ impl State {
                     self.check_span(&span);
                     self.spans.push(span);
                 }
+            }
+        }
+    }
+
+    fn take_metrics(&mut self, request: ExportMetricsServiceRequest) {
+        for of_resource in request.resource_metrics {
+            let resource = of_resource.resource.unwrap_or_default();
+            self.resources.push(resource.attributes.iter().map(text_pair).collect());
+            for of_scope in of_resource.scope_metrics {
+                let mut names: Vec<&str> =
+                    of_scope.metrics.iter().map(|metric| metric.name.as_str()).collect();
+                names.sort_unstable();
+                let unique = names.windows(2).all(|two| two[0] != two[1]);
+                self.check(unique, || format!("a metric comes twice: {names:?}"));
+                self.metrics = of_scope.metrics;
             }
         }
     }
@@ -268,5 +314,5 @@ impl Ask for Span {
 
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

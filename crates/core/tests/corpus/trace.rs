@@ -11,7 +11,7 @@ pub(crate) fn check(input: &[u8]) {
             Some(parent),
             "what was read is written and read again"
         );
-        assert!(input.starts_with(&[text[..2].as_bytes(), b"-"].concat()) || input[..2] != *b"00");
+        assert!(input.starts_with(&[&text.as_bytes()[..2], b"-"].concat()) || input[..2] != *b"00");
         assert_eq!(&input[2..53], &text.as_bytes()[2..53], "trace and parent are those that were sent");
         assert_ne!(&input[..2], b"ff");
     }

@@ -9,12 +9,12 @@ use crate::upstream::{ChildSpec, run_once};
 
 /// One program. It runs once for each notice; whether another run would do harm only its author knows.
 #[derive(Debug)]
-pub(super) struct Command {
+pub(super) struct Program {
     spec: ChildSpec,
     timeout: Duration,
 }
 
-impl Command {
+impl Program {
     pub(super) fn new(settings: &CommandSettings) -> Self {
         Self { spec: settings.spec.clone(), timeout: settings.timeout }
     }

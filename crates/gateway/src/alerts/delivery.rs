@@ -8,7 +8,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::command::Command;
+use super::command::Program;
 use super::notice::Notice;
 use super::settings::{CommandSettings, WebhookSettings};
 use super::webhook::Webhook;
@@ -83,14 +83,14 @@ impl Receiver {
 #[derive(Debug, Clone)]
 pub(super) enum Way {
     Webhook(Arc<Webhook>),
-    Command(Arc<Command>),
+    Command(Arc<Program>),
 }
 
 impl Way {
     fn to(receiver: &Receiver) -> Result<Self, TargetError> {
         Ok(match receiver {
             Receiver::Webhook(settings) => Self::Webhook(Arc::new(Webhook::new(settings)?)),
-            Receiver::Command(settings) => Self::Command(Arc::new(Command::new(settings))),
+            Receiver::Command(settings) => Self::Command(Arc::new(Program::new(settings))),
         })
     }
 

@@ -11,8 +11,8 @@ use super::delivery::Sink;
 use super::notice::{merge, of_rule, times};
 use super::{Alerting, Watch};
 
-/// How many notices had which outcome.
-pub(crate) type Outcomes = [(&'static str, u64); 3];
+/// A receiver's name and kind, and how many notices have come to which end.
+pub(crate) type Notices = (Arc<str>, &'static str, [(&'static str, u64); 3]);
 
 impl Alerting {
     /// The rules that are pending, firing or acknowledged, the worst first: `alerts` of `/admin/alerts`.
@@ -33,7 +33,7 @@ impl Alerting {
     }
 
     /// What has become of the notices for each receiver, each by its name.
-    pub(crate) fn notices(&self) -> Vec<(Arc<str>, &'static str, Outcomes)> {
+    pub(crate) fn notices(&self) -> Vec<Notices> {
         let watch = self.lock();
         let of = |sink: &Sink| {
             let figures = sink.figures();

@@ -2,14 +2,17 @@
 
 use std::time::SystemTime;
 
-use aqe_core::monitor::metrics::Sink;
 use aqe_core::monitor::metrics::list::{self, OTHER};
+use aqe_core::monitor::metrics::{Metric, Sink};
 use aqe_core::monitor::tokens::estimate;
 use aqe_core::monitor::{ErrorKind, Totals, verdict};
 
-use super::{Figure, connections};
+use super::connections;
 use crate::monitor::{Monitor, SinceStart};
 use crate::proxy::Gateway;
+
+/// A metric, and how it is read from what has it.
+pub(super) type Of<T, V> = (&'static Metric, fn(&T) -> V);
 
 /// Tells of every point that is known, metric by metric.
 pub fn collect(gateway: &Gateway, sink: &mut dyn Sink) {
@@ -77,7 +80,10 @@ fn process(monitor: &Monitor, sink: &mut dyn Sink) {
     }
 }
 
-static OF_METHODS: [Figure<Totals>; 5] = [
+/// A counter of requests, and what it is in their totals.
+type Sum = (&'static Metric, fn(&Totals) -> u64);
+
+static OF_METHODS: [Sum; 5] = [
     (&list::REQUESTS, Totals::requests),
     (&list::REQUESTS_CANCELLED, Totals::cancelled),
     (&list::REQUESTS_CACHED, Totals::from_cache),
@@ -85,7 +91,7 @@ static OF_METHODS: [Figure<Totals>; 5] = [
     (&list::RESPONSE_BYTES, Totals::response_bytes),
 ];
 
-static OF_TOOLS: [Figure<Totals>; 7] = [
+static OF_TOOLS: [Sum; 7] = [
     (&list::TOOL_REQUESTS, Totals::requests),
     (&list::TOOL_CANCELLED, Totals::cancelled),
     (&list::TOOL_FAILURES, Totals::errors),

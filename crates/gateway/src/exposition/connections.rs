@@ -10,7 +10,7 @@ use aqe_core::monitor::metrics::{Metric, Sink};
 use aqe_core::monitor::{ErrorKind, Totals};
 use aqe_core::pool::{PoolFigures, ReplicaHealth, ReplicaStatus as Pooled};
 
-use super::Figure;
+use super::collect::Of;
 use crate::monitor::{Monitor, SinceStart};
 use crate::proxy::Gateway;
 use crate::upstream::ReplicaName;
@@ -62,7 +62,7 @@ pub(super) fn collect(gateway: &Gateway, since_start: Option<&SinceStart>, sink:
 }
 
 fn sent(replicas: &[Replica<'_>], sink: &mut dyn Sink) {
-    let sums: [Figure<Totals>; 2] =
+    let sums: [Of<Totals, u64>; 2] =
         [(&list::REPLICA_REQUESTS, Totals::requests), (&list::REPLICA_CANCELLED, Totals::cancelled)];
     let known = || replicas.iter().filter_map(|replica| Some((replica, replica.sent?)));
     for (metric, sum) in sums {
@@ -85,7 +85,7 @@ fn balancing(balancers: &[(&str, &BalancerStatus)], replicas: &[Replica<'_>], si
     for replica in replicas {
         sink.state(&list::REPLICA_STATE, &replica.labels(), replica.balanced.state.as_str());
     }
-    let figures: [Figure<Balanced>; 4] = [
+    let figures: [Of<Balanced, u64>; 4] = [
         (&list::REPLICA_IN_FLIGHT, |status| status.in_flight.into()),
         (&list::BALANCER_PICKS, |status| status.picks),
         (&list::BALANCER_EJECTIONS, |status| status.ejections.into()),
@@ -96,7 +96,7 @@ fn balancing(balancers: &[(&str, &BalancerStatus)], replicas: &[Replica<'_>], si
             sink.whole(metric, &replica.labels(), figure(replica.balanced));
         }
     }
-    let figures: [Figure<BalancerStatus>; 3] = [
+    let figures: [Of<BalancerStatus, u64>; 3] = [
         (&list::BALANCER_RETRIES, |status| status.retries),
         (&list::BALANCER_HEDGES, |status| status.hedges),
         (&list::BALANCER_PANIC, |status| status.panic.into()),
@@ -114,7 +114,7 @@ type Parts = Vec<(&'static str, u64)>;
 fn pooling(replicas: &[Replica<'_>], sink: &mut dyn Sink) {
     let known: Vec<_> =
         replicas.iter().filter_map(|replica| Some((replica.labels(), replica.pooled?))).collect();
-    let parts: [Figure<PoolFigures, Parts>; 3] = [
+    let parts: [Of<PoolFigures, Parts>; 3] = [
         (&list::POOL_CONNECTIONS, connections),
         (&list::POOL_ACQUIRES, acquires),
         (&list::POOL_CLOSED, |figures| {
@@ -128,7 +128,7 @@ fn pooling(replicas: &[Replica<'_>], sink: &mut dyn Sink) {
             }
         }
     }
-    let figures: [Figure<PoolFigures>; 3] = [
+    let figures: [Of<PoolFigures, u64>; 3] = [
         (&list::POOL_WAITING, |figures| figures.waiting as u64),
         (&list::POOL_OPENED, |figures| figures.opened),
         (&list::POOL_OPEN_FAILURES, |figures| figures.open_failures),
@@ -181,7 +181,7 @@ fn cache(gateway: &Gateway, sink: &mut dyn Sink) {
     let mut levels: Vec<(&str, &Reading)> =
         cache.memory.iter().map(|level| (level.level.as_str(), &level.counts)).collect();
     levels.extend(cache.disk.as_ref().map(|disk| (Level::Disk.as_str(), &disk.counts)));
-    let counts: [Figure<Reading>; 5] = [
+    let counts: [Of<Reading, u64>; 5] = [
         (&list::CACHE_HITS, |counts| counts.hits),
         (&list::CACHE_STALE, |counts| counts.stale),
         (&list::CACHE_MISSES, |counts| counts.misses),

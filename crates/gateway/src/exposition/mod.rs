@@ -11,16 +11,12 @@ mod connections;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aqe_core::monitor::metrics::Metric;
 use aqe_core::monitor::metrics::text::{Encoder, Format};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 pub use self::collect::collect;
 use crate::proxy::Gateway;
-
-/// A metric, and its value in what is known of a subject.
-type Figure<T, V = u64> = (&'static Metric, fn(&T) -> V);
 
 /// How long the last text was: the next one is about as long.
 static LAST_BYTES: AtomicUsize = AtomicUsize::new(0);

@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(line.matches('\n').count(), 1);
         let value: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["method"].as_str().unwrap().chars().count(), MAX_NAME_CHARS);
-        assert_eq!((&value["tool"], &value["trace"]), (&Value::Null, &json!("07".repeat(16))));
+        assert_eq!((&value["tool"], &value["trace"]), (&Value::Null, &Value::from("07".repeat(16))));
     }
 
     #[test]

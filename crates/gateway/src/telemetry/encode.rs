@@ -23,15 +23,19 @@ pub(super) fn resource(attributes: &[(String, String)]) -> Resource {
     Resource { attributes: pairs.collect(), ..Resource::default() }
 }
 
-/// One request to the collector.
-pub(super) fn spans(resource: &Resource, spans: Vec<Span>) -> ExportTraceServiceRequest {
-    let scope = InstrumentationScope {
+/// Who says so.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope {
         name: "aqe-v3".into(),
         version: env!("CARGO_PKG_VERSION").into(),
         ..InstrumentationScope::default()
-    };
+    }
+}
+
+/// One request to the collector.
+pub(super) fn spans(resource: &Resource, spans: Vec<Span>) -> ExportTraceServiceRequest {
     let scope_spans = ScopeSpans {
-        scope: Some(scope),
+        scope: Some(scope()),
         spans: spans.into_iter().map(span).collect(),
         schema_url: SCHEMA.into(),
     };
@@ -99,7 +103,7 @@ fn attributes(attributes: Attributes) -> Vec<KeyValue> {
     attributes.into_iter().map(encode).collect()
 }
 
-fn text(name: &str, value: String) -> KeyValue {
+pub(super) fn text(name: &str, value: String) -> KeyValue {
     pair(name, any_value::Value::StringValue(value))
 }
 

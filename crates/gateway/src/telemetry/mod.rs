@@ -1,4 +1,4 @@
-//! What is told to others about requests: traces by OTLP, and the access log.
+//! What is told to others: traces and metrics by OTLP, and the access log.
 //!
 //! ```text
 //! request ─▶ Active ─(at its end)─▶ a bounded queue ─▶ batches ─▶ collector
@@ -11,6 +11,7 @@
 //! - [`context`]: the trace that a request belongs to, as its client says
 //! - [`observed`]: a request that is told of; [`span`]: a span, under way and ended; [`tracer`]: which requests are recorded; [`random`]: new ids
 //! - [`export`]: from the queue to the collector; [`delivery`]: one batch, as often as OTLP says; [`encode`]: as protobuf
+//! - [`figures`]: the metrics of `/metrics`, by the same way
 //! - [`access_log`]: one line for each request; [`writer`]: the thread that writes them
 
 pub mod access_log;
@@ -18,6 +19,7 @@ mod context;
 mod delivery;
 mod encode;
 mod export;
+mod figures;
 mod observed;
 mod random;
 mod span;
@@ -37,13 +39,20 @@ pub(crate) use span::Active;
 pub use tracer::Tracer;
 
 use crate::outbound::{Outbound, Target, TargetError};
+use crate::proxy::Gateway;
+use delivery::Delivery;
 use export::Exporter;
+use figures::Figures;
 
 /// What is exported by OTLP over HTTP, in protobuf.
 #[derive(Debug, Clone)]
 pub struct OtlpSettings {
     /// Where spans go, path included; `None`: none are recorded.
     pub traces: Option<Target>,
+    /// Where metrics go, path included; `None`: none are sent.
+    pub metrics: Option<Target>,
+    /// How often metrics are sent.
+    pub metrics_interval: Duration,
     /// Share of the traces that begin here that is recorded, from 0 to 1.
     pub sample_ratio: f64,
     /// Time for one attempt to deliver a batch.
@@ -62,6 +71,7 @@ pub struct Telemetry {
     /// One line for each request, if that is wanted.
     pub(crate) access_log: Option<AccessLog>,
     exporter: Option<Exporter>,
+    figures: Option<Figures>,
 }
 
 impl Telemetry {
@@ -70,16 +80,29 @@ impl Telemetry {
     /// # Errors
     /// If a target cannot be used.
     pub fn start(otlp: OtlpSettings, access_log: Option<AccessLog>) -> Result<Self, TargetError> {
-        let OtlpSettings { traces: Some(target), sample_ratio, timeout, mut resource } = otlp else {
-            return Ok(Self { tracer: None, access_log, exporter: None });
-        };
+        let OtlpSettings { traces, metrics, metrics_interval, sample_ratio, timeout, mut resource } = otlp;
         // Tells apart processes of the same service.
         if resource.iter().all(|(name, _)| name != INSTANCE) {
             resource.push((INSTANCE.into(), random::trace().to_string()));
         }
-        let (tracer, queue) = Tracer::new(sample_ratio);
-        let exporter = Exporter::start(queue, Outbound::new(&target)?, timeout, &resource, &tracer);
-        Ok(Self { tracer: Some(tracer), access_log, exporter: Some(exporter) })
+        let (mut tracer, mut exporter, mut figures) = (None, None, None);
+        if let Some(target) = traces {
+            let (of, queue) = Tracer::new(sample_ratio);
+            exporter = Some(Exporter::start(queue, Outbound::new(&target)?, timeout, &resource, &of));
+            tracer = Some(of);
+        }
+        if let Some(target) = metrics {
+            let delivery = Delivery::new(Outbound::new(&target)?, timeout, "metrics");
+            figures = Some(Figures::new(delivery, &resource, metrics_interval));
+        }
+        Ok(Self { tracer, access_log, exporter, figures })
+    }
+
+    /// Begins to send the metrics of this gateway, if they are wanted. Must be called within a runtime.
+    pub fn export_metrics(&self, gateway: &Arc<Gateway>) {
+        if let Some(figures) = &self.figures {
+            figures.start(gateway);
+        }
     }
 
     /// Opens the file of the access log anew, for one that was renamed meanwhile.
@@ -96,12 +119,17 @@ impl Telemetry {
                 exporter.close(limit).await;
             }
         };
+        let measuring = async {
+            if let Some(figures) = &self.figures {
+                figures.close(limit).await;
+            }
+        };
         let logging = async {
             if let Some(log) = &self.access_log {
                 log.close(limit).await;
             }
         };
-        tokio::join!(exporting, logging);
+        tokio::join!(exporting, measuring, logging);
     }
 
     /// What has become of the spans, each by its name; `None`: none are recorded.
@@ -118,6 +146,7 @@ impl Telemetry {
     pub fn status(&self) -> Value {
         json!({
             "spans": self.tracer.as_ref().map(|tracer| tracer.counts.status()),
+            "metrics": self.figures.as_ref().map(Figures::status),
             "access_log": self.access_log.as_ref().map(AccessLog::status),
         })
     }

@@ -17,6 +17,7 @@ mod once;
 mod opening;
 mod queue;
 mod refresh;
+mod replica;
 mod status;
 mod stdio;
 mod supervisor;
@@ -46,9 +47,10 @@ pub use long::{LongReply, Rest};
 pub use manifest::{ListHint, ListKind, Listed, Manifest};
 pub(crate) use membership::check_settings;
 pub(crate) use once::run_once;
+pub use replica::ReplicaName;
 pub use status::Status;
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
-pub use supervisor::{Common, ReplicaName, Unavailable, Upstream, UpstreamError};
+pub use supervisor::{Common, Unavailable, Upstream, UpstreamError};
 pub use turn::{Asking, NoTurn, Turn};
 
 /// A boxed future, for the few asynchronous methods behind `dyn`.

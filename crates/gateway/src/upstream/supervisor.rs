@@ -12,19 +12,18 @@ use std::time::{Duration, Instant};
 use aqe_core::balancer::{self, Balancer, BalancerConfigError};
 use aqe_core::batching::Batching;
 use aqe_core::inprocess::InProcess;
-use aqe_core::monitor::Series;
 use aqe_core::pool;
 use aqe_core::revision::Era;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 
 use super::HttpClient;
-use super::handshake::Peer;
 use super::live::{Hooks, Live};
 use super::manifest::{ListKind, Manifest};
 use super::membership::{check_settings, pool_config};
 use super::opening::other;
 use super::queue::Queue;
+use super::replica::{Replica, ReplicaName};
 use crate::pool::ConnectionPool;
 use crate::settings::{Balancing, ReplicaSettings, SessionScope, Start, UpstreamSettings};
 use crate::tasks;
@@ -79,27 +78,6 @@ pub struct Common {
     pub batching: Option<Batching>,
     /// What is told of what happens.
     pub hooks: Weak<dyn Hooks>,
-}
-
-/// One replica as the pool and the balancer know it.
-pub(super) struct Replica {
-    /// Set when the upstream is started.
-    pub(super) pool: OnceLock<pool::ReplicaId>,
-    pub(super) balancer: balancer::ReplicaId,
-    /// What the server said last.
-    pub(super) peer: ArcSwapOption<Peer>,
-    pub(super) name: Arc<ReplicaName>,
-    /// The calls that were sent to it.
-    pub(super) series: Arc<Series>,
-}
-
-/// Which replica of which upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReplicaName {
-    /// The upstream.
-    pub upstream: Arc<str>,
-    /// The replica.
-    pub replica: Arc<str>,
 }
 
 /// One upstream.

@@ -78,7 +78,7 @@ async fn the_oldest_go_and_open_ones_come_first() {
         }
     }
     let found = store.load_alerts("/a".into(), u32::MAX).await.unwrap();
-    assert_eq!(found.len() as i64, most);
+    assert_eq!(i64::try_from(found.len()).unwrap(), most);
     assert_eq!((found[0].started - T0, found.last().unwrap().started - T0), (most + 20, 21));
     assert_eq!(store.load_alerts("/b".into(), 10).await.unwrap().len(), 1);
 }

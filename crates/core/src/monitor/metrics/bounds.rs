@@ -76,8 +76,7 @@ mod tests {
         }
         for Bound { ns, le } in DURATIONS.into_iter().chain(DURATIONS_OF_MANY) {
             assert_eq!(bounds_of(bucket_of(ns)).0, ns, "{le}");
-            let written: f64 = le.parse().unwrap();
-            assert_eq!(written.to_bits(), (ns as f64 / 1e9).to_bits(), "{le}");
+            assert_eq!(le.parse::<f64>().unwrap().to_bits(), (ns as f64 / 1e9).to_bits(), "{le}");
             // `%g` takes the exponent below 1e-4.
             assert_eq!(le.contains('e'), ns < 100_000, "{le}");
         }
