@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::proxy::Gateway;
 use crate::upstream::ReplicaName;
 
-/// How often children are looked at: their processes have children themselves, which are found one by one.
-const CHILDREN_EVERY: Duration = Duration::from_secs(5);
+/// How often the system is asked: what it tells is text, and children have children, which are found one by one.
+const SAMPLES_EVERY: Duration = Duration::from_secs(5);
 /// Processes of one child that are counted.
 #[cfg(target_os = "linux")]
 const MOST_OF_A_CHILD: usize = 64;
@@ -20,7 +20,7 @@ pub struct Process {
     pub rss_bytes: u64,
     /// CPU time since its start.
     pub cpu: Duration,
-    /// CPU over the last second, percent of one core; `None` before the second sample.
+    /// CPU over the last seconds, percent of one core; `None` before the second sample.
     pub cpu_percent: Option<f64>,
     /// Its threads.
     pub threads: u64,
@@ -41,7 +41,7 @@ pub struct Child {
     pub rss_bytes: Option<u64>,
     /// CPU time since its start.
     pub cpu: Option<Duration>,
-    /// CPU over the last [`CHILDREN_EVERY`], percent of one core.
+    /// CPU over the last [`SAMPLES_EVERY`], percent of one core.
     pub cpu_percent: Option<f64>,
     /// How long it runs.
     pub uptime: Option<Duration>,
@@ -52,9 +52,8 @@ pub struct Child {
 #[derive(Debug, Default)]
 pub(super) struct Processes {
     own: Option<Process>,
-    own_at: Option<Instant>,
     children: Vec<Child>,
-    children_at: Option<Instant>,
+    sampled_at: Option<Instant>,
     /// CPU time of all children that a replica has had. Of one that ends it is known until the last look.
     spent: Vec<(Arc<ReplicaName>, Duration)>,
 }
@@ -76,18 +75,19 @@ fn percent(now: Duration, before: Option<Duration>, passed: Option<Duration>) ->
 
 impl Processes {
     pub(super) fn sample(&mut self, now: Instant, gateway: &Gateway) {
-        let passed = self.own_at.map(|at| now.saturating_duration_since(at));
-        self.own = system::own().map(|sample| Process {
-            rss_bytes: sample.rss_bytes,
-            cpu: sample.cpu,
-            cpu_percent: percent(sample.cpu, self.own.map(|own| own.cpu), passed),
-            threads: sample.threads,
-            open_files: sample.open_files,
-            max_open_files: max_open_files(),
-        });
-        self.own_at = Some(now);
-        let passed = self.children_at.map(|at| now.saturating_duration_since(at));
-        let due = passed.is_none_or(|passed| passed >= CHILDREN_EVERY);
+        let passed = self.sampled_at.map(|at| now.saturating_duration_since(at));
+        let due = passed.is_none_or(|passed| passed >= SAMPLES_EVERY);
+        if due {
+            self.own = system::own().map(|sample| Process {
+                rss_bytes: sample.rss_bytes,
+                cpu: sample.cpu,
+                cpu_percent: percent(sample.cpu, self.own.map(|own| own.cpu), passed),
+                threads: sample.threads,
+                open_files: sample.open_files,
+                max_open_files: max_open_files(),
+            });
+            self.sampled_at = Some(now);
+        }
         let before: HashMap<u32, Child> = self.children.drain(..).map(|child| (child.pid, child)).collect();
         for upstream in gateway.upstreams().iter() {
             for (replica, status) in upstream.children() {
@@ -114,7 +114,6 @@ impl Processes {
             }
         }
         if due {
-            self.children_at = Some(now);
             let upstreams = gateway.upstreams();
             self.spent.retain(|(of, _)| {
                 upstreams.iter().any(|upstream| upstream.recorded().any(|(name, _)| name == *of))
