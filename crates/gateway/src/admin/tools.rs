@@ -122,6 +122,7 @@ fn one(tool: &ToolEntry) -> Value {
             "openWorldHint": tool.annotations.open_world,
         },
         "calls": usage.requests(),
+        "from_cache": usage.from_cache(),
         "errors": usage.errors(),
         "mean_ms": usage.latency.mean().map(millis),
         "p95_ms": usage.latency.quantile(0.95).map(millis),
