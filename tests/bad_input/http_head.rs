@@ -36,8 +36,7 @@ fn each_path_takes_its_methods_only() {
             }
             cases.push(case(format!("GET {path}"), Request::new(&format!("GET {path}")), status(200, "")));
         }
-        // What the dashboard reads is there, and only to be read.
-        cases.push(case("GET /admin/status", Request::new("GET /admin/status"), status(200, "")));
+        // What the dashboard reads is there (tests/it/dashboard.rs), and only to be read.
         cases.push(case("POST /admin/status", ping.clone().at("POST /admin/status"), status(405, "")));
         for target in [
             "/nothing",
