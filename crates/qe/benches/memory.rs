@@ -69,7 +69,7 @@ fn open_and_close<'a>(what: &str, paths: impl Iterator<Item = &'a Path>) {
 
 /// Of the size of a small store: what is checked whole at opening is at most 1 MiB.
 async fn fill(path: &Path, entries: usize) {
-    let tools = aqe_qe::builtin(Arc::new(open(path)), || NOW);
+    let tools = aqe_qe::builtin(Arc::new(open(path)), &aqe_qe::Settings::default(), || NOW);
     for n in 0..entries {
         let value = "what was found ".repeat(20);
         let arguments = format!(r#"{{"namespace":"bench","key":"key-{n}","value":"{value}"}}"#);
@@ -79,7 +79,7 @@ async fn fill(path: &Path, entries: usize) {
 
 async fn calls(path: &Path) {
     let durable = Arc::new(open(path));
-    let tools = aqe_qe::builtin(Arc::clone(&durable) as Arc<dyn Store>, || NOW);
+    let tools = aqe_qe::builtin(Arc::clone(&durable) as Arc<dyn Store>, &aqe_qe::Settings::default(), || NOW);
     let value = format!("{{\"text\":\"{}\",\"n\":12}}", "what was found ".repeat(20));
     let store = |n: usize| format!(r#"{{"namespace":"bench","key":"key-{n}","value":{value}}}"#);
     let retrieve = |n: usize| format!(r#"{{"namespace":"bench","key":"key-{n}"}}"#);

@@ -1,6 +1,7 @@
 //! All tools of this crate as one set.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError, ToolResult};
@@ -9,23 +10,63 @@ use bytes::Bytes;
 
 use crate::arguments;
 use crate::memory::{Memory, retrieve, store};
+use crate::project::Roots;
 use crate::reply::{Refusal, refused};
+use crate::stop::Stop;
+
+/// What the operator decides.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Folders that the tools may read, and everything below them. A relative `root` of a call is relative to the first.
+    pub roots: Vec<PathBuf>,
+}
 
 /// The tools, over a store and a clock that tells the milliseconds since the Unix epoch.
 pub fn builtin(
     durable: Arc<dyn Store>,
+    settings: &Settings,
     clock: impl Fn() -> UnixMillis + Send + Sync + 'static,
 ) -> Arc<dyn InProcess> {
-    let definitions =
-        [store::DEFINITION, retrieve::DEFINITION].map(|text| Bytes::from_static(text.as_bytes()));
-    Arc::new(Builtin { definitions, memory: Memory { store: durable }, clock: Box::new(clock) })
+    let memory = [store::DEFINITION, retrieve::DEFINITION];
+    let definitions = memory.into_iter().chain(WORKS.iter().map(|work| work.definition));
+    Arc::new(Builtin {
+        definitions: definitions.map(|text| Bytes::from_static(text.as_bytes())).collect(),
+        memory: Memory { store: Arc::clone(&durable) },
+        context: Arc::new(Context { roots: Roots::new(&settings.roots), durable }),
+        clock: Box::new(clock),
+    })
 }
 
 struct Builtin {
-    definitions: [Bytes; 2],
+    definitions: Vec<Bytes>,
     memory: Memory,
+    context: Arc<Context>,
     clock: Box<dyn Fn() -> UnixMillis + Send + Sync>,
 }
+
+/// What the tools share that read projects.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) roots: Roots,
+    pub(crate) durable: Arc<dyn Store>,
+}
+
+/// One call of such a tool.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) principal: String,
+    pub(crate) now: UnixMillis,
+    pub(crate) stop: Stop,
+}
+
+/// A tool that reads files or computes for long: it runs on a thread that may block, and looks at `Request::stop`.
+struct Work {
+    name: &'static str,
+    definition: &'static str,
+    run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
+}
+
+static WORKS: [Work; 0] = [];
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,6 +80,13 @@ impl Builtin {
         match tool {
             Tool::MemoryStore => self.memory.store(arguments::parse(arguments)?, caller, now).await,
             Tool::MemoryRetrieve => self.memory.retrieve(arguments::parse(arguments)?, caller, now).await,
+            Tool::Work(work) => {
+                let (stop, _stop_on_drop) = Stop::at(caller.deadline);
+                let request = Request { principal: caller.principal.to_owned(), now, stop };
+                let (context, arguments) = (Arc::clone(&self.context), arguments.to_owned());
+                let done = tokio::task::spawn_blocking(move || (work.run)(&context, &arguments, &request));
+                done.await.unwrap_or_else(|error| Err(Refusal(format!("this is a fault of ours: {error}"))))
+            }
         }
     }
 }
@@ -65,6 +113,7 @@ impl InProcess for Builtin {
 enum Tool {
     MemoryStore,
     MemoryRetrieve,
+    Work(&'static Work),
 }
 
 impl Tool {
@@ -72,7 +121,7 @@ impl Tool {
         match name {
             "qe_memory_store" => Some(Self::MemoryStore),
             "qe_memory_retrieve" => Some(Self::MemoryRetrieve),
-            _ => None,
+            _ => WORKS.iter().find(|work| work.name == name).map(Self::Work),
         }
     }
 }

@@ -3,13 +3,17 @@
 //! # Layout
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
+//! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
+//! - `stop`: when work that nobody waits for any more ends.
 //!
-//! Nothing here reads the clock; [`builtin`] is given one.
+//! Nothing here reads the wall clock; [`builtin`] is given one.
 
 mod arguments;
 mod builtin;
 mod memory;
+mod project;
 mod reply;
+mod stop;
 
-pub use builtin::builtin;
+pub use builtin::{Settings, builtin};

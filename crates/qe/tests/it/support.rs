@@ -23,7 +23,9 @@ impl Tools {
         let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default()).unwrap();
         let clock = Arc::new(AtomicI64::new(T0));
         let hands = Arc::clone(&clock);
-        let set = aqe_qe::builtin(Arc::new(store), move || hands.load(Ordering::Relaxed));
+        let set = aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings::default(), move || {
+            hands.load(Ordering::Relaxed)
+        });
         Self { set, clock, _directory: directory }
     }
 
