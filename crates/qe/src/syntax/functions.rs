@@ -233,7 +233,7 @@ impl<'t> Visitor<'t, '_> {
         let at = self.outline.functions.len();
         self.scope(path.len(), Some(at), own, is_marked, false);
         let scope = self.scopes.last();
-        let before = self.parsed.source.get(node.start_byte()..body.start_byte()).unwrap_or_default();
+        let before = self.parsed.source.get(node.start_byte()..head_end(node, body)).unwrap_or_default();
         let signature = String::from_utf8_lossy(before);
         let signature = signature.trim_end().trim_end_matches([':', '{']).trim_end_matches("=>");
         self.outline.functions.push(Function {
@@ -301,6 +301,13 @@ impl<'t> Visitor<'t, '_> {
         let text = given.map(|name| self.parsed.short(name, NAME_CHARS)).unwrap_or_default();
         if text.is_empty() { "(anonymous)".to_owned() } else { text }
     }
+}
+
+/// Where the last word before the body ends; a comment is none.
+fn head_end(node: Node<'_>, body: Node<'_>) -> usize {
+    let mut cursor = node.walk();
+    let before = node.children(&mut cursor).take_while(|child| child.start_byte() < body.start_byte());
+    before.filter(|child| !child.is_extra()).map(|child| child.end_byte()).last().unwrap_or(node.start_byte())
 }
 
 /// A type's name without what it is applied to.
