@@ -12,7 +12,9 @@
 
 mod arguments;
 mod builtin;
+mod duplication;
 mod memory;
+mod metrics;
 mod project;
 mod reply;
 mod stop;
