@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::arguments;
 use crate::memory::{Memory, retrieve, store};
+use crate::metrics::{self, Measurements};
 use crate::project::Roots;
 use crate::reply::{Refusal, refused};
 use crate::stop::Stop;
@@ -32,7 +33,11 @@ pub fn builtin(
     Arc::new(Builtin {
         definitions: definitions.map(|text| Bytes::from_static(text.as_bytes())).collect(),
         memory: Memory { store: Arc::clone(&durable) },
-        context: Arc::new(Context { roots: Roots::new(&settings.roots), durable }),
+        context: Arc::new(Context {
+            roots: Roots::new(&settings.roots),
+            durable,
+            measurements: Measurements::default(),
+        }),
         clock: Box::new(clock),
     })
 }
@@ -49,6 +54,7 @@ struct Builtin {
 pub(crate) struct Context {
     pub(crate) roots: Roots,
     pub(crate) durable: Arc<dyn Store>,
+    pub(crate) measurements: Measurements,
 }
 
 /// One call of such a tool.
@@ -66,7 +72,8 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 0] = [];
+static WORKS: [Work; 1] =
+    [Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run }];
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
