@@ -18,6 +18,10 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use prost::Message as _;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::ring;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// How a collector answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,14 +59,33 @@ struct State {
 impl Collector {
     /// One that behaves so, request by request; the last conduct stays.
     pub(crate) fn start(conduct: &[Conduct]) -> Self {
+        Self::listening("http", conduct, |stream, state| serve(stream, state))
+    }
+
+    /// One that takes everything over TLS, and the certificate (PEM) of the authority that has signed its own.
+    pub(crate) fn over_tls() -> (Self, String) {
+        let (config, authority) = identity();
+        let config = Arc::new(config);
+        let collector = Self::listening("https", &[Conduct::Takes], move |stream, state| {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("expected a connection");
+            serve(StreamOwned::new(connection, stream), state);
+        });
+        (collector, authority)
+    }
+
+    fn listening(
+        scheme: &str,
+        conduct: &[Conduct],
+        serve: impl Fn(TcpStream, &Mutex<State>) + Clone + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("expected to listen");
-        let url = format!("http://{}", listener.local_addr().expect("expected an address"));
+        let url = format!("{scheme}://{}", listener.local_addr().expect("expected an address"));
         let state =
             Arc::new(Mutex::new(State { conduct: conduct.iter().copied().collect(), ..State::default() }));
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&shared);
+                let (shared, serve) = (Arc::clone(&shared), serve.clone());
                 thread::spawn(move || serve(stream, &shared));
             }
         });
@@ -123,11 +146,30 @@ impl Collector {
     }
 }
 
+/// What a server on loopback proves itself by, signed by an authority that nobody knows; and that one's certificate.
+fn identity() -> (ServerConfig, String) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.der().clone()], key)
+        .unwrap();
+    (config, authority)
+}
+
 fn names(spans: &[Span]) -> Vec<&str> {
     spans.iter().map(|span| span.name.as_str()).collect()
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>) {
+fn serve(mut stream: impl Read + Write, state: &Mutex<State>) {
     let mut read = Vec::new();
     while let Some((head, body)) = request(&mut stream, &mut read) {
         let (conduct, answer) = {
@@ -145,7 +187,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
 }
 
 /// Head, in lower case, and body of the next request.
-fn request(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
+fn request(stream: &mut impl Read, read: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     let mut more = |read: &mut Vec<u8>| {
         let mut chunk = [0; 8 * 1024];
         let count = stream.read(&mut chunk).ok().filter(|count| *count > 0)?;

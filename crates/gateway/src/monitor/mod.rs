@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use aqe_core::monitor::alerts::Scope;
 use aqe_core::monitor::slot::Tally;
 use aqe_core::monitor::verdict::{Reason, Thresholds, Vitals};
-use aqe_core::monitor::{Finished, Series, Span, Totals};
+use aqe_core::monitor::{Series, Span, Totals};
 use aqe_core::registry::ToolEntry;
 
 pub use flight::InFlight;
@@ -184,11 +184,6 @@ impl Monitor {
 
     pub(crate) fn count_lookup(&self, looked_up: LookedUp) {
         self.lookups.count(looked_up as usize);
-    }
-
-    /// A handshake has ended, which is answered outside of the way of other requests.
-    pub(crate) fn initialized(&self, end: &Finished) {
-        self.method(Method::named("initialize")).finished(end);
     }
 
     /// Something was turned away before it became a request.
