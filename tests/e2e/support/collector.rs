@@ -1,6 +1,6 @@
 //! A collector that takes OTLP over HTTP, decodes it with OpenTelemetry's own types, and checks the protocol.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
@@ -49,6 +50,8 @@ struct State {
     spans: Vec<Span>,
     /// Those of the last request.
     metrics: Vec<Metric>,
+    /// When what they count began.
+    began: BTreeSet<u64>,
     resources: Vec<HashMap<String, String>>,
     heads: Vec<String>,
     faults: Vec<String>,
@@ -59,7 +62,7 @@ struct State {
 impl Collector {
     /// One that behaves so, request by request; the last conduct stays.
     pub(crate) fn start(conduct: &[Conduct]) -> Self {
-        Self::listening("http", conduct, |stream, state| serve(stream, state))
+        Self::listening("http", conduct, serve)
     }
 
     /// One that takes everything over TLS, and the certificate (PEM) of the authority that has signed its own.
@@ -270,6 +273,14 @@ impl State {
                 names.sort_unstable();
                 let unique = names.windows(2).all(|two| two[0] != two[1]);
                 self.check(unique, || format!("a metric comes twice: {names:?}"));
+                let points = of_scope.metrics.iter().filter_map(|metric| metric.data.as_ref());
+                self.began.extend(points.flat_map(|data| match data {
+                    Data::Sum(sum) => sum.data_points.iter().map(|it| it.start_time_unix_nano).collect(),
+                    Data::Histogram(of) => of.data_points.iter().map(|it| it.start_time_unix_nano).collect(),
+                    _ => Vec::new(),
+                }));
+                // Another beginning says that all was lost meanwhile.
+                self.check(self.began.len() <= 1, || "points begin at different times".to_owned());
                 self.metrics = of_scope.metrics;
             }
         }

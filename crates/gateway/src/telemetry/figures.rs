@@ -65,7 +65,9 @@ impl Figures {
 
     /// Begins to send the figures of this gateway.
     pub(super) fn start(&self, gateway: &Arc<Gateway>) {
+        let now = SystemTime::now();
         let work = Work {
+            started: now.checked_sub(gateway.uptime()).unwrap_or(now),
             gateway: Arc::downgrade(gateway),
             delivery: Arc::clone(&self.delivery),
             resource: self.resource.clone(),
@@ -97,6 +99,8 @@ impl Figures {
 }
 
 struct Work {
+    /// When the counts began. Told each time as the same, or it would say that all was lost meanwhile.
+    started: SystemTime,
     gateway: Weak<Gateway>,
     delivery: Arc<Delivery>,
     resource: Resource,
@@ -115,7 +119,7 @@ impl Work {
                 () = tokio::time::sleep(self.interval) => false,
             };
             let Some(gateway) = self.gateway.upgrade() else { return };
-            let request = request(&self.resource, &gateway);
+            let request = request(&self.resource, &gateway, self.started);
             drop(gateway);
             let delivered = self.delivery.deliver(request.encode_to_vec().into(), &self.closed).await;
             let count = match &delivered {
@@ -141,9 +145,8 @@ fn is_whole(answer: &Bytes) -> bool {
     partial.rejected_data_points == 0
 }
 
-fn request(resource: &Resource, gateway: &Gateway) -> ExportMetricsServiceRequest {
-    let now = SystemTime::now();
-    let mut points = Points::new(now.checked_sub(gateway.uptime()).unwrap_or(now), now);
+fn request(resource: &Resource, gateway: &Gateway, started: SystemTime) -> ExportMetricsServiceRequest {
+    let mut points = Points::new(started, SystemTime::now());
     exposition::collect(gateway, &mut points);
     let scope_metrics =
         ScopeMetrics { scope: Some(encode::scope()), metrics: points.metrics, schema_url: SCHEMA.into() };
