@@ -173,6 +173,8 @@ def said(servers, clients):
             legacy = found["mcp.protocol.version"] == ERAS["legacy"]
             wrong += [] if legacy == ("mcp.session.id" in found) else ["mcp.session.id"]
             wrong += [] if found.get("network.transport") == "tcp" else ["network.transport"]
+            ours = (found.get("aqe.upstream"), found.get("aqe.cached"))
+            wrong += [] if ours == (tool.split("__")[0] if tool else None, False) else [f"{ours}"]
         else:
             web = found["aqe.upstream"] == "web"
             wrong += [] if found.get("network.transport") == UPSTREAMS[found["aqe.upstream"]] else ["network.transport"]
