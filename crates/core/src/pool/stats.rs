@@ -193,6 +193,18 @@ pub enum ReplicaHealth {
     Draining,
 }
 
+impl ReplicaHealth {
+    /// A word for metrics and replies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::BackingOff { .. } => "backing-off",
+            Self::CrashLooping { .. } => "crash-looping",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 /// One replica's part of a [`PoolStatus`].
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

@@ -102,13 +102,12 @@ fn replica(upstream: &str, name: &str, status: &ReplicaStatus, config: &PoolConf
 }
 
 fn health(health: ReplicaHealth) -> Value {
-    let (state, failures, retry_in) = match health {
-        ReplicaHealth::BackingOff { failures, retry_in } => ("backing-off", failures, Some(retry_in)),
-        ReplicaHealth::CrashLooping { failures, retry_in } => ("crash-looping", failures, Some(retry_in)),
-        ReplicaHealth::Draining => ("draining", 0, None),
-        _ => ("ready", 0, None),
+    let (failures, retry_in) = match health {
+        ReplicaHealth::BackingOff { failures, retry_in }
+        | ReplicaHealth::CrashLooping { failures, retry_in } => (failures, Some(retry_in)),
+        _ => (0, None),
     };
-    json!({ "state": state, "failures": failures, "retry_in_ms": retry_in.map(millis) })
+    json!({ "state": health.as_str(), "failures": failures, "retry_in_ms": retry_in.map(millis) })
 }
 
 fn figures(figures: &PoolFigures) -> Value {

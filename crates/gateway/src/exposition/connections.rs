@@ -8,7 +8,7 @@ use aqe_core::cache::{Level, Reading};
 use aqe_core::monitor::metrics::list::{self, acquired};
 use aqe_core::monitor::metrics::{Metric, Sink};
 use aqe_core::monitor::{ErrorKind, Totals};
-use aqe_core::pool::{PoolFigures, ReplicaHealth, ReplicaStatus as Pooled};
+use aqe_core::pool::{PoolFigures, ReplicaStatus as Pooled};
 
 use super::collect::Of;
 use crate::monitor::{Monitor, SinceStart};
@@ -142,13 +142,7 @@ fn pooling(replicas: &[Replica<'_>], sink: &mut dyn Sink) {
         sink.histogram(&list::POOL_WAIT, labels, &pooled.figures.all_waits);
     }
     for (labels, pooled) in &known {
-        let state = match pooled.health {
-            ReplicaHealth::BackingOff { .. } => "backing-off",
-            ReplicaHealth::CrashLooping { .. } => "crash-looping",
-            ReplicaHealth::Draining => "draining",
-            _ => "ready",
-        };
-        sink.state(&list::POOL_REPLICA_STATE, labels, state);
+        sink.state(&list::POOL_REPLICA_STATE, labels, pooled.health.as_str());
     }
 }
 
