@@ -4,7 +4,7 @@
 //! the endings that Prometheus adds by itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use aqe_core::monitor::Counts;
@@ -23,14 +23,12 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 use serde_json::json;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
 
-use super::delivery::{Closing, Delivered, Delivery};
+use super::delivery::{Delivered, Delivery};
 use super::encode::{self, SCHEMA};
+use super::task::{Closing, Task};
+use crate::exposition;
 use crate::proxy::Gateway;
-use crate::{exposition, tasks};
 
 /// The way of the metrics to a collector, before and after the gateway is there.
 #[derive(Debug)]
@@ -39,9 +37,7 @@ pub(super) struct Figures {
     resource: Resource,
     interval: Duration,
     counts: Arc<Sent>,
-    /// Until when to be done; `None` while it runs.
-    closing: watch::Sender<Option<Instant>>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Task,
 }
 
 /// What has become of the requests to the collector.
@@ -58,33 +54,28 @@ impl Figures {
             resource: encode::resource(resource),
             interval,
             counts: Arc::default(),
-            closing: watch::Sender::new(None),
-            task: Mutex::default(),
+            task: Task::new(),
         }
     }
 
     /// Begins to send the figures of this gateway.
     pub(super) fn start(&self, gateway: &Arc<Gateway>) {
-        let work = Work {
-            gateway: Arc::downgrade(gateway),
-            delivery: Arc::clone(&self.delivery),
-            resource: self.resource.clone(),
-            interval: self.interval,
-            counts: Arc::clone(&self.counts),
-            closed: self.closing.subscribe(),
-        };
-        let task = tasks::spawn("otlp metrics", work.run());
-        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        self.task.begin("otlp metrics", |closed| {
+            let work = Work {
+                gateway: Arc::downgrade(gateway),
+                delivery: Arc::clone(&self.delivery),
+                resource: self.resource.clone(),
+                interval: self.interval,
+                counts: Arc::clone(&self.counts),
+                closed,
+            };
+            work.run()
+        });
     }
 
     /// Sends the last figures, for at most `limit`, and ends.
     pub(super) async fn close(&self, limit: Duration) {
-        self.closing.send_replace(Some(Instant::now() + limit));
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // A panic in it has been logged.
-            let _ = timeout(limit, task).await;
-        }
+        self.task.close(limit).await;
     }
 
     /// Figures for the admin API.
