@@ -17,7 +17,7 @@ use super::query::Query;
 use super::{Refused, balance, cache, millis, moment, pool};
 use crate::monitor::{Child, Figures, InFlight, Monitor, Point};
 use crate::proxy::Gateway;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, with_connections};
 
 fn monitor(gateway: &Gateway) -> Result<&Monitor, Refused> {
     gateway.monitor.as_ref().ok_or_else(|| Refused {
@@ -218,25 +218,22 @@ fn replicas(gateway: &Gateway, monitor: &Monitor, figures: &Figures) -> Value {
     let seconds = figures.covers.as_secs_f64();
     let pool = gateway.pool.status();
     let mut all = Vec::new();
-    for upstream in pool::pooled(gateway) {
+    for upstream in with_connections(&gateway.upstreams()) {
         let balance = upstream.balancer_status();
-        for ((name, pooled), balanced) in
-            upstream.recorded().map(|(name, _)| name).zip(upstream.pool_replicas()).zip(&balance.replicas)
-        {
-            let sent = figures.replicas.iter().find(|(of, _)| *of == name).map(|(_, totals)| totals);
+        for ((name, pooled), balanced) in upstream.pooled(&pool).zip(&balance.replicas) {
+            let sent = figures.replicas.iter().find(|(of, _)| of == name).map(|(_, totals)| totals);
             let mut value = calls(sent.unwrap_or(&Totals::EMPTY), seconds);
-            let pooled = pool.replicas.iter().find(|replica| Some(replica.id) == pooled);
             value["upstream"] = (*name.upstream).into();
             value["replica"] = (*name.replica).into();
             value["state"] = balanced.state.as_str().into();
             value["reason"] = balanced.reason.map(|reason| reason.to_string()).into();
-            value["error"] = error(&upstream, pooled);
+            value["error"] = error(upstream, pooled);
             value["in_flight"] = balanced.in_flight.into();
             value["picks"] = balanced.picks.into();
             value["ejections"] = balanced.ejections.into();
             // The first start is none.
             value["restarts"] = pooled.map(|pooled| pooled.figures.opened.saturating_sub(1)).into();
-            let own: Vec<&Child> = children.iter().filter(|child| child.replica == name).collect();
+            let own: Vec<&Child> = children.iter().filter(|child| child.replica == *name).collect();
             value["children"] = own.iter().map(|child| self::child(child)).collect();
             value["last_lines"] =
                 own.iter().flat_map(|child| &child.last_lines).map(String::as_str).collect();

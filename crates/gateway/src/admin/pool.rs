@@ -1,7 +1,5 @@
 //! The connection pool: shown and configured.
 
-use std::sync::Arc;
-
 use aqe_core::pool::{CloseReason, PoolConfig, PoolFigures, ReplicaHealth, ReplicaStatus};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -9,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::changes::Changes;
 use super::{Refused, millis};
 use crate::proxy::Gateway;
-use crate::upstream::Upstream;
+use crate::upstream::{ReplicaName, with_connections};
 
 /// Most connections that the pool can be told to have.
 pub const MOST_CONNECTIONS: u32 = 100_000;
@@ -19,11 +17,9 @@ pub(super) fn status(gateway: &Gateway) -> Value {
     let status = gateway.pool.status();
     let config = gateway.pool.config();
     let mut replicas = Vec::new();
-    for upstream in pooled(gateway) {
-        for (id, settings) in upstream.pool_replicas().zip(&upstream.settings().replicas) {
-            let own = status.replicas.iter().find(|replica| Some(replica.id) == id);
-            replicas.extend(own.map(|own| replica(upstream.name(), &settings.name, own, &config)));
-        }
+    for upstream in with_connections(&gateway.upstreams()) {
+        let known = upstream.pooled(&status).filter_map(|(name, own)| Some((name, own?)));
+        replicas.extend(known.map(|(name, own)| replica(name, own, &config)));
     }
     json!({
         "settings": settings(&config),
@@ -70,12 +66,6 @@ pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refuse
     Ok(json!({ "settings": settings(&config) }))
 }
 
-/// The upstreams that have connections: all but the tools in this process.
-pub(super) fn pooled(gateway: &Gateway) -> Vec<Arc<Upstream>> {
-    let upstreams = gateway.upstreams();
-    upstreams.iter().filter(|upstream| upstream.in_process().is_none()).map(Arc::clone).collect()
-}
-
 fn settings(config: &PoolConfig) -> Value {
     json!({
         "max_connections": config.max_connections,
@@ -89,10 +79,10 @@ fn settings(config: &PoolConfig) -> Value {
     })
 }
 
-fn replica(upstream: &str, name: &str, status: &ReplicaStatus, config: &PoolConfig) -> Value {
+fn replica(name: &ReplicaName, status: &ReplicaStatus, config: &PoolConfig) -> Value {
     let mut value = figures(&status.figures);
-    value["upstream"] = upstream.into();
-    value["replica"] = name.into();
+    value["upstream"] = (*name.upstream).into();
+    value["replica"] = (*name.replica).into();
     value["min_connections"] = status.min_connections.into();
     // A replica without a limit of its own has that of the pool.
     value["max_connections"] = status.max_connections.min(config.max_connections).into();

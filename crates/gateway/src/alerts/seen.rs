@@ -12,7 +12,7 @@ use aqe_core::pool::{PoolStatus, ReplicaHealth, ReplicaStatus};
 
 use crate::monitor::Monitor;
 use crate::proxy::Gateway;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, with_connections};
 
 /// The figures of a gateway at one moment.
 pub(crate) struct Seen<'a> {
@@ -56,19 +56,17 @@ impl<'a> Seen<'a> {
         of: impl Fn(&Self, &Upstream, usize, Option<&ReplicaStatus>) -> T,
     ) -> Option<T> {
         let mut found = Vec::new();
-        for upstream in self.gateway.upstreams().iter().filter(|upstream| upstream.in_process().is_none()) {
-            let settings = upstream.settings();
-            for (at, (id, replica)) in upstream.pool_replicas().zip(&settings.replicas).enumerate() {
+        for upstream in with_connections(&self.gateway.upstreams()) {
+            for (at, (name, pooled)) in upstream.pooled(self.pool()).enumerate() {
                 let wanted = match scope {
                     Scope::All => true,
-                    Scope::Upstream(name) => upstream.name() == &**name,
-                    Scope::Replica { upstream: name, replica: own } => {
-                        upstream.name() == &**name && replica.name == *own
+                    Scope::Upstream(upstream) => name.upstream == *upstream,
+                    Scope::Replica { upstream, replica } => {
+                        name.upstream == *upstream && name.replica == *replica
                     }
                     Scope::Tool(_) | Scope::Category(_) => false,
                 };
                 if wanted {
-                    let pooled = self.pool().replicas.iter().find(|known| Some(known.id) == id);
                     found.push(of(self, upstream, at, pooled));
                 }
             }

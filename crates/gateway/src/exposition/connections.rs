@@ -13,14 +13,14 @@ use aqe_core::pool::{PoolFigures, ReplicaStatus as Pooled};
 use super::collect::Of;
 use crate::monitor::{Monitor, SinceStart};
 use crate::proxy::Gateway;
-use crate::upstream::ReplicaName;
+use crate::upstream::{ReplicaName, with_connections};
 
 /// What was sent to a replica that was never asked.
 static NOTHING: Totals = Totals::EMPTY;
 
 /// What is known of one replica.
 struct Replica<'a> {
-    name: Arc<ReplicaName>,
+    name: &'a ReplicaName,
     /// `None`: nothing is recorded.
     sent: Option<&'a Totals>,
     balanced: &'a Balanced,
@@ -35,18 +35,16 @@ impl Replica<'_> {
 
 pub(super) fn collect(gateway: &Gateway, since_start: Option<&SinceStart>, sink: &mut dyn Sink) {
     let upstreams = gateway.upstreams();
-    let with_connections = upstreams.iter().filter(|upstream| upstream.in_process().is_none());
-    let balancers: Vec<_> = with_connections.map(|upstream| (upstream, upstream.balancer_status())).collect();
+    let balancers: Vec<_> =
+        with_connections(&upstreams).map(|upstream| (upstream, upstream.balancer_status())).collect();
     let pool = gateway.pool.status();
     let mut replicas = Vec::new();
     for (upstream, status) in &balancers {
-        let names = upstream.recorded().map(|(name, _)| name);
-        for ((name, id), balanced) in names.zip(upstream.pool_replicas()).zip(&status.replicas) {
+        for ((name, pooled), balanced) in upstream.pooled(&pool).zip(&status.replicas) {
             let sent = since_start.map(|all| {
-                let own = all.replicas.iter().find(|(of, _)| *of == name);
+                let own = all.replicas.iter().find(|(of, _)| of == name);
                 own.map_or(&NOTHING, |(_, totals)| totals)
             });
-            let pooled = pool.replicas.iter().find(|replica| Some(replica.id) == id);
             replicas.push(Replica { name, sent, balanced, pooled });
         }
     }

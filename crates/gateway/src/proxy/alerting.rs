@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Gateway;
 use crate::alerts::{Notice, Seen};
 use crate::monitor::Monitor;
+use crate::upstream::with_connections;
 use crate::wire;
 
 /// The name under which clients get alerts in `notifications/message`.
@@ -34,10 +35,7 @@ impl Gateway {
     pub(crate) fn alert_status(&self, history: usize) -> Value {
         let catalog = self.catalog();
         // What an upstream offers is known when it has told it.
-        let all_told = catalog
-            .upstreams
-            .iter()
-            .all(|upstream| upstream.in_process().is_some() || upstream.manifest().is_some());
+        let all_told = with_connections(&catalog.upstreams).all(|upstream| upstream.manifest().is_some());
         let found = |found: bool| (found || all_told).then_some(found);
         self.alerts.status(history, |scope| match scope {
             Scope::All => Some(true),

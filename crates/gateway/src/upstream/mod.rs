@@ -49,6 +49,7 @@ pub(crate) use membership::check_settings;
 pub(crate) use once::run_once;
 pub use replica::ReplicaName;
 pub use status::Status;
+pub(crate) use status::with_connections;
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
 pub use supervisor::{Common, Unavailable, Upstream, UpstreamError};
 pub use turn::{Asking, NoTurn, Turn};
