@@ -1,6 +1,7 @@
 //! The connection pool: shown and configured.
 
-use aqe_core::pool::{CloseReason, PoolConfig, PoolFigures, ReplicaHealth, ReplicaStatus};
+use aqe_core::monitor::Counts;
+use aqe_core::pool::{CloseReason, PoolConfig, PoolFigures, ReplicaHealth, ReplicaStatus, WaitTimes};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -14,18 +15,18 @@ pub const MOST_CONNECTIONS: u32 = 100_000;
 
 /// `GET /admin/pool`.
 pub(super) fn status(gateway: &Gateway) -> Value {
-    let status = gateway.pool.status();
+    let (status, waits) = gateway.pool.status_and_waits();
     let config = gateway.pool.config();
     let mut replicas = Vec::new();
     for upstream in with_connections(&gateway.upstreams()) {
         let known = upstream.pooled(&status).filter_map(|(name, own)| Some((name, own?)));
-        replicas.extend(known.map(|(name, own)| replica(name, own, &config)));
+        replicas.extend(known.map(|(name, own)| replica(name, own, waits.of(own.id), &config)));
     }
     json!({
         "settings": settings(&config),
         "draining": status.draining,
         "max_waiting": config.max_waiting(),
-        "all": figures(&status.all),
+        "all": figures(&status.all, Some(&waits.all)),
         "replicas": replicas,
     })
 }
@@ -79,8 +80,13 @@ fn settings(config: &PoolConfig) -> Value {
     })
 }
 
-fn replica(name: &ReplicaName, status: &ReplicaStatus, config: &PoolConfig) -> Value {
-    let mut value = figures(&status.figures);
+fn replica(
+    name: &ReplicaName,
+    status: &ReplicaStatus,
+    waits: Option<&Counts>,
+    config: &PoolConfig,
+) -> Value {
+    let mut value = figures(&status.figures, waits);
     value["upstream"] = (*name.upstream).into();
     value["replica"] = (*name.replica).into();
     value["min_connections"] = status.min_connections.into();
@@ -100,7 +106,7 @@ fn health(health: ReplicaHealth) -> Value {
     json!({ "state": health.as_str(), "failures": failures, "retry_in_ms": retry_in.map(millis) })
 }
 
-fn figures(figures: &PoolFigures) -> Value {
+fn figures(figures: &PoolFigures, waits: Option<&Counts>) -> Value {
     let retired: Map<String, Value> = figures
         .retirements()
         .filter(|(_, count)| *count > 0)
@@ -128,7 +134,7 @@ fn figures(figures: &PoolFigures) -> Value {
         "evictions": figures.retired(CloseReason::Evicted),
         // By reason; a reason that never came up is not listed.
         "retired": retired,
-        "wait_ms": figures.waits.map(|waits| {
+        "wait_ms": waits.and_then(WaitTimes::of).map(|waits| {
             json!({
                 "p50": millis(waits.p50),
                 "p95": millis(waits.p95),

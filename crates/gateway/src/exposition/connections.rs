@@ -7,8 +7,8 @@ use aqe_core::balancer::{BalancerStatus, ReplicaStatus as Balanced};
 use aqe_core::cache::{Level, Reading};
 use aqe_core::monitor::metrics::list::{self, acquired};
 use aqe_core::monitor::metrics::{Metric, Sink};
-use aqe_core::monitor::{ErrorKind, Totals};
-use aqe_core::pool::{PoolFigures, ReplicaStatus as Pooled};
+use aqe_core::monitor::{Counts, ErrorKind, Totals};
+use aqe_core::pool::{PoolFigures, PoolWaits, ReplicaStatus as Pooled};
 
 use super::collect::Of;
 use crate::monitor::{Monitor, SinceStart};
@@ -37,7 +37,7 @@ pub(super) fn collect(gateway: &Gateway, since_start: Option<&SinceStart>, sink:
     let upstreams = gateway.upstreams();
     let balancers: Vec<_> =
         with_connections(&upstreams).map(|upstream| (upstream, upstream.balancer_status())).collect();
-    let pool = gateway.pool.status();
+    let (pool, waits) = gateway.pool.status_and_waits();
     let mut replicas = Vec::new();
     for (upstream, status) in &balancers {
         for ((name, pooled), balanced) in upstream.pooled(&pool).zip(&status.replicas) {
@@ -52,7 +52,7 @@ pub(super) fn collect(gateway: &Gateway, since_start: Option<&SinceStart>, sink:
     let balancers: Vec<_> = balancers.iter().map(|(upstream, status)| (upstream.name(), status)).collect();
     balancing(&balancers, &replicas, sink);
     sink.whole(&list::POOL_MAX, &[], pool.max_connections.into());
-    pooling(&replicas, sink);
+    pooling(&replicas, &waits, sink);
     cache(gateway, sink);
     if let Some(monitor) = &gateway.monitor {
         children(monitor, sink);
@@ -109,7 +109,7 @@ fn balancing(balancers: &[(&str, &BalancerStatus)], replicas: &[Replica<'_>], si
 /// A figure of a replica's connections by the value of its last label.
 type Parts = Vec<(&'static str, u64)>;
 
-fn pooling(replicas: &[Replica<'_>], sink: &mut dyn Sink) {
+fn pooling(replicas: &[Replica<'_>], waits: &PoolWaits, sink: &mut dyn Sink) {
     let known: Vec<_> =
         replicas.iter().filter_map(|replica| Some((replica.labels(), replica.pooled?))).collect();
     let parts: [Of<PoolFigures, Parts>; 3] = [
@@ -137,7 +137,7 @@ fn pooling(replicas: &[Replica<'_>], sink: &mut dyn Sink) {
         }
     }
     for (labels, pooled) in &known {
-        sink.histogram(&list::POOL_WAIT, labels, &pooled.figures.all_waits);
+        sink.histogram(&list::POOL_WAIT, labels, waits.of(pooled.id).unwrap_or(&Counts::EMPTY));
     }
     for (labels, pooled) in &known {
         sink.state(&list::POOL_REPLICA_STATE, labels, pooled.health.as_str());
