@@ -14,6 +14,7 @@ use aqe_core::monitor::alerts::Scope;
 use aqe_core::monitor::slot::Tally;
 use aqe_core::monitor::verdict::{Reason, Thresholds, Vitals};
 use aqe_core::monitor::{Finished, Series, Span, Totals};
+use aqe_core::pool::PoolStatus;
 use aqe_core::registry::ToolEntry;
 
 pub use flight::InFlight;
@@ -207,8 +208,8 @@ impl Monitor {
         self.startup.get().copied()
     }
 
-    /// A second is over.
-    pub(crate) fn tick(&self, gateway: &Gateway) {
+    /// A second is over; the pool stands so.
+    pub(crate) fn tick(&self, gateway: &Gateway, pool: &PoolStatus) {
         let now = Instant::now();
         let catalog = gateway.catalog();
         let tools = catalog.tools.tools().iter();
@@ -227,7 +228,7 @@ impl Monitor {
         processes.sample(now, gateway);
         let memory = processes.own().map(|own| own.rss_bytes);
         drop(processes);
-        lock(&self.history).push(gateway, self, &requests, memory);
+        lock(&self.history).push(gateway, self, pool, &requests, memory);
     }
 
     /// The figures of requests in a window, until the last full second.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use aqe_core::batching::Priority;
 use aqe_core::envelope::encode_string;
 use aqe_core::monitor::alerts::{AckError, Scope};
+use aqe_core::pool::PoolStatus;
 use serde_json::Value;
 
 use super::Gateway;
@@ -78,8 +79,8 @@ impl Gateway {
     }
 
     /// One look at the figures.
-    pub(super) fn look_at_alerts(&self, monitor: &Monitor) {
-        let notices = self.alerts.tick(&Seen::new(self, monitor), Instant::now());
+    pub(super) fn look_at_alerts(&self, monitor: &Monitor, pool: &PoolStatus) {
+        let notices = self.alerts.tick(&Seen::new(self, monitor, pool), Instant::now());
         self.alert_clients(&notices);
     }
 }
