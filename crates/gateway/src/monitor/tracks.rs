@@ -113,10 +113,11 @@ impl Tracks {
                 None => {}
             }
         }
-        let ten = self.clock.tick(now);
+        self.clock.tick(now);
+        let clock = &self.clock;
         let (gone, gone_of) = (&mut self.gone, &mut self.gone_of);
         self.all.retain(|_, track| {
-            track.windows.step(&track.series, ten);
+            track.windows.step(&track.series, clock);
             let stays = track.present || !track.windows.is_idle();
             if !stays && !matches!(track.subject, Subject::Replica(_)) {
                 let totals = track.series.totals();
@@ -140,7 +141,7 @@ impl Tracks {
 
     /// Everything in a window.
     pub(super) fn read(&self, span: Span) -> Vec<(Subject, Totals)> {
-        let read = |track: &Track| (track.subject.clone(), track.windows.totals(&track.series, span));
+        let read = |track: &Track| (track.subject.clone(), track.windows.totals(&track.series, span, &self.clock));
         self.all.values().map(read).collect()
     }
 
@@ -157,7 +158,7 @@ impl Tracks {
     pub(super) fn sum(&self, span: Span, wanted: impl Fn(&Subject) -> bool) -> Totals {
         let mut totals = Totals::EMPTY;
         for track in self.all.values().filter(|track| wanted(&track.subject)) {
-            totals.merge(&track.windows.totals(&track.series, span));
+            totals.merge(&track.windows.totals(&track.series, span, &self.clock));
         }
         totals
     }
