@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::changes::Changes;
 use super::query::Query;
 use super::{Refused, balance, cache, millis, moment, pool};
-use crate::monitor::{Child, Figures, InFlight, Monitor, Point};
+use crate::monitor::{Child, Figures, InFlight, Lookups, Monitor, Point};
 use crate::proxy::Gateway;
 use crate::upstream::{Upstream, with_connections};
 
@@ -107,7 +107,7 @@ pub(super) fn of(gateway: &Gateway, span: Span) -> Value {
         .map(|(why, count)| (why.as_str().to_owned(), (*count).into()))
         .collect::<Map<_, _>>()
         .into();
-    value["lookups"] = lookups(monitor);
+    value["lookups"] = lookups(figures.lookups, seconds);
     value["replicas"] = replicas(gateway, monitor, &figures);
     value["process"] = process(monitor);
     value["calls"] = flights(monitor);
@@ -119,17 +119,12 @@ fn with(mut value: Value, key: &str, member: Value) -> Value {
     value
 }
 
-fn lookups(monitor: &Monitor) -> Value {
-    let counts = monitor.lookups();
-    // Of the last minute, whatever the window: what goes before it is not kept by kind.
-    let history = monitor.history();
-    let minute: Vec<&Point> = history.iter().rev().take(60).collect();
-    let recent: u64 = minute.iter().map(|point| point.lookups).sum();
+fn lookups(lookups: Lookups, seconds: f64) -> Value {
     json!({
-        "exact": counts.exact,
-        "resolved": counts.resolved,
-        "unknown": counts.unknown,
-        "per_s": (!minute.is_empty()).then(|| recent as f64 / minute.len() as f64),
+        "exact": lookups.exact,
+        "resolved": lookups.resolved,
+        "unknown": lookups.unknown,
+        "per_s": (seconds > 0.0).then(|| lookups.total() as f64 / seconds),
     })
 }
 
