@@ -19,6 +19,7 @@ pub(super) struct Counters {
     pub(super) refused: u64,
     pub(super) cancelled: u64,
     pub(super) opened: u64,
+    pub(super) restarts: u64,
     pub(super) open_failures: u64,
     pub(super) retired: [u64; CloseReason::ALL.len()],
     /// Times of calls that waited.
@@ -44,10 +45,19 @@ impl Counters {
         self.refused += other.refused;
         self.cancelled += other.cancelled;
         self.opened += other.opened;
+        self.restarts += other.restarts;
         self.open_failures += other.open_failures;
         for (mine, theirs) in self.retired.iter_mut().zip(&other.retired) {
             *mine += theirs;
         }
+    }
+
+    /// A connection is open.
+    pub(super) fn opened(&mut self) {
+        self.opened += 1;
+        let ended_unasked: u64 =
+            CloseReason::UNASKED.iter().map(|reason| self.retired[*reason as usize]).sum();
+        self.restarts += u64::from(self.restarts < ended_unasked);
     }
 
     /// Times of all calls until they were granted a connection or their time was up. Most wait not at all.
@@ -129,6 +139,8 @@ pub struct PoolFigures {
     pub cancelled: u64,
     /// Connections that were opened.
     pub opened: u64,
+    /// Those of them that took the place of one that had ended unasked.
+    pub restarts: u64,
     /// Attempts to open one that failed.
     pub open_failures: u64,
     retired: [u64; CloseReason::ALL.len()],
@@ -162,6 +174,7 @@ impl PoolFigures {
             refused: counted.refused,
             cancelled: counted.cancelled,
             opened: counted.opened,
+            restarts: counted.restarts,
             open_failures: counted.open_failures,
             retired: counted.retired,
         }

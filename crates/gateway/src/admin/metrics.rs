@@ -226,8 +226,7 @@ fn replicas(gateway: &Gateway, monitor: &Monitor, figures: &Figures) -> Value {
             value["in_flight"] = balanced.in_flight.into();
             value["picks"] = balanced.picks.into();
             value["ejections"] = balanced.ejections.into();
-            // The first start is none.
-            value["restarts"] = pooled.map(|pooled| pooled.figures.opened.saturating_sub(1)).into();
+            value["restarts"] = pooled.map(|pooled| pooled.figures.restarts).into();
             let own: Vec<&Child> = children.iter().filter(|child| child.replica == *name).collect();
             value["children"] = own.iter().map(|child| self::child(child)).collect();
             value["last_lines"] =
