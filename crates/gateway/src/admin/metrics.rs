@@ -215,6 +215,7 @@ fn replicas(gateway: &Gateway, monitor: &Monitor, figures: &Figures) -> Value {
     let mut all = Vec::new();
     for upstream in with_connections(&gateway.upstreams()) {
         let balance = upstream.balancer_status();
+        let said = upstream.child_statuses();
         for ((name, pooled), balanced) in upstream.pooled(&pool).zip(&balance.replicas) {
             let sent = figures.replicas.iter().find(|(of, _)| of == name).map(|(_, totals)| totals);
             let mut value = calls(sent.unwrap_or(&Totals::EMPTY), seconds);
@@ -229,8 +230,8 @@ fn replicas(gateway: &Gateway, monitor: &Monitor, figures: &Figures) -> Value {
             value["restarts"] = pooled.map(|pooled| pooled.figures.restarts).into();
             let own: Vec<&Child> = children.iter().filter(|child| child.replica == *name).collect();
             value["children"] = own.iter().map(|child| self::child(child)).collect();
-            value["last_lines"] =
-                own.iter().flat_map(|child| &child.last_lines).map(String::as_str).collect();
+            let said = said.iter().filter(|status| own.iter().any(|child| child.pid == status.pid));
+            value["last_lines"] = said.flat_map(|status| &status.last_words).map(String::as_str).collect();
             all.push(value);
         }
     }

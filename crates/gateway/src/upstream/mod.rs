@@ -221,7 +221,12 @@ pub trait Connection: Send + Sync + fmt::Debug {
     /// Whether it still takes calls.
     fn is_open(&self) -> bool;
 
-    /// What is known of the child process that it talks to, if it does.
+    /// The child process that it talks to, if it does.
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    /// What is known of that child.
     fn child(&self) -> Option<StdioStatus> {
         None
     }

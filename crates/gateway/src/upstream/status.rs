@@ -48,13 +48,18 @@ impl Upstream {
         Some(&self.replicas.get(position)?.name)
     }
 
-    /// The child processes of its replicas.
-    pub(crate) fn children(&self) -> Vec<(Arc<ReplicaName>, StdioStatus)> {
+    /// The child processes of its replicas, by their process ids.
+    pub(crate) fn children(&self) -> Vec<(Arc<ReplicaName>, u32)> {
         let child = |live: &Arc<Live>| {
             let replica = self.replicas.get(live.replica)?;
-            Some((Arc::clone(&replica.name), live.connection.child()?))
+            Some((Arc::clone(&replica.name), live.connection.pid()?))
         };
         self.connections().iter().filter_map(child).collect()
+    }
+
+    /// What the child processes of its replicas say of themselves.
+    pub(crate) fn child_statuses(&self) -> Vec<StdioStatus> {
+        self.connections().iter().filter_map(|live| live.connection.child()).collect()
     }
 
     /// The state for people.
