@@ -96,7 +96,7 @@ async fn publish(running: Arc<Running>, gateway: Weak<Gateway>, span: Span, inte
             is_watched
         };
         let Some(gateway) = gateway.upgrade().filter(|_| is_watched) else { return };
-        let frame = frame(&gateway, span);
+        let Some(frame) = tasks::aside(move || frame(&gateway, span)).await else { continue };
         let running = running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = &running[span as usize] {
             sender.send_replace(Some(frame));

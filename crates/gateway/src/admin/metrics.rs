@@ -17,6 +17,7 @@ use super::query::Query;
 use super::{Refused, balance, cache, millis, moment, pool};
 use crate::monitor::{Child, Figures, InFlight, Lookups, Monitor, Point};
 use crate::proxy::Gateway;
+use crate::tasks;
 use crate::upstream::{Upstream, with_connections};
 
 fn monitor(gateway: &Gateway) -> Result<&Monitor, Refused> {
@@ -27,8 +28,15 @@ fn monitor(gateway: &Gateway) -> Result<&Monitor, Refused> {
 }
 
 /// `GET /admin/metrics`.
-pub(super) fn metrics(gateway: &Gateway, query: &Query) -> Result<Value, Refused> {
-    Ok(of(gateway, span(query)?))
+pub(super) async fn metrics(gateway: &Arc<Gateway>, query: &Query) -> Result<Bytes, Refused> {
+    let span = span(query)?;
+    let gateway = Arc::clone(gateway);
+    // Hundreds of tools take some milliseconds.
+    let text = tasks::aside(move || of(&gateway, span).to_string()).await;
+    text.map(Bytes::from).ok_or_else(|| Refused {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        message: "the figures could not be read".into(),
+    })
 }
 
 /// The window that a query asks for.

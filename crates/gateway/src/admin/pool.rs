@@ -80,12 +80,7 @@ fn settings(config: &PoolConfig) -> Value {
     })
 }
 
-fn replica(
-    name: &ReplicaName,
-    status: &ReplicaStatus,
-    waits: Option<&Counts>,
-    config: &PoolConfig,
-) -> Value {
+fn replica(name: &ReplicaName, status: &ReplicaStatus, waits: Option<&Counts>, config: &PoolConfig) -> Value {
     let mut value = figures(&status.figures, waits);
     value["upstream"] = (*name.upstream).into();
     value["replica"] = (*name.replica).into();

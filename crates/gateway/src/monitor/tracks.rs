@@ -156,7 +156,8 @@ impl Tracks {
 
     /// Everything in a window.
     pub(super) fn read(&self, span: Span) -> Vec<(Subject, Totals)> {
-        let read = |track: &Track| (track.subject.clone(), track.windows.totals(&track.series, span, &self.clock));
+        let read =
+            |track: &Track| (track.subject.clone(), track.windows.totals(&track.series, span, &self.clock));
         self.all.values().map(read).collect()
     }
 

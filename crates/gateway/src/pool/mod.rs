@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use aqe_core::pool::{
-    Acquire, AcquireError, ConnId, DrainTarget, Effect, Lane, Pool, PoolConfig, PoolConfigError, PoolStatus, PoolWaits,
-    ReplicaConfig, ReplicaId, Scope, WaiterId,
+    Acquire, AcquireError, ConnId, DrainTarget, Effect, Lane, Pool, PoolConfig, PoolConfigError, PoolStatus,
+    PoolWaits, ReplicaConfig, ReplicaId, Scope, WaiterId,
 };
 use foldhash::fast::RandomState;
 use tokio::sync::{Notify, oneshot};

@@ -27,8 +27,8 @@ use serde_json::json;
 use super::delivery::{Delivered, Delivery};
 use super::encode::{self, SCHEMA};
 use super::task::{Closing, Task};
-use crate::exposition;
 use crate::proxy::Gateway;
+use crate::{exposition, tasks};
 
 /// The way of the metrics to a collector, before and after the gateway is there.
 #[derive(Debug)]
@@ -106,9 +106,10 @@ impl Work {
                 () = tokio::time::sleep(self.interval) => false,
             };
             let Some(gateway) = self.gateway.upgrade() else { return };
-            let request = request(&self.resource, &gateway);
-            drop(gateway);
-            let delivered = self.delivery.deliver(request.encode_to_vec().into(), &self.closed).await;
+            let resource = self.resource.clone();
+            let encoded = tasks::aside(move || request(resource, &gateway).encode_to_vec()).await;
+            let Some(encoded) = encoded else { return };
+            let delivered = self.delivery.deliver(encoded.into(), &self.closed).await;
             let count = match &delivered {
                 Delivered::Accepted(answer) if is_whole(answer) => &self.counts.exported,
                 _ => &self.counts.failed,
@@ -132,7 +133,7 @@ fn is_whole(answer: &Bytes) -> bool {
     partial.rejected_data_points == 0
 }
 
-fn request(resource: &Resource, gateway: &Gateway) -> ExportMetricsServiceRequest {
+fn request(resource: Resource, gateway: &Gateway) -> ExportMetricsServiceRequest {
     let now = SystemTime::now();
     let mut points = Points::new(now.checked_sub(gateway.uptime()).unwrap_or(now), now);
     exposition::collect(gateway, &mut points);
@@ -140,7 +141,7 @@ fn request(resource: &Resource, gateway: &Gateway) -> ExportMetricsServiceReques
         ScopeMetrics { scope: Some(encode::scope()), metrics: points.metrics, schema_url: SCHEMA.into() };
     ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics {
-            resource: Some(resource.clone()),
+            resource: Some(resource),
             scope_metrics: vec![scope_metrics],
             schema_url: SCHEMA.into(),
         }],
