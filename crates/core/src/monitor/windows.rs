@@ -146,44 +146,47 @@ impl Windows {
         let requests = series.requests();
         let step = (requests != self.former_requests).then(|| {
             let totals = series.totals();
-            let step = totals.since(&self.former);
-            self.former = totals.sparse();
             self.former_requests = totals.requests();
-            Box::new(step)
+            Box::new(self.former.advance(&totals))
         });
         push(&mut self.seconds, step, SECONDS);
         if clock.is_ten() {
-            let all = self.latest(SECONDS);
+            let mut all = Totals::EMPTY;
+            self.add_latest(&mut all, SECONDS);
             push(&mut self.tens, (all.requests() > 0).then(|| Box::new(all.sparse())), TENS);
         }
     }
 
-    fn latest(&self, seconds: usize) -> Totals {
-        let mut totals = Totals::EMPTY;
+    fn add_latest(&self, totals: &mut Totals, seconds: usize) {
         for step in self.seconds.iter().rev().take(seconds).flatten() {
             totals.merge_step(step);
         }
-        totals
     }
 
-    /// What was added in the second before the last step.
-    pub fn last_second(&self) -> Totals {
-        self.latest(1)
+    /// Adds what was added in the second before the last step.
+    pub fn add_last_second(&self, totals: &mut Totals) {
+        self.add_latest(totals, 1);
+    }
+
+    /// Adds what was added in a window, until the last step.
+    pub fn add_to(&self, totals: &mut Totals, series: &Series, span: Span, clock: &Clock) {
+        match span {
+            Span::Start => series.add_to(totals),
+            Span::TenSeconds => self.add_latest(totals, SECONDS),
+            span => {
+                self.add_latest(totals, clock.since_ten);
+                for step in self.tens.iter().rev().take(span.tens()).flatten() {
+                    totals.merge_step(step);
+                }
+            }
+        }
     }
 
     /// What was added in a window, until the last step.
     pub fn totals(&self, series: &Series, span: Span, clock: &Clock) -> Totals {
-        match span {
-            Span::Start => series.totals(),
-            Span::TenSeconds => self.latest(SECONDS),
-            span => {
-                let mut totals = self.latest(clock.since_ten);
-                for step in self.tens.iter().rev().take(span.tens()).flatten() {
-                    totals.merge_step(step);
-                }
-                totals
-            }
-        }
+        let mut totals = Totals::EMPTY;
+        self.add_to(&mut totals, series, span, clock);
+        totals
     }
 
     /// Whether nothing was added in the longest window.
@@ -240,7 +243,9 @@ mod tests {
                 };
                 prop_assert!(covered >= full.min(counts.len()) && covered < full + 10);
             }
-            prop_assert_eq!(windows.last_second().requests(), counts.last().copied().unwrap_or(0));
+            let mut last = Totals::EMPTY;
+            windows.add_last_second(&mut last);
+            prop_assert_eq!(last.requests(), counts.last().copied().unwrap_or(0));
         }
     }
 
@@ -257,7 +262,9 @@ mod tests {
             }
             windows.step(&series, &clock);
             assert_eq!(windows.totals(&series, Span::Minute, &clock).requests(), 1, "after {second} s");
-            assert_eq!(windows.last_second().requests(), u64::from(second == 18));
+            let mut last = Totals::EMPTY;
+            windows.add_last_second(&mut last);
+            assert_eq!(last.requests(), u64::from(second == 18));
         }
     }
 

@@ -174,7 +174,7 @@ impl Tracks {
     pub(super) fn sum(&self, span: Span, wanted: impl Fn(&Subject) -> bool) -> Totals {
         let mut totals = Totals::EMPTY;
         for track in self.all.values().filter(|track| wanted(&track.subject)) {
-            totals.merge(&track.windows.totals(&track.series, span, &self.clock));
+            track.windows.add_to(&mut totals, &track.series, span, &self.clock);
         }
         totals
     }
@@ -197,7 +197,7 @@ impl Tracks {
         let mut totals = Totals::EMPTY;
         for track in self.all.values() {
             if !matches!(track.subject, Subject::Replica(_)) {
-                totals.merge(&track.windows.last_second());
+                track.windows.add_last_second(&mut totals);
             }
         }
         totals
