@@ -2,8 +2,11 @@
 import { byId, setText } from './dom.js';
 import { setToken } from './api.js';
 
-/** Asks whether to go on; resolves to true or false. */
+let answered = () => {};
+
+/** Asks whether to go on; resolves to true or false. A question that takes the place of another answers that with no. */
 export function confirm({ title, text, yes, no }) {
+    answered(false);
     const dialog = byId('confirm');
     setText(byId('confirm-title'), title);
     setText(byId('confirm-text'), text);
@@ -12,7 +15,7 @@ export function confirm({ title, text, yes, no }) {
     dialog.returnValue = 'no';
     dialog.showModal();
     byId('confirm-no').focus();
-    return new Promise(resolve => dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true }));
+    return new Promise(resolve => (answered = resolve));
 }
 
 let asking = null;
@@ -43,6 +46,8 @@ export function askToken(reason) {
     return asking;
 }
 
+// The event comes some time after the closing: by then the next question may stand there.
+byId('confirm').addEventListener('close', ({ target }) => target.open || answered(target.returnValue === 'yes'));
 for (const answer of ['yes', 'no']) byId(`confirm-${answer}`).addEventListener('click', () => byId('confirm').close(answer));
 
 /** A short message that goes by itself. */
