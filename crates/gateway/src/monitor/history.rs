@@ -97,8 +97,9 @@ impl History {
         });
     }
 
-    pub(super) fn points(&self) -> Vec<Point> {
-        self.points.iter().cloned().collect()
+    /// At most `most` of the newest points, the oldest first.
+    pub(super) fn newest(&self, most: usize) -> Vec<Point> {
+        self.points.iter().skip(self.points.len().saturating_sub(most)).cloned().collect()
     }
 
     /// The figures of the last minute.

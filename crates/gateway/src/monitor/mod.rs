@@ -297,7 +297,12 @@ impl Monitor {
 
     /// The last five minutes, a point a second, the oldest first.
     pub fn history(&self) -> Vec<Point> {
-        lock(&self.history).points()
+        self.newest_points(usize::MAX)
+    }
+
+    /// At most `most` of the newest of them.
+    pub fn newest_points(&self, most: usize) -> Vec<Point> {
+        lock(&self.history).newest(most)
     }
 
     /// Whether all is well, by the last minute; no reasons: yes.
