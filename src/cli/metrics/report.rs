@@ -155,7 +155,7 @@ fn cache(cache: &Value) -> String {
 /// How names were found.
 pub(super) fn lookups(lookups: &Value) -> String {
     format!(
-        "{} exact, {} near, {} unknown since the start; {}",
+        "{} exact, {} near, {} unknown; {}",
         count(&lookups["exact"]),
         count(&lookups["resolved"]),
         count(&lookups["unknown"]),
