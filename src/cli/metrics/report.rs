@@ -176,13 +176,12 @@ pub(super) fn list(list: &Value) -> String {
 fn process(document: &Value) -> String {
     let process = &document["process"];
     format!(
-        "memory {}, cpu {}, {} threads, {} open files, {} sessions, {} connections of clients",
+        "memory {}, cpu {}, {} threads, {} open files, {} sessions",
         bytes(&process["rss_bytes"]),
         of_hundred(&process["cpu_percent"]),
         count(&process["threads"]),
         count(&process["open_files"]),
-        count(&document["sessions"]),
-        count(&document["connections"])
+        count(&document["sessions"])
     )
 }
 
