@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aqe_store::{Measurement, Store};
+use aqe_store::Measurement;
 use serde::Serialize;
 
 use super::rows::Totals;
