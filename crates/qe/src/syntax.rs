@@ -6,9 +6,11 @@
 //! # What is counted
 //! - *Cyclomatic complexity* is 1 and one for each: `if`, `elif`, loop with a condition, `case` or arm that is not the
 //!   default, `catch`/`except`, conditional expression, `&&`, `||`, `??`, Rust's `?`, guard and `let … else`; in Python also
-//!   each `for` and `if` of a comprehension, `else` of a loop or `try`, and `assert`, as radon does.
-//! - *Cognitive complexity* follows G. Ann Campbell, "Cognitive Complexity" (SonarSource, 2018), but for recursion, which
-//!   is not looked for.
+//!   each `for` and `if` of a comprehension, `else` of a loop or `try`, and `assert`, as radon does; in JavaScript and
+//!   TypeScript also `?.`, logical assignments and values by default, as ESLint does.
+//!   In the arguments of Rust's macros `if`, `while`, `for`, `&&` and `||` are counted as words.
+//! - *Cognitive complexity* follows G. Ann Campbell, "Cognitive Complexity" (SonarSource, 2018), but for recursion and
+//!   what stands in the arguments of macros, which are not looked for.
 //! - A closure counts to the function around it; in JavaScript, TypeScript and Go, where functions are written as
 //!   closures, it has an entry of its own. So has a function in a function; neither counts to the outer one.
 
