@@ -22,3 +22,4 @@ mod stop;
 mod syntax;
 
 pub use builtin::{Settings, builtin};
+pub use syntax::{Survey, survey};

@@ -114,6 +114,35 @@ pub(crate) fn outline(source: &[u8], language: Language, stop: &Stop) -> Result<
     Parsed::new(source, language, stop)?.outline(stop)
 }
 
+/// How much is in a source, for those who test and time the reading of sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Survey {
+    pub lines: u32,
+    pub ncloc: u32,
+    pub functions: usize,
+    pub cyclomatic: u64,
+    pub branches: usize,
+    pub tokens: usize,
+}
+
+/// Looks at a source in every way that the tools do; `None` if the name of the file is of no known language, or the source
+/// takes too long.
+pub fn survey(source: &[u8], name: &str) -> Option<Survey> {
+    let (stop, _call) = Stop::at(Instant::now() + PARSE_MAX * 4);
+    let parsed = Parsed::new(source, Language::of(name)?, &stop).ok()?;
+    let outline = parsed.outline(&stop).ok()?;
+    parsed.calls(&stop).ok()?;
+    let functions = &outline.functions;
+    Some(Survey {
+        lines: outline.lines.all(),
+        ncloc: outline.lines.ncloc,
+        functions: functions.len(),
+        cyclomatic: functions.iter().map(|function| u64::from(function.cyclomatic)).sum(),
+        branches: parsed.branches(&stop).ok()?.len(),
+        tokens: parsed.tokens(&stop).ok()?.len(),
+    })
+}
+
 /// `text` in one line and at most `most` characters, and `…` if that is not all.
 fn shortened(text: &str, most: usize) -> String {
     let mut short = String::new();
