@@ -96,3 +96,48 @@ impl Drop for End<'_> {
         *self.0.outlet.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Poll;
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Client {
+        got: Mutex<Vec<Bytes>>,
+        is_slow: AtomicBool,
+    }
+
+    impl Outlet for Client {
+        fn push_with(&self, message: Bytes, _: Priority) {
+            self.got.lock().unwrap().push(message);
+        }
+
+        fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
+            if self.is_slow.load(Ordering::Relaxed) { Poll::Pending } else { Poll::Ready(()) }
+        }
+    }
+
+    #[test]
+    fn progress_is_told_until_the_call_ends_and_to_clients_that_read() {
+        let client = Arc::new(Client::default());
+        let told = Told::new("\"t\"", &(Arc::clone(&client) as Arc<dyn Outlet>));
+        let end = End(&told);
+        told.report(1.0, Some(4.0), "a \"file\"");
+        client.is_slow.store(true, Ordering::Relaxed);
+        told.report(2.0, Some(4.0), "nobody reads");
+        client.is_slow.store(false, Ordering::Relaxed);
+        told.report(2.5, None, "b");
+        drop(end);
+        told.report(4.0, Some(4.0), "too late");
+        let said =
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":"#;
+        let wanted = [r#"1,"total":4,"message":"a \"file\""}}"#, r#"2.5,"message":"b"}}"#]
+            .map(|rest| format!("{said}{rest}"));
+        assert_eq!(*client.got.lock().unwrap(), wanted);
+    }
+}
