@@ -16,4 +16,4 @@ mod project;
 mod reply;
 mod stop;
 
-pub use builtin::{Settings, builtin};
+pub use builtin::{Settings, builtin, definitions};
