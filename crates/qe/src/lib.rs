@@ -21,5 +21,5 @@ mod reply;
 mod stop;
 mod syntax;
 
-pub use builtin::{Settings, builtin};
+pub use builtin::{Settings, builtin, definitions};
 pub use syntax::{Survey, survey};
