@@ -9,6 +9,7 @@ use aqe_store::{Store, UnixMillis};
 use bytes::Bytes;
 
 use crate::arguments;
+use crate::gate;
 use crate::memory::{Memory, retrieve, store};
 use crate::project::Roots;
 use crate::reply::{Refusal, refused};
@@ -66,7 +67,7 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 0] = [];
+static WORKS: [Work; 1] = [Work { name: "qe_quality_gate", definition: gate::DEFINITION, run: gate::run }];
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

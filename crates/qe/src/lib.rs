@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
+//! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
 //! - `stop`: when work that nobody waits for any more ends.
@@ -11,6 +12,7 @@
 
 mod arguments;
 mod builtin;
+mod gate;
 mod memory;
 mod project;
 mod reply;

@@ -1,0 +1,163 @@
+//! New code: what the working tree has that the base has not.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use super::settings::Gate;
+use crate::project::Project;
+use crate::project::git::{Git, Lines};
+use crate::reply::Refusal;
+use crate::stop::Stop;
+
+/// The lines that are new or changed since the base, in the files as they are now.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// What it is compared with, in the caller's or the gate's words, or found.
+    pub(crate) base: String,
+    /// The commit in which the two parted.
+    pub(crate) commit: String,
+    /// By path; lines in order. Source files only.
+    pub(crate) files: BTreeMap<String, Vec<Lines>>,
+    /// All files that changed, sources or not.
+    all: BTreeMap<String, Vec<Lines>>,
+    /// The source that was written last.
+    newest: Option<(SystemTime, String)>,
+}
+
+/// Names that a project's main line has, the likeliest first.
+const MAIN_LINES: [&str; 5] = ["origin/HEAD", "origin/main", "origin/master", "main", "master"];
+
+/// What is code: a change of a text needs no test.
+const SOURCES: [&str; 38] = [
+    "c", "cc", "cjs", "clj", "cpp", "cs", "cts", "cxx", "dart", "ex", "exs", "fs", "go", "groovy", "h",
+    "hpp", "hs", "java", "jl", "js", "jsx", "kt", "kts", "lua", "mjs", "mts", "php", "pl", "py", "rb", "rs",
+    "scala", "sh", "sql", "svelte", "swift", "ts", "tsx",
+];
+
+/// Untracked files that are looked into, and bytes of each: they are whole new.
+const UNTRACKED_MAX: usize = 5_000;
+const UNTRACKED_MAX_BYTES: u64 = 4 << 20;
+
+/// Whether a file is code by its name.
+pub(crate) fn is_source(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map(|(_, extension)| extension);
+    extension.is_some_and(|extension| SOURCES.binary_search(&extension).is_ok() || extension == "vue")
+}
+
+impl Change {
+    /// What changed since `asked`, or since the main line. `Err` in the inner result: why that is not known.
+    pub(crate) fn of(
+        project: &Project,
+        gate: &Gate,
+        asked: Option<&str>,
+        stop: &Stop,
+    ) -> Result<Result<Self, String>, Refusal> {
+        let Some(git) = Git::of(project, stop)? else {
+            return Ok(Err("the project is in no Git working tree, or git is not installed".into()));
+        };
+        if git.commit("HEAD")?.is_none() {
+            return Ok(Err("the repository has no commit yet".into()));
+        }
+        let (base, commit) = match base(&git, asked.or(gate.base.as_deref()))? {
+            Ok(found) => found,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let mut all: BTreeMap<String, Vec<Lines>> = BTreeMap::new();
+        for file in git.diff(&commit, None)? {
+            if !file.deleted && !gate.excludes(&file.path) {
+                all.insert(file.path.clone(), file.added().collect());
+            }
+        }
+        for path in git.untracked()?.into_iter().filter(|path| is_source(path)).take(UNTRACKED_MAX) {
+            stop.check()?;
+            if gate.excludes(&path) {
+                continue;
+            }
+            // A link that leads out, or a pipe, is nobody's code.
+            let Ok(content) = project.read(&path, UNTRACKED_MAX_BYTES) else { continue };
+            all.insert(path, whole(&content).into_iter().collect());
+        }
+        let sources = all.iter().filter(|(path, _)| is_source(path));
+        let files: BTreeMap<_, _> = sources.map(|(path, lines)| (path.clone(), lines.clone())).collect();
+        let written = |path: &String| {
+            let modified = project.find(path).ok()?.metadata().ok()?.modified().ok()?;
+            Some((modified, path.clone()))
+        };
+        let newest = files.keys().filter_map(written).max();
+        Ok(Ok(Self { base, commit, files, all, newest }))
+    }
+
+    /// Lines of source files that are new or changed.
+    pub(crate) fn lines(&self) -> u64 {
+        self.files.values().flatten().map(|lines| u64::from(lines.end - lines.start) + 1).sum()
+    }
+
+    /// Whether something at these lines is new; of a file as a whole if there are none.
+    pub(crate) fn touches(&self, file: &str, lines: Option<Lines>) -> bool {
+        let Some(new) = self.all.get(file) else { return false };
+        lines.is_none_or(|lines| new.iter().any(|new| new.start <= lines.end && lines.start <= new.end))
+    }
+
+    /// A source that was written after a report; then the report may no longer be true.
+    pub(crate) fn newer_than(&self, report: SystemTime) -> Option<&str> {
+        self.newest.as_ref().filter(|(written, _)| *written > report).map(|(_, path)| path.as_str())
+    }
+}
+
+/// The base's name and the commit in which it and the working tree parted.
+fn base(git: &Git<'_>, asked: Option<&str>) -> Result<Result<(String, String), String>, Refusal> {
+    let names = asked.map_or(MAIN_LINES.to_vec(), |name| vec![name]);
+    for name in names {
+        let Some(commit) = git.commit(name)? else { continue };
+        return Ok(match git.merge_base(&commit, "HEAD")? {
+            Some(parted) => Ok((name.to_owned(), parted)),
+            None => Err(format!("`{name}` and HEAD have no commit in common (is the clone shallow?)")),
+        });
+    }
+    Ok(Err(match asked {
+        Some(name) => {
+            format!("there is no commit `{name}` to compare with: fetch it, or give another `base`")
+        }
+        None => format!("there is none of {} to compare with: give `base`", MAIN_LINES.join(", ")),
+    }))
+}
+
+/// All lines of a file; `None` if it has none.
+fn whole(content: &[u8]) -> Option<Lines> {
+    let ends = memchr::memchr_iter(b'\n', content).count();
+    let last = usize::from(content.last().is_some_and(|byte| *byte != b'\n'));
+    let end = u32::try_from(ends + last).ok().filter(|lines| *lines > 0)?;
+    Some(Lines { start: 1, end })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_told_from_text_by_its_name() {
+        assert!(SOURCES.is_sorted());
+        for (path, is) in [
+            ("a/b.py", true),
+            ("a.vue", true),
+            ("README.md", false),
+            ("Makefile", false),
+            ("a.rs.orig", false),
+        ] {
+            assert_eq!(is_source(path), is, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_new_is_new_in_all_its_lines() {
+        for (text, end) in
+            [("", None), ("a", Some(1)), ("a\n", Some(1)), ("a\nb", Some(2)), ("\n\n", Some(2))]
+        {
+            assert_eq!(
+                whole(text.as_bytes()).map(|lines| (lines.start, lines.end)),
+                end.map(|end| (1, end)),
+                "{text:?}"
+            );
+        }
+    }
+}
