@@ -56,7 +56,7 @@ pub(crate) fn nearest(message: &str) -> Option<&str> {
     let nearest = words
         .map(|word| (strsim::osa_distance(&sent.chars().take(64).collect::<String>(), word), word))
         .filter(|(distance, word)| {
-            *distance <= word.len().div_ceil(2) || (!sent.is_empty() && word.contains(sent))
+            *distance <= word.len().div_ceil(2) || (!sent.is_empty() && (word.contains(sent) || sent.contains(word)))
         })
         .min();
     nearest.map(|(_, word)| word)

@@ -4,18 +4,23 @@
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
 //! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
+//! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
+//! - `syntax`: what is in a source file: functions, branches, calls, kinds of lines.
 //! - `stop`: when work that nobody waits for any more ends.
 //!
 //! Nothing here reads the wall clock; [`builtin`] is given one.
 
 mod arguments;
 mod builtin;
+mod duplication;
 mod gate;
 mod memory;
+mod metrics;
 mod project;
 mod reply;
 mod stop;
+mod syntax;
 
 pub use builtin::{Settings, builtin};

@@ -4,5 +4,6 @@
 
 mod definitions;
 mod memory;
+mod metrics;
 mod properties;
 mod support;
