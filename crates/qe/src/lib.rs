@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
+//! - `coverage`: `qe_coverage_analyze`: reports of all formats, and what they say of the working tree.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
@@ -11,6 +12,7 @@
 
 mod arguments;
 mod builtin;
+mod coverage;
 mod memory;
 mod project;
 mod reply;

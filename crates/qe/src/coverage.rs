@@ -1,0 +1,3 @@
+//! Coverage: reports of all formats as one model, and what they say of a working tree.
+
+pub(crate) mod model;
