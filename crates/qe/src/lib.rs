@@ -6,6 +6,7 @@
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
+//! - `syntax`: what is in a source file: functions, branches, calls, kinds of lines.
 //! - `stop`: when work that nobody waits for any more ends.
 //!
 //! Nothing here reads the wall clock; [`builtin`] is given one.
@@ -13,9 +14,12 @@
 mod arguments;
 mod builtin;
 mod coverage;
+mod duplication;
 mod memory;
+mod metrics;
 mod project;
 mod reply;
 mod stop;
+mod syntax;
 
 pub use builtin::{Settings, builtin};
