@@ -286,9 +286,9 @@ async fn serve(
     let manifests = Arc::new(Manifests::new(store.clone()));
     let (control, mut asked) = mpsc::channel(MAX_ASKED);
     let (alerts_kept, alerts) = alerts::Alerts::open(store.clone(), &plan.request.folder).await;
-    let builtin = store
-        .filter(|_| config.server.builtin)
-        .map(|store| aqe_qe::builtin(store, &aqe_qe::Settings::default(), state::now));
+    let tools = aqe_qe::Settings { roots: config.qe.roots.clone() };
+    let builtin =
+        store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, &tools, state::now));
     let telemetry = telemetry::start(&config.monitoring)?;
     let settings =
         settings::gateway(config, about.clone(), control, disk, alerts_kept, Arc::clone(&telemetry));

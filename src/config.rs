@@ -8,7 +8,7 @@
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
 //! - `keys` and `section` declare keys and read them; `env` replaces `${VAR}`.
-//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`monitoring`], [`alerts`], [`alert_sinks`], [`mod@otlp`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
+//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`monitoring`], [`alerts`], [`alert_sinks`], [`mod@otlp`], [`qe`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
@@ -29,6 +29,7 @@ pub mod otlp;
 mod paths;
 pub mod place;
 pub mod pool;
+pub mod qe;
 pub mod reference;
 pub mod registry;
 pub mod replica;
@@ -59,6 +60,7 @@ pub use self::file::{Source, SourceKind};
 pub use self::monitoring::Monitoring;
 pub use self::place::{Fault, Note, Place, Severity};
 pub use self::pool::Pool;
+pub use self::qe::Qe;
 pub use self::registry::Registry;
 pub use self::replica::Replica;
 pub use self::report::Report;
@@ -89,6 +91,8 @@ pub struct Config {
     pub monitoring: Monitoring,
     /// When somebody is told that it goes wrong, and who.
     pub alerts: Alerts,
+    /// The built-in quality tools.
+    pub qe: Qe,
     /// Durable state.
     pub store: Store,
     /// The servers behind the gateway, in the order of the files; also those that are switched off.

@@ -10,6 +10,7 @@ use super::keys::{Group, SectionKeys, Tables};
 use super::monitoring::Monitoring;
 use super::place::Sink;
 use super::pool::Pool;
+use super::qe::Qe;
 use super::registry::Registry;
 use super::section::{Context, Section};
 use super::server::Server;
@@ -20,8 +21,8 @@ use super::tree::{Node, Value, from_json, from_toml};
 use super::upstream::{self, Upstream};
 use super::validate::{Listens, listen_flag, validate};
 use super::{
-    Config, Faults, Loaded, Request, balancer, cache, mcp_json, monitoring, pool, registry, server, store,
-    transport,
+    Config, Faults, Loaded, Request, balancer, cache, mcp_json, monitoring, pool, qe, registry, server,
+    store, transport,
 };
 
 static SERVER: Group = Group { name: "server", meaning: "What clients meet." };
@@ -31,6 +32,7 @@ static BALANCER: Group = Group { name: "balancer", meaning: "How calls are sprea
 static TRANSPORT: Group = Group { name: "transport", meaning: "How replies are written." };
 static CACHE: Group = Group { name: "cache", meaning: "Answers that are given again." };
 static MONITORING: Group = Group { name: "monitoring", meaning: "Who sees what the gateway does." };
+static QE: Group = Group { name: "qe", meaning: "The built-in quality tools." };
 static STORE: Group = Group { name: "store", meaning: "Durable state." };
 static UPSTREAM: Tables = Tables { name: "upstream", meaning: "The servers behind the gateway." };
 
@@ -40,7 +42,7 @@ static ROOT: SectionKeys = SectionKeys {
     path: "",
     repeated: false,
     meaning: "The sections.",
-    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &TRANSPORT, &CACHE, &MONITORING, &STORE, &UPSTREAM],
+    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &TRANSPORT, &CACHE, &MONITORING, &QE, &STORE, &UPSTREAM],
 };
 
 /// Reads the files in their order.
@@ -94,6 +96,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Li
     let monitoring_section = root.group(&MONITORING, &monitoring::KEYS);
     let monitoring = Monitoring::read(&monitoring_section);
     let alerts = Alerts::read(&monitoring_section);
+    let qe = Qe::read(&root.group(&QE, &qe::KEYS), &request.folder);
     let store = Store::read(&root.group(&STORE, &store::KEYS));
     let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
         let section = Section::open(cx, &upstream::KEYS, Some(node));
@@ -114,6 +117,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Li
             cache,
             monitoring,
             alerts,
+            qe,
             store,
             upstreams,
             optimized,

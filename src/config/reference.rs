@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::keys::SectionKeys;
 use super::{
-    alert_sinks, alerts, balancer, cache, monitoring, otlp, pool, registry, replica, server, store,
+    alert_sinks, alerts, balancer, cache, monitoring, otlp, pool, qe, registry, replica, server, store,
     transport, upstream,
 };
 
@@ -23,6 +23,7 @@ pub static SECTIONS: &[&SectionKeys] = &[
     &cache::L3_KEYS,
     &monitoring::KEYS,
     &otlp::KEYS,
+    &qe::KEYS,
     &store::KEYS,
     &upstream::KEYS,
     &replica::KEYS,

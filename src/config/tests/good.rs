@@ -54,6 +54,7 @@ fn an_empty_file_gives_the_defaults() {
     assert!((registry.fuzzy_threshold - 0.8).abs() < f64::EPSILON);
     assert_eq!(config.store.path, Path::new("/home/ann/.local/share/aqe-v3/aqe.db"));
     assert!(config.upstreams.is_empty() && config.optimized);
+    assert_eq!(config.qe.roots, [Path::new("/project")]);
 }
 
 #[test]
@@ -144,6 +145,7 @@ fn every_key_of_a_full_file_arrives() {
     let compression = Compression { when: When::Always, min_bytes: 99 };
     assert_eq!(config.writing, Writing { batching: None, compression });
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
+    assert_eq!(config.qe.roots, [Path::new("/project/code"), Path::new("/home/ann/more")]);
     let cache = &config.cache;
     assert_eq!((cache.enabled, cache.max_entry, cache.l1_entries, cache.l2_entries), (false, 4096, 64, 100));
     assert_eq!((cache.l2_bytes, cache.l2_ttl), (2 << 20, ms(60_000)));
@@ -151,7 +153,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((disk.path.as_path(), disk.max_bytes), (Path::new("/project/answers"), 4 << 20));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:88:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:91:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
     assert_eq!((files.idle_timeout, files.max_line, files.max_result), (Some(ms(500)), 8192, 0));
@@ -317,6 +319,14 @@ fn what_is_lawful_but_doubtful_is_noted() {
         "warning: nothing to serve: no upstream is enabled and the built-in tools are off",
     ];
     assert_eq!(notes(&toml(text).unwrap()), expected);
+}
+
+#[test]
+fn all_that_a_user_has_is_not_a_project() {
+    for folder in ["/", "/home/ann"] {
+        let request = Request { folder: folder.into(), ..request() };
+        assert!(load_toml("", &request).unwrap().config.qe.roots.is_empty(), "{folder}");
+    }
 }
 
 #[test]
