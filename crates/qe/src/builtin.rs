@@ -9,6 +9,7 @@ use aqe_store::{Store, UnixMillis};
 use bytes::Bytes;
 
 use crate::arguments;
+use crate::coverage;
 use crate::memory::{Memory, retrieve, store};
 use crate::project::Roots;
 use crate::reply::{Refusal, refused};
@@ -32,7 +33,11 @@ pub fn builtin(
     Arc::new(Builtin {
         definitions: definitions.map(|text| Bytes::from_static(text.as_bytes())).collect(),
         memory: Memory { store: Arc::clone(&durable) },
-        context: Arc::new(Context { roots: Roots::new(&settings.roots), durable }),
+        context: Arc::new(Context {
+            roots: Roots::new(&settings.roots),
+            durable,
+            coverage: coverage::load::Cache::default(),
+        }),
         clock: Box::new(clock),
     })
 }
@@ -49,6 +54,7 @@ struct Builtin {
 pub(crate) struct Context {
     pub(crate) roots: Roots,
     pub(crate) durable: Arc<dyn Store>,
+    pub(crate) coverage: coverage::load::Cache,
 }
 
 /// One call of such a tool.
@@ -66,7 +72,11 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 0] = [];
+static WORKS: [Work; 1] = [Work {
+    name: "qe_coverage_analyze",
+    definition: coverage::analyze::DEFINITION,
+    run: coverage::analyze::run,
+}];
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -159,6 +159,12 @@ impl Report {
         Self { files: files.into_iter().fold(Vec::new(), push) }
     }
 
+    /// Files that are in order, each once.
+    pub(super) fn of_sorted(files: Vec<Arc<FileCoverage>>) -> Self {
+        debug_assert!(files.is_sorted_by(|one, other| one.path < other.path), "each file is there once");
+        Self { files }
+    }
+
     pub(crate) fn files(&self) -> &[Arc<FileCoverage>] {
         &self.files
     }
@@ -173,6 +179,11 @@ impl Report {
     pub(crate) fn merge(self, other: Self) -> Self {
         let all = self.files.into_iter().chain(other.files);
         Self::new(all.map(Arc::unwrap_or_clone))
+    }
+
+    /// Leaves out the files whose paths are not wanted.
+    pub(super) fn keep(&mut self, has: impl Fn(&str) -> bool) {
+        self.files.retain(|file| has(&file.path));
     }
 
     pub(crate) fn totals(&self) -> Totals {
@@ -240,11 +251,11 @@ impl FileCoverage {
         all.get(from..to).unwrap_or_default()
     }
 
-    /// The outcomes of the decisions on a line.
-    pub(crate) fn branches_of(&self, line: u32) -> &[Branch] {
+    /// The outcomes of the decisions on these lines.
+    pub(crate) fn branches_within(&self, lines: Lines) -> &[Branch] {
         let all = self.branches.as_deref().unwrap_or_default();
-        let from = all.partition_point(|branch| branch.line < line);
-        let to = all.partition_point(|branch| branch.line <= line);
+        let from = all.partition_point(|branch| branch.line < lines.start);
+        let to = all.partition_point(|branch| branch.line <= lines.end);
         all.get(from..to).unwrap_or_default()
     }
 
