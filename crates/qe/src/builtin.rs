@@ -9,6 +9,7 @@ use aqe_store::{Store, UnixMillis};
 use bytes::Bytes;
 
 use crate::arguments;
+use crate::coverage;
 use crate::gate;
 use crate::memory::{Memory, retrieve, store};
 use crate::metrics::{self, Measurements};
@@ -37,6 +38,7 @@ pub fn builtin(
         context: Arc::new(Context {
             roots: Roots::new(&settings.roots),
             durable,
+            coverage: coverage::load::Cache::default(),
             measurements: Measurements::default(),
         }),
         clock: Box::new(clock),
@@ -55,6 +57,7 @@ struct Builtin {
 pub(crate) struct Context {
     pub(crate) roots: Roots,
     pub(crate) durable: Arc<dyn Store>,
+    pub(crate) coverage: coverage::load::Cache,
     pub(crate) measurements: Measurements,
 }
 
@@ -73,7 +76,12 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 2] = [
+static WORKS: [Work; 3] = [
+    Work {
+        name: "qe_coverage_analyze",
+        definition: coverage::analyze::DEFINITION,
+        run: coverage::analyze::run,
+    },
     Work { name: "qe_quality_gate", definition: gate::DEFINITION, run: gate::run },
     Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run },
 ];

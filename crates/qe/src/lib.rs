@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
+//! - `coverage`: `qe_coverage_analyze`: reports of all formats, and what they say of the working tree.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
 //! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
 //! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
@@ -14,6 +15,7 @@
 
 mod arguments;
 mod builtin;
+mod coverage;
 mod duplication;
 mod gate;
 mod memory;
