@@ -53,10 +53,13 @@ pub(crate) fn nearest(message: &str) -> Option<&str> {
     // "unknown field `ttl`, expected one of `namespace`, `key`": what was sent and what would be right.
     let mut words = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
     let sent = words.next().unwrap_or_default();
+    // Signs are not misspelt, but mistaken.
     let nearest = words
+        .filter(|word| word.starts_with(char::is_alphabetic))
         .map(|word| (strsim::osa_distance(&sent.chars().take(64).collect::<String>(), word), word))
         .filter(|(distance, word)| {
-            *distance <= word.len().div_ceil(2) || (!sent.is_empty() && (word.contains(sent) || sent.contains(word)))
+            *distance <= word.len().div_ceil(2)
+                || (!sent.is_empty() && (word.contains(sent) || sent.contains(word)))
         })
         .min();
     nearest.map(|(_, word)| word)

@@ -97,7 +97,7 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let format = arguments.format.unwrap_or_default();
     let most = arguments.max_items.unwrap_or(EVIDENCE).min(EVIDENCE_MAX);
     let most = if arguments.explain.unwrap_or(true) { most } else { 0 };
-    let judge = Judge { project: &project, gate: &gate, request, most, format };
+    let judge = Judge { context, project: &project, gate: &gate, request, most, format };
     let (report, baseline) = judge.judge(arguments.base.as_deref())?;
     let document = match format {
         Format::Json => return structured(&report),
@@ -112,7 +112,8 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
 }
 
 /// One judgement.
-struct Judge<'a> {
+pub(crate) struct Judge<'a> {
+    context: &'a Context,
     project: &'a Project,
     gate: &'a Gate,
     request: &'a Request,
@@ -129,11 +130,11 @@ impl Judge<'_> {
         let known = was.as_ref().and_then(|was| was.as_ref().ok());
         let asked = conditions(gate, known);
         let needed: BTreeSet<Kind> = if self.format == Format::Baseline {
-            Metric::ALL.into_iter().map(Metric::kind).collect()
+            Metric::ALL.into_iter().flat_map(Metric::kinds).copied().collect()
         } else {
-            asked.iter().map(|(condition, _)| condition.metric.kind()).collect()
+            asked.iter().flat_map(|(condition, _)| condition.metric.kinds()).copied().collect()
         };
-        let facts = Facts::read(self.project, &gate.inputs, change, &needed, stop)?;
+        let facts = Facts::read(self, change, &needed)?;
         let now = Timestamp::from_millisecond(self.request.now).unwrap_or_default();
         let today = now.to_zoned(TimeZone::UTC).date();
         let newness = Newness { baseline: was.as_ref(), change: &facts.change };
@@ -180,7 +181,7 @@ impl Judge<'_> {
                     .map(settings::Suppression::shown)
                     .collect(),
             },
-            provenance: facts.provenance().cloned().collect(),
+            provenance: facts.provenance(),
             warnings: facts.warnings(),
         };
         Ok((report, next))
@@ -188,7 +189,7 @@ impl Judge<'_> {
 
     /// The baseline that holds from now on.
     fn next(&self, known: Option<&Baseline>, facts: &Facts, issues: Option<&Issues>) -> Baseline {
-        let commit = facts.change.as_ref().ok().map(|change| change.commit.clone());
+        let commit = facts.change.as_ref().ok().map(|change| change.patch.base.clone());
         let mut next = known.cloned().unwrap_or_else(|| Baseline::new(None));
         if self.format != Format::Baseline {
             return next;
@@ -256,8 +257,8 @@ fn new_code(change: &Result<Change, String>) -> NewCode {
     let known = change.as_ref().ok();
     NewCode {
         base: known.map(|change| change.base.clone()),
-        commit: known.map(|change| change.commit.clone()),
-        files: known.map(|change| change.files.len() as u64),
+        commit: known.map(|change| change.patch.base.clone()),
+        files: known.map(|change| change.sources().count() as u64),
         lines: known.map(Change::lines),
         reason: change.as_ref().err().cloned(),
     }

@@ -1,9 +1,9 @@
 //! New code: what the working tree has that the base has not.
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::settings::Gate;
+use crate::coverage::patch;
 use crate::project::Project;
 use crate::project::git::{Git, Lines};
 use crate::reply::Refusal;
@@ -14,12 +14,8 @@ use crate::stop::Stop;
 pub(crate) struct Change {
     /// What it is compared with, in the caller's or the gate's words, or found.
     pub(crate) base: String,
-    /// The commit in which the two parted.
-    pub(crate) commit: String,
-    /// By path; lines in order. Source files only.
-    pub(crate) files: BTreeMap<String, Vec<Lines>>,
-    /// All files that changed, sources or not.
-    all: BTreeMap<String, Vec<Lines>>,
+    /// All files that changed, but for those that the gate excludes.
+    pub(crate) patch: patch::Change,
     /// The source that was written last.
     newest: Option<(SystemTime, String)>,
 }
@@ -33,10 +29,6 @@ const SOURCES: [&str; 38] = [
     "hpp", "hs", "java", "jl", "js", "jsx", "kt", "kts", "lua", "mjs", "mts", "php", "pl", "py", "rb", "rs",
     "scala", "sh", "sql", "svelte", "swift", "ts", "tsx",
 ];
-
-/// Untracked files that are looked into, and bytes of each: they are whole new.
-const UNTRACKED_MAX: usize = 5_000;
-const UNTRACKED_MAX_BYTES: u64 = 4 << 20;
 
 /// Whether a file is code by its name.
 pub(crate) fn is_source(path: &str) -> bool {
@@ -62,40 +54,34 @@ impl Change {
             Ok(found) => found,
             Err(reason) => return Ok(Err(reason)),
         };
-        let mut all: BTreeMap<String, Vec<Lines>> = BTreeMap::new();
-        for file in git.diff(&commit, None)? {
-            if !file.deleted && !gate.excludes(&file.path) {
-                all.insert(file.path.clone(), file.added().collect());
-            }
-        }
-        for path in git.untracked()?.into_iter().filter(|path| is_source(path)).take(UNTRACKED_MAX) {
-            stop.check()?;
-            if gate.excludes(&path) {
-                continue;
-            }
-            // A link that leads out, or a pipe, is nobody's code.
-            let Ok(content) = project.read(&path, UNTRACKED_MAX_BYTES) else { continue };
-            all.insert(path, whole(&content).into_iter().collect());
-        }
-        let sources = all.iter().filter(|(path, _)| is_source(path));
-        let files: BTreeMap<_, _> = sources.map(|(path, lines)| (path.clone(), lines.clone())).collect();
+        let mut patch = patch::Change::of(project, &commit, None, stop)?;
+        patch.added.retain(|path, _| !gate.excludes(path));
+        patch.files.retain(|file| !gate.excludes(&file.path));
         let written = |path: &String| {
             let modified = project.find(path).ok()?.metadata().ok()?.modified().ok()?;
             Some((modified, path.clone()))
         };
-        let newest = files.keys().filter_map(written).max();
-        Ok(Ok(Self { base, commit, files, all, newest }))
+        let sources = patch.added.keys().filter(|path| is_source(path));
+        let newest = sources.filter_map(written).max();
+        Ok(Ok(Self { base, patch, newest }))
+    }
+
+    /// Source files with new or changed lines.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&String, &Vec<Lines>)> {
+        self.patch.added.iter().filter(|(path, lines)| is_source(path) && !lines.is_empty())
     }
 
     /// Lines of source files that are new or changed.
     pub(crate) fn lines(&self) -> u64 {
-        self.files.values().flatten().map(|lines| u64::from(lines.end - lines.start) + 1).sum()
+        self.sources().flat_map(|(_, lines)| lines).map(|lines| u64::from(lines.end - lines.start) + 1).sum()
     }
 
     /// Whether something at these lines is new; of a file as a whole if there are none.
     pub(crate) fn touches(&self, file: &str, lines: Option<Lines>) -> bool {
-        let Some(new) = self.all.get(file) else { return false };
-        lines.is_none_or(|lines| new.iter().any(|new| new.start <= lines.end && lines.start <= new.end))
+        match lines {
+            Some(lines) => self.patch.has(file, lines),
+            None => self.patch.added.contains_key(file),
+        }
     }
 
     /// A source that was written after a report; then the report may no longer be true.
@@ -122,14 +108,6 @@ fn base(git: &Git<'_>, asked: Option<&str>) -> Result<Result<(String, String), S
     }))
 }
 
-/// All lines of a file; `None` if it has none.
-fn whole(content: &[u8]) -> Option<Lines> {
-    let ends = memchr::memchr_iter(b'\n', content).count();
-    let last = usize::from(content.last().is_some_and(|byte| *byte != b'\n'));
-    let end = u32::try_from(ends + last).ok().filter(|lines| *lines > 0)?;
-    Some(Lines { start: 1, end })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,19 +123,6 @@ mod tests {
             ("a.rs.orig", false),
         ] {
             assert_eq!(is_source(path), is, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_new_is_new_in_all_its_lines() {
-        for (text, end) in
-            [("", None), ("a", Some(1)), ("a\n", Some(1)), ("a\nb", Some(2)), ("\n\n", Some(2))]
-        {
-            assert_eq!(
-                whole(text.as_bytes()).map(|lines| (lines.start, lines.end)),
-                end.map(|end| (1, end)),
-                "{text:?}"
-            );
         }
     }
 }

@@ -167,9 +167,18 @@ impl Condition {
                 (Status::NoData, measured.stale.as_ref().map(|why| format!("stale: {why}")))
             }
             Value::Known(value) => {
-                let status =
-                    if self.op.holds(*value, self.threshold) { Status::Passed } else { Status::Failed };
-                (status, measured.stale.as_ref().map(|why| format!("stale, used all the same: {why}")))
+                let stale = measured.stale.as_ref().map(|why| format!("stale, used all the same: {why}"));
+                match (self.op.holds(*value, self.threshold), &measured.incomplete) {
+                    // What is missing could only make it worse.
+                    (false, _) => (Status::Failed, stale),
+                    (true, Some(why)) if rules.require_data => {
+                        (Status::NoData, Some(format!("incomplete: {why}")))
+                    }
+                    (true, Some(why)) => {
+                        (Status::Passed, Some(format!("incomplete, used all the same: {why}")))
+                    }
+                    (true, None) => (Status::Passed, stale),
+                }
             }
         }
     }
@@ -286,6 +295,16 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_nobody_measured_does_not_pass() {
+        let asked = condition(Metric::NewCoverage, Op::AtLeast, 80.0, Level::Error);
+        let part =
+            |value| Measured { incomplete: Some("b.py is in no report".into()), ..Measured::known(value) };
+        assert_eq!(asked.judge(&part(90.0), RULES).0, Status::NoData);
+        assert_eq!(asked.judge(&part(70.0), RULES).0, Status::Failed);
+        assert_eq!(asked.judge(&part(90.0), Rules { require_data: false, ..RULES }).0, Status::Passed);
+    }
+
+    #[test]
     fn exit_codes_are_what_scripts_expect() {
         let codes = |require| {
             [Verdict::Passed, Verdict::Warn, Verdict::NoData, Verdict::Failed]
@@ -342,9 +361,9 @@ mod tests {
                     }
                 }
             } else {
-                let kind = before[lost % before.len()].0.metric.kind();
+                let kinds = before[lost % before.len()].0.metric.kinds();
                 for (condition, measured) in &mut after {
-                    if condition.metric.kind() == kind {
+                    if condition.metric.kinds().iter().any(|kind| kinds.contains(kind)) {
                         *measured = Measured::unknown("the report was deleted");
                     }
                 }

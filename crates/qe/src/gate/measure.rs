@@ -1,23 +1,27 @@
 //! From reports and sources to the figures that conditions are about.
 
+mod coverage;
 mod issues;
+mod sources;
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-pub(crate) use issues::{Issues, Newness};
+use serde::Serialize;
 
+use self::coverage::Covered;
+pub(crate) use self::issues::{Issues, Newness};
+use super::Judge;
 use super::change::Change;
 use super::condition::Condition;
 use super::inputs::junit::{Outcome, Test, Tests};
 use super::inputs::mutation::Mutants;
 use super::inputs::sarif::Findings;
-use super::inputs::{Loaded, Paths, Provenance, junit, load, mutation, sarif, xml};
+use super::inputs::{Loaded, Provenance, hex, junit, load, mutation, sarif, xml};
 use super::measured::{Evidence, Measured};
 use super::metric::{Kind, Metric};
-use crate::project::Project;
+use crate::metrics::Snapshot;
 use crate::reply::Refusal;
-use crate::stop::Stop;
 
 /// All that was read for a gate: only what its conditions ask for.
 #[derive(Debug)]
@@ -26,18 +30,29 @@ pub(crate) struct Facts {
     tests: Option<Loaded<Tests>>,
     findings: Option<Loaded<Findings>>,
     mutants: Option<Loaded<Mutants>>,
+    coverage: Option<Covered>,
+    sources: Option<Result<Snapshot, String>>,
+}
+
+/// What was read.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Source {
+    Report(Provenance),
+    Coverage(crate::coverage::load::Provenance),
+    Sources { kind: Kind, files: usize, sha256_128: String, commit: Option<String> },
 }
 
 impl Facts {
     /// Reads what is needed.
     pub(crate) fn read(
-        project: &Project,
-        paths: &Paths,
+        judge: &Judge<'_>,
         change: Result<Change, String>,
         needed: &BTreeSet<Kind>,
-        stop: &Stop,
     ) -> Result<Self, Refusal> {
-        let mut facts = Self { change, tests: None, findings: None, mutants: None };
+        let (project, paths, stop) = (judge.project, &judge.gate.inputs, &judge.request.stop);
+        let mut facts =
+            Self { change, tests: None, findings: None, mutants: None, coverage: None, sources: None };
         if needed.contains(&Kind::Junit) {
             facts.tests = Some(load(project, paths, Kind::Junit, stop, |bytes| {
                 junit::parse(&xml::text(bytes)).map(|tests| (tests, "junit".to_owned(), Vec::new()))
@@ -59,19 +74,44 @@ impl Facts {
                 })
             })?);
         }
+        if needed.contains(&Kind::Coverage) {
+            let mut covered = Covered::read(judge)?;
+            if let Ok(change) = &facts.change {
+                covered.compare(project, change);
+            }
+            facts.coverage = Some(covered);
+        }
+        if needed.contains(&Kind::Source) {
+            // What makes a test is not what makes a product.
+            let snapshot = judge.context.measurements.snapshot(project, |file| !file.is_test, judge.request);
+            stop.check()?;
+            facts.sources = Some(snapshot.map_err(|refusal| refusal.0));
+        }
         Ok(facts)
     }
 
     /// The reports that were read.
-    pub(crate) fn provenance(&self) -> impl Iterator<Item = &Provenance> {
+    fn reports(&self) -> impl Iterator<Item = &Provenance> {
         let tests = self.tests.iter().flat_map(|loaded| loaded.reports.iter().map(|(from, _)| from));
         let findings = self.findings.iter().flat_map(|loaded| loaded.reports.iter().map(|(from, _)| from));
         let mutants = self.mutants.iter().flat_map(|loaded| loaded.reports.iter().map(|(from, _)| from));
         tests.chain(findings).chain(mutants)
     }
 
-    pub(crate) fn findings(&self) -> Option<&Loaded<Findings>> {
-        self.findings.as_ref()
+    /// All that was read.
+    pub(crate) fn provenance(&self) -> Vec<Source> {
+        let mut all: Vec<_> = self.reports().cloned().map(Source::Report).collect();
+        let covered = self.coverage.iter().flat_map(Covered::provenance);
+        all.extend(covered.cloned().map(Source::Coverage));
+        if let Some(Ok(snapshot)) = &self.sources {
+            all.push(Source::Sources {
+                kind: Kind::Source,
+                files: snapshot.files.len(),
+                sha256_128: hex(&snapshot.fingerprint),
+                commit: snapshot.head.clone(),
+            });
+        }
+        all
     }
 
     /// What is odd about what was read.
@@ -79,24 +119,38 @@ impl Facts {
         let tests = self.tests.iter().flat_map(|loaded| &loaded.reports);
         let tests =
             tests.flat_map(|(from, tests)| tests.warnings.iter().map(|one| format!("{}: {one}", from.path)));
-        let all = self.findings.iter().flat_map(|loaded| &loaded.reports);
-        let all =
-            all.flat_map(|(from, found)| found.warnings.iter().map(|one| format!("{}: {one}", from.path)));
-        tests.chain(all).collect()
+        let coverage = self.coverage.iter().flat_map(Covered::warnings).cloned();
+        let sources = self.sources.iter().flatten().flat_map(|snapshot| &snapshot.warnings).cloned();
+        tests.chain(coverage).chain(sources).collect()
+    }
+
+    pub(crate) fn findings(&self) -> Option<&Loaded<Findings>> {
+        self.findings.as_ref()
     }
 
     /// The figure that a condition asks for.
     pub(crate) fn measure(&self, condition: &Condition, issues: Option<&Issues>) -> Measured {
         let metric = condition.metric;
-        let mut measured = match metric.kind() {
-            Kind::Junit => self.of_tests(metric),
-            Kind::Mutation => self.of_mutants(),
-            Kind::Sarif => match (&self.findings, issues) {
+        let mut measured = match metric {
+            Metric::TestsFailed | Metric::TestsSkipped | Metric::TestsTotal | Metric::Flaky => {
+                self.of_tests(metric)
+            }
+            Metric::MutationScore => self.of_mutants(),
+            Metric::NewIssues | Metric::Issues => match (&self.findings, issues) {
                 (Some(loaded), Some(issues)) => issues.measure(condition, loaded),
                 _ => Measured::unknown("no findings were read"),
             },
-            Kind::Coverage => Measured::unknown("coverage is not joined"),
-            Kind::Source => self.of_sources(metric),
+            Metric::Coverage | Metric::BranchCoverage | Metric::NewCoverage | Metric::NewBranchCoverage => {
+                self.of_coverage(metric)
+            }
+            Metric::NewDuplicatedPct
+            | Metric::DuplicatedPct
+            | Metric::ComplexityMaxNew
+            | Metric::CrapMaxNew => self.of_sources(metric),
+            Metric::NewLines => match &self.change {
+                Ok(change) => Measured::known(change.lines() as f64),
+                Err(reason) => Measured::unknown(reason.clone()),
+            },
         };
         if measured.stale.is_none() {
             measured.stale = self.stale(&measured.sources);
@@ -157,18 +211,45 @@ impl Facts {
         }
     }
 
+    fn of_coverage(&self, metric: Metric) -> Measured {
+        let Some(covered) = &self.coverage else { return Measured::unknown("no coverage report was read") };
+        match (metric, &self.change) {
+            (Metric::Coverage, _) => covered.all(false),
+            (Metric::BranchCoverage, _) => covered.all(true),
+            (_, Err(reason)) => Measured::unknown(reason.clone()),
+            (Metric::NewBranchCoverage, Ok(change)) => covered.new(change, true),
+            (_, Ok(change)) => covered.new(change, false),
+        }
+    }
+
     fn of_sources(&self, metric: Metric) -> Measured {
-        match (&self.change, metric) {
-            (Err(reason), _) if metric.is_of_change() => Measured::unknown(reason.clone()),
-            (Ok(change), Metric::NewLines) => Measured::known(change.lines() as f64),
-            _ => Measured::unknown("duplication and complexity are not joined"),
+        let snapshot = match &self.sources {
+            Some(Ok(snapshot)) => snapshot,
+            Some(Err(reason)) => return Measured::unknown(reason.clone()),
+            None => return Measured::unknown("the sources were not read"),
+        };
+        match (metric, &self.change) {
+            (Metric::DuplicatedPct, _) => sources::duplicated(snapshot),
+            (_, Err(reason)) => Measured::unknown(reason.clone()),
+            (Metric::NewDuplicatedPct, Ok(change)) => sources::new_duplicated(snapshot, change),
+            (Metric::CrapMaxNew, Ok(change)) => match self.coverage.as_ref().map(Covered::known) {
+                Some(Ok(coverage)) => {
+                    let crap = sources::crap(snapshot, change, coverage);
+                    let stale = self.coverage.as_ref().and_then(|covered| covered.stale(Some(change)));
+                    let of = self.coverage.iter().flat_map(Covered::paths).collect();
+                    Measured { sources: of, stale, ..crap }
+                }
+                Some(Err(reason)) => Measured::unknown(reason),
+                None => Measured::unknown("no coverage report was read"),
+            },
+            (_, Ok(change)) => sources::complexity(snapshot, change),
         }
     }
 
     /// Why reports are older than what they are about.
     fn stale(&self, sources: &[String]) -> Option<String> {
         let change = self.change.as_ref().ok()?;
-        let of = self.provenance().filter(|from| sources.contains(&from.path));
+        let of = self.reports().filter(|from| sources.contains(&from.path));
         of.filter_map(|from| Some((from, from.written?))).find_map(|(from, written): (_, SystemTime)| {
             let newer = change.newer_than(written)?;
             Some(format!("{newer} was written after {}; run it again", from.path))

@@ -15,6 +15,8 @@ pub(crate) struct Measured {
     pub(crate) sources: Vec<String>,
     /// Why it may no longer hold.
     pub(crate) stale: Option<String>,
+    /// What is missing in it, and could make it worse.
+    pub(crate) incomplete: Option<String>,
 }
 
 /// The figure.
@@ -48,6 +50,7 @@ impl Measured {
             evidence_total: 0,
             sources: Vec::new(),
             stale: None,
+            incomplete: None,
         }
     }
 

@@ -38,7 +38,7 @@ pub(crate) enum Metric {
     NewLines,
 }
 
-/// In which direction it gets better; `None`: neither.
+/// In which direction it gets better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Better {
     Higher,
@@ -53,7 +53,7 @@ pub(crate) enum Kind {
     Junit,
     Sarif,
     Mutation,
-    /// The sources themselves, and what Git knows of them.
+    /// The sources themselves.
     Source,
 }
 
@@ -140,19 +140,18 @@ impl Metric {
         matches!(self, Self::NewIssues | Self::Issues)
     }
 
-    pub(crate) fn kind(self) -> Kind {
+    /// Where its figure comes from.
+    pub(crate) fn kinds(self) -> &'static [Kind] {
         match self {
-            Self::NewCoverage
-            | Self::NewBranchCoverage
-            | Self::Coverage
-            | Self::BranchCoverage
-            | Self::CrapMaxNew => Kind::Coverage,
-            Self::NewIssues | Self::Issues => Kind::Sarif,
-            Self::TestsFailed | Self::TestsSkipped | Self::TestsTotal | Self::Flaky => Kind::Junit,
-            Self::MutationScore => Kind::Mutation,
-            Self::NewDuplicatedPct | Self::DuplicatedPct | Self::ComplexityMaxNew | Self::NewLines => {
-                Kind::Source
+            Self::NewCoverage | Self::NewBranchCoverage | Self::Coverage | Self::BranchCoverage => {
+                &[Kind::Coverage]
             }
+            Self::CrapMaxNew => &[Kind::Coverage, Kind::Source],
+            Self::NewIssues | Self::Issues => &[Kind::Sarif],
+            Self::TestsFailed | Self::TestsSkipped | Self::TestsTotal | Self::Flaky => &[Kind::Junit],
+            Self::MutationScore => &[Kind::Mutation],
+            Self::NewDuplicatedPct | Self::DuplicatedPct | Self::ComplexityMaxNew => &[Kind::Source],
+            Self::NewLines => &[],
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::condition::{Condition, Level, Op, Rules, Status, Verdict};
-use super::inputs::Provenance;
+use super::measure::Source;
 use super::measured::{Evidence, Measured, Value};
 use super::metric::Metric;
 
@@ -20,7 +20,7 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) baseline: Option<Compared>,
     pub(crate) suppressed: Suppressed,
-    pub(crate) provenance: Vec<Provenance>,
+    pub(crate) provenance: Vec<Source>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
 }

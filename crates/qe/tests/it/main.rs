@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod definitions;
+mod gate;
 mod memory;
 mod metrics;
 mod properties;

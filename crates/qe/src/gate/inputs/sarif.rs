@@ -46,7 +46,6 @@ pub(crate) struct Findings {
     pub(crate) suppressed: u64,
     /// Names of the analysers, with their versions.
     pub(crate) tools: Vec<String>,
-    pub(crate) warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,114 @@
+//! A repository in a temporary folder, on a branch that was made of `main`.
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use crate::support::Tools;
+
+pub(crate) struct Repository {
+    folder: tempfile::TempDir,
+    pub(crate) tools: Tools,
+}
+
+impl Repository {
+    /// One commit on `main` with one source; the branch `change` is checked out.
+    pub(crate) fn new() -> Self {
+        let repository = Self::empty();
+        repository.write("src/old.py", "def old():\n    return 1\n");
+        repository.git(&["add", "."]);
+        repository.git(&["commit", "-q", "-m", "first"]);
+        repository.git(&["checkout", "-q", "-b", "change"]);
+        repository
+    }
+
+    /// Without a commit.
+    pub(crate) fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = Tools::over(&[folder.path()]);
+        let repository = Self { folder, tools };
+        repository.git(&["init", "-q", "-b", "main"]);
+        repository
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    pub(crate) fn git(&self, args: &[&str]) {
+        let who = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"];
+        let status = Command::new("git").args(who).args(args).current_dir(self.folder.path()).status();
+        assert!(status.unwrap().success(), "git {args:?}");
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn remove(&self, path: &str) {
+        let path = self.folder.path().join(path);
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    }
+
+    /// Written now.
+    pub(crate) fn touch(&self, path: &str) {
+        set_modified(&self.folder.path().join(path), SystemTime::now());
+    }
+
+    /// Written so many seconds ago.
+    pub(crate) fn age(&self, path: &str, seconds: u64) {
+        set_modified(&self.folder.path().join(path), SystemTime::now() - Duration::from_secs(seconds));
+    }
+
+    pub(crate) async fn judge(&self, arguments: Value) -> Value {
+        self.tools.call(super::GATE, &arguments.to_string()).await
+    }
+}
+
+fn set_modified(path: &Path, time: SystemTime) {
+    fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+}
+
+/// A condition of a verdict.
+pub(crate) fn condition(verdict: &Value, metric: &str) -> Value {
+    let all = verdict["conditions"].as_array().unwrap();
+    all.iter()
+        .find(|one| one["metric"] == metric)
+        .unwrap_or_else(|| panic!("no {metric} in {verdict:#}"))
+        .clone()
+}
+
+/// A function with a body of so many lines, every other one an `if`, and a blank line after it.
+pub(crate) fn function(name: &str, lines: u32) -> String {
+    let body = (0..lines).map(|line| match line % 2 {
+        0 => format!("    if value == {line}:\n"),
+        _ => format!("        value = value + {line}\n"),
+    });
+    let body: String = body.collect();
+    let end = if lines % 2 == 0 { "    return value\n" } else { "        return value\n" };
+    format!("def {name}(value):\n{body}{end}")
+}
+
+pub(crate) fn lcov(path: &str, lines: RangeInclusive<u32>, hits: impl Fn(u32) -> u32) -> String {
+    let lines: String = lines.map(|line| format!("DA:{line},{}\n", hits(line))).collect();
+    format!("SF:{path}\n{lines}end_of_record\n")
+}
+
+/// SARIF of findings: rule, level, file, line.
+pub(crate) fn report_of(findings: &[(&str, &str, &str, u32)]) -> String {
+    let results: Vec<_> = findings
+        .iter()
+        .map(|(rule, level, file, line)| {
+            json!({ "ruleId": rule, "level": level, "message": { "text": "m" }, "locations": [{ "physicalLocation": {
+                "artifactLocation": { "uri": file }, "region": { "startLine": line } } }] })
+        })
+        .collect();
+    json!({ "version": "2.1.0", "runs": [{ "tool": { "driver": { "name": "lint", "version": "1" } }, "results": results }] })
+        .to_string()
+}
