@@ -52,7 +52,9 @@ async fn each_request_is_one_line_without_anything_that_is_the_users() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     given_up.abort();
 
-    let lines = lines(&path, 5).await;
+    let lines = lines(&path, 6).await;
+    let (handshake, lines) = lines.split_first().unwrap();
+    assert_eq!((&handshake["method"], &handshake["status"]), (&json!("initialize"), &json!("ok")));
     let first = lines[0].as_object().unwrap();
     let keys: Vec<&str> = first.keys().map(String::as_str).collect();
     for key in ["time", "principal", "era", "method", "tool", "upstream", "replica", "status", "latency_ms"] {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aqe_testkit::client::Message;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Gateway, Pair, one_by_one};
+use crate::support::{Client, Era, Gateway, Over, Pair, Plan, Upstream, one_by_one};
 
 /// How an upstream notices a cancel.
 const NOTICED: [&str; 2] = ["cancelled", "disconnected"];
@@ -45,6 +45,30 @@ async fn an_operator_cancels_a_call_its_client_gets_an_error_and_its_upstream_is
         assert_eq!(client.call(2, "bare", "{}").await.content_text(), "bare");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_waits_is_in_flight_and_once_it_was_cancelled_it_is_none() {
+    let flags = ["--mute", "initialize", "--mute", "server/discover"];
+    let upstream = Upstream::raw("up", Era::Legacy, Over::Stdio, &flags).await;
+    let mut gateway = Gateway::start(Plan::new(Over::Stdio).upstream(upstream)).await;
+    let hello = |id| Message::initialize(id, Era::Legacy.revision());
+    gateway.process().notify(&hello(1)).await;
+    // Over stdio nothing says when the control socket is there.
+    while gateway.admin().try_socket().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let call = loop {
+        if let Some(call) = ask(&gateway, "/admin/calls").await.as_array().unwrap().first() {
+            break call.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&call["method"], &call["era"]), (&json!("initialize"), &json!("legacy")));
+    assert_eq!(cancel(&gateway, &call["call"]).await, 200);
+    assert_eq!(gateway.process().answer("1").await.error_code(), -32603);
+    let again = gateway.process().request(&hello(2)).await;
+    assert!(!again.is_error(), "{}", again.text);
 }
 
 #[tokio::test]

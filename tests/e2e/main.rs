@@ -26,6 +26,7 @@ mod names;
 mod no_blocking;
 mod order;
 mod processes;
+mod recording;
 mod relay;
 mod reload;
 mod replicas;

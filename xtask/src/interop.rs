@@ -3,12 +3,13 @@
 //! # Layout
 //! [`install`] fetches what is needed · [`process`] starts, times and ends
 //! programs · [`world`] the folder and the upstreams they work on ·
-//! [`conformance`], [`clients`], [`dashboard`] and [`prometheus`] the groups of checks.
+//! [`conformance`], [`clients`], [`dashboard`], [`prometheus`] and [`otlp`] the groups of checks.
 
 mod clients;
 mod conformance;
 mod dashboard;
 mod install;
+mod otlp;
 mod process;
 mod prometheus;
 mod world;
@@ -28,13 +29,14 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Group = fn(&Context) -> Result<Option<Tally>>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 6] = [
+const GROUPS: [(&str, Group); 7] = [
     ("conformance-http", conformance::over_http),
     ("conformance-stdio", conformance::over_stdio),
     ("conformance-client", conformance::as_client),
     ("clients", clients::run),
     ("dashboard", dashboard::run),
     ("prometheus", prometheus::run),
+    ("otlp", otlp::run),
 ];
 
 /// The command line of `cargo xtask interop`.

@@ -17,6 +17,12 @@ where
     })
 }
 
+/// Does what takes milliseconds where no call waits behind it. `None` if it has panicked, which is seen, or if the process
+/// is ending.
+pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
 /// Dropped without having been forgotten: the task panicked or was aborted.
 struct PanicReport {
     name: &'static str,

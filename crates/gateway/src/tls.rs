@@ -1,5 +1,8 @@
 //! How we trust servers that we call: one set of TLS settings for upstreams and for everything else.
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, pem::PemObject};

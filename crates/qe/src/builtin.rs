@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::arguments;
 use crate::coverage;
 use crate::memory::{Memory, retrieve, store};
+use crate::metrics::{self, Measurements};
 use crate::project::Roots;
 use crate::reply::{Refusal, refused};
 use crate::stop::Stop;
@@ -37,6 +38,7 @@ pub fn builtin(
             roots: Roots::new(&settings.roots),
             durable,
             coverage: coverage::load::Cache::default(),
+            measurements: Measurements::default(),
         }),
         clock: Box::new(clock),
     })
@@ -55,6 +57,7 @@ pub(crate) struct Context {
     pub(crate) roots: Roots,
     pub(crate) durable: Arc<dyn Store>,
     pub(crate) coverage: coverage::load::Cache,
+    pub(crate) measurements: Measurements,
 }
 
 /// One call of such a tool.
@@ -72,11 +75,14 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 1] = [Work {
-    name: "qe_coverage_analyze",
-    definition: coverage::analyze::DEFINITION,
-    run: coverage::analyze::run,
-}];
+static WORKS: [Work; 2] = [
+    Work {
+        name: "qe_coverage_analyze",
+        definition: coverage::analyze::DEFINITION,
+        run: coverage::analyze::run,
+    },
+    Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run },
+];
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
 //! - `coverage`: `qe_coverage_analyze`: reports of all formats, and what they say of the working tree.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
+//! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
 //! - `syntax`: what is in a source file: functions, branches, calls, kinds of lines.

@@ -155,7 +155,7 @@ fn cache(cache: &Value) -> String {
 /// How names were found.
 pub(super) fn lookups(lookups: &Value) -> String {
     format!(
-        "{} exact, {} near, {} unknown since the start; {}",
+        "{} exact, {} near, {} unknown; {}",
         count(&lookups["exact"]),
         count(&lookups["resolved"]),
         count(&lookups["unknown"]),
@@ -176,13 +176,12 @@ pub(super) fn list(list: &Value) -> String {
 fn process(document: &Value) -> String {
     let process = &document["process"];
     format!(
-        "memory {}, cpu {}, {} threads, {} open files, {} sessions, {} connections of clients",
+        "memory {}, cpu {}, {} threads, {} open files, {} sessions",
         bytes(&process["rss_bytes"]),
         of_hundred(&process["cpu_percent"]),
         count(&process["threads"]),
         count(&process["open_files"]),
-        count(&document["sessions"]),
-        count(&document["connections"])
+        count(&document["sessions"])
     )
 }
 

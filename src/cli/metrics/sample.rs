@@ -101,7 +101,6 @@ pub(super) fn document() -> Value {
             json!({ "rss_bytes": 14_680_064, "cpu_seconds": 3.2, "cpu_percent": 4.2, "threads": 5, "open_files": 31 }),
         ),
         ("sessions", json!(2)),
-        ("connections", json!(3)),
         (
             "calls",
             json!([{ "call": "c-1f", "method": "tools/call", "tool": "search__query", "upstream": "search",

@@ -1,6 +1,6 @@
 //! A collector that takes OTLP over HTTP, decodes it with OpenTelemetry's own types, and checks the protocol.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,15 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use prost::Message as _;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::ring;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// How a collector answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ struct State {
     spans: Vec<Span>,
     /// Those of the last request.
     metrics: Vec<Metric>,
+    /// When what they count began.
+    began: BTreeSet<u64>,
     resources: Vec<HashMap<String, String>>,
     heads: Vec<String>,
     faults: Vec<String>,
@@ -55,14 +62,33 @@ struct State {
 impl Collector {
     /// One that behaves so, request by request; the last conduct stays.
     pub(crate) fn start(conduct: &[Conduct]) -> Self {
+        Self::listening("http", conduct, serve)
+    }
+
+    /// One that takes everything over TLS, and the certificate (PEM) of the authority that has signed its own.
+    pub(crate) fn over_tls() -> (Self, String) {
+        let (config, authority) = identity();
+        let config = Arc::new(config);
+        let collector = Self::listening("https", &[Conduct::Takes], move |stream, state| {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("expected a connection");
+            serve(StreamOwned::new(connection, stream), state);
+        });
+        (collector, authority)
+    }
+
+    fn listening(
+        scheme: &str,
+        conduct: &[Conduct],
+        serve: impl Fn(TcpStream, &Mutex<State>) + Clone + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("expected to listen");
-        let url = format!("http://{}", listener.local_addr().expect("expected an address"));
+        let url = format!("{scheme}://{}", listener.local_addr().expect("expected an address"));
         let state =
             Arc::new(Mutex::new(State { conduct: conduct.iter().copied().collect(), ..State::default() }));
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let shared = Arc::clone(&shared);
+                let (shared, serve) = (Arc::clone(&shared), serve.clone());
                 thread::spawn(move || serve(stream, &shared));
             }
         });
@@ -123,11 +149,30 @@ impl Collector {
     }
 }
 
+/// What a server on loopback proves itself by, signed by an authority that nobody knows; and that one's certificate.
+fn identity() -> (ServerConfig, String) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.der().clone()], key)
+        .unwrap();
+    (config, authority)
+}
+
 fn names(spans: &[Span]) -> Vec<&str> {
     spans.iter().map(|span| span.name.as_str()).collect()
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>) {
+fn serve(mut stream: impl Read + Write, state: &Mutex<State>) {
     let mut read = Vec::new();
     while let Some((head, body)) = request(&mut stream, &mut read) {
         let (conduct, answer) = {
@@ -145,7 +190,7 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
 }
 
 /// Head, in lower case, and body of the next request.
-fn request(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
+fn request(stream: &mut impl Read, read: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
     let mut more = |read: &mut Vec<u8>| {
         let mut chunk = [0; 8 * 1024];
         let count = stream.read(&mut chunk).ok().filter(|count| *count > 0)?;
@@ -228,6 +273,14 @@ impl State {
                 names.sort_unstable();
                 let unique = names.windows(2).all(|two| two[0] != two[1]);
                 self.check(unique, || format!("a metric comes twice: {names:?}"));
+                let points = of_scope.metrics.iter().filter_map(|metric| metric.data.as_ref());
+                self.began.extend(points.flat_map(|data| match data {
+                    Data::Sum(sum) => sum.data_points.iter().map(|it| it.start_time_unix_nano).collect(),
+                    Data::Histogram(of) => of.data_points.iter().map(|it| it.start_time_unix_nano).collect(),
+                    _ => Vec::new(),
+                }));
+                // Another beginning says that all was lost meanwhile.
+                self.check(self.began.len() <= 1, || "points begin at different times".to_owned());
                 self.metrics = of_scope.metrics;
             }
         }

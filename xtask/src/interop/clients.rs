@@ -40,18 +40,8 @@ pub(super) fn run(context: &Context) -> Result<Option<Tally>> {
         return Ok(Some(tally));
     };
     let configuration = world.configuration()?;
-    let mut command = context.run.command(gateway, "gateway-clients")?;
-    command.args([
-        "mcp",
-        "start",
-        "--json",
-        "--transport",
-        "http",
-        "--listen",
-        "127.0.0.1:0",
-        "--mcp-config",
-    ]);
-    command.arg(&configuration).arg("--config").arg(world.compressing()?);
+    let mut command = context.run.over_http(gateway, "gateway-clients")?;
+    command.arg("--mcp-config").arg(&configuration).arg("--config").arg(world.compressing()?);
     let server = Server::start(&mut command)?;
     for client in CLIENTS {
         one(context, &world, client, "http", None, &["--url", &server.url], &mut tally)?;

@@ -103,18 +103,8 @@ fn behind(
 ) -> Result<()> {
     let config = context.run.folder().join("aqe.toml");
     fs::write(&config, format!("[[upstream]]\nname = \"fixture\"\n{upstream}\n"))?;
-    let mut command = context.run.command(gateway, "gateway")?;
-    command.args([
-        "mcp",
-        "start",
-        "--json",
-        "--no-builtin",
-        "--transport",
-        "http",
-        "--listen",
-        "127.0.0.1:0",
-    ]);
-    let server = Server::start(command.arg("--config").arg(&config))?;
+    let mut command = context.run.over_http(gateway, "gateway")?;
+    let server = Server::start(command.args(["--no-builtin", "--config"]).arg(&config))?;
     server_run(context, run, &server.url, tally)?;
     if let Err(error) = server.stop() {
         tally.fail(&format!("the gateway ends on SIGTERM: {error}"));

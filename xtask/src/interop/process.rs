@@ -87,6 +87,13 @@ impl Run {
         Ok(command)
     }
 
+    /// A gateway that serves HTTP on a free port of its own, to be told what to serve.
+    pub(super) fn over_http(&self, gateway: &Path, log: &str) -> Result<Command> {
+        let mut command = self.command(gateway, log)?;
+        command.args(["mcp", "start", "--json", "--transport", "http", "--listen", "127.0.0.1:0"]);
+        Ok(command)
+    }
+
     /// Waits for all marked processes to end; ends and describes those that do not.
     pub(super) fn sweep(&self) -> Result<Vec<String>> {
         let started = Instant::now();

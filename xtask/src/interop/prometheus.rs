@@ -20,18 +20,8 @@ pub(super) fn run(context: &Context) -> Result<Option<Tally>> {
     }
     let folder = context.run.folder().join("prometheus");
     fs::create_dir_all(&folder)?;
-    let mut command = context.run.command(gateway, "gateway-prometheus")?;
-    command.args([
-        "mcp",
-        "start",
-        "--json",
-        "--transport",
-        "http",
-        "--listen",
-        "127.0.0.1:0",
-        "--no-builtin",
-    ]);
-    command.arg("--config").arg(configuration(context, &folder)?);
+    let mut command = context.run.over_http(gateway, "gateway-prometheus")?;
+    command.args(["--no-builtin", "--config"]).arg(configuration(context, &folder)?);
     let server = Server::start(&mut command)?;
     let mut command = context.run.command(&context.tools.python("python"), "prometheus")?;
     command.arg(context.tools.script("monitoring/prometheus.py")).args(["--url", &server.url]);

@@ -1,6 +1,6 @@
 //! The first level: the few entries that are asked for most.
 //!
-//! It does not hold more than the second level does; it holds the way to it. An entry is found here by the text of the
+//! It does not hold more than the second level does, and no failures (`isError`); it holds the way to it. An entry is found here by the text of the
 //! question as the client has written it, so that nothing is brought into canonical form, and read without a lock or
 //! a counter that another thread writes to. A table of fixed size, in which each question has two slots: what was
 //! asked for since the hand last came by stays (second chance).

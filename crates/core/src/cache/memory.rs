@@ -165,7 +165,7 @@ impl Memory {
         Cache::with_options(options, ByWeight, hash, evicted)
     }
 
-    /// Asks the first level; what it finds is fresh, and is written as the response to the request `id` (raw JSON).
+    /// Asks the first level; what it finds is fresh and no failure (`isError`), and is written as the response to the request `id` (raw JSON).
     pub fn hot(&self, question: &Question<'_>, id: &str, now: Instant) -> Option<[bytes::Bytes; 3]> {
         if self.hot.capacity() == 0 {
             return None;
@@ -197,8 +197,9 @@ impl Memory {
             None => {
                 entries.remove_if(key, |held| Arc::ptr_eq(held, &entry));
             }
-            // What is asked for a second time may be asked for more often.
-            Some(Hit { stale: false, .. }) if self.hot.capacity() > 0 => {
+            // What is asked for a second time may be asked for more often. Whoever finds it in the first level need not
+            // look whether it is a failure.
+            Some(Hit { stale: false, .. }) if self.hot.capacity() > 0 && !entry.body.is_error => {
                 if entry.wanted.swap(true, Ordering::Relaxed) && self.hot.put(question, &entry) {
                     self.hot_counts.inserted();
                 }

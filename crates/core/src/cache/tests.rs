@@ -94,6 +94,19 @@ fn what_is_asked_for_again_and_again_is_found_in_the_first_level() {
 }
 
 #[test]
+fn a_failure_is_never_in_the_first_level_however_often_it_is_asked_for() {
+    let memory = Memory::new(MemoryConfig::default());
+    let rules = UpstreamRules { errors: Some(Duration::from_secs(1)), ..all_tools(1_000, 0) };
+    let place = place(&sources(&rules)[0], "t");
+    let (question, now) = (question(&place, "t", "{}", "p"), Instant::now());
+    assert!(keep(&memory, &question, r#"{"isError":true}"#, Stamp::ORIGIN, now));
+    for _ in 0..4 {
+        assert_eq!(ask(&memory, &question, now).unwrap().1, Level::Memory);
+    }
+    assert_eq!(memory.read()[0].counts.inserted, 0);
+}
+
+#[test]
 fn memory_is_bounded_by_bytes_and_by_entries() {
     for (max_entries, max_bytes, length, most) in
         [(100, 1 << 20, 10, 100), (10_000, 1 << 20, 10_000, 104), (20, 1 << 20, 10, 20)]

@@ -106,6 +106,8 @@ pub struct Transit {
     has_result: bool,
     /// A member of the result has been passed on.
     has_member: bool,
+    /// The result says `isError`.
+    is_error: bool,
     ended: bool,
 }
 
@@ -129,6 +131,7 @@ impl Transit {
             has_version: false,
             has_result: false,
             has_member: false,
+            is_error: false,
             ended: false,
         }
     }
@@ -170,6 +173,11 @@ impl Transit {
             (true, true, true) => return Ok(Bytes::from_static(b"}")),
         };
         Err(TransitError::NotAResult(missing))
+    }
+
+    /// Whether the result has said so far that the tool failed (`isError`).
+    pub fn is_error(&self) -> bool {
+        self.is_error
     }
 
     /// Lets the bytes before `to` take their course.
@@ -333,20 +341,24 @@ impl Transit {
 
     fn result_value(&mut self, first: u8) {
         match self.field {
-            Some(Field::ResultType) => self.seen = Some(Vec::new()),
+            Some(Field::ResultType | Field::IsError) => self.seen = Some(Vec::new()),
             Some(Field::Meta) if first == b'{' => self.scanner.watch(3),
             _ => {}
         }
     }
 
     fn result_end(&mut self) -> Result<(), TransitError> {
-        if self.field.take() == Some(Field::ResultType) && self.result_type == ResultType::Remove {
-            if self.seen.take().as_deref() == Some(ASKS_FOR_INPUT) {
-                return Err(TransitError::AsksForInput);
+        let seen = self.seen.take();
+        match self.field.take() {
+            Some(Field::ResultType) if self.result_type == ResultType::Remove => {
+                if seen.as_deref() == Some(ASKS_FOR_INPUT) {
+                    return Err(TransitError::AsksForInput);
+                }
+                self.course = Course::Pass;
             }
-            self.course = Course::Pass;
+            Some(Field::IsError) => self.is_error = seen.as_deref() == Some(b"true"),
+            _ => {}
         }
-        self.seen = None;
         Ok(())
     }
 

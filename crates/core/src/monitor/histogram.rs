@@ -72,8 +72,13 @@ impl Histogram {
 
     /// Adds what is in it to `to`.
     pub fn add_to(&self, to: &mut Counts) {
-        for (number, page) in self.pages.iter().enumerate() {
-            let Some(page) = page.get() else { continue };
+        let pages = || self.pages.iter().enumerate().filter_map(|(number, page)| Some((number, page.get()?)));
+        let highest = pages().rev().find_map(|(number, page)| {
+            Some(number * SUB_BUCKETS + page.iter().rposition(|counter| counter.get() > 0)?)
+        });
+        // What is counted meanwhile makes its own room.
+        to.make_room(highest.map_or(0, |highest| highest + 1));
+        for (number, page) in pages() {
             for (sub, counter) in page.iter().enumerate() {
                 to.add(number * SUB_BUCKETS + sub, counter.get());
             }
@@ -105,11 +110,16 @@ impl Counts {
         if count == 0 {
             return;
         }
-        if self.buckets.len() <= bucket {
-            self.buckets.resize(bucket + 1, 0);
-        }
+        self.make_room(bucket + 1);
         self.buckets[bucket] += count;
         self.count += count;
+    }
+
+    /// Whoever adds many buckets makes room for all of them at once.
+    fn make_room(&mut self, buckets: usize) {
+        if self.buckets.len() < buckets {
+            self.buckets.resize(buckets, 0);
+        }
     }
 
     /// Counts a value, in nanoseconds.
@@ -126,9 +136,7 @@ impl Counts {
     /// Adds what is in another.
     pub fn merge(&mut self, other: &Self) {
         // In one stride: whoever reads hundreds of series adds a million buckets.
-        if self.buckets.len() < other.buckets.len() {
-            self.buckets.resize(other.buckets.len(), 0);
-        }
+        self.make_room(other.buckets.len());
         for (to, from) in self.buckets.iter_mut().zip(&other.buckets) {
             *to += from;
         }
@@ -194,26 +202,18 @@ impl Counts {
         self.buckets.iter().copied().enumerate().filter(|(_, count)| *count > 0)
     }
 
-    /// What has come since `former`, an earlier state of the same histogram.
-    pub(super) fn since(&self, former: &Sparse) -> Sparse {
-        let mut before = former.buckets.iter().peekable();
-        let buckets = self.buckets().filter_map(|(bucket, count)| {
-            while before.next_if(|(at, _)| usize::from(*at) < bucket).is_some() {}
-            let was = before.next_if(|(at, _)| usize::from(*at) == bucket).map_or(0, |(_, count)| *count);
-            let more = count.saturating_sub(was);
-            (more > 0).then_some((bucket as u16, more))
-        });
-        Sparse { buckets: buckets.collect(), sum_ns: self.sum_ns.wrapping_sub(former.sum_ns) }
-    }
-
     /// The same in little memory.
     pub(super) fn sparse(&self) -> Sparse {
-        self.since(&Sparse::default())
+        let buckets = self.buckets().map(|(bucket, count)| (bucket as u16, count));
+        Sparse { buckets: buckets.collect(), sum_ns: self.sum_ns }
     }
 
     pub(super) fn merge_sparse(&mut self, other: &Sparse) {
+        let Some((highest, _)) = other.buckets.last() else { return };
+        self.make_room(usize::from(*highest) + 1);
         for (bucket, count) in &other.buckets {
-            self.add(usize::from(*bucket), *count);
+            self.buckets[usize::from(*bucket)] += count;
+            self.count += count;
         }
         self.sum_ns = self.sum_ns.wrapping_add(other.sum_ns);
     }
@@ -224,6 +224,27 @@ impl Counts {
 pub(super) struct Sparse {
     buckets: Box<[(u16, u64)]>,
     sum_ns: u64,
+}
+
+impl Sparse {
+    /// Brings it to `now`, a later state of the same histogram, and returns what has come since.
+    pub(super) fn advance(&mut self, now: &Counts) -> Self {
+        let mut before = self.buckets.iter().peekable();
+        let mut all = Vec::with_capacity(self.buckets.len());
+        let mut more = Vec::new();
+        for (bucket, count) in now.buckets() {
+            let bucket = bucket as u16;
+            // Counts do not shrink, so that none of those before is skipped.
+            let was = before.next_if(|(at, _)| *at == bucket).map_or(0, |(_, count)| *count);
+            if count > was {
+                more.push((bucket, count - was));
+            }
+            all.push((bucket, count));
+        }
+        let since = Self { buckets: more.into(), sum_ns: now.sum_ns.wrapping_sub(self.sum_ns) };
+        *self = Self { buckets: all.into(), sum_ns: now.sum_ns };
+        since
+    }
 }
 
 #[cfg(test)]
@@ -285,15 +306,18 @@ mod tests {
             for value in &first {
                 all.record(*value);
             }
-            let before = all.sparse();
+            let mut before = all.sparse();
             let mut expected = Counts::default();
             for value in &second {
                 all.record(*value);
                 expected.record(*value);
             }
             let mut since = Counts::default();
-            since.merge_sparse(&all.since(&before));
+            since.merge_sparse(&before.advance(&all));
             prop_assert_eq!(since, expected);
+            let mut whole = Counts::default();
+            whole.merge_sparse(&before);
+            prop_assert_eq!(whole, all);
         }
 
         #[test]

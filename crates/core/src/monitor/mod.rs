@@ -31,4 +31,4 @@ pub mod windows;
 pub use histogram::{Counts, MAX_ERROR};
 pub use series::{ErrorKind, Finished, Series, Totals};
 pub use verdict::{Reason, Thresholds, Verdict};
-pub use windows::{Span, Windows};
+pub use windows::{Marks, Span, Windows};

@@ -201,6 +201,12 @@ impl Series {
     /// Everything so far. A request that ends meanwhile may be in some figures and not in others.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::EMPTY;
+        self.add_to(&mut totals);
+        totals
+    }
+
+    /// Adds everything so far.
+    pub(super) fn add_to(&self, totals: &mut Totals) {
         for cell in self.recorded() {
             for (sum, counter) in totals.sums.iter_mut().zip(&cell.sums) {
                 *sum += counter.get();
@@ -212,7 +218,6 @@ impl Series {
             cell.upstream.add_to(&mut totals.upstream);
             cell.overhead.add_to(&mut totals.overhead);
         }
-        totals
     }
 }
 
@@ -298,16 +303,6 @@ impl Totals {
         self.overhead.merge(&other.overhead);
     }
 
-    pub(super) fn since(&self, former: &Step) -> Step {
-        Step {
-            sums: subtracted(&self.sums, &former.sums),
-            errors: subtracted(&self.errors, &former.errors),
-            latency: self.latency.since(&former.latency),
-            upstream: self.upstream.since(&former.upstream),
-            overhead: self.overhead.since(&former.overhead),
-        }
-    }
-
     pub(super) fn sparse(&self) -> Step {
         Step {
             sums: self.sums,
@@ -345,6 +340,21 @@ pub(super) struct Step {
     latency: Sparse,
     upstream: Sparse,
     overhead: Sparse,
+}
+
+impl Step {
+    /// Brings it to `now`, a later state of the same series, and returns what has come since.
+    pub(super) fn advance(&mut self, now: &Totals) -> Self {
+        let sums = subtracted(&now.sums, &std::mem::replace(&mut self.sums, now.sums));
+        let errors = subtracted(&now.errors, &std::mem::replace(&mut self.errors, now.errors));
+        Self {
+            sums,
+            errors,
+            latency: self.latency.advance(&now.latency),
+            upstream: self.upstream.advance(&now.upstream),
+            overhead: self.overhead.advance(&now.overhead),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -54,13 +54,45 @@ impl Span {
 const SECONDS: usize = 10;
 const TENS: usize = 30;
 
+/// What stood when at the steps of all windows: something that only grows, of which a window is the difference.
+#[derive(Debug)]
+pub struct Marks<T> {
+    first: T,
+    /// At the ends of the steps of the ring of seconds, and of that of tens; the newest last.
+    seconds: VecDeque<T>,
+    tens: VecDeque<T>,
+}
+
+impl<T: Copy> Marks<T> {
+    /// Marks of windows that begin now.
+    pub fn new(first: T) -> Self {
+        Self { first, seconds: VecDeque::from([first]), tens: VecDeque::from([first]) }
+    }
+
+    /// A second is over; `ten` is what [`Clock::is_ten`] tells.
+    pub fn push(&mut self, now: T, ten: bool) {
+        push(&mut self.seconds, now, SECONDS + 1);
+        if ten {
+            push(&mut self.tens, now, TENS + 1);
+        }
+    }
+
+    /// At the beginning and at the end of a window.
+    pub fn ends(&self, span: Span) -> (T, T) {
+        let from = match span {
+            Span::Start => None,
+            Span::TenSeconds => self.seconds.front(),
+            span => self.tens.get(self.tens.len().saturating_sub(1 + span.tens())),
+        };
+        let newest = self.seconds.back();
+        (from.copied().unwrap_or(self.first), newest.copied().unwrap_or(self.first))
+    }
+}
+
 /// When the steps of all windows were taken, so that each knows what it covers.
 #[derive(Debug)]
 pub struct Clock {
-    started: Instant,
-    /// Ends of the steps of the ring of seconds, and of that of tens; the newest last.
-    seconds: VecDeque<Instant>,
-    tens: VecDeque<Instant>,
+    marks: Marks<Instant>,
     /// Seconds since the last ten.
     since_ten: usize,
 }
@@ -68,32 +100,24 @@ pub struct Clock {
 impl Clock {
     /// A clock of windows that begin now.
     pub fn new(now: Instant) -> Self {
-        Self { started: now, seconds: VecDeque::from([now]), tens: VecDeque::from([now]), since_ten: 0 }
+        Self { marks: Marks::new(now), since_ten: 0 }
     }
 
-    /// A second is over; tells whether ten are. Then every [`Windows`] is to be [stepped](Windows::step).
-    pub fn tick(&mut self, now: Instant) -> bool {
-        push(&mut self.seconds, now, SECONDS + 1);
-        self.since_ten += 1;
-        let ten = self.since_ten == SECONDS;
-        if ten {
-            self.since_ten = 0;
-            push(&mut self.tens, now, TENS + 1);
-        }
-        ten
+    /// A second is over. Then every [`Windows`] is to be [stepped](Windows::step).
+    pub fn tick(&mut self, now: Instant) {
+        self.since_ten = (self.since_ten + 1) % SECONDS;
+        let ten = self.is_ten();
+        self.marks.push(now, ten);
+    }
+
+    /// Whether with the last second ten were over.
+    pub fn is_ten(&self) -> bool {
+        self.since_ten == 0
     }
 
     /// The time that a window truly covers, at the last tick.
     pub fn covered(&self, span: Span) -> Duration {
-        let now = self.seconds.back().copied().unwrap_or(self.started);
-        let from = match span {
-            Span::Start => self.started,
-            Span::TenSeconds => self.seconds.front().copied().unwrap_or(self.started),
-            span => {
-                let at = self.tens.len().saturating_sub(1 + span.tens());
-                self.tens.get(at).copied().unwrap_or(self.started)
-            }
-        };
+        let (from, now) = self.marks.ends(span);
         now.saturating_duration_since(from)
     }
 }
@@ -114,56 +138,55 @@ pub struct Windows {
     /// Everything until the last step.
     former: Step,
     former_requests: u64,
-    /// What the last steps are of, that are not in a ten yet.
-    since_ten: usize,
 }
 
 impl Windows {
-    /// A second is over. `ten` is what [`Clock::tick`] told.
-    pub fn step(&mut self, series: &Series, ten: bool) {
+    /// A second is over, by this clock.
+    pub fn step(&mut self, series: &Series, clock: &Clock) {
         let requests = series.requests();
         let step = (requests != self.former_requests).then(|| {
             let totals = series.totals();
-            let step = totals.since(&self.former);
-            self.former = totals.sparse();
             self.former_requests = totals.requests();
-            Box::new(step)
+            Box::new(self.former.advance(&totals))
         });
         push(&mut self.seconds, step, SECONDS);
-        self.since_ten = (self.since_ten + 1).min(SECONDS);
-        if ten {
-            let all = self.latest(self.since_ten);
-            self.since_ten = 0;
+        if clock.is_ten() {
+            let mut all = Totals::EMPTY;
+            self.add_latest(&mut all, SECONDS);
             push(&mut self.tens, (all.requests() > 0).then(|| Box::new(all.sparse())), TENS);
         }
     }
 
-    fn latest(&self, seconds: usize) -> Totals {
-        let mut totals = Totals::EMPTY;
+    fn add_latest(&self, totals: &mut Totals, seconds: usize) {
         for step in self.seconds.iter().rev().take(seconds).flatten() {
             totals.merge_step(step);
         }
-        totals
     }
 
-    /// What was added in the second before the last step.
-    pub fn last_second(&self) -> Totals {
-        self.latest(1)
+    /// Adds what was added in the second before the last step.
+    pub fn add_last_second(&self, totals: &mut Totals) {
+        self.add_latest(totals, 1);
     }
 
-    /// What was added in a window, until the last step.
-    pub fn totals(&self, series: &Series, span: Span) -> Totals {
+    /// Adds what was added in a window, until the last step.
+    pub fn add_to(&self, totals: &mut Totals, series: &Series, span: Span, clock: &Clock) {
         match span {
-            Span::Start => series.totals(),
-            Span::TenSeconds => self.latest(SECONDS),
+            Span::Start => series.add_to(totals),
+            Span::TenSeconds => self.add_latest(totals, SECONDS),
             span => {
-                let mut totals = self.latest(self.since_ten);
+                self.add_latest(totals, clock.since_ten);
                 for step in self.tens.iter().rev().take(span.tens()).flatten() {
                     totals.merge_step(step);
                 }
-                totals
             }
         }
+    }
+
+    /// What was added in a window, until the last step.
+    pub fn totals(&self, series: &Series, span: Span, clock: &Clock) -> Totals {
+        let mut totals = Totals::EMPTY;
+        self.add_to(&mut totals, series, span, clock);
+        totals
     }
 
     /// Whether nothing was added in the longest window.
@@ -193,8 +216,8 @@ mod tests {
                 });
             }
             now += Duration::from_secs(1);
-            let ten = clock.tick(now);
-            windows.step(&series, ten);
+            clock.tick(now);
+            windows.step(&series, &clock);
         }
         (series, windows, clock)
     }
@@ -209,7 +232,7 @@ mod tests {
             for span in Span::ALL {
                 let covered = clock.covered(span).as_secs() as usize;
                 let expected: u64 = counts.iter().rev().take(covered).sum();
-                let totals = windows.totals(&series, span);
+                let totals = windows.totals(&series, span, &clock);
                 prop_assert_eq!(totals.requests(), expected, "{:?} covers {} s", span, covered);
                 prop_assert_eq!(totals.latency.count(), expected);
                 let full = match span {
@@ -220,7 +243,9 @@ mod tests {
                 };
                 prop_assert!(covered >= full.min(counts.len()) && covered < full + 10);
             }
-            prop_assert_eq!(windows.last_second().requests(), counts.last().copied().unwrap_or(0));
+            let mut last = Totals::EMPTY;
+            windows.add_last_second(&mut last);
+            prop_assert_eq!(last.requests(), counts.last().copied().unwrap_or(0));
         }
     }
 
@@ -228,11 +253,19 @@ mod tests {
     fn a_series_that_is_first_seen_late_has_what_came_before_in_its_first_second() {
         let series = Series::default();
         series.finished(&Finished::default());
+        let mut clock = Clock::new(Instant::now());
         let mut windows = Windows::default();
-        windows.step(&series, false);
-        assert_eq!(windows.last_second().requests(), 1);
-        windows.step(&series, true);
-        assert_eq!(windows.totals(&series, Span::Minute).requests(), 1);
+        for second in 1..=25 {
+            clock.tick(Instant::now());
+            if second < 18 {
+                continue;
+            }
+            windows.step(&series, &clock);
+            assert_eq!(windows.totals(&series, Span::Minute, &clock).requests(), 1, "after {second} s");
+            let mut last = Totals::EMPTY;
+            windows.add_last_second(&mut last);
+            assert_eq!(last.requests(), u64::from(second == 18));
+        }
     }
 
     #[test]

@@ -62,6 +62,9 @@ impl CloseReason {
         Self::Lost,
     ];
 
+    /// Those of a connection that failed, be it that it was found to have.
+    pub(super) const UNASKED: [Self; 3] = [Self::Unhealthy, Self::Broken, Self::Lost];
+
     /// A word for logs, metrics and replies.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -46,7 +46,7 @@ impl Pool {
         self.join_lane(id, None);
         let min = self.replicas[replica_id].config.min(&self.config);
         let replica = &mut self.replicas[replica_id];
-        replica.counters.opened += 1;
+        replica.counters.opened();
         replica.backoff.opened(now);
         replica.warming &= replica.counts.live < min;
         if let Some(replaced) = self.oldest_expiring(replica_id, Some(variant))

@@ -59,4 +59,6 @@ pub use effect::{Acquire, AcquireError, DrainTarget, Effect, Lease, Occupancy, O
 pub use lane::{Lane, Scope, WaiterId};
 pub use replica::ReplicaId;
 pub use state::Pool;
-pub use stats::{ConnectionFigures, PoolFigures, PoolStatus, ReplicaHealth, ReplicaStatus, WaitTimes};
+pub use stats::{
+    ConnectionFigures, PoolFigures, PoolStatus, PoolWaits, ReplicaHealth, ReplicaStatus, WaitTimes,
+};

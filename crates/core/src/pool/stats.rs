@@ -19,6 +19,7 @@ pub(super) struct Counters {
     pub(super) refused: u64,
     pub(super) cancelled: u64,
     pub(super) opened: u64,
+    pub(super) restarts: u64,
     pub(super) open_failures: u64,
     pub(super) retired: [u64; CloseReason::ALL.len()],
     /// Times of calls that waited.
@@ -30,18 +31,33 @@ impl Counters {
         self.waits.record(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// Adds what another has counted, and its times.
     pub(super) fn add(&mut self, other: &Self) {
+        self.add_counts(other);
+        self.waits.merge(&other.waits);
+    }
+
+    /// The same without the times, which are many.
+    fn add_counts(&mut self, other: &Self) {
         self.hits += other.hits;
         self.misses += other.misses;
         self.timeouts += other.timeouts;
         self.refused += other.refused;
         self.cancelled += other.cancelled;
         self.opened += other.opened;
+        self.restarts += other.restarts;
         self.open_failures += other.open_failures;
         for (mine, theirs) in self.retired.iter_mut().zip(&other.retired) {
             *mine += theirs;
         }
-        self.waits.merge(&other.waits);
+    }
+
+    /// A connection is open.
+    pub(super) fn opened(&mut self) {
+        self.opened += 1;
+        let ended_unasked: u64 =
+            CloseReason::UNASKED.iter().map(|reason| self.retired[*reason as usize]).sum();
+        self.restarts += u64::from(self.restarts < ended_unasked);
     }
 
     /// Times of all calls until they were granted a connection or their time was up. Most wait not at all.
@@ -69,8 +85,8 @@ pub struct WaitTimes {
 }
 
 impl WaitTimes {
-    /// `None` before the first call.
-    fn of(waits: &Counts) -> Option<Self> {
+    /// From times of [`PoolWaits`]; `None` before the first call.
+    pub fn of(waits: &Counts) -> Option<Self> {
         // Nobody waits for less than the narrowest bucket holds: who is in it got its connection at once.
         let narrowest = Duration::from_nanos(bounds_of(0).1);
         let quantile = |share| {
@@ -123,12 +139,10 @@ pub struct PoolFigures {
     pub cancelled: u64,
     /// Connections that were opened.
     pub opened: u64,
+    /// Those of them that took the place of one that had ended unasked.
+    pub restarts: u64,
     /// Attempts to open one that failed.
     pub open_failures: u64,
-    /// How long calls waited; `None` before the first.
-    pub waits: Option<WaitTimes>,
-    /// The same in full: of all calls that were granted a connection or whose time was up.
-    pub all_waits: Counts,
     retired: [u64; CloseReason::ALL.len()],
 }
 
@@ -150,7 +164,6 @@ impl PoolFigures {
     }
 
     fn new(connections: ConnectionFigures, calls_in_flight: u64, waiting: usize, counted: &Counters) -> Self {
-        let all_waits = counted.all_waits();
         Self {
             connections,
             calls_in_flight,
@@ -161,9 +174,8 @@ impl PoolFigures {
             refused: counted.refused,
             cancelled: counted.cancelled,
             opened: counted.opened,
+            restarts: counted.restarts,
             open_failures: counted.open_failures,
-            waits: WaitTimes::of(&all_waits),
-            all_waits,
             retired: counted.retired,
         }
     }
@@ -191,6 +203,18 @@ pub enum ReplicaHealth {
     },
     /// It takes no new calls.
     Draining,
+}
+
+impl ReplicaHealth {
+    /// A word for metrics and replies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::BackingOff { .. } => "backing-off",
+            Self::CrashLooping { .. } => "crash-looping",
+            Self::Draining => "draining",
+        }
+    }
 }
 
 /// One replica's part of a [`PoolStatus`].
@@ -227,13 +251,31 @@ pub struct PoolStatus {
     pub replicas: Vec<ReplicaStatus>,
 }
 
+/// How long calls waited until they were granted a connection or their time was up: a histogram of each replica, by which
+/// it is much more than a [`PoolStatus`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PoolWaits {
+    /// All replicas together, also those that were removed.
+    pub all: Counts,
+    /// Each replica.
+    pub replicas: Vec<(ReplicaId, Counts)>,
+}
+
+impl PoolWaits {
+    /// Those of one replica, if it is there.
+    pub fn of(&self, replica: ReplicaId) -> Option<&Counts> {
+        self.replicas.iter().find(|(id, _)| *id == replica).map(|(_, waits)| waits)
+    }
+}
+
 impl Pool {
     /// State and history of the pool. Walks all connections and waiting calls.
     pub fn status(&self, now: Instant) -> PoolStatus {
         let mut counted = Counters::default();
-        counted.add(&self.past);
+        counted.add_counts(&self.past);
         for (_, replica) in self.replicas.iter() {
-            counted.add(&replica.counters);
+            counted.add_counts(&replica.counters);
         }
         let (connections, calls) = self.connections(|_| true);
         PoolStatus {
@@ -246,6 +288,17 @@ impl Pool {
                 .map(|(id, replica)| self.replica_status(now, id, replica))
                 .collect(),
         }
+    }
+
+    /// How long calls have waited so far. Copies a histogram of each replica.
+    pub fn waits(&self) -> PoolWaits {
+        let mut counted = Counters::default();
+        counted.add(&self.past);
+        for (_, replica) in self.replicas.iter() {
+            counted.add(&replica.counters);
+        }
+        let each = self.replicas.iter().map(|(id, replica)| (id, replica.counters.all_waits()));
+        PoolWaits { all: counted.all_waits(), replicas: each.collect() }
     }
 
     fn replica_status(&self, now: Instant, id: ReplicaId, replica: &Replica) -> ReplicaStatus {

@@ -157,6 +157,10 @@ impl Rig {
         self.pool.status(self.now).all
     }
 
+    fn waits(&self) -> Option<WaitTimes> {
+        WaitTimes::of(&self.pool.waits().all)
+    }
+
     fn total(&self) -> u32 {
         self.figures().connections.total
     }

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::changes::Changes;
-use super::{Refused, millis, pool};
+use super::{Refused, millis};
 use crate::proxy::Gateway;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, with_connections};
 
 /// `GET /admin/balance`.
 pub(super) fn status(gateway: &Gateway) -> Value {
-    let upstreams: Vec<Value> = pool::pooled(gateway).iter().map(|upstream| one(upstream)).collect();
+    let upstreams: Vec<Value> =
+        with_connections(&gateway.upstreams()).map(|upstream| one(upstream)).collect();
     json!({ "upstreams": upstreams })
 }
 
@@ -41,11 +42,12 @@ pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refuse
             category: category.unwrap_or(config.score.category),
         };
     };
-    let pooled = pool::pooled(gateway);
-    let meant: Vec<&Arc<Upstream>> =
-        pooled.iter().filter(|upstream| name.as_deref().is_none_or(|name| name == upstream.name())).collect();
-    if let Some(name) = name.filter(|_| meant.is_empty()) {
-        let known: Vec<&str> = pooled.iter().map(|upstream| upstream.name()).collect();
+    let upstreams = gateway.upstreams();
+    let balanced = || with_connections(&upstreams);
+    let is_meant = |upstream: &&Arc<Upstream>| name.as_deref().is_none_or(|name| name == upstream.name());
+    let meant: Vec<&Arc<Upstream>> = balanced().filter(is_meant).collect();
+    if let Some(name) = name.as_deref().filter(|_| meant.is_empty()) {
+        let known: Vec<&str> = balanced().map(|upstream| upstream.name()).collect();
         return Err(Refused::bad(format!("no upstream is called {name:?}; there are: {}", known.join(", "))));
     }
     // All or none: what one of them refuses, none gets.

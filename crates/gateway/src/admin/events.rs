@@ -96,7 +96,7 @@ async fn publish(running: Arc<Running>, gateway: Weak<Gateway>, span: Span, inte
             is_watched
         };
         let Some(gateway) = gateway.upgrade().filter(|_| is_watched) else { return };
-        let frame = frame(&gateway, span);
+        let Some(frame) = tasks::aside(move || frame(&gateway, span)).await else { continue };
         let running = running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = &running[span as usize] {
             sender.send_replace(Some(frame));
@@ -108,8 +108,7 @@ async fn publish(running: Arc<Running>, gateway: Weak<Gateway>, span: Span, inte
 fn frame(gateway: &Gateway, span: Span) -> Bytes {
     let mut frame = format!("event: metrics\ndata: {}\n\n", metrics::of(gateway, span));
     if let Some(monitor) = &gateway.monitor {
-        let points = monitor.history();
-        let newest = metrics::points(&points[points.len().saturating_sub(NEWEST_POINTS)..]);
+        let newest = metrics::points(&monitor.newest_points(NEWEST_POINTS));
         // Writing to a string cannot fail.
         let _ = write!(frame, "event: points\ndata: {newest}\n\n");
     }

@@ -15,9 +15,10 @@ use serde_json::{Map, Value, json};
 use super::changes::Changes;
 use super::query::Query;
 use super::{Refused, balance, cache, millis, moment, pool};
-use crate::monitor::{Child, Figures, InFlight, Monitor, Point};
+use crate::monitor::{Child, Figures, InFlight, Lookups, Monitor, Point};
 use crate::proxy::Gateway;
-use crate::upstream::Upstream;
+use crate::tasks;
+use crate::upstream::{Upstream, with_connections};
 
 fn monitor(gateway: &Gateway) -> Result<&Monitor, Refused> {
     gateway.monitor.as_ref().ok_or_else(|| Refused {
@@ -27,8 +28,15 @@ fn monitor(gateway: &Gateway) -> Result<&Monitor, Refused> {
 }
 
 /// `GET /admin/metrics`.
-pub(super) fn metrics(gateway: &Gateway, query: &Query) -> Result<Value, Refused> {
-    Ok(of(gateway, span(query)?))
+pub(super) async fn metrics(gateway: &Arc<Gateway>, query: &Query) -> Result<Bytes, Refused> {
+    let span = span(query)?;
+    let gateway = Arc::clone(gateway);
+    // Hundreds of tools take some milliseconds.
+    let text = tasks::aside(move || of(&gateway, span).to_string()).await;
+    text.map(Bytes::from).ok_or_else(|| Refused {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        message: "the figures could not be read".into(),
+    })
 }
 
 /// The window that a query asks for.
@@ -107,7 +115,7 @@ pub(super) fn of(gateway: &Gateway, span: Span) -> Value {
         .map(|(why, count)| (why.as_str().to_owned(), (*count).into()))
         .collect::<Map<_, _>>()
         .into();
-    value["lookups"] = lookups(monitor);
+    value["lookups"] = lookups(figures.lookups, seconds);
     value["replicas"] = replicas(gateway, monitor, &figures);
     value["process"] = process(monitor);
     value["calls"] = flights(monitor);
@@ -119,17 +127,12 @@ fn with(mut value: Value, key: &str, member: Value) -> Value {
     value
 }
 
-fn lookups(monitor: &Monitor) -> Value {
-    let counts = monitor.lookups();
-    // Of the last minute, whatever the window: what goes before it is not kept by kind.
-    let history = monitor.history();
-    let minute: Vec<&Point> = history.iter().rev().take(60).collect();
-    let recent: u64 = minute.iter().map(|point| point.lookups).sum();
+fn lookups(lookups: Lookups, seconds: f64) -> Value {
     json!({
-        "exact": counts.exact,
-        "resolved": counts.resolved,
-        "unknown": counts.unknown,
-        "per_s": (!minute.is_empty()).then(|| recent as f64 / minute.len() as f64),
+        "exact": lookups.exact,
+        "resolved": lookups.resolved,
+        "unknown": lookups.unknown,
+        "per_s": (seconds > 0.0).then(|| lookups.total() as f64 / seconds),
     })
 }
 
@@ -218,28 +221,25 @@ fn replicas(gateway: &Gateway, monitor: &Monitor, figures: &Figures) -> Value {
     let seconds = figures.covers.as_secs_f64();
     let pool = gateway.pool.status();
     let mut all = Vec::new();
-    for upstream in pool::pooled(gateway) {
+    for upstream in with_connections(&gateway.upstreams()) {
         let balance = upstream.balancer_status();
-        for ((name, pooled), balanced) in
-            upstream.recorded().map(|(name, _)| name).zip(upstream.pool_replicas()).zip(&balance.replicas)
-        {
-            let sent = figures.replicas.iter().find(|(of, _)| *of == name).map(|(_, totals)| totals);
+        let said = upstream.child_statuses();
+        for ((name, pooled), balanced) in upstream.pooled(&pool).zip(&balance.replicas) {
+            let sent = figures.replicas.iter().find(|(of, _)| of == name).map(|(_, totals)| totals);
             let mut value = calls(sent.unwrap_or(&Totals::EMPTY), seconds);
-            let pooled = pool.replicas.iter().find(|replica| Some(replica.id) == pooled);
             value["upstream"] = (*name.upstream).into();
             value["replica"] = (*name.replica).into();
             value["state"] = balanced.state.as_str().into();
             value["reason"] = balanced.reason.map(|reason| reason.to_string()).into();
-            value["error"] = error(&upstream, pooled);
+            value["error"] = error(upstream, pooled);
             value["in_flight"] = balanced.in_flight.into();
             value["picks"] = balanced.picks.into();
             value["ejections"] = balanced.ejections.into();
-            // The first start is none.
-            value["restarts"] = pooled.map(|pooled| pooled.figures.opened.saturating_sub(1)).into();
-            let own: Vec<&Child> = children.iter().filter(|child| child.replica == name).collect();
+            value["restarts"] = pooled.map(|pooled| pooled.figures.restarts).into();
+            let own: Vec<&Child> = children.iter().filter(|child| child.replica == *name).collect();
             value["children"] = own.iter().map(|child| self::child(child)).collect();
-            value["last_lines"] =
-                own.iter().flat_map(|child| &child.last_lines).map(String::as_str).collect();
+            let said = said.iter().filter(|status| own.iter().any(|child| child.pid == status.pid));
+            value["last_lines"] = said.flat_map(|status| &status.last_words).map(String::as_str).collect();
             all.push(value);
         }
     }

@@ -27,7 +27,7 @@
 //! | `POST /admin/alerts/test` `{"sink"}` | sends a test to all receivers, or one, and tells of each whether it arrived |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
-//! An error is `{"error": "…"}` under a status of 400, 404, 405 or 503. Times are milliseconds; what is not known is
+//! An error is `{"error": "…"}` under a status of 400, 404, 405, 500 or 503. Times are milliseconds; what is not known is
 //! `null`.
 
 mod alerts;
@@ -165,7 +165,7 @@ async fn route(
         "/admin/pool" => pool::status(gateway),
         "/admin/balance" if posted => balance::configure(gateway, body)?,
         "/admin/balance" => balance::status(gateway),
-        "/admin/metrics" => metrics::metrics(gateway, &query)?,
+        "/admin/metrics" => return metrics::metrics(gateway, &query).await,
         "/admin/metrics/history" => metrics::history(gateway)?,
         "/admin/calls" => metrics::in_flight(gateway)?,
         "/admin/calls/cancel" => metrics::cancel(gateway, body)?,

@@ -1,35 +1,32 @@
 //! The connection pool: shown and configured.
 
-use std::sync::Arc;
-
-use aqe_core::pool::{CloseReason, PoolConfig, PoolFigures, ReplicaHealth, ReplicaStatus};
+use aqe_core::monitor::Counts;
+use aqe_core::pool::{CloseReason, PoolConfig, PoolFigures, ReplicaHealth, ReplicaStatus, WaitTimes};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::changes::Changes;
 use super::{Refused, millis};
 use crate::proxy::Gateway;
-use crate::upstream::Upstream;
+use crate::upstream::{ReplicaName, with_connections};
 
 /// Most connections that the pool can be told to have.
 pub const MOST_CONNECTIONS: u32 = 100_000;
 
 /// `GET /admin/pool`.
 pub(super) fn status(gateway: &Gateway) -> Value {
-    let status = gateway.pool.status();
+    let (status, waits) = gateway.pool.status_and_waits();
     let config = gateway.pool.config();
     let mut replicas = Vec::new();
-    for upstream in pooled(gateway) {
-        for (id, settings) in upstream.pool_replicas().zip(&upstream.settings().replicas) {
-            let own = status.replicas.iter().find(|replica| Some(replica.id) == id);
-            replicas.extend(own.map(|own| replica(upstream.name(), &settings.name, own, &config)));
-        }
+    for upstream in with_connections(&gateway.upstreams()) {
+        let known = upstream.pooled(&status).filter_map(|(name, own)| Some((name, own?)));
+        replicas.extend(known.map(|(name, own)| replica(name, own, waits.of(own.id), &config)));
     }
     json!({
         "settings": settings(&config),
         "draining": status.draining,
         "max_waiting": config.max_waiting(),
-        "all": figures(&status.all),
+        "all": figures(&status.all, Some(&waits.all)),
         "replicas": replicas,
     })
 }
@@ -70,12 +67,6 @@ pub(super) fn configure(gateway: &Gateway, body: &Bytes) -> Result<Value, Refuse
     Ok(json!({ "settings": settings(&config) }))
 }
 
-/// The upstreams that have connections: all but the tools in this process.
-pub(super) fn pooled(gateway: &Gateway) -> Vec<Arc<Upstream>> {
-    let upstreams = gateway.upstreams();
-    upstreams.iter().filter(|upstream| upstream.in_process().is_none()).map(Arc::clone).collect()
-}
-
 fn settings(config: &PoolConfig) -> Value {
     json!({
         "max_connections": config.max_connections,
@@ -89,10 +80,10 @@ fn settings(config: &PoolConfig) -> Value {
     })
 }
 
-fn replica(upstream: &str, name: &str, status: &ReplicaStatus, config: &PoolConfig) -> Value {
-    let mut value = figures(&status.figures);
-    value["upstream"] = upstream.into();
-    value["replica"] = name.into();
+fn replica(name: &ReplicaName, status: &ReplicaStatus, waits: Option<&Counts>, config: &PoolConfig) -> Value {
+    let mut value = figures(&status.figures, waits);
+    value["upstream"] = (*name.upstream).into();
+    value["replica"] = (*name.replica).into();
     value["min_connections"] = status.min_connections.into();
     // A replica without a limit of its own has that of the pool.
     value["max_connections"] = status.max_connections.min(config.max_connections).into();
@@ -102,16 +93,15 @@ fn replica(upstream: &str, name: &str, status: &ReplicaStatus, config: &PoolConf
 }
 
 fn health(health: ReplicaHealth) -> Value {
-    let (state, failures, retry_in) = match health {
-        ReplicaHealth::BackingOff { failures, retry_in } => ("backing-off", failures, Some(retry_in)),
-        ReplicaHealth::CrashLooping { failures, retry_in } => ("crash-looping", failures, Some(retry_in)),
-        ReplicaHealth::Draining => ("draining", 0, None),
-        _ => ("ready", 0, None),
+    let (failures, retry_in) = match health {
+        ReplicaHealth::BackingOff { failures, retry_in }
+        | ReplicaHealth::CrashLooping { failures, retry_in } => (failures, Some(retry_in)),
+        _ => (0, None),
     };
-    json!({ "state": state, "failures": failures, "retry_in_ms": retry_in.map(millis) })
+    json!({ "state": health.as_str(), "failures": failures, "retry_in_ms": retry_in.map(millis) })
 }
 
-fn figures(figures: &PoolFigures) -> Value {
+fn figures(figures: &PoolFigures, waits: Option<&Counts>) -> Value {
     let retired: Map<String, Value> = figures
         .retirements()
         .filter(|(_, count)| *count > 0)
@@ -139,7 +129,7 @@ fn figures(figures: &PoolFigures) -> Value {
         "evictions": figures.retired(CloseReason::Evicted),
         // By reason; a reason that never came up is not listed.
         "retired": retired,
-        "wait_ms": figures.waits.map(|waits| {
+        "wait_ms": waits.and_then(WaitTimes::of).map(|waits| {
             json!({
                 "p50": millis(waits.p50),
                 "p95": millis(waits.p95),

@@ -1,6 +1,6 @@
 //! What the rules look at in a running gateway, each thing at most once a tick.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -12,36 +12,26 @@ use aqe_core::pool::{PoolStatus, ReplicaHealth, ReplicaStatus};
 
 use crate::monitor::Monitor;
 use crate::proxy::Gateway;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, with_connections};
 
 /// The figures of a gateway at one moment.
 pub(crate) struct Seen<'a> {
     gateway: &'a Gateway,
     monitor: &'a Monitor,
     totals: RefCell<HashMap<(Scope, &'static str), Rc<Totals>>>,
-    pool: OnceCell<PoolStatus>,
+    pool: &'a PoolStatus,
     balancers: RefCell<HashMap<usize, Rc<BalancerStatus>>>,
 }
 
 impl<'a> Seen<'a> {
-    pub(crate) fn new(gateway: &'a Gateway, monitor: &'a Monitor) -> Self {
-        Self {
-            gateway,
-            monitor,
-            totals: RefCell::default(),
-            pool: OnceCell::new(),
-            balancers: RefCell::default(),
-        }
+    pub(crate) fn new(gateway: &'a Gateway, monitor: &'a Monitor, pool: &'a PoolStatus) -> Self {
+        Self { gateway, monitor, totals: RefCell::default(), pool, balancers: RefCell::default() }
     }
 
     fn totals(&self, scope: &Scope, window: Window) -> Rc<Totals> {
         let key = (scope.clone(), window.as_str());
         let read = || Rc::new(self.monitor.requests_of(scope, window.span()));
         Rc::clone(self.totals.borrow_mut().entry(key).or_insert_with(read))
-    }
-
-    fn pool(&self) -> &PoolStatus {
-        self.pool.get_or_init(|| self.gateway.pool.status())
     }
 
     fn balancer(&self, upstream: &Upstream) -> Rc<BalancerStatus> {
@@ -56,19 +46,17 @@ impl<'a> Seen<'a> {
         of: impl Fn(&Self, &Upstream, usize, Option<&ReplicaStatus>) -> T,
     ) -> Option<T> {
         let mut found = Vec::new();
-        for upstream in self.gateway.upstreams().iter().filter(|upstream| upstream.in_process().is_none()) {
-            let settings = upstream.settings();
-            for (at, (id, replica)) in upstream.pool_replicas().zip(&settings.replicas).enumerate() {
+        for upstream in with_connections(&self.gateway.upstreams()) {
+            for (at, (name, pooled)) in upstream.pooled(self.pool).enumerate() {
                 let wanted = match scope {
                     Scope::All => true,
-                    Scope::Upstream(name) => upstream.name() == &**name,
-                    Scope::Replica { upstream: name, replica: own } => {
-                        upstream.name() == &**name && replica.name == *own
+                    Scope::Upstream(upstream) => name.upstream == *upstream,
+                    Scope::Replica { upstream, replica } => {
+                        name.upstream == *upstream && name.replica == *replica
                     }
                     Scope::Tool(_) | Scope::Category(_) => false,
                 };
                 if wanted {
-                    let pooled = self.pool().replicas.iter().find(|known| Some(known.id) == id);
                     found.push(of(self, upstream, at, pooled));
                 }
             }
@@ -136,7 +124,7 @@ impl Figures for Seen<'_> {
                 Some(Counts { total, bad })
             }
             Counted::Pool if *scope == Scope::All => {
-                let all = &self.pool().all;
+                let all = &self.pool.all;
                 Some(Counts { total: all.hits + all.misses, bad: all.misses })
             }
             Counted::Pool => {

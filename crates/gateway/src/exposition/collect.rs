@@ -80,10 +80,7 @@ fn process(monitor: &Monitor, sink: &mut dyn Sink) {
     }
 }
 
-/// A counter of requests, and what it is in their totals.
-type Sum = (&'static Metric, fn(&Totals) -> u64);
-
-static OF_METHODS: [Sum; 5] = [
+static OF_METHODS: [Of<Totals, u64>; 5] = [
     (&list::REQUESTS, Totals::requests),
     (&list::REQUESTS_CANCELLED, Totals::cancelled),
     (&list::REQUESTS_CACHED, Totals::from_cache),
@@ -91,7 +88,7 @@ static OF_METHODS: [Sum; 5] = [
     (&list::RESPONSE_BYTES, Totals::response_bytes),
 ];
 
-static OF_TOOLS: [Sum; 7] = [
+static OF_TOOLS: [Of<Totals, u64>; 7] = [
     (&list::TOOL_REQUESTS, Totals::requests),
     (&list::TOOL_CANCELLED, Totals::cancelled),
     (&list::TOOL_FAILURES, Totals::errors),

@@ -7,20 +7,20 @@ use aqe_core::balancer::{BalancerStatus, ReplicaStatus as Balanced};
 use aqe_core::cache::{Level, Reading};
 use aqe_core::monitor::metrics::list::{self, acquired};
 use aqe_core::monitor::metrics::{Metric, Sink};
-use aqe_core::monitor::{ErrorKind, Totals};
-use aqe_core::pool::{PoolFigures, ReplicaHealth, ReplicaStatus as Pooled};
+use aqe_core::monitor::{Counts, ErrorKind, Totals};
+use aqe_core::pool::{PoolFigures, PoolWaits, ReplicaStatus as Pooled};
 
 use super::collect::Of;
 use crate::monitor::{Monitor, SinceStart};
 use crate::proxy::Gateway;
-use crate::upstream::ReplicaName;
+use crate::upstream::{ReplicaName, with_connections};
 
 /// What was sent to a replica that was never asked.
 static NOTHING: Totals = Totals::EMPTY;
 
 /// What is known of one replica.
 struct Replica<'a> {
-    name: Arc<ReplicaName>,
+    name: &'a ReplicaName,
     /// `None`: nothing is recorded.
     sent: Option<&'a Totals>,
     balanced: &'a Balanced,
@@ -35,18 +35,16 @@ impl Replica<'_> {
 
 pub(super) fn collect(gateway: &Gateway, since_start: Option<&SinceStart>, sink: &mut dyn Sink) {
     let upstreams = gateway.upstreams();
-    let with_connections = upstreams.iter().filter(|upstream| upstream.in_process().is_none());
-    let balancers: Vec<_> = with_connections.map(|upstream| (upstream, upstream.balancer_status())).collect();
-    let pool = gateway.pool.status();
+    let balancers: Vec<_> =
+        with_connections(&upstreams).map(|upstream| (upstream, upstream.balancer_status())).collect();
+    let (pool, waits) = gateway.pool.status_and_waits();
     let mut replicas = Vec::new();
     for (upstream, status) in &balancers {
-        let names = upstream.recorded().map(|(name, _)| name);
-        for ((name, id), balanced) in names.zip(upstream.pool_replicas()).zip(&status.replicas) {
+        for ((name, pooled), balanced) in upstream.pooled(&pool).zip(&status.replicas) {
             let sent = since_start.map(|all| {
-                let own = all.replicas.iter().find(|(of, _)| *of == name);
+                let own = all.replicas.iter().find(|(of, _)| of == name);
                 own.map_or(&NOTHING, |(_, totals)| totals)
             });
-            let pooled = pool.replicas.iter().find(|replica| Some(replica.id) == id);
             replicas.push(Replica { name, sent, balanced, pooled });
         }
     }
@@ -54,7 +52,7 @@ pub(super) fn collect(gateway: &Gateway, since_start: Option<&SinceStart>, sink:
     let balancers: Vec<_> = balancers.iter().map(|(upstream, status)| (upstream.name(), status)).collect();
     balancing(&balancers, &replicas, sink);
     sink.whole(&list::POOL_MAX, &[], pool.max_connections.into());
-    pooling(&replicas, sink);
+    pooling(&replicas, &waits, sink);
     cache(gateway, sink);
     if let Some(monitor) = &gateway.monitor {
         children(monitor, sink);
@@ -111,7 +109,7 @@ fn balancing(balancers: &[(&str, &BalancerStatus)], replicas: &[Replica<'_>], si
 /// A figure of a replica's connections by the value of its last label.
 type Parts = Vec<(&'static str, u64)>;
 
-fn pooling(replicas: &[Replica<'_>], sink: &mut dyn Sink) {
+fn pooling(replicas: &[Replica<'_>], waits: &PoolWaits, sink: &mut dyn Sink) {
     let known: Vec<_> =
         replicas.iter().filter_map(|replica| Some((replica.labels(), replica.pooled?))).collect();
     let parts: [Of<PoolFigures, Parts>; 3] = [
@@ -139,16 +137,10 @@ fn pooling(replicas: &[Replica<'_>], sink: &mut dyn Sink) {
         }
     }
     for (labels, pooled) in &known {
-        sink.histogram(&list::POOL_WAIT, labels, &pooled.figures.all_waits);
+        sink.histogram(&list::POOL_WAIT, labels, waits.of(pooled.id).unwrap_or(&Counts::EMPTY));
     }
     for (labels, pooled) in &known {
-        let state = match pooled.health {
-            ReplicaHealth::BackingOff { .. } => "backing-off",
-            ReplicaHealth::CrashLooping { .. } => "crash-looping",
-            ReplicaHealth::Draining => "draining",
-            _ => "ready",
-        };
-        sink.state(&list::POOL_REPLICA_STATE, labels, state);
+        sink.state(&list::POOL_REPLICA_STATE, labels, pooled.health.as_str());
     }
 }
 

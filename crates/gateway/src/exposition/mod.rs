@@ -17,6 +17,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 pub use self::collect::collect;
 use crate::proxy::Gateway;
+use crate::tasks;
 
 /// How long the last text was: the next one is about as long.
 static LAST_BYTES: AtomicUsize = AtomicUsize::new(0);
@@ -35,10 +36,8 @@ pub fn text(gateway: &Gateway, format: Format) -> String {
 pub(crate) async fn answer(gateway: &Arc<Gateway>, headers: &HeaderMap) -> Response<Bytes> {
     let format = wanted(headers);
     let gateway = Arc::clone(gateway);
-    // Hundreds of tools take some milliseconds, for which no call is to wait behind it.
-    let text = tokio::task::spawn_blocking(move || text(&gateway, format)).await;
-    let Ok(text) = text else {
-        // It has panicked, or the process is ending.
+    // Hundreds of tools take some milliseconds.
+    let Some(text) = tasks::aside(move || text(&gateway, format)).await else {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         return response;

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use aqe_core::envelope::Message;
 use aqe_core::monitor::slot::Slot;
-use aqe_core::monitor::{ErrorKind, Finished};
+use aqe_core::monitor::{ErrorKind, Finished, Series};
 use aqe_core::registry::ToolEntry;
 use aqe_core::revision::Era;
 use slab::Slab;
 
+use super::Monitor;
 use super::methods::Method;
 use crate::proxy::{Answer, Caller, Gateway};
 use crate::telemetry::{Ending, Observed, Told};
@@ -249,17 +250,17 @@ impl Flight {
     fn record(&mut self, end: impl FnOnce(&Self) -> Finished) {
         let (Some(monitor), Some(place)) = (&self.gateway.monitor, self.place) else { return };
         let end = end(self);
-        match self.tool.get() {
-            Some(tool) => {
-                tool.usage.series.finished(&end);
-                // How long a tool takes is not learnt from answers that it gave before.
-                if !end.from_cache && end.error.is_none() {
-                    tool.usage.learn(end.latency);
-                }
-            }
-            None => monitor.method(self.method).finished(&end),
+        self.series(monitor).finished(&end);
+        // How long a tool takes is not learnt from answers that it gave before.
+        if let Some(tool) = self.tool.get().filter(|_| !end.from_cache && end.error.is_none()) {
+            tool.usage.learn(end.latency);
         }
         self.leave(place);
+    }
+
+    /// Where it is counted.
+    fn series<'a>(&'a self, monitor: &'a Monitor) -> &'a Series {
+        self.tool.get().map_or_else(|| monitor.method(self.method), |tool| &tool.usage.series)
     }
 
     fn leave(&mut self, place: Place) {
@@ -279,10 +280,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         self.tell(None);
         let (Some(monitor), Some(place)) = (&self.gateway.monitor, self.place) else { return };
-        match self.tool.get() {
-            Some(tool) => tool.usage.series.cancelled(),
-            None => monitor.method(self.method).cancelled(),
-        }
+        self.series(monitor).cancelled();
         self.leave(place);
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aqe_core::monitor::Totals;
 use aqe_core::monitor::verdict::Vitals;
+use aqe_core::pool::PoolStatus;
 
 use super::Monitor;
 use crate::proxy::Gateway;
@@ -61,10 +62,10 @@ impl History {
         &mut self,
         gateway: &Gateway,
         monitor: &Monitor,
+        pool: &PoolStatus,
         requests: &Totals,
         rss_bytes: Option<u64>,
     ) {
-        let pool = gateway.pool.status();
         let cache = gateway.cache.as_ref().map(crate::cache::ResultCache::read);
         let (cache_hits, cache_misses) = cache.map_or(([0; 3], 0), |cache| cache.found());
         let mark = Mark {
@@ -96,8 +97,9 @@ impl History {
         });
     }
 
-    pub(super) fn points(&self) -> Vec<Point> {
-        self.points.iter().cloned().collect()
+    /// At most `most` of the newest points, the oldest first.
+    pub(super) fn newest(&self, most: usize) -> Vec<Point> {
+        self.points.iter().skip(self.points.len().saturating_sub(most)).cloned().collect()
     }
 
     /// The figures of the last minute.

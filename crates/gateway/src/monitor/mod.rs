@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use aqe_core::monitor::alerts::Scope;
 use aqe_core::monitor::slot::Tally;
-use aqe_core::monitor::verdict::{Reason, Thresholds, Vitals};
-use aqe_core::monitor::{Finished, Series, Span, Totals};
+use aqe_core::monitor::verdict::{Reason, Thresholds};
+use aqe_core::monitor::{Series, Span, Totals};
+use aqe_core::pool::PoolStatus;
 use aqe_core::registry::ToolEntry;
 
 pub use flight::InFlight;
@@ -60,6 +61,14 @@ impl Lookups {
     /// All.
     pub fn total(&self) -> u64 {
         self.exact + self.resolved + self.unknown
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self {
+            exact: self.exact - before.exact,
+            resolved: self.resolved - before.resolved,
+            unknown: self.unknown - before.unknown,
+        }
     }
 }
 
@@ -121,6 +130,8 @@ pub struct Figures {
     pub span: Span,
     /// The time that it truly covers, until the last full second.
     pub covers: Duration,
+    /// Names of tools that were looked up.
+    pub lookups: Lookups,
     /// All requests.
     pub all: Totals,
     /// The calls of each tool that was ever called and is still there, by shown name.
@@ -186,11 +197,6 @@ impl Monitor {
         self.lookups.count(looked_up as usize);
     }
 
-    /// A handshake has ended, which is answered outside of the way of other requests.
-    pub(crate) fn initialized(&self, end: &Finished) {
-        self.method(Method::named("initialize")).finished(end);
-    }
-
     /// Something was turned away before it became a request.
     pub(crate) fn turned(&self, why: Turned) {
         self.turned.count(why as usize);
@@ -207,8 +213,8 @@ impl Monitor {
         self.startup.get().copied()
     }
 
-    /// A second is over.
-    pub(crate) fn tick(&self, gateway: &Gateway) {
+    /// A second is over; the pool stands so.
+    pub(crate) fn tick(&self, gateway: &Gateway, pool: &PoolStatus) {
         let now = Instant::now();
         let catalog = gateway.catalog();
         let tools = catalog.tools.tools().iter();
@@ -220,20 +226,20 @@ impl Monitor {
         let replicas = catalog.upstreams.iter().flat_map(|upstream| upstream.recorded());
         let replicas = replicas.map(|(name, series)| (series, Subject::Replica(name)));
         let mut tracks = lock(&self.tracks);
-        tracks.tick(now, tools.chain(methods).chain(replicas));
+        tracks.tick(now, self.lookups(), tools.chain(methods).chain(replicas));
         let requests = tracks.last_second();
         drop(tracks);
         let mut processes = lock(&self.processes);
         processes.sample(now, gateway);
         let memory = processes.own().map(|own| own.rss_bytes);
         drop(processes);
-        lock(&self.history).push(gateway, self, &requests, memory);
+        lock(&self.history).push(gateway, self, pool, &requests, memory);
     }
 
     /// The figures of requests in a window, until the last full second.
     pub fn figures(&self, span: Span) -> Figures {
         let tracks = lock(&self.tracks);
-        let (covers, read) = (tracks.covered(span), tracks.read(span));
+        let (covers, lookups, read) = (tracks.covered(span), tracks.lookups(span), tracks.read(span));
         let mut all = if span == Span::Start { tracks.gone().clone() } else { Totals::EMPTY };
         drop(tracks);
         let (mut tools, mut methods, mut replicas) = (Vec::new(), Vec::new(), Vec::new());
@@ -255,7 +261,7 @@ impl Monitor {
         replicas.sort_by(|(one, _), (other, _)| {
             (&one.upstream, &one.replica).cmp(&(&other.upstream, &other.replica))
         });
-        Figures { span, covers, all, tools, methods, replicas }
+        Figures { span, covers, lookups, all, tools, methods, replicas }
     }
 
     /// Everything since the start, as other programs get it: what is counted here never shrinks.
@@ -286,17 +292,17 @@ impl Monitor {
 
     /// The last five minutes, a point a second, the oldest first.
     pub fn history(&self) -> Vec<Point> {
-        lock(&self.history).points()
+        self.newest_points(usize::MAX)
+    }
+
+    /// At most `most` of the newest of them.
+    pub fn newest_points(&self, most: usize) -> Vec<Point> {
+        lock(&self.history).newest(most)
     }
 
     /// Whether all is well, by the last minute; no reasons: yes.
     pub fn reasons(&self) -> Vec<Reason> {
         lock(&self.history).vitals().reasons(&self.thresholds)
-    }
-
-    /// What health is judged by: the requests and pool hits of the last minute.
-    pub fn vitals(&self) -> Vitals {
-        lock(&self.history).vitals()
     }
 
     /// Look-ups since the start.

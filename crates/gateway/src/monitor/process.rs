@@ -1,6 +1,5 @@
 //! What this process and its children take of the machine, by /proc; on other systems than Linux nothing is known.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,8 +44,6 @@ pub struct Child {
     pub cpu_percent: Option<f64>,
     /// How long it runs.
     pub uptime: Option<Duration>,
-    /// Its last lines on standard error.
-    pub last_lines: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -88,15 +85,15 @@ impl Processes {
             });
             self.sampled_at = Some(now);
         }
-        let before: HashMap<u32, Child> = self.children.drain(..).map(|child| (child.pid, child)).collect();
+        let before = std::mem::take(&mut self.children);
         for upstream in gateway.upstreams().iter() {
-            for (replica, status) in upstream.children() {
-                let known = before.get(&status.pid);
+            for (replica, pid) in upstream.children() {
+                let known = before.iter().find(|known| known.pid == pid);
                 if let Some(known) = known.filter(|_| !due) {
-                    self.children.push(Child { last_lines: status.last_words, ..known.clone() });
+                    self.children.push(known.clone());
                     continue;
                 }
-                let sample = system::child(status.pid);
+                let sample = system::child(pid);
                 let cpu = sample.map(|sample| sample.cpu);
                 if let Some(cpu) = cpu {
                     let before = known.and_then(|known| known.cpu).unwrap_or_default();
@@ -104,12 +101,11 @@ impl Processes {
                 }
                 self.children.push(Child {
                     replica,
-                    pid: status.pid,
+                    pid,
                     rss_bytes: sample.map(|sample| sample.rss_bytes),
                     cpu,
                     cpu_percent: cpu.and_then(|cpu| percent(cpu, known.and_then(|known| known.cpu), passed)),
                     uptime: sample.and_then(|sample| sample.uptime),
-                    last_lines: status.last_words,
                 });
             }
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aqe_core::monitor::windows::Clock;
-use aqe_core::monitor::{Series, Span, Totals, Windows};
+use aqe_core::monitor::{Marks, Series, Span, Totals, Windows};
 use aqe_core::registry::ToolEntry;
 
+use super::Lookups;
 use crate::upstream::ReplicaName;
 
 /// What a series is of.
@@ -62,6 +63,7 @@ pub(super) struct Standing {
 #[derive(Debug)]
 pub(super) struct Tracks {
     clock: Clock,
+    lookups: Marks<Lookups>,
     /// By the address of the series, which is kept alive here.
     all: HashMap<usize, Track>,
     /// Requests of tools that are no longer there.
@@ -76,6 +78,7 @@ impl Tracks {
     pub(super) fn new(now: Instant, max_named: usize) -> Self {
         Self {
             clock: Clock::new(now),
+            lookups: Marks::new(Lookups::default()),
             all: HashMap::new(),
             gone: Totals::EMPTY,
             gone_of: BTreeMap::new(),
@@ -83,8 +86,13 @@ impl Tracks {
         }
     }
 
-    /// A second is over; these are the series that there are now.
-    pub(super) fn tick(&mut self, now: Instant, there: impl Iterator<Item = (Arc<Series>, Subject)>) {
+    /// A second is over; these are the series that there are now, and so many names were looked up since the start.
+    pub(super) fn tick(
+        &mut self,
+        now: Instant,
+        lookups: Lookups,
+        there: impl Iterator<Item = (Arc<Series>, Subject)>,
+    ) {
         let mut named = 0;
         for track in self.all.values_mut() {
             track.present = false;
@@ -113,10 +121,12 @@ impl Tracks {
                 None => {}
             }
         }
-        let ten = self.clock.tick(now);
+        self.clock.tick(now);
+        let clock = &self.clock;
+        self.lookups.push(lookups, clock.is_ten());
         let (gone, gone_of) = (&mut self.gone, &mut self.gone_of);
         self.all.retain(|_, track| {
-            track.windows.step(&track.series, ten);
+            track.windows.step(&track.series, clock);
             let stays = track.present || !track.windows.is_idle();
             if !stays && !matches!(track.subject, Subject::Replica(_)) {
                 let totals = track.series.totals();
@@ -138,9 +148,16 @@ impl Tracks {
         self.clock.covered(span)
     }
 
+    /// Look-ups in a window.
+    pub(super) fn lookups(&self, span: Span) -> Lookups {
+        let (before, now) = self.lookups.ends(span);
+        now.since(before)
+    }
+
     /// Everything in a window.
     pub(super) fn read(&self, span: Span) -> Vec<(Subject, Totals)> {
-        let read = |track: &Track| (track.subject.clone(), track.windows.totals(&track.series, span));
+        let read =
+            |track: &Track| (track.subject.clone(), track.windows.totals(&track.series, span, &self.clock));
         self.all.values().map(read).collect()
     }
 
@@ -157,7 +174,7 @@ impl Tracks {
     pub(super) fn sum(&self, span: Span, wanted: impl Fn(&Subject) -> bool) -> Totals {
         let mut totals = Totals::EMPTY;
         for track in self.all.values().filter(|track| wanted(&track.subject)) {
-            totals.merge(&track.windows.totals(&track.series, span));
+            track.windows.add_to(&mut totals, &track.series, span, &self.clock);
         }
         totals
     }
@@ -180,7 +197,7 @@ impl Tracks {
         let mut totals = Totals::EMPTY;
         for track in self.all.values() {
             if !matches!(track.subject, Subject::Replica(_)) {
-                totals.merge(&track.windows.last_second());
+                track.windows.add_last_second(&mut totals);
             }
         }
         totals
@@ -207,7 +224,7 @@ mod tests {
         let mut tick = |tracks: &mut Tracks, there: &[(&Arc<Series>, &'static str)]| {
             now += Duration::from_secs(1);
             let there = there.iter().map(|(series, name)| (Arc::clone(series), Subject::Method(name)));
-            tracks.tick(now, there);
+            tracks.tick(now, Lookups::default(), there);
         };
         tick(&mut tracks, &[(&here, "here"), (&gone, "gone")]);
         assert_eq!(tracks.last_second().requests(), 2);
@@ -241,7 +258,7 @@ mod tests {
             let there = there
                 .iter()
                 .map(|at| (Arc::clone(&tools[*at].usage.series), Subject::Tool(Arc::clone(&tools[*at]))));
-            tracks.tick(now, there);
+            tracks.tick(now, Lookups::default(), there);
             SinceStart::read(tracks.counted())
         };
         let call = |at: usize| tools[at].usage.series.finished(&Finished::default());
@@ -267,10 +284,25 @@ mod tests {
     }
 
     #[test]
+    fn look_ups_are_those_of_the_window() {
+        let mut now = Instant::now();
+        let mut tracks = Tracks::new(now, 0);
+        for second in 1..=15 {
+            now += Duration::from_secs(1);
+            let lookups = Lookups { exact: 5 * second.min(2), unknown: second, ..Lookups::default() };
+            tracks.tick(now, lookups, std::iter::empty());
+        }
+        let of = |span| tracks.lookups(span);
+        assert_eq!(of(Span::TenSeconds), Lookups { unknown: 10, ..Lookups::default() });
+        assert_eq!(of(Span::Minute), Lookups { exact: 10, resolved: 0, unknown: 15 });
+        assert_eq!(of(Span::Minute), of(Span::Start));
+    }
+
+    #[test]
     fn what_was_never_asked_for_takes_no_room() {
         let now = Instant::now();
         let mut tracks = Tracks::new(now, 0);
-        tracks.tick(now, [(Arc::default(), Subject::Method("idle"))].into_iter());
+        tracks.tick(now, Lookups::default(), [(Arc::default(), Subject::Method("idle"))].into_iter());
         assert!(tracks.read(Span::Start).is_empty());
     }
 }

@@ -1,14 +1,8 @@
-use std::io::Write as _;
-use std::sync::Arc;
-
-use rustls::ServerConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::tls::testing::Tls;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -82,17 +76,8 @@ async fn headers_and_body_arrive_and_the_reply_comes_back() {
 
 #[tokio::test]
 async fn a_server_behind_tls_is_believed_by_the_configured_certificate_only() {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let mut ca_file = tempfile::NamedTempFile::new().unwrap();
-    ca_file.write_all(made.cert.pem().as_bytes()).unwrap();
+    let tls = Tls::new();
+    let acceptor = tls.acceptor(&[]);
     let (listener, _) = listener().await;
     let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
     let server = tokio::spawn(async move {
@@ -105,7 +90,7 @@ async fn a_server_behind_tls_is_believed_by_the_configured_certificate_only() {
     });
     let stranger = Outbound::new(&target(&url)).unwrap().post(&[], Bytes::new(), LIMIT).await;
     assert!(matches!(&stranger, Err(PostError::Connect(why)) if why.contains("certificate")), "{stranger:?}");
-    let trusted = Target { ca_file: Some(ca_file.path().into()), ..target(&url) };
+    let trusted = Target { ca_file: Some(tls.ca_file().into()), ..target(&url) };
     let reply = Outbound::new(&trusted).unwrap().post(&[], Bytes::new(), LIMIT).await.unwrap();
     assert_eq!(reply.status, StatusCode::OK);
     server.abort();

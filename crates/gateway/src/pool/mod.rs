@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use aqe_core::pool::{
     Acquire, AcquireError, ConnId, DrainTarget, Effect, Lane, Pool, PoolConfig, PoolConfigError, PoolStatus,
-    ReplicaConfig, ReplicaId, Scope, WaiterId,
+    PoolWaits, ReplicaConfig, ReplicaId, Scope, WaiterId,
 };
 use foldhash::fast::RandomState;
 use tokio::sync::{Notify, oneshot};
@@ -246,6 +246,12 @@ impl ConnectionPool {
     /// State and history.
     pub fn status(&self) -> PoolStatus {
         self.lock().pool.status(Instant::now())
+    }
+
+    /// The same with how long calls waited, of one moment.
+    pub fn status_and_waits(&self) -> (PoolStatus, PoolWaits) {
+        let pool = &self.lock().pool;
+        (pool.status(Instant::now()), pool.waits())
     }
 
     /// The open connections of a replica, in no order.

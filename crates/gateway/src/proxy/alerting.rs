@@ -6,11 +6,13 @@ use std::time::Instant;
 use aqe_core::batching::Priority;
 use aqe_core::envelope::encode_string;
 use aqe_core::monitor::alerts::{AckError, Scope};
+use aqe_core::pool::PoolStatus;
 use serde_json::Value;
 
 use super::Gateway;
 use crate::alerts::{Notice, Seen};
 use crate::monitor::Monitor;
+use crate::upstream::with_connections;
 use crate::wire;
 
 /// The name under which clients get alerts in `notifications/message`.
@@ -34,10 +36,7 @@ impl Gateway {
     pub(crate) fn alert_status(&self, history: usize) -> Value {
         let catalog = self.catalog();
         // What an upstream offers is known when it has told it.
-        let all_told = catalog
-            .upstreams
-            .iter()
-            .all(|upstream| upstream.in_process().is_some() || upstream.manifest().is_some());
+        let all_told = with_connections(&catalog.upstreams).all(|upstream| upstream.manifest().is_some());
         let found = |found: bool| (found || all_told).then_some(found);
         self.alerts.status(history, |scope| match scope {
             Scope::All => Some(true),
@@ -80,8 +79,8 @@ impl Gateway {
     }
 
     /// One look at the figures.
-    pub(super) fn look_at_alerts(&self, monitor: &Monitor) {
-        let notices = self.alerts.tick(&Seen::new(self, monitor), Instant::now());
+    pub(super) fn look_at_alerts(&self, monitor: &Monitor, pool: &PoolStatus) {
+        let notices = self.alerts.tick(&Seen::new(self, monitor, pool), Instant::now());
         self.alert_clients(&notices);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use aqe_core::cache::{Asked, Entry, Keys, Note, Place, Question, Stamp};
 use aqe_core::envelope::{Field, Message};
+use aqe_core::monitor::ErrorKind;
 use aqe_core::registry::ToolEntry;
 
 use super::call::{Answered, Route};
@@ -96,8 +97,8 @@ impl Told {
         Self { answer, missing: is_missing(answered) }
     }
 
-    fn found(parts: [bytes::Bytes; 3]) -> Self {
-        let fate = Fate { from_cache: true, ..Fate::default() };
+    fn found(parts: [bytes::Bytes; 3], error: Option<ErrorKind>) -> Self {
+        let fate = Fate { from_cache: true, error, ..Fate::default() };
         Self { answer: Answer::of(parts).with_fate(fate), missing: false }
     }
 }
@@ -169,7 +170,7 @@ impl Gateway {
         };
         let question = question(request, place, name, asked);
         if let Some(parts) = cache.hot(&question, request.id) {
-            return Box::pin(std::future::ready(Ok(Told::found(parts))));
+            return Box::pin(std::future::ready(Ok(Told::found(parts, None))));
         }
         let Some(keys) = question.keys() else { return Box::pin(self.directly(request, errand())) };
         let now = Instant::now();
@@ -177,7 +178,8 @@ impl Gateway {
             if hit.stale && hit.entry.claim_refresh(now) {
                 self.refresh(cache, request, place, keys, errand());
             }
-            return Box::pin(std::future::ready(Ok(Told::found(hit.reply(request.id)))));
+            let error = hit.entry.body.is_error.then_some(ErrorKind::Tool);
+            return Box::pin(std::future::ready(Ok(Told::found(hit.reply(request.id), error))));
         }
         Box::pin(self.together(cache, request, place, keys, errand()))
     }

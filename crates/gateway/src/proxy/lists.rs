@@ -13,8 +13,7 @@ use crate::bridge;
 use crate::catalog::Catalog;
 use crate::coding::Listed;
 use crate::refusal::Refusal;
-use crate::upstream::ListKind;
-use crate::upstream::handshake;
+use crate::upstream::{ListKind, handshake, with_connections};
 
 /// A list up to this size is copied into its answer: that costs less than writing it as a part of its own.
 const COPIED_BYTES: usize = 16 * 1024;
@@ -127,7 +126,7 @@ impl Gateway {
 fn hints(catalog: &Catalog, kind: ListKind, now: Instant) -> Cow<'static, str> {
     let unknown = Cow::Borrowed(bridge::modern_members(kind.method()));
     let mut least: Option<(Duration, bool)> = None;
-    for upstream in catalog.upstreams.iter().filter(|upstream| upstream.in_process().is_none()) {
+    for upstream in with_connections(&catalog.upstreams) {
         let hint = upstream.manifest().and_then(|manifest| manifest.hints[kind as usize]);
         let Some(hint) = hint else { return unknown };
         let left = hint.until.saturating_duration_since(now);

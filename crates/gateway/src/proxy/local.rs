@@ -1,15 +1,16 @@
 //! Requests that the gateway answers itself.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aqe_core::envelope::{Field, Message, encode_string};
-use aqe_core::monitor::Finished;
 use aqe_core::revision::Era;
 
-use super::{Answer, Gateway, Request};
+use super::{Answer, Caller, Gateway, Request};
+use crate::monitor::Flight;
 use crate::refusal::Refusal;
 use crate::session::{Handshake, Session, severity};
+use crate::telemetry::Observed;
 use crate::upstream::manifest::notification;
 use crate::upstream::{Live, handshake};
 use crate::wire;
@@ -19,34 +20,45 @@ impl Gateway {
     ///
     /// # Errors
     /// If it was, or if the request is not complete.
-    pub async fn initialize(&self, session: &Session, message: &Message) -> Result<Answer, Refusal> {
-        let began = Instant::now();
-        let answered = self.shake_hands(session, message).await;
-        if let Some(monitor) = &self.monitor {
-            let bytes = answered.as_ref().map_or(0, Answer::len);
-            monitor.initialized(&Finished {
-                latency: began.elapsed(),
-                error: answered.as_ref().err().map(|refusal| refusal.kind),
-                request_bytes: message.bytes().len(),
-                response_bytes: bytes,
-                result_bytes: bytes,
-                ..Finished::default()
-            });
+    pub async fn initialize(
+        self: &Arc<Self>,
+        mut caller: Caller,
+        session: &Session,
+        message: &Message,
+    ) -> Result<Answer, Refusal> {
+        let handshake = Handshake::from_initialize(message);
+        caller.revision = handshake.revision;
+        caller.observed = Observed::begin(&self.settings.telemetry, &caller, message);
+        let flight = Flight::begin(Arc::clone(self), &caller, message);
+        let answered = tokio::select! {
+            biased;
+            answered = self.shake_hands(session, handshake, message) => answered,
+            () = flight.cancelled() => Err(Refusal::by_operator()),
+        };
+        let id = message.id().unwrap_or("null");
+        match &answered {
+            Ok(answer) => flight.answered(answer, id),
+            Err(refusal) => flight.answered(&Answer::refusal(refusal, id), id),
         }
         answered
     }
 
-    async fn shake_hands(&self, session: &Session, message: &Message) -> Result<Answer, Refusal> {
+    async fn shake_hands(
+        &self,
+        session: &Session,
+        handshake: Handshake,
+        message: &Message,
+    ) -> Result<Answer, Refusal> {
         if message.string(Field::ProtocolVersion).is_none() {
             return Err(Refusal::invalid_params("initialize needs protocolVersion"));
         }
-        let handshake = Handshake::from_initialize(message);
+        // The capabilities of upstreams that were never seen are part of the answer.
+        self.first_lists().await;
         let revision = handshake.revision;
+        // Last, so that a handshake that is cancelled while it waits is none.
         if !session.initialize(handshake) {
             return Err(Refusal::invalid_request("already initialized"));
         }
-        // The capabilities of upstreams that were never seen are part of the answer.
-        self.first_lists().await;
         let catalog = self.catalog();
         let instructions = catalog.instructions.as_deref();
         let instructions = instructions

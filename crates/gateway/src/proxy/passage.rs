@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use aqe_core::cache::Namespace;
 use aqe_core::envelope::{Change, ResultType, Transit};
 use aqe_core::health::Outcome;
+use aqe_core::monitor::ErrorKind;
 use aqe_core::revision::Era;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -172,7 +173,13 @@ impl Passage {
         let stop = match end {
             Ok(last) => {
                 fate.upstream = Some(turn.end(Outcome::Success));
-                drop(span.take());
+                fate.error = flow.transit.is_error().then_some(ErrorKind::Tool);
+                if let Some(mut span) = span.take() {
+                    if let Some(error) = fate.error {
+                        span.fail(error.as_str(), "");
+                    }
+                    span.end();
+                }
                 drop(writes);
                 // Before the client has the whole reply: it may then use the id again.
                 drop(open);
@@ -203,10 +210,10 @@ impl Passage {
             Stop::ByOperator => Refusal::by_operator(),
         };
         fate.error = Some(refusal.kind);
-        if let Some(span) = &mut span {
+        if let Some(mut span) = span {
             span.fail(refusal.kind.as_str(), &refusal.message);
+            span.end();
         }
-        drop(span);
         if let Some(flight) = flight {
             flight.end(&fate, passed, &id);
         }

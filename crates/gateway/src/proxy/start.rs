@@ -107,9 +107,10 @@ impl Gateway {
         if gateway.monitor.is_some() {
             gateway.every("monitor", MONITOR_INTERVAL, |gateway| {
                 if let Some(monitor) = &gateway.monitor {
-                    monitor.tick(gateway);
+                    let pool = gateway.pool.status();
+                    monitor.tick(gateway, &pool);
                     // After it, so that the last second is in the figures.
-                    gateway.look_at_alerts(monitor);
+                    gateway.look_at_alerts(monitor, &pool);
                 }
             });
         }

@@ -101,6 +101,7 @@ pub(super) fn answered(span: Option<Active>, answer: &Message) {
     if answer.kind() == Kind::Error || answer.raw(Field::IsError) == Some("true") {
         fail_by(&mut span, Some(answer), "tool_error");
     }
+    span.end();
 }
 
 /// An attempt has failed.
@@ -110,6 +111,7 @@ pub(super) fn failed(span: Option<Active>, error: &CallError) {
             span.set("http.response.status_code", i64::from(*status));
         }
         span.fail(kind_of(error), &error.to_string());
+        span.end();
     }
 }
 
@@ -117,6 +119,7 @@ pub(super) fn failed(span: Option<Active>, error: &CallError) {
 pub(super) fn timed_out(span: Option<Active>) {
     if let Some(mut span) = span {
         span.fail("timeout", "no answer in time");
+        span.end();
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::task::Closing;
 use crate::outbound::{Outbound, PostError, Reply};
 
 /// The pause after the first failure; each further one is twice as long, up to the longest.
@@ -27,9 +27,6 @@ pub(super) struct Delivery {
     /// The last attempt has failed, which has been logged.
     is_failing: AtomicBool,
 }
-
-/// Until when everything must be done; `None` while there is no end in sight.
-pub(super) type Closing = watch::Receiver<Option<Instant>>;
 
 /// What has become of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,38 +7,28 @@ use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::sync::mpsc;
 
-use super::delivery::{Closing, Delivered, Delivery};
+use super::delivery::{Delivered, Delivery};
 use super::encode;
 use super::span::Span;
+use super::task::{Closing, Task};
 use super::tracer::{BATCH, Counts, Tracer};
 use crate::outbound::Outbound;
-use crate::tasks;
 
 /// How long spans wait for others at most: what OpenTelemetry's batch processors wait.
 const GATHERING: Duration = Duration::from_secs(5);
 
-/// The task that exports.
-#[derive(Debug)]
-pub(super) struct Exporter {
-    /// Until when to be done; `None` while it runs.
-    closing: watch::Sender<Option<Instant>>,
-    task: std::sync::Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Exporter {
-    /// Begins to export what comes into `queue`.
-    pub(super) fn start(
-        queue: mpsc::Receiver<Span>,
-        outbound: Outbound,
-        timeout: Duration,
-        resource: &[(String, String)],
-        tracer: &Arc<Tracer>,
-    ) -> Self {
-        let (closing, closed) = watch::channel(None);
+/// Begins to export what comes into `queue`. Its end exports what is waiting.
+pub(super) fn start(
+    queue: mpsc::Receiver<Span>,
+    outbound: Outbound,
+    timeout: Duration,
+    resource: &[(String, String)],
+    tracer: &Arc<Tracer>,
+) -> Task {
+    let task = Task::new();
+    task.begin("otlp traces", |closed| {
         let work = Work {
             queue,
             tracer: Arc::clone(tracer),
@@ -46,19 +36,9 @@ impl Exporter {
             resource: encode::resource(resource),
             closed,
         };
-        let task = tasks::spawn("otlp traces", work.run());
-        Self { closing, task: std::sync::Mutex::new(Some(task)) }
-    }
-
-    /// Exports what is waiting, for at most `limit`, and ends.
-    pub(super) async fn close(&self, limit: Duration) {
-        self.closing.send_replace(Some(Instant::now() + limit));
-        let task = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // A panic in it has been logged.
-            let _ = timeout(limit, task).await;
-        }
-    }
+        work.run()
+    });
+    task
 }
 
 struct Work {

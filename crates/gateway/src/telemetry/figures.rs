@@ -4,7 +4,7 @@
 //! the endings that Prometheus adds by itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use aqe_core::monitor::Counts;
@@ -23,12 +23,10 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message as _;
 use serde_json::json;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
 
-use super::delivery::{Closing, Delivered, Delivery};
+use super::delivery::{Delivered, Delivery};
 use super::encode::{self, SCHEMA};
+use super::task::{Closing, Task};
 use crate::proxy::Gateway;
 use crate::{exposition, tasks};
 
@@ -39,9 +37,7 @@ pub(super) struct Figures {
     resource: Resource,
     interval: Duration,
     counts: Arc<Sent>,
-    /// Until when to be done; `None` while it runs.
-    closing: watch::Sender<Option<Instant>>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Task,
 }
 
 /// What has become of the requests to the collector.
@@ -58,33 +54,31 @@ impl Figures {
             resource: encode::resource(resource),
             interval,
             counts: Arc::default(),
-            closing: watch::Sender::new(None),
-            task: Mutex::default(),
+            task: Task::new(),
         }
     }
 
     /// Begins to send the figures of this gateway.
     pub(super) fn start(&self, gateway: &Arc<Gateway>) {
-        let work = Work {
-            gateway: Arc::downgrade(gateway),
-            delivery: Arc::clone(&self.delivery),
-            resource: self.resource.clone(),
-            interval: self.interval,
-            counts: Arc::clone(&self.counts),
-            closed: self.closing.subscribe(),
-        };
-        let task = tasks::spawn("otlp metrics", work.run());
-        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        let now = SystemTime::now();
+        let started = now.checked_sub(gateway.uptime()).unwrap_or(now);
+        self.task.begin("otlp metrics", |closed| {
+            let work = Work {
+                started,
+                gateway: Arc::downgrade(gateway),
+                delivery: Arc::clone(&self.delivery),
+                resource: self.resource.clone(),
+                interval: self.interval,
+                counts: Arc::clone(&self.counts),
+                closed,
+            };
+            work.run()
+        });
     }
 
     /// Sends the last figures, for at most `limit`, and ends.
     pub(super) async fn close(&self, limit: Duration) {
-        self.closing.send_replace(Some(Instant::now() + limit));
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // A panic in it has been logged.
-            let _ = timeout(limit, task).await;
-        }
+        self.task.close(limit).await;
     }
 
     /// Figures for the admin API.
@@ -97,6 +91,8 @@ impl Figures {
 }
 
 struct Work {
+    /// When the counts began. Told each time as the same, or it would say that all was lost meanwhile.
+    started: SystemTime,
     gateway: Weak<Gateway>,
     delivery: Arc<Delivery>,
     resource: Resource,
@@ -115,9 +111,10 @@ impl Work {
                 () = tokio::time::sleep(self.interval) => false,
             };
             let Some(gateway) = self.gateway.upgrade() else { return };
-            let request = request(&self.resource, &gateway);
-            drop(gateway);
-            let delivered = self.delivery.deliver(request.encode_to_vec().into(), &self.closed).await;
+            let (resource, started) = (self.resource.clone(), self.started);
+            let encoded = tasks::aside(move || request(resource, &gateway, started).encode_to_vec()).await;
+            let Some(encoded) = encoded else { return };
+            let delivered = self.delivery.deliver(encoded.into(), &self.closed).await;
             let count = match &delivered {
                 Delivered::Accepted(answer) if is_whole(answer) => &self.counts.exported,
                 _ => &self.counts.failed,
@@ -141,15 +138,14 @@ fn is_whole(answer: &Bytes) -> bool {
     partial.rejected_data_points == 0
 }
 
-fn request(resource: &Resource, gateway: &Gateway) -> ExportMetricsServiceRequest {
-    let now = SystemTime::now();
-    let mut points = Points::new(now.checked_sub(gateway.uptime()).unwrap_or(now), now);
+fn request(resource: Resource, gateway: &Gateway, started: SystemTime) -> ExportMetricsServiceRequest {
+    let mut points = Points::new(started, SystemTime::now());
     exposition::collect(gateway, &mut points);
     let scope_metrics =
         ScopeMetrics { scope: Some(encode::scope()), metrics: points.metrics, schema_url: SCHEMA.into() };
     ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics {
-            resource: Some(resource.clone()),
+            resource: Some(resource),
             scope_metrics: vec![scope_metrics],
             schema_url: SCHEMA.into(),
         }],

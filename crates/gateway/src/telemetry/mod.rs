@@ -11,7 +11,7 @@
 //! - [`context`]: the trace that a request belongs to, as its client says
 //! - [`observed`]: a request that is told of; [`span`]: a span, under way and ended; [`tracer`]: which requests are recorded; [`random`]: new ids
 //! - [`export`]: from the queue to the collector; [`delivery`]: one batch, as often as OTLP says; [`encode`]: as protobuf
-//! - [`figures`]: the metrics of `/metrics`, by the same way
+//! - [`figures`]: the metrics of `/metrics`, by the same way; [`task`]: a task that sends until it is told to end
 //! - [`access_log`]: one line for each request; [`writer`]: the thread that writes them
 
 pub mod access_log;
@@ -23,6 +23,7 @@ mod figures;
 mod observed;
 mod random;
 mod span;
+mod task;
 mod tracer;
 mod writer;
 
@@ -41,8 +42,8 @@ pub use tracer::Tracer;
 use crate::outbound::{Outbound, Target, TargetError};
 use crate::proxy::Gateway;
 use delivery::Delivery;
-use export::Exporter;
 use figures::Figures;
+use task::Task;
 
 /// What is exported by OTLP over HTTP, in protobuf.
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ pub struct Telemetry {
     pub(crate) tracer: Option<Arc<Tracer>>,
     /// One line for each request, if that is wanted.
     pub(crate) access_log: Option<AccessLog>,
-    exporter: Option<Exporter>,
+    exporter: Option<Task>,
     figures: Option<Figures>,
 }
 
@@ -88,7 +89,7 @@ impl Telemetry {
         let (mut tracer, mut exporter, mut figures) = (None, None, None);
         if let Some(target) = traces {
             let (of, queue) = Tracer::new(sample_ratio);
-            exporter = Some(Exporter::start(queue, Outbound::new(&target)?, timeout, &resource, &of));
+            exporter = Some(export::start(queue, Outbound::new(&target)?, timeout, &resource, &of));
             tracer = Some(of);
         }
         if let Some(target) = metrics {

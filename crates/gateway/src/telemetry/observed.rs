@@ -152,15 +152,13 @@ impl Observed {
             span.set("aqe.upstream", sent.upstream.to_string());
             span.set("aqe.replica", sent.replica.to_string());
         }
-        match &ending.result {
-            None => span.event("cancelled", Vec::new()),
-            Some(told) => {
-                span.set("aqe.cached", told.from_cache);
-                if let Some(error) = told.error {
-                    fail(&mut span, error, told.answer);
-                }
-            }
+        // Without an end it is a span of something that was cancelled.
+        let Some(told) = &ending.result else { return };
+        span.set("aqe.cached", told.from_cache);
+        if let Some(error) = told.error {
+            fail(&mut span, error, told.answer);
         }
+        span.end();
     }
 
     fn log(&self, log: &AccessLog, ending: &Ending<'_>, sent: Option<&ReplicaName>) {

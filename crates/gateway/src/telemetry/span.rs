@@ -94,7 +94,7 @@ pub(crate) struct Span {
     pub(super) failure: Option<String>,
 }
 
-/// A span under way. It ends when it is dropped.
+/// A span under way. Dropped without an [`Active::end`], what it describes was cancelled.
 #[derive(Debug)]
 pub(crate) struct Active(Box<Open>);
 
@@ -198,6 +198,18 @@ impl Active {
         }
     }
 
+    /// What it describes has come to its end, whichever that is.
+    pub(crate) fn end(mut self) {
+        self.close();
+    }
+
+    fn close(&mut self) {
+        if let Some(mut span) = self.0.span.take() {
+            span.length = self.0.began.elapsed();
+            self.0.tracer.ended(span);
+        }
+    }
+
     /// It has failed: `kind` for programs (`error.type`), `message` for people.
     pub(crate) fn fail(&mut self, kind: impl Into<Value>, message: &str) {
         self.set("error.type", kind);
@@ -209,10 +221,8 @@ impl Active {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        if let Some(mut span) = self.0.span.take() {
-            span.length = self.0.began.elapsed();
-            self.0.tracer.ended(span);
-        }
+        self.event("cancelled", Vec::new());
+        self.close();
     }
 }
 

@@ -326,7 +326,8 @@ impl Conversation {
             Err(refusal) => return deliver(refused(&refusal)),
         };
         if message.method() == "initialize" && revision.era() == Era::Legacy {
-            let answer = self.gateway.initialize(&self.session, &message).await;
+            let caller = self.caller(revision, false);
+            let answer = self.gateway.initialize(caller, &self.session, &message).await;
             return deliver(answer.map_or_else(|refusal| refused(&refusal), Some));
         }
         let outlet: Arc<dyn Outlet> = Arc::clone(&self.out) as Arc<dyn Outlet>;

@@ -49,6 +49,7 @@ pub(crate) use membership::check_settings;
 pub(crate) use once::run_once;
 pub use replica::ReplicaName;
 pub use status::Status;
+pub(crate) use status::with_connections;
 pub use stdio::{Grace, StdioConnection, StdioLimits, StdioStatus};
 pub use supervisor::{Common, Unavailable, Upstream, UpstreamError};
 pub use turn::{Asking, NoTurn, Turn};
@@ -220,7 +221,12 @@ pub trait Connection: Send + Sync + fmt::Debug {
     /// Whether it still takes calls.
     fn is_open(&self) -> bool;
 
-    /// What is known of the child process that it talks to, if it does.
+    /// The child process that it talks to, if it does.
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+
+    /// What is known of that child.
     fn child(&self) -> Option<StdioStatus> {
         None
     }

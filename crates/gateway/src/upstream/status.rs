@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aqe_core::monitor::Series;
+use aqe_core::pool::{PoolStatus, ReplicaStatus};
 
 use super::{Live, ReplicaName, StdioStatus, Upstream};
 
@@ -19,7 +20,24 @@ pub struct Status {
     pub in_flight: usize,
 }
 
+/// Those of these upstreams that have connections: all but the tools in this process.
+pub(crate) fn with_connections(upstreams: &[Arc<Upstream>]) -> impl Iterator<Item = &Arc<Upstream>> {
+    upstreams.iter().filter(|upstream| upstream.in_process().is_none())
+}
+
 impl Upstream {
+    /// Its replicas in the order of the configuration, which is the balancer's too, with what the pool knows of each;
+    /// that is `None` before the upstream is started.
+    pub(crate) fn pooled<'a>(
+        &'a self,
+        pool: &'a PoolStatus,
+    ) -> impl Iterator<Item = (&'a Arc<ReplicaName>, Option<&'a ReplicaStatus>)> {
+        self.replicas.iter().map(|replica| {
+            let pooled = replica.pool.get().and_then(|id| pool.replicas.iter().find(|own| own.id == *id));
+            (&replica.name, pooled)
+        })
+    }
+
     /// What is recorded of each replica.
     pub(crate) fn recorded(&self) -> impl Iterator<Item = (Arc<ReplicaName>, Arc<Series>)> + '_ {
         self.replicas.iter().map(|replica| (Arc::clone(&replica.name), Arc::clone(&replica.series)))
@@ -30,13 +48,18 @@ impl Upstream {
         Some(&self.replicas.get(position)?.name)
     }
 
-    /// The child processes of its replicas.
-    pub(crate) fn children(&self) -> Vec<(Arc<ReplicaName>, StdioStatus)> {
+    /// The child processes of its replicas, by their process ids.
+    pub(crate) fn children(&self) -> Vec<(Arc<ReplicaName>, u32)> {
         let child = |live: &Arc<Live>| {
             let replica = self.replicas.get(live.replica)?;
-            Some((Arc::clone(&replica.name), live.connection.child()?))
+            Some((Arc::clone(&replica.name), live.connection.pid()?))
         };
         self.connections().iter().filter_map(child).collect()
+    }
+
+    /// What the child processes of its replicas say of themselves.
+    pub(crate) fn child_statuses(&self) -> Vec<StdioStatus> {
+        self.connections().iter().filter_map(|live| live.connection.child()).collect()
     }
 
     /// The state for people.

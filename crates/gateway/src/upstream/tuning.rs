@@ -5,18 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use aqe_core::balancer::{BalancerConfig, BalancerConfigError};
-use aqe_core::pool::ReplicaId;
 
 use super::membership::{check_settings, pool_config};
 use super::{Upstream, UpstreamError};
 use crate::settings::{Balancing, Start, UpstreamSettings};
 
 impl Upstream {
-    /// Its replicas as the pool knows them, in the order of the configuration; `None` before the upstream is started.
-    pub fn pool_replicas(&self) -> impl Iterator<Item = Option<ReplicaId>> + '_ {
-        self.replicas.iter().map(|replica| replica.pool.get().copied())
-    }
-
     /// How its calls are spread at this moment.
     pub fn balancer_config(&self) -> BalancerConfig {
         self.balance(|balancer, _| balancer.config().clone())

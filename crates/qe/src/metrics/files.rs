@@ -19,21 +19,21 @@ const MOST_ENTRIES: usize = 500_000;
 
 /// A source as it is on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SourceFile {
+pub(crate) struct SourceFile {
     /// Relative to the project.
-    pub(super) path: String,
-    pub(super) language: Language,
-    pub(super) is_test: bool,
-    pub(super) stamp: Stamp,
+    pub(crate) path: String,
+    pub(crate) language: Language,
+    pub(crate) is_test: bool,
+    pub(crate) stamp: Stamp,
 }
 
 /// What changes when a file is written, unless that happens within a tick of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) bytes: u64,
-    pub(super) inode: u64,
+pub(crate) struct Stamp {
+    pub(crate) bytes: u64,
+    pub(crate) inode: u64,
     /// Nanoseconds since the epoch; the later of the times of the content and of the entry.
-    pub(super) changed: i128,
+    pub(crate) changed: i128,
 }
 
 /// What was found.

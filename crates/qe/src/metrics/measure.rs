@@ -10,7 +10,7 @@ use crate::syntax::{Function, Language, LineCounts, Parsed, SyntaxError, Token};
 const HAND_WRITTEN_LINE_BYTES: usize = 300;
 
 /// Identifies the content of a file: the first half of its SHA-256.
-pub(super) type ContentHash = [u8; 16];
+pub(crate) type ContentHash = [u8; 16];
 
 pub(super) fn content_hash(content: &[u8]) -> ContentHash {
     let mut hash = ContentHash::default();

@@ -2,7 +2,10 @@
 
 #![cfg(test)]
 
+mod coverage;
 mod definitions;
 mod memory;
+mod metrics;
+mod project;
 mod properties;
 mod support;

@@ -33,6 +33,9 @@ struct Arguments {
     /// A progress notification comes first, if the client wants any.
     #[serde(default)]
     progress: bool,
+    /// The result says that the tool has failed, at its end.
+    #[serde(default)]
+    is_error: bool,
     fault: Option<Fault>,
 }
 
@@ -82,7 +85,7 @@ pub(super) async fn call(request: &Request, channel: &mut Channel) -> Outcome {
 }
 
 async fn write(request: &Request, arguments: Arguments, channel: &mut Channel) -> io::Result<()> {
-    let Arguments { bytes, id_last, chunked, pause_ms, progress, fault } = arguments;
+    let Arguments { bytes, id_last, chunked, pause_ms, progress, is_error, fault } = arguments;
     let token = request.params.meta.as_ref().and_then(|meta| meta.progress_token.as_ref());
     if let Some(token) = token.filter(|_| progress) {
         let params = format!(r#"{{"progressToken":{},"progress":1}}"#, token.get());
@@ -90,7 +93,10 @@ async fn write(request: &Request, arguments: Arguments, channel: &mut Channel) -
         channel.message(&message).await?;
     }
     let id = if fault == Some(Fault::WrongId) { "987654321" } else { request.id_text() };
-    let (begin, end) = large_envelope(id, request.modern, id_last || fault == Some(Fault::WrongId));
+    let (begin, mut end) = large_envelope(id, request.modern, id_last || fault == Some(Fault::WrongId));
+    if is_error {
+        end = end.replacen("1.50", r#"1.50,"isError":true"#, 1);
+    }
     let blocks = bytes.div_ceil(BLOCK).max(1);
     let pause = Duration::from_millis(pause_ms);
     let written = match fault {

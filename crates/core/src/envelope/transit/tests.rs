@@ -96,6 +96,31 @@ fn the_result_type_is_taken_out_or_added_wherever_it_stands() {
 }
 
 #[test]
+fn whether_the_tool_has_failed_is_told_by_the_member_of_the_result_alone() {
+    for (result, is_error) in [
+        (r#"{"isError":true}"#, true),
+        (r#"{"content":[{"isError":true}], "is\u0045rror" : true ,"b":1}"#, true),
+        (r#"{"resultType":"complete","isError":true}"#, true),
+        (r#"{"isError":false}"#, false),
+        (r#"{"isError":"true"}"#, false),
+        (r#"{"isError":{"a":true}}"#, false),
+        (r#"{"isError":null,"content":[{"isError":true}],"structuredContent":{"isError":true}}"#, false),
+    ] {
+        let text = format!(r#"{{"isError":true,"jsonrpc":"2.0","id":7,"result":{result}}}"#);
+        for cut in 0..=text.len() {
+            for result_type in [ResultType::Keep, ResultType::Remove, REQUIRE] {
+                let mut transit = Transit::new(Change { from: 7, to: "1", result_type }, 128);
+                for piece in [&text[..cut], &text[cut..]] {
+                    transit.push(BytesMut::from(piece), drop).unwrap();
+                }
+                transit.finish().unwrap();
+                assert_eq!(transit.is_error(), is_error, "{text} {cut}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_no_answer_to_the_request_is_never_passed_on_to_its_end() {
     let not = |text: &str| passed(text.as_bytes(), &[text.len() / 2], ResultType::Remove).unwrap_err();
     assert_eq!(not(r#"{"jsonrpc":"2.0","result":{},"id":8}"#), TransitError::OtherId);

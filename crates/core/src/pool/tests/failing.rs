@@ -48,6 +48,39 @@ fn a_replica_that_failed_is_tried_again_by_itself_to_keep_its_minimum() {
 }
 
 #[test]
+fn only_a_connection_in_the_place_of_one_that_ended_unasked_is_a_restart() {
+    let (mut rig, id) = Rig::with(on_demand(50), replica(2, 1));
+    let leases = [(); 2].map(|()| {
+        rig.waiting(shared(id));
+        rig.carry_out();
+        rig.grants().pop().unwrap().1
+    });
+    let [kept, lost] = leases.map(|lease| {
+        let conn = lease.conn();
+        rig.release(lease);
+        conn
+    });
+    assert_eq!((rig.figures().opened, rig.figures().restarts), (2, 0), "growth is none");
+    rig.pass(secs(10));
+    rig.pool.closed(rig.now, lost, "exit code 1".into());
+    assert_eq!(rig.figures().restarts, 0, "nothing has taken its place");
+    let leases = [rig.granted(shared(id)), {
+        rig.waiting(shared(id));
+        rig.carry_out();
+        rig.grants().pop().unwrap().1
+    }];
+    assert_eq!((rig.figures().opened, rig.figures().restarts), (3, 1));
+    assert_eq!(leases[0].conn(), kept);
+    rig.release_all(leases.into());
+    // Closed because nobody needs it, and opened again.
+    rig.pass_carrying_out(PoolConfig::default().idle_timeout + secs(60));
+    assert_eq!(rig.total(), 0);
+    rig.waiting(shared(id));
+    rig.carry_out();
+    assert_eq!((rig.figures().opened, rig.figures().restarts), (4, 1));
+}
+
+#[test]
 fn a_replica_that_hangs_does_not_hold_up_the_others() {
     let mut rig = Rig::new(PoolConfig { min_connections: 0, ..PoolConfig::default() });
     let [hangs, well] = [(); 2].map(|()| rig.pool.add_replica(rig.now, replica(20, 1)).unwrap());

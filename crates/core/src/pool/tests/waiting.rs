@@ -39,7 +39,7 @@ fn a_call_waits_no_longer_than_the_time_out_and_no_longer_than_its_deadline() {
     );
     let figures = rig.figures();
     assert_eq!((figures.timeouts, figures.waiting), (2, 0));
-    assert!(figures.waits.unwrap().max.abs_diff(secs(5)) < ms(50));
+    assert!(rig.waits().unwrap().max.abs_diff(secs(5)) < ms(50));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_busy_lane_gives_up_a_connection_for_one_that_has_none() {
 fn waits_hits_and_misses_are_counted_apart() {
     let (mut rig, id) = Rig::with(on_demand(50), replica(1, 1));
     assert_eq!(rig.figures().hit_rate(), None);
-    assert_eq!(rig.figures().waits, None);
+    assert_eq!(rig.waits(), None);
     rig.waiting(shared(id));
     let opening = rig.asked_to_open();
     rig.pass(ms(200));
@@ -176,8 +176,10 @@ fn waits_hits_and_misses_are_counted_apart() {
     let status = rig.pool.status(rig.now);
     let figures = &status.replicas[0].figures;
     assert_eq!((figures.misses, figures.hits, figures.hit_rate()), (1, 3, Some(0.75)));
-    let waits = figures.waits.unwrap();
+    let waits = rig.waits().unwrap();
     assert_eq!(waits.p50, Duration::ZERO);
     assert!(waits.p99.abs_diff(ms(200)) <= ms(2));
     assert_eq!(status.all, *figures);
+    let waits = rig.pool.waits();
+    assert_eq!(waits.of(id), Some(&waits.all));
 }

@@ -272,7 +272,8 @@ impl Post<'_> {
             }
         };
         let key = session.key.clone().unwrap_or_default();
-        match self.edge.gateway.initialize(&session, &message).await {
+        let caller = self.caller(&session, Revision::NEWEST_LEGACY, false);
+        match self.edge.gateway.initialize(caller, &session, &message).await {
             Ok(answer) => {
                 let mut response = reply::answer(answer, Era::Legacy, HeaderMap::new());
                 if let Ok(key) = HeaderValue::from_str(&key) {

@@ -189,6 +189,10 @@ impl fmt::Debug for StdioConnection {
 }
 
 impl Connection for StdioConnection {
+    fn pid(&self) -> Option<u32> {
+        Some(self.pid)
+    }
+
     fn child(&self) -> Option<StdioStatus> {
         Some(self.status())
     }

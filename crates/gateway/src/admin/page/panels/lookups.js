@@ -11,9 +11,9 @@ export function build() {
     const over = el('div', { id: 'lookups-chart', class: 'inner' });
     byId('lookups').append(list, over);
     set = facts(list, [
-        ['exact', 'found', count, 'Names that were found as they were written, since start'],
-        ['resolved', 'misspelt, found', count, 'Names that could only mean one tool, since start'],
-        ['unknown', 'not found', count, 'Since start'],
+        ['exact', 'found', count, 'Names that were found as they were written, in this window'],
+        ['resolved', 'misspelt, found', count, 'Names that could only mean one tool, in this window'],
+        ['unknown', 'not found', count, 'In this window'],
         ['listed', 'tools listed', count],
         ['list_bytes', 'tools/list', bytes],
         ['list_tokens', 'its tokens', tokens]

@@ -36,7 +36,7 @@ function make({ upstream, replica }) {
         ['p50', 'p50', ms],
         ['p95', 'p95', ms],
         ['ejections', 'taken out', count, 'How often the balancer took it out, since start'],
-        ['restarts', 'reopened', count, 'Connections or processes after the first, since start']
+        ['restarts', 'restarts', count, 'Connections or processes in the place of one that had ended unasked, since start']
     ]);
     return node;
 }
