@@ -194,7 +194,6 @@ fn excluded(scope: Scope, files: usize) -> Value {
 }
 
 fn provenance(snapshot: &Snapshot, files: usize, request: &Request) -> Vec<Value> {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut sources = vec![json!({
         "kind": "measured", "what": "sources", "files": files, "sha256_128": hex(&snapshot.fingerprint),
     })];
@@ -203,6 +202,10 @@ fn provenance(snapshot: &Snapshot, files: usize, request: &Request) -> Vec<Value
         sources.push(json!({"kind": "measured", "what": "git log", "commit": head, "since": since}));
     }
     sources
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The rows in their order.
@@ -294,7 +297,7 @@ impl Page {
         let mut all = Sha256::new();
         all.update(snapshot.fingerprint);
         all.update(format!("{scope:?} {group_by:?} {sort:?} {paths:?} {:?}", snapshot.head));
-        let of = all.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let of = hex(&all.finalize()[..8]);
         let first = match arguments.cursor.as_deref().map(|cursor| cursor.split_once('-')) {
             None => 0,
             Some(Some((known, first))) if known == of => first

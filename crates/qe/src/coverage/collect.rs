@@ -90,18 +90,8 @@ pub(crate) fn collect(
     if paths.is_empty() {
         return Ok(None);
     }
-    let mut loaded: Vec<Loaded> = Vec::new();
-    for path in paths {
-        let report = cache.load(project, &path, now, stop)?;
-        let is_known = loaded.iter().any(|other| other.provenance.sha256 == report.provenance.sha256);
-        if is_known {
-            coverage
-                .warnings
-                .push(format!("{} is the same report as another: read once", report.provenance.path));
-        } else {
-            loaded.push(report);
-        }
-    }
+    let loaded = paths.iter().map(|path| cache.load(project, path, now, stop));
+    let loaded = loaded.collect::<Result<Vec<Loaded>, Refusal>>()?;
     coverage.add(project, loaded, stop)?;
     Ok(Some(coverage))
 }
@@ -119,6 +109,7 @@ impl Coverage {
     fn add(&mut self, project: &Project, loaded: Vec<Loaded>, stop: &Stop) -> Result<(), Refusal> {
         let mut mapper = Mapper::new(project, stop);
         let mut mapped: Vec<Mapped<'_>> = Vec::new();
+        let mut known: Vec<(&str, Option<String>)> = Vec::new();
         for report in &loaded {
             let folder = report.path.parent().unwrap_or(Path::new("/"));
             let files = report.parsed.report.files();
@@ -132,6 +123,15 @@ impl Coverage {
                     files.first().map_or("", |file| &file.path),
                 )));
             }
+            // Parts of a project may have the same report word for word: not of the same files, though.
+            let first = found.iter().find_map(|found| found.as_ref().ok()).map(|found| found.path.clone());
+            let identity = (report.provenance.sha256.as_str(), first);
+            if known.contains(&identity) {
+                let path = &report.provenance.path;
+                self.warnings.push(format!("{path} says the same as another report: it counts once"));
+                continue;
+            }
+            known.push(identity);
             for (file, found) in files.iter().zip(found) {
                 if let Err(reason) = &found {
                     let unmatched = Unmatched { path: file.path.clone(), reason: reason.to_string() };

@@ -18,7 +18,8 @@ fn found(sources: &[Vec<Token>]) -> Duplication {
 
 /// `lines` lines of 6 words, each different from all others of another `seed`.
 fn text(seed: u32, lines: u32) -> String {
-    (0..lines).map(|line| format!("v{seed}_{line} = f{line}_{seed} + {line}\n    \n")).collect()
+    (0..lines)
+        .fold(String::new(), |text, line| text + &format!("v{seed}_{line} = f{line}_{seed} + {line}\n    \n"))
 }
 
 fn lines(start: u32, end: u32) -> Lines {
@@ -47,7 +48,7 @@ fn a_copy_is_found_in_both_places_whatever_stands_around_it() {
 fn a_short_copy_is_none_and_neither_is_what_overlaps_itself() {
     let short = text(7, 8);
     assert!(found(&[tokens(&short), tokens(&short)]).blocks.is_empty(), "48 words are too few");
-    let long_line = format!("x = [{}]\n", (0..60).map(|at| format!("{at},")).collect::<String>());
+    let long_line = format!("x = [{}]\n", (0..60).fold(String::new(), |text, at| text + &format!("{at},")));
     assert!(found(&[tokens(&long_line), tokens(&long_line)]).blocks.is_empty(), "one line is too few");
     let alike = format!("x = [\n{}]\n", "0,\n".repeat(40));
     assert!(found(&[tokens(&alike)]).blocks.is_empty(), "a row of equal words is no copy of itself");
@@ -94,12 +95,12 @@ proptest! {
                 wanted[*file][at + 1..=at + MIN_TOKENS].fill(true);
             }
         }
-        for file in 0..2 {
-            let mut marked = vec![false; wanted[file].len()];
+        for (file, wanted) in wanted.iter().enumerate() {
+            let mut marked = vec![false; wanted.len()];
             for range in &result.lines[file] {
                 marked[range.start as usize..=range.end as usize].fill(true);
             }
-            prop_assert_eq!(&marked, &wanted[file], "source {}", file);
+            prop_assert_eq!(&marked, wanted, "source {}", file);
         }
     }
 }

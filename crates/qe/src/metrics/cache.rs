@@ -68,9 +68,9 @@ pub(crate) struct Snapshot {
     pub(crate) head: Option<String>,
     /// Files that were measured for this answer, and those that were known.
     pub(crate) computed: usize,
+    pub(crate) cached: usize,
     /// Sources that were not wanted.
     pub(crate) excluded: usize,
-    pub(crate) cached: usize,
     /// Of all paths and contents.
     pub(crate) fingerprint: ContentHash,
     pub(crate) warnings: Vec<String>,
@@ -290,18 +290,20 @@ impl Kept {
     }
 }
 
-/// Reads files, and measures those whose content is not known, on several threads. Of each, in order, the entry and whether
-/// it was measured; `None` for one that cannot be read.
+/// An entry, and whether it was measured anew; `None` for a file that cannot be read.
+type Read = Option<(Entry, bool)>;
+
+/// Reads files, and measures those whose content is not known, on several threads; what was read of each, in order.
 fn read_all(
     project: &Project,
     stale: &[&SourceFile],
     known: &HashMap<String, Entry>,
     request: &Request,
-) -> Result<Vec<Option<(Entry, bool)>>, Refusal> {
+) -> Result<Vec<Read>, Refusal> {
     let threads =
         thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(stale.len() / 8 + 1);
     let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, Option<(Entry, bool)>)>, Refusal> {
+    let work = || -> Result<Vec<(usize, Read)>, Refusal> {
         let mut done = Vec::new();
         while let Some(file) = stale.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
             request.stop.check()?;
@@ -335,7 +337,7 @@ fn read_one(
     file: &SourceFile,
     known: Option<&Entry>,
     request: &Request,
-) -> Result<Option<(Entry, bool)>, Refusal> {
+) -> Result<Read, Refusal> {
     let stamp = file.stamp;
     let is_settled = stamp.changed + TICK_NANOS < i128::from(request.now) * 1_000_000;
     let bytes = usize::try_from(stamp.bytes).unwrap_or(usize::MAX);

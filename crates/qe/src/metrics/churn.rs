@@ -100,8 +100,22 @@ mod tests {
 
     #[test]
     fn changes_are_counted_by_the_name_that_a_file_has_now() {
-        let log = "\u{1}A@x\0\n-\t-\tb.bin\01\t2\tnew.py\0\u{1}b@x\0\n9\t1\t\0old\t.py\0new.py\0\u{1}a@X\0\n1\t0\ta b.py\08\t0\told\t.py\0\u{1}c@x\0";
-        let history = parse(log);
+        let records = [
+            "\u{1}A@x",
+            "\n-\t-\tb.bin",
+            "1\t2\tnew.py",
+            "\u{1}b@x",
+            "\n9\t1\t",
+            "old\t.py",
+            "new.py",
+            "\u{1}a@X",
+            "\n1\t0\ta b.py",
+            "8\t0\told\t.py",
+            "\u{1}c@x",
+            "",
+        ];
+        let log = records.join("\0");
+        let history = parse(&log);
         let churn = |commits, lines, authors| Churn { commits, lines, authors };
         assert_eq!(history.get("new.py"), Some(&churn(3, 21, 2)));
         assert_eq!(history.get("a b.py"), Some(&churn(1, 1, 1)));

@@ -128,7 +128,7 @@ pub(crate) fn is_test(path: &str) -> bool {
         "go" => stem.ends_with("_test"),
         "java" => ["Test", "Tests", "IT", "TestCase"].iter().any(|end| stem.ends_with(end)),
         "rs" => stem == "tests" || stem == "test" || stem.ends_with("_test") || stem.ends_with("_tests"),
-        _ => stem.ends_with(".test") || stem.ends_with(".spec"),
+        _ => stem.rsplit_once('.').is_some_and(|(_, mark)| mark == "test" || mark == "spec"),
     }
 }
 

@@ -48,13 +48,10 @@ pub(super) fn trend(
     let seconds = text(git.said(&["log", "-1", "--format=%ct", "--end-of-options", &commit, "--"])?);
     let at = seconds.parse::<i64>().map_or(request.now, |seconds| seconds.saturating_mul(1_000));
     let branch = text(git.said(&["rev-parse", "--abbrev-ref", "HEAD"])?);
-    let reason = if !git.said(&["status", "--porcelain", "--ignore-submodules", "--", "."])?.is_empty() {
-        Some("files differ from the commit that is checked out; commit them first")
-    } else {
-        None
-    };
+    let is_clean = git.said(&["status", "--porcelain", "--ignore-submodules", "--", "."])?.is_empty();
+    let reason = (!is_clean).then_some("files differ from the commit that is checked out; commit them first");
     let path = project.root.display().to_string();
-    if reason.is_none() {
+    if is_clean {
         let values = values(totals);
         let (project, branch) = (path.clone(), branch.clone());
         wait(context.durable.save_measurement(Measurement { project, branch, commit, at, values }))?;
@@ -74,7 +71,7 @@ pub(super) fn trend(
     let delta = delta.collect();
     let commit = |measurement: Measurement| Commit { id: measurement.commit, at: rfc3339(measurement.at) };
     let commits = found.into_iter().map(commit).collect();
-    Ok(Some(Trend { branch, kept: reason.is_none(), reason, commits, metrics, delta }))
+    Ok(Some(Trend { branch, kept: is_clean, reason, commits, metrics, delta }))
 }
 
 /// Waits for the store. This is a thread that may block.

@@ -118,10 +118,9 @@ impl Roles {
 
 fn token(language: Language, name: &str) -> Role {
     match (language, name) {
-        (Language::Python, "and" | "or") => Role::LogicalOperator,
-        (Language::Python, _) => Role::Other,
-        (Language::JavaScript | Language::TypeScript | Language::Tsx, "??") => Role::LogicalOperator,
-        (_, "&&" | "||") => Role::LogicalOperator,
+        (Language::Python, "and" | "or")
+        | (Language::JavaScript | Language::TypeScript | Language::Tsx, "??")
+        | (_, "&&" | "||") => Role::LogicalOperator,
         _ => Role::Other,
     }
 }

@@ -6,13 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::support::{Project, Tools};
+use crate::project::Project;
+use crate::support::Tools;
 
 const TOOL: &str = "qe_coverage_analyze";
 
 /// Ten lines, of which 2 to 4 are covered and 6 and 7 are not.
 const SOURCE: &str = "1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n";
-const LCOV: &str = "SF:src/a.py\nDA:2,1\nDA:3,1\nDA:4,2\nDA:6,0\nDA:7,0\nBRDA:3,0,0,1\nBRDA:3,0,1,0\nend_of_record\n";
+const LCOV: &str =
+    "SF:src/a.py\nDA:2,1\nDA:3,1\nDA:4,2\nDA:6,0\nDA:7,0\nBRDA:3,0,0,1\nBRDA:3,0,1,0\nend_of_record\n";
 
 fn project() -> Project {
     let project = Project::new();
@@ -143,7 +145,10 @@ async fn sources_that_are_not_what_was_measured_are_told() {
     age(&project.path("src/short.py"), 50);
     age(&project.path("coverage/lcov.info"), 20);
     let result = project.call(TOOL, json!({})).await;
-    assert_eq!(result["stale"]["first"], json!([{"file": "src/short.py", "reason": "shorter than its report says"}]));
+    assert_eq!(
+        result["stale"]["first"],
+        json!([{"file": "src/short.py", "reason": "shorter than its report says"}])
+    );
     age(&project.path("src/a.py"), 10);
     let result = project.call(TOOL, json!({})).await;
     assert_eq!(result["stale"]["first"][0], json!({"file": "src/a.py", "reason": "newer than its report"}));

@@ -2,9 +2,11 @@
 
 #![cfg(test)]
 
+mod coverage;
 mod definitions;
 mod gate;
 mod memory;
 mod metrics;
+mod project;
 mod properties;
 mod support;
