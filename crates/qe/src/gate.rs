@@ -75,7 +75,7 @@ struct Document {
     status: Verdict,
     exit_code: u8,
     format: Format,
-    document: String,
+    content: String,
 }
 
 /// Judges a project.
@@ -99,7 +99,7 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let most = if arguments.explain.unwrap_or(true) { most } else { 0 };
     let judge = Judge { context, project: &project, gate: &gate, request, most, format };
     let (report, baseline) = judge.judge(arguments.base.as_deref())?;
-    let document = match format {
+    let content = match format {
         Format::Json => return structured(&report),
         Format::Markdown => render::markdown(&report),
         Format::Sarif => render::sarif(&report).map_err(|error| Refusal(error.to_string()))?,
@@ -108,7 +108,7 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
             serde_json::to_string_pretty(&baseline).map_err(|error| Refusal(error.to_string()))?
         }
     };
-    structured(&Document { status: report.status, exit_code: report.exit_code, format, document })
+    structured(&Document { status: report.status, exit_code: report.exit_code, format, content })
 }
 
 /// One judgement.

@@ -208,10 +208,9 @@ impl Verdict {
     /// What a program that asks for it ends with: 0 to go on, 2 failed, 3 not known. (1: the tool itself failed.)
     pub(crate) fn exit_code(self, require_data: bool) -> u8 {
         match self {
-            Self::Passed | Self::Warn => 0,
             Self::Failed => 2,
             Self::NoData if require_data => 3,
-            Self::NoData => 0,
+            Self::Passed | Self::Warn | Self::NoData => 0,
         }
     }
 }

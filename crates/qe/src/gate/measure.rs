@@ -214,11 +214,11 @@ impl Facts {
     fn of_coverage(&self, metric: Metric) -> Measured {
         let Some(covered) = &self.coverage else { return Measured::unknown("no coverage report was read") };
         match (metric, &self.change) {
-            (Metric::Coverage, _) => covered.all(false),
-            (Metric::BranchCoverage, _) => covered.all(true),
+            (Metric::Coverage, _) => covered.of_all(false),
+            (Metric::BranchCoverage, _) => covered.of_all(true),
             (_, Err(reason)) => Measured::unknown(reason.clone()),
-            (Metric::NewBranchCoverage, Ok(change)) => covered.new(change, true),
-            (_, Ok(change)) => covered.new(change, false),
+            (Metric::NewBranchCoverage, Ok(change)) => covered.of_change(change, true),
+            (_, Ok(change)) => covered.of_change(change, false),
         }
     }
 

@@ -214,7 +214,7 @@ async fn a_baseline_is_a_ratchet() {
         &report_of(&[("E1", "error", "src/old.py", 1), ("E2", "error", "src/old.py", 2)]),
     );
     let first = repository.judge(json!({"format": "baseline"})).await;
-    repository.write(".qe/baseline.json", first["document"].as_str().unwrap());
+    repository.write(".qe/baseline.json", first["content"].as_str().unwrap());
     let gate = "[[condition]]\nmetric = \"tests_failed\"\nop = \"<=\"\nvalue = 0\n[baseline]\nfile = \".qe/baseline.json\"\n";
     repository.write(".qe/gate.toml", gate);
     let same = repository.judge(json!({})).await;
@@ -238,8 +238,8 @@ async fn a_baseline_is_a_ratchet() {
     assert!(condition(&worse, "coverage")["delta"].as_f64().unwrap() < 0.0);
     // A new baseline lets nothing of that in.
     let next = repository.judge(json!({"format": "baseline"})).await;
-    let next: Value = serde_json::from_str(next["document"].as_str().unwrap()).unwrap();
-    let before: Value = serde_json::from_str(first["document"].as_str().unwrap()).unwrap();
+    let next: Value = serde_json::from_str(next["content"].as_str().unwrap()).unwrap();
+    let before: Value = serde_json::from_str(first["content"].as_str().unwrap()).unwrap();
     assert_eq!(next["metrics"]["coverage"], before["metrics"]["coverage"]);
     assert_eq!(next["issues"].as_array().unwrap().len(), 1);
     // Without its baseline a gate knows less, and does not pass.
@@ -276,7 +276,7 @@ async fn documents_say_what_the_verdict_says() {
             (&result["status"], &result["exit_code"], &result["format"]),
             (&json!("failed"), &json!(2), &json!(format))
         );
-        result["document"].as_str().unwrap().to_owned()
+        result["content"].as_str().unwrap().to_owned()
     };
     let markdown = document("markdown").await;
     assert!(markdown.contains("| **failed** | tests\\_failed \\<= 0 | 1 |"), "{markdown}");

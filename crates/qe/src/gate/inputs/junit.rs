@@ -165,12 +165,11 @@ impl Case {
     /// A child of the test.
     fn add(&mut self, element: &Element<'_>) {
         let outcome = match element.name() {
-            "failure" | "error" => Outcome::Failed,
             "skipped" => Outcome::Skipped,
             // Surefire, nextest: it failed first, and passed when it was run again.
             "flakyFailure" | "flakyError" => Outcome::Flaky,
-            // It failed again; what it ended as is said beside this.
-            "rerunFailure" | "rerunError" => Outcome::Failed,
+            // The latter two: it failed again.
+            "failure" | "error" | "rerunFailure" | "rerunError" => Outcome::Failed,
             _ => {
                 self.is_reported = false;
                 return;

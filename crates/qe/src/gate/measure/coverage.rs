@@ -82,7 +82,7 @@ impl Covered {
     }
 
     /// Coverage of all files that are in a report.
-    pub(super) fn all(&self, of_branches: bool) -> Measured {
+    pub(super) fn of_all(&self, of_branches: bool) -> Measured {
         let coverage = match self.known() {
             Ok(coverage) => coverage,
             Err(reason) => return Measured::unknown(reason),
@@ -114,7 +114,7 @@ impl Covered {
     }
 
     /// Coverage of the change.
-    pub(super) fn new(&self, change: &Change, of_branches: bool) -> Measured {
+    pub(super) fn of_change(&self, change: &Change, of_branches: bool) -> Measured {
         let coverage = match self.known() {
             Ok(coverage) => coverage,
             Err(reason) => return Measured::unknown(reason),

@@ -100,7 +100,7 @@ fn escaped(text: &str) -> String {
     for one in text.chars() {
         match one {
             '|' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '\\' | '!' | '@' => {
-                safe.extend(['\\', one])
+                safe.extend(['\\', one]);
             }
             one if one.is_control() => safe.push(' '),
             one => safe.push(one),

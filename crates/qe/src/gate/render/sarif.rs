@@ -1,5 +1,7 @@
 //! The verdict in SARIF 2.1.0, for programs that show findings beside the code.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::gate::condition::{Level, Status};
@@ -88,7 +90,8 @@ fn escaped(path: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~/+@".contains(&byte) {
             uri.push(char::from(byte));
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(uri, "%{byte:02X}");
         }
     }
     uri

@@ -90,14 +90,14 @@ pub(crate) fn function(name: &str, lines: u32) -> String {
         0 => format!("    if value == {line}:\n"),
         _ => format!("        value = value + {line}\n"),
     });
-    let body: String = body.collect();
-    let end = if lines % 2 == 0 { "    return value\n" } else { "        return value\n" };
+    let body = body.collect::<Vec<_>>().concat();
+    let end = if lines.is_multiple_of(2) { "    return value\n" } else { "        return value\n" };
     format!("def {name}(value):\n{body}{end}")
 }
 
 pub(crate) fn lcov(path: &str, lines: RangeInclusive<u32>, hits: impl Fn(u32) -> u32) -> String {
-    let lines: String = lines.map(|line| format!("DA:{line},{}\n", hits(line))).collect();
-    format!("SF:{path}\n{lines}end_of_record\n")
+    let lines: Vec<_> = lines.map(|line| format!("DA:{line},{}", hits(line))).collect();
+    format!("SF:{path}\n{}\nend_of_record\n", lines.join("\n"))
 }
 
 /// SARIF of findings: rule, level, file, line.

@@ -6,7 +6,7 @@ use super::{Fate, Mutants, Survivor};
 use crate::project::git::Lines;
 
 #[derive(Deserialize)]
-struct Outcomes {
+struct Report {
     outcomes: Vec<Outcome>,
     total_mutants: Option<u64>,
     cargo_mutants_version: Option<String>,
@@ -47,7 +47,7 @@ struct Position {
 }
 
 pub(super) fn parse(text: &str) -> Result<Mutants, String> {
-    let report: Outcomes =
+    let report: Report =
         serde_json::from_str(text).map_err(|error| format!("cargo-mutants' outcomes: {error}"))?;
     let version = report.cargo_mutants_version.map(|version| format!(" {version}")).unwrap_or_default();
     let mut mutants = Mutants { tool: format!("cargo-mutants{version}"), ..Mutants::default() };
