@@ -33,6 +33,10 @@ use metric::{Kind, Metric};
 use settings::Gate;
 use verdict::{Compared, Judged, Named, NewCode, Report, Suppressed};
 
+/// For the fuzzer.
+#[cfg(fuzzing)]
+pub(crate) use inputs::promises::check as check_report;
+
 /// The tool as it is listed.
 pub(crate) const DEFINITION: &str = r#"{"name":"qe_quality_gate","title":"Quality gate","description":"Judge a change before it is merged: coverage, duplication, findings, tests, mutation, new code first. Uses .qe/gate.toml or a built-in gate. What is not known is no_data, never passed.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"gate":{"type":"string","description":"TOML file"},"conditions":{"type":"array","items":{"type":"object","description":"{metric,op,value,level?,severity?}"}},"inputs":{"type":"object","description":"{coverage,junit,sarif,mutation}: paths; default: found"},"base":{"type":"string","description":"commit; default: main line"},"baseline":{"type":"string"},"explain":{"type":"boolean"},"max_items":{"type":"integer"},"format":{"enum":["json","markdown","sarif","junit","baseline"]}},"required":[]},"outputSchema":{"type":"object","required":["status","exit_code"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#;
 

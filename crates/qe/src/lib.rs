@@ -26,3 +26,13 @@ mod stop;
 mod syntax;
 
 pub use builtin::{Settings, builtin};
+
+/// What is fuzzed: each function panics if a promise is broken.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Of the readers of test, findings and mutation reports.
+    pub fn gate_report(bytes: &[u8]) {
+        crate::gate::check_report(bytes);
+    }
+}

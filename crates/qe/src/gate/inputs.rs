@@ -2,6 +2,8 @@
 
 pub(crate) mod junit;
 pub(crate) mod mutation;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod promises;
 pub(crate) mod sarif;
 pub(crate) mod xml;
 
