@@ -75,12 +75,13 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 2] = [
+static WORKS: [Work; 3] = [
     Work {
         name: "qe_coverage_analyze",
         definition: coverage::analyze::DEFINITION,
         run: coverage::analyze::run,
     },
+    Work { name: "qe_coverage_gaps", definition: coverage::gaps::DEFINITION, run: coverage::gaps::run },
     Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run },
 ];
 

@@ -4,6 +4,7 @@
 
 mod coverage;
 mod definitions;
+mod gaps;
 mod memory;
 mod metrics;
 mod project;
