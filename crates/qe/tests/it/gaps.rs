@@ -39,7 +39,7 @@ async fn a_gap_has_what_is_needed_to_write_its_test() {
     // Complexity 1 + if + elif + and, 4 of 7 lines without `inner`: 4² · (3/7)³ + 4.
     assert_eq!((&first["cyclomatic"], &first["crap"]), (&json!(4), &json!(5.26)));
     assert_eq!(first["line_pct"], 57.14);
-    let missing = json!([{"line": 9, "condition": "a > b", "missing": "false"}]);
+    let missing = json!([{"line": 9, "condition": "a > b", "outcome": "false"}]);
     assert_eq!((&first["missing_branches"], &first["missing_branches_total"]), (&missing, &json!(1)));
     assert_eq!(first["used_in_files"], 1);
     assert!(first["snippet"].as_str().unwrap().contains("11:     elif a and b:"), "{first}");

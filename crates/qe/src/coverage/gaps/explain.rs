@@ -1,6 +1,7 @@
 //! A gap as it is told: where it is, why it matters, what stands there, how to close it.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -60,7 +61,7 @@ struct Missing {
     line: u32,
     /// `null`: the source has no decision there that could be meant alone.
     condition: Option<String>,
-    missing: String,
+    outcome: String,
 }
 
 /// Tells gaps, and keeps the sources that it has read.
@@ -189,7 +190,8 @@ impl Teller<'_> {
         for (number, line) in numbered.skip(from as usize - 1).take_while(|(number, _)| *number <= to) {
             let line = String::from_utf8_lossy(line);
             let line: String = line.trim_end().chars().take(LINE_CHARS).collect();
-            snippet.push_str(&format!("{number}: {line}\n"));
+            // Writing to a string does not fail.
+            let _ = writeln!(snippet, "{number}: {line}");
         }
         snippet
     }
@@ -221,8 +223,8 @@ impl Teller<'_> {
 /// In the source's words, where one decision alone can be meant.
 fn missing(branch: &Branch, gap: &Gap, decisions: &[syntax::Branch]) -> Missing {
     let here: Vec<_> = decisions.iter().filter(|decision| decision.lines.start == branch.line).collect();
-    let outcome = branch.outcome.to_string();
-    let target = outcome.strip_prefix("jump to line ").and_then(|line| line.parse::<u32>().ok());
+    let words = branch.outcome.to_string();
+    let target = words.strip_prefix("jump to line ").and_then(|line| line.parse::<u32>().ok());
     let leads = |decision: &&&syntax::Branch| {
         decision.outcomes.iter().any(|way| way.line.is_some() && way.line == target)
     };
@@ -235,13 +237,13 @@ fn missing(branch: &Branch, gap: &Gap, decisions: &[syntax::Branch]) -> Missing 
         // A jump to where nothing of the decision is goes on behind it.
         let behind = || decision.outcomes.iter().find(|way| way.line.is_none());
         match &branch.outcome {
-            Outcome::Text(_) if target.is_some() || outcome == "exit" => by_line.or_else(behind),
+            Outcome::Text(_) if target.is_some() || words == "exit" => by_line.or_else(behind),
             _ => None,
         }
         .map(|way| way.label.clone())
     });
-    let missing = label.unwrap_or_else(|| match branch.outcome {
-        Outcome::Text(_) => outcome,
+    let outcome = label.unwrap_or_else(|| match branch.outcome {
+        Outcome::Text(_) => words,
         // Formats that only count do not say which it is.
         Outcome::Number(number) => {
             let line = Lines { start: branch.line, end: branch.line };
@@ -250,7 +252,7 @@ fn missing(branch: &Branch, gap: &Gap, decisions: &[syntax::Branch]) -> Missing 
             format!("outcome {} of {of}, by the report's count", number.saturating_add(1))
         }
     });
-    Missing { line: branch.line, condition: decision.map(|decision| decision.condition.clone()), missing }
+    Missing { line: branch.line, condition: decision.map(|decision| decision.condition.clone()), outcome }
 }
 
 fn rounded(number: f64) -> f64 {
