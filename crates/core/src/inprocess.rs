@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,6 +19,15 @@ pub struct Caller<'a> {
     /// When the caller stops waiting. The gateway drops the call's future then; a tool that starts work
     /// outside of that future (a process, a task) ends it by this time itself.
     pub deadline: Instant,
+    /// Who is to be told how far the call is, if anybody.
+    pub progress: Option<&'a Arc<dyn Progress>>,
+}
+
+/// Takes word of how far a call is, from any thread; what comes after its end goes nowhere.
+pub trait Progress: Send + Sync + fmt::Debug {
+    /// `done` of `total` steps, if it is known how many there are: `done` grows from one report to the next. `message` is
+    /// for people. (MCP 2025-03-26 and later, "Progress".)
+    fn report(&self, done: f64, total: Option<f64>, message: &str);
 }
 
 /// A tool's answer.

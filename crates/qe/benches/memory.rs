@@ -182,7 +182,8 @@ fn reader_thread(store: Arc<SqliteStore>) -> SyncSender<(String, oneshot::Sender
 }
 
 async fn call(tools: &Arc<dyn InProcess>, tool: &str, arguments: &str) {
-    let caller = Caller { principal: "bench", deadline: Instant::now() + Duration::from_secs(60) };
+    let caller =
+        Caller { principal: "bench", deadline: Instant::now() + Duration::from_secs(60), progress: None };
     let reply = tools.call(tool, arguments, caller).await.unwrap();
     assert!(!reply.is_error, "{}", String::from_utf8_lossy(&reply.json));
 }

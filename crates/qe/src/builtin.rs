@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError, ToolResult};
+use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError, Progress, ToolResult};
 use aqe_store::{Store, UnixMillis};
 use bytes::Bytes;
 
@@ -67,6 +67,16 @@ pub(crate) struct Request {
     pub(crate) principal: String,
     pub(crate) now: UnixMillis,
     pub(crate) stop: Stop,
+    progress: Option<Arc<dyn Progress>>,
+}
+
+impl Request {
+    /// Tells the client, if it wants to know, that `done` of `total` steps are done. To be called some times a second at most.
+    pub(crate) fn report(&self, done: usize, total: usize, message: &str) {
+        if let Some(progress) = &self.progress {
+            progress.report(done as f64, Some(total as f64), message);
+        }
+    }
 }
 
 /// A tool that reads files or computes for long: it runs on a thread that may block, and looks at `Request::stop`.
@@ -76,12 +86,13 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 3] = [
+static WORKS: [Work; 4] = [
     Work {
         name: "qe_coverage_analyze",
         definition: coverage::analyze::DEFINITION,
         run: coverage::analyze::run,
     },
+    Work { name: "qe_coverage_gaps", definition: coverage::gaps::DEFINITION, run: coverage::gaps::run },
     Work { name: "qe_quality_gate", definition: gate::DEFINITION, run: gate::run },
     Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run },
 ];
@@ -100,7 +111,8 @@ impl Builtin {
             Tool::MemoryRetrieve => self.memory.retrieve(arguments::parse(arguments)?, caller, now).await,
             Tool::Work(work) => {
                 let (stop, _stop_on_drop) = Stop::at(caller.deadline);
-                let request = Request { principal: caller.principal.to_owned(), now, stop };
+                let progress = caller.progress.cloned();
+                let request = Request { principal: caller.principal.to_owned(), now, stop, progress };
                 let (context, arguments) = (Arc::clone(&self.context), arguments.to_owned());
                 let done = tokio::task::spawn_blocking(move || (work.run)(&context, &arguments, &request));
                 done.await.unwrap_or_else(|error| Err(Refusal(format!("this is a fault of ours: {error}"))))

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
-//! - `coverage`: `qe_coverage_analyze`: reports of all formats, and what they say of the working tree.
+//! - `coverage`: `qe_coverage_analyze` and `qe_coverage_gaps`: reports of all formats, and what they say of the working tree.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
 //! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
 //! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
@@ -26,6 +26,7 @@ mod stop;
 mod syntax;
 
 pub use builtin::{Settings, builtin};
+pub use coverage::{Format, ReadError, Summary, summarize};
 
 /// What is fuzzed: each function panics if a promise is broken.
 #[cfg(fuzzing)]

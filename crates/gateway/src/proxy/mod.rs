@@ -1,6 +1,7 @@
 //! What happens to a client's message: it is answered here or sent to the upstream that it is for.
 
 mod alerting;
+mod builtin;
 mod cached;
 mod call;
 mod hedge;

@@ -6,22 +6,17 @@ use std::sync::Arc;
 
 use aqe_core::cache::Caching;
 use aqe_core::envelope::{Field, Kind, Message, decode_quoted, encode_string, open_object};
-use aqe_core::inprocess;
-use aqe_core::monitor::ErrorKind;
 use aqe_core::registry::{Lookup, ToolEntry};
-use aqe_core::revision::Era;
 use bytes::Bytes;
 
 use super::call::{Answered, Route};
 use super::task_owners::{Place, TaskOwner};
 use super::{Answer, Caller, Gateway, Request};
-use crate::bridge;
 use crate::cache::flight::Personal;
 use crate::catalog::Catalog;
-use crate::monitor::{Fate, Flight, LookedUp};
-use crate::refusal::{Refusal, UpstreamReason};
+use crate::monitor::{Flight, LookedUp};
+use crate::refusal::Refusal;
 use crate::upstream::Upstream;
-use crate::wire;
 
 /// The tool of a call.
 #[derive(Clone, Copy)]
@@ -146,32 +141,6 @@ impl Gateway {
         let answered = self.forward(request, route).await?;
         self.remember_task_of(&answered, found.catalog.upstream_of(found.entry), request.caller);
         Ok(answered)
-    }
-
-    async fn run_builtin(
-        &self,
-        request: &Request<'_>,
-        upstream: &Upstream,
-        tools: &dyn inprocess::InProcess,
-        entry: &ToolEntry,
-    ) -> Result<Answer, Refusal> {
-        let timeout = upstream.settings().timeout_for(&entry.original);
-        let arguments =
-            request.message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default();
-        let deadline = std::time::Instant::now() + timeout;
-        let on_behalf = inprocess::Caller { principal: &request.caller.principal, deadline };
-        let call = tools.call(&entry.original, arguments, on_behalf);
-        let Ok(result) = tokio::time::timeout_at(deadline.into(), call).await else {
-            let detail = format!("timed out after {} ms", timeout.as_millis());
-            return Err(Refusal::upstream(upstream.name(), UpstreamReason::Timeout, &detail));
-        };
-        let result = result.map_err(|error| Refusal::invalid_params(error.to_string()))?;
-        let bytes = match request.caller.era() {
-            Era::Legacy => wire::result(request.id, &result.json),
-            Era::Modern => wire::result_with(request.id, bridge::modern_members("tools/call"), &result.json),
-        };
-        let error = result.is_error.then_some(ErrorKind::Tool);
-        Ok(Answer::ok(bytes).with_fate(Fate { error, ..Fate::default() }))
     }
 
     fn remember_task_of(&self, answered: &Answered, upstream: &Upstream, caller: &Caller) {

@@ -55,6 +55,11 @@ impl Page {
         (&all[start..end], self.after(end, all.len()))
     }
 
+    /// The first item's place.
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
     /// The cursor that goes on at `end`, if something is left.
     pub(super) fn after(&self, end: usize, total: usize) -> Option<String> {
         (end < total).then(|| format!("{:016x}-{end}", u64::from_be_bytes(self.digest)))

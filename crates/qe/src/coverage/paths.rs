@@ -201,14 +201,12 @@ impl<'a> Mapper<'a> {
     /// A file, if it is one of the project's.
     fn file(&mut self, path: &Path) -> Option<Found> {
         let (folder, name) = (path.parent()?, path.file_name()?);
-        let real = match self.folders.get(folder) {
-            Some(real) => real.clone(),
-            None => {
-                let real = folder.canonicalize().ok().filter(|real| real.starts_with(&self.project.root));
-                self.folders.insert(folder.to_owned(), real.clone());
-                real
-            }
-        }?;
+        let known = self.folders.get(folder).cloned();
+        let real = known.unwrap_or_else(|| {
+            let real = folder.canonicalize().ok().filter(|real| real.starts_with(&self.project.root));
+            self.folders.insert(folder.to_owned(), real.clone());
+            real
+        })?;
         let mut path = real.join(name);
         let mut metadata = path.symlink_metadata().ok()?;
         if metadata.is_symlink() {

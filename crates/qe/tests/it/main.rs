@@ -4,6 +4,7 @@
 
 mod coverage;
 mod definitions;
+mod gaps;
 mod gate;
 mod memory;
 mod metrics;

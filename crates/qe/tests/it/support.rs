@@ -48,7 +48,7 @@ impl Tools {
         tool: &str,
         arguments: &str,
     ) -> Result<String, InProcessError> {
-        let caller = Caller { principal, deadline: Instant::now() + Duration::from_secs(60) };
+        let caller = Caller { principal, deadline: Instant::now() + Duration::from_secs(60), progress: None };
         let reply = self.set.call(tool, arguments, caller).await?;
         let json = String::from_utf8(reply.json).unwrap();
         assert_eq!(reply.is_error, json.ends_with(r#""isError":true}"#), "{json}");

@@ -98,7 +98,6 @@ impl Section {
             b"FNL" => self.place(value),
             b"FNA" => self.alias(value),
             // That there are none is also something to know.
-            b"LF" => true,
             b"BRF" => {
                 self.file.branches.get_or_insert_default();
                 true
@@ -108,7 +107,7 @@ impl Section {
                 true
             }
             // Sums that we make ourselves, the version of the file, conditions of MC/DC.
-            b"LH" | b"BRH" | b"FNH" | b"VER" | b"TN" | b"MCDC" | b"MCF" | b"MCH" => true,
+            b"LF" | b"LH" | b"BRH" | b"FNH" | b"VER" | b"TN" | b"MCDC" | b"MCF" | b"MCH" => true,
             _ => kind.starts_with(b"#"),
         }
     }
@@ -199,7 +198,9 @@ impl Section {
         if !self.functions.is_empty() || !self.called.is_empty() {
             let mut called = self.called;
             // The first of a name's records is of the first function of that name.
-            called.values_mut().for_each(|hits| hits.reverse());
+            for hits in called.values_mut() {
+                hits.reverse();
+            }
             for mut function in self.functions {
                 function.hits = called.get_mut(&function.name).and_then(Vec::pop).unwrap_or(0);
                 self.file.functions.get_or_insert_default().push(function);

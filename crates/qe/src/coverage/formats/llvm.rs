@@ -73,10 +73,9 @@ struct Compiled<'a> {
     regions: Vec<Leading<8>>,
 }
 
-/// A segment: line, column, count, whether there is a count, whether a region begins, whether that is a gap (only since
+/// A segment, in the report after its line and column: count, whether there is a count, whether a region begins, whether that is a gap (only since
 /// version 2.0.1).
 struct Segment {
-    line: u32,
     count: u32,
     has_count: bool,
     is_entry: bool,
@@ -84,8 +83,8 @@ struct Segment {
 }
 
 impl Segment {
-    fn of(&Leading([line, _, count, has_count, is_entry, is_gap]): &Leading<6>) -> Self {
-        Self { line, count, has_count: has_count > 0, is_entry: is_entry > 0, is_gap: is_gap > 0 }
+    fn of(&Leading([_, _, count, has_count, is_entry, is_gap]): &Leading<6>) -> Self {
+        Self { count, has_count: has_count > 0, is_entry: is_entry > 0, is_gap: is_gap > 0 }
     }
 
     fn begins_counted(&self) -> bool {

@@ -5,7 +5,6 @@ mod whole;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::coverage::model::Outcome;
 
 fn read_text(text: &str) -> Result<Parsed, ReadError> {
     let (stop, _call) = Stop::at(Instant::now() + Duration::from_secs(60));
@@ -20,28 +19,30 @@ fn told(text: &str) -> (Format, String) {
 }
 
 fn words(report: &Report) -> String {
+    let part = |kind: &str, words: Option<Vec<String>>| match words {
+        Some(words) => [vec![format!("|{kind}")], words].concat(),
+        None => Vec::new(),
+    };
     let files = report.files().iter().map(|file| {
-        let lines = file
-            .lines
-            .as_ref()
-            .map(|all| all.iter().map(|line| format!(" {}:{}", line.number, line.hits)).collect::<String>());
+        let lines = file.lines.as_ref();
+        let lines =
+            lines.map(|all| all.iter().map(|line| format!("{}:{}", line.number, line.hits)).collect());
         let branches = file.branches.as_ref().map(|all| {
             let each = all.iter().map(|branch| {
                 let taken = branch.taken.map_or("-".to_owned(), |taken| taken.to_string());
-                format!(" {}/{} {}:{taken}", branch.line, branch.block, branch.outcome)
+                format!("{}/{} {}:{taken}", branch.line, branch.block, branch.outcome)
             });
-            each.collect::<String>()
+            each.collect()
         });
         let functions = file.functions.as_ref().map(|all| {
             let each = all.iter().map(|function| {
                 let end = function.end.map(|end| format!("-{end}")).unwrap_or_default();
-                format!(" {}@{}{end}:{}", function.name, function.start, function.hits)
+                format!("{}@{}{end}:{}", function.name, function.start, function.hits)
             });
-            each.collect::<String>()
+            each.collect()
         });
-        let part =
-            |kind: &str, part: Option<String>| part.map(|part| format!(" |{kind}{part}")).unwrap_or_default();
-        [file.path.clone(), part("L", lines), part("B", branches), part("F", functions)].concat()
+        let parts = [part("L", lines), part("B", branches), part("F", functions)];
+        [vec![file.path.clone()], parts.concat()].concat().join(" ")
     });
     files.collect::<Vec<_>>().join("\n")
 }
@@ -172,7 +173,7 @@ fn small_reports_cannot_ask_for_much() {
     assert!(read_text(&deep).unwrap_err().to_string().contains("too deep"));
     let lines = "mode: set\na.go:1.1,4000000000.1 1 1\n";
     assert!(read_text(lines).unwrap().warnings[0].contains("line numbers"));
-    let many: String = (0..40).map(|n| format!("f{n}.go:1.1,5000000.1 1 1\n")).collect();
+    let many: String = (0..40).map(|n| format!("f{n}.go:1.1,5000000.1 1 1\n")).collect::<Vec<_>>().concat();
     let error = read_text(&format!("mode: set\n{many}")).unwrap_err();
     assert!(matches!(error, ReadError::TooMuch { .. }), "{error}");
     let outcomes = r#"<coverage line-rate="1"><class filename="a"><lines><line number="1" hits="1" condition-coverage="0% (0/99999999)"/></lines></class></coverage>"#;
