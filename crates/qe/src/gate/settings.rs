@@ -320,6 +320,15 @@ expires = "2026-12-31"
     }
 
     #[test]
+    fn the_gate_in_the_manual_can_be_read() {
+        let manual = include_str!("../../../../docs/quality-gate.md");
+        let gate = manual.split("```").find_map(|part| part.strip_prefix("toml\n")).unwrap();
+        assert_eq!(Gate::parse("gate.toml", gate).unwrap().conditions.len(), 3);
+        let named = |metric: &Metric| manual.contains(&format!("`{metric}`"));
+        assert!(Metric::ALL.iter().all(named));
+    }
+
+    #[test]
     fn the_built_in_gate_is_about_new_code() {
         let gate = Gate::default();
         gate.check("built-in").unwrap();

@@ -292,7 +292,7 @@ async fn broken_hostile_and_foreign_inputs_are_no_data_with_the_reason() {
     let repository = clean();
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("junit.xml"), "<testsuite><testcase name='a'/></testsuite>").unwrap();
-    std::os::unix::fs::symlink(outside.path().join("junit.xml"), repository.path().join("link.xml")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("junit.xml"), repository.path("link.xml")).unwrap();
     for (name, text) in [
         ("half.xml", "<testsuite><testcase name='a'>"),
         ("bomb.xml", "<!DOCTYPE a [<!ENTITY a \"b\"><!ENTITY c \"&a;&a;\">]><testsuite>&c;</testsuite>"),
@@ -345,7 +345,7 @@ async fn repositories_without_commits_main_line_or_git_say_so() {
 #[tokio::test]
 async fn a_gate_that_cannot_be_meant_is_refused() {
     let repository = clean();
-    let refusal = async |arguments: Value| repository.tools.refusal(GATE, &arguments.to_string()).await;
+    let refusal = async |arguments: Value| repository.refusal(GATE, arguments).await;
     let with = |condition: Value| json!({"conditions": [condition]});
     let text = refusal(with(json!({"metric": "new_coverge", "op": ">=", "value": 80}))).await;
     assert!(text.ends_with("did you mean `new_coverage`?"), "{text}");

@@ -1,18 +1,22 @@
 //! A repository in a temporary folder, on a branch that was made of `main`.
 
 use std::fs;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::ops::{Deref, RangeInclusive};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::support::Tools;
+use crate::project::Project;
 
-pub(crate) struct Repository {
-    folder: tempfile::TempDir,
-    pub(crate) tools: Tools,
+pub(crate) struct Repository(Project);
+
+impl Deref for Repository {
+    type Target = Project;
+
+    fn deref(&self) -> &Project {
+        &self.0
+    }
 }
 
 impl Repository {
@@ -28,46 +32,28 @@ impl Repository {
 
     /// Without a commit.
     pub(crate) fn empty() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let tools = Tools::over(&[folder.path()]);
-        let repository = Self { folder, tools };
+        let repository = Self(Project::new());
         repository.git(&["init", "-q", "-b", "main"]);
         repository
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        self.folder.path().to_owned()
-    }
-
-    pub(crate) fn git(&self, args: &[&str]) {
-        let who = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"];
-        let status = Command::new("git").args(who).args(args).current_dir(self.folder.path()).status();
-        assert!(status.unwrap().success(), "git {args:?}");
-    }
-
-    pub(crate) fn write(&self, path: &str, text: &str) {
-        let path = self.folder.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
     pub(crate) fn remove(&self, path: &str) {
-        let path = self.folder.path().join(path);
+        let path = self.path(path);
         if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }
 
     /// Written now.
     pub(crate) fn touch(&self, path: &str) {
-        set_modified(&self.folder.path().join(path), SystemTime::now());
+        set_modified(&self.path(path), SystemTime::now());
     }
 
     /// Written so many seconds ago.
     pub(crate) fn age(&self, path: &str, seconds: u64) {
-        set_modified(&self.folder.path().join(path), SystemTime::now() - Duration::from_secs(seconds));
+        set_modified(&self.path(path), SystemTime::now() - Duration::from_secs(seconds));
     }
 
     pub(crate) async fn judge(&self, arguments: Value) -> Value {
-        self.tools.call(super::GATE, &arguments.to_string()).await
+        self.call(super::GATE, arguments).await
     }
 }
 
