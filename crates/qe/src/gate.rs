@@ -163,6 +163,9 @@ impl Judge<'_> {
         let is_baseline_gone = matches!(was, Some(Err(_)));
         let status = judged.iter().map(Judged::verdict).max().unwrap_or(Verdict::Passed);
         let status = if is_baseline_gone { status.max(Verdict::NoData) } else { status };
+        let mut provenance = facts.provenance();
+        let provenance_total = provenance.len();
+        provenance.truncate(verdict::SOURCES);
         let report = Report {
             status,
             exit_code: status.exit_code(gate.require_data),
@@ -185,8 +188,9 @@ impl Judge<'_> {
                     .map(settings::Suppression::shown)
                     .collect(),
             },
-            provenance: facts.provenance(),
-            warnings: facts.warnings(),
+            provenance,
+            provenance_total,
+            warnings: facts.warnings().into_iter().take(verdict::WARNINGS).collect(),
         };
         Ok((report, next))
     }
@@ -203,7 +207,7 @@ impl Judge<'_> {
             let condition =
                 Condition { metric, op: Op::AtMost, threshold: 0.0, level: Level::Error, severity: None };
             let measured = facts.measure(&condition, issues);
-            if let (Value::Known(value), None) = (measured.value, measured.stale) {
+            if let (Value::Known(value), None, None) = (measured.value, measured.stale, measured.incomplete) {
                 next.keep(metric, value);
             }
         }

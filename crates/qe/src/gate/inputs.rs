@@ -150,6 +150,8 @@ pub(crate) fn load<T>(
     for path in find(project, paths, kind, &mut loaded.broken) {
         stop.check()?;
         match read(project, &path, kind, &parse) {
+            // A copy of a report says nothing more.
+            Ok((from, _)) if loaded.reports.iter().any(|(known, _)| known.sha256 == from.sha256) => {}
             Ok(report) => loaded.reports.push(report),
             Err(reason) => loaded.broken.push(reason),
         }

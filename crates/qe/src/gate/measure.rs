@@ -2,6 +2,7 @@
 
 mod coverage;
 mod issues;
+mod places;
 mod sources;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use self::coverage::Covered;
 pub(crate) use self::issues::{Issues, Newness};
+use self::places::Places;
 use super::Judge;
 use super::change::Change;
 use super::condition::Condition;
@@ -87,7 +89,24 @@ impl Facts {
             stop.check()?;
             facts.sources = Some(snapshot.map_err(|refusal| refusal.0));
         }
+        facts.place(&mut Places::of(project));
         Ok(facts)
+    }
+
+    /// Names files as the project does; a file that is not the project's is named in words only.
+    fn place(&mut self, places: &mut Places<'_>) {
+        let tests = self.tests.iter_mut().flat_map(|loaded| &mut loaded.reports);
+        for test in tests.flat_map(|(_, tests)| &mut tests.named) {
+            test.file = test.file.take().and_then(|file| places.find(&file));
+        }
+        let mutants = self.mutants.iter_mut().flat_map(|loaded| &mut loaded.reports);
+        for survivor in mutants.flat_map(|(_, mutants)| &mut mutants.survivors) {
+            let Some(file) = survivor.file.take() else { continue };
+            survivor.file = places.find(&file);
+            if survivor.file.is_none() {
+                survivor.id = format!("{} in {file}", survivor.id);
+            }
+        }
     }
 
     /// The reports that were read.

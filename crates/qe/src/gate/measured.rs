@@ -42,6 +42,22 @@ pub(crate) struct Evidence {
     pub(crate) detail: Option<String>,
 }
 
+/// Characters of each text of a place: they come from files of strangers.
+const TEXT_CHARS: usize = 240;
+
+impl Evidence {
+    /// The same, with bounded texts.
+    pub(crate) fn bounded(mut self) -> Self {
+        for text in [self.file.as_mut(), Some(&mut self.id), self.detail.as_mut()].into_iter().flatten() {
+            if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS) {
+                text.truncate(end);
+                text.push('…');
+            }
+        }
+        self
+    }
+}
+
 impl Measured {
     pub(crate) fn known(value: f64) -> Self {
         Self {

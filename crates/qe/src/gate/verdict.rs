@@ -20,7 +20,9 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) baseline: Option<Compared>,
     pub(crate) suppressed: Suppressed,
+    /// As many as are shown, and how many there are.
     pub(crate) provenance: Vec<Source>,
+    pub(crate) provenance_total: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
 }
@@ -92,6 +94,11 @@ pub(crate) struct Suppressed {
     pub(crate) expired: Vec<String>,
 }
 
+/// Paths that each condition names, and sources and warnings that a verdict lists: Surefire writes a report for each class.
+const PATHS: usize = 5;
+pub(crate) const SOURCES: usize = 20;
+pub(crate) const WARNINGS: usize = 20;
+
 impl Judged {
     pub(crate) fn new(
         condition: &Condition,
@@ -105,8 +112,13 @@ impl Judged {
             Value::Known(value) => Some(value),
             Value::Unknown(_) | Value::Nothing(_) => None,
         };
-        let mut evidence = measured.evidence;
-        evidence.truncate(most);
+        let evidence = measured.evidence.into_iter().take(most).map(Evidence::bounded).collect();
+        let mut provenance = measured.sources;
+        let more = provenance.len().saturating_sub(PATHS);
+        provenance.truncate(PATHS);
+        if more > 0 {
+            provenance.push(format!("and {more} more"));
+        }
         Self {
             metric: condition.metric,
             op: condition.op,
@@ -120,7 +132,7 @@ impl Judged {
             delta: actual.zip(was).map(|(actual, was)| ((actual - was) * 100.0).round() / 100.0),
             evidence,
             evidence_total: measured.evidence_total,
-            provenance: measured.sources,
+            provenance,
         }
     }
 

@@ -46,7 +46,7 @@ async fn each_fault_fails_its_condition_and_says_where_it_is() {
     repository.write("coverage.info", &lcov("src/new.py", 1..=30, |line| u32::from(line < 21)));
     repository.write(
         "junit.xml",
-        r#"<testsuite><testcase name="a" classname="t" file="t.py" line="4"><failure message="boom"/></testcase></testsuite>"#,
+        r#"<testsuite><testcase name="a" classname="t" file="/build/src/old.py" line="2"><failure message="boom"/></testcase></testsuite>"#,
     );
     repository.write(
         "lint.sarif",
@@ -59,7 +59,10 @@ async fn each_fault_fails_its_condition_and_says_where_it_is() {
     assert_eq!((&coverage["status"], &coverage["actual"]), (&json!("failed"), &json!(66.66)));
     assert_eq!(coverage["evidence"], json!([{"file": "src/new.py", "range": [21, 30], "id": "never run"}]));
     let tests = of("tests_failed");
-    assert_eq!(tests["evidence"], json!([{"file": "t.py", "range": [4, 4], "id": "t::a", "detail": "boom"}]));
+    assert_eq!(
+        tests["evidence"],
+        json!([{"file": "src/old.py", "range": [2, 2], "id": "t::a", "detail": "boom"}])
+    );
     let issues = of("new_issues");
     assert_eq!(
         (&issues["actual"], &issues["evidence_total"]),
@@ -365,4 +368,36 @@ async fn a_gate_that_cannot_be_meant_is_refused() {
     assert!(refusal(json!({})).await.contains("let everything pass"));
     let none = Tools::new();
     assert!(none.refusal(GATE, "{}").await.contains("[qe]"));
+}
+
+#[tokio::test]
+async fn a_report_that_is_cut_off_is_not_better_than_the_whole() {
+    let repository = clean();
+    let whole = lcov("src/new.py", 1..=30, |line| u32::from(line < 11));
+    repository.write("coverage.info", &whole);
+    assert_eq!(condition(&repository.judge(json!({})).await, "new_coverage")["status"], "failed");
+    let cut = whole.split("DA:11,").next().unwrap();
+    repository.write("coverage.info", cut);
+    let coverage = condition(&repository.judge(json!({})).await, "new_coverage");
+    assert_eq!(
+        (&coverage["status"], &coverage["actual"]),
+        (&json!("no_data"), &json!(100.0)),
+        "{coverage:#}"
+    );
+}
+
+#[tokio::test]
+async fn a_thousand_reports_with_endless_names_make_a_short_verdict() {
+    let repository = clean();
+    let name = "x".repeat(5_000);
+    for number in 0..300 {
+        let case = format!("<testcase name='{name}{number}'><failure message='{name}'/></testcase>");
+        repository
+            .write(&format!("test-results/TEST-{number}.xml"), &format!("<testsuite>{case}</testsuite>"));
+    }
+    let verdict = repository.judge(json!({})).await;
+    assert_eq!(condition(&verdict, "tests_failed")["actual"], 300.0);
+    let bytes = verdict.to_string().len();
+    assert!(bytes < 24_000, "{bytes} bytes");
+    assert_eq!(verdict["provenance_total"], 304);
 }

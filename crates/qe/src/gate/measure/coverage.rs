@@ -81,6 +81,15 @@ impl Covered {
             .or_else(|| self.newer.clone())
     }
 
+    /// Why a report was not read as a whole.
+    fn partly(&self) -> Option<String> {
+        let is_of_report = |warning: &&String| {
+            let mut of = self.provenance().map(|from| &from.path);
+            of.any(|path| warning.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with(": ")))
+        };
+        self.warnings().find(is_of_report).cloned()
+    }
+
     /// Coverage of all files that are in a report.
     pub(super) fn of_all(&self, of_branches: bool) -> Measured {
         let coverage = match self.known() {
@@ -110,7 +119,12 @@ impl Covered {
         });
         measured.evidence = named.collect();
         measured.evidence_total = files.len() as u64;
-        Measured { sources: self.paths().collect(), stale: self.stale(None), ..measured }
+        Measured {
+            sources: self.paths().collect(),
+            stale: self.stale(None),
+            incomplete: self.partly(),
+            ..measured
+        }
     }
 
     /// Coverage of the change.
@@ -148,6 +162,7 @@ impl Covered {
                 "{first}{more}: new code in no report (name it in the gate's `exclude` if it need not be)"
             )
         });
+        let incomplete = self.partly().or(incomplete);
         let evidence: Vec<_> = patch
             .uncovered
             .iter()

@@ -1,10 +1,10 @@
 //! Findings of all reports: which are of this project, which are new, which are suppressed by the gate.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 
+use super::places::Places;
 use crate::gate::baseline::Baseline;
 use crate::gate::change::Change;
 use crate::gate::condition::{Condition, SeverityFilter};
@@ -52,7 +52,7 @@ impl Issues {
         today: Date,
     ) -> Self {
         let mut issues = Self::default();
-        let mut places = Places { project, known: HashMap::new() };
+        let mut places = Places::of(project);
         for (_, findings) in &loaded.reports {
             issues.in_reports += findings.suppressed;
             for issue in &findings.issues {
@@ -137,41 +137,5 @@ impl Placed {
             id: format!("{} {}", issue.rule, issue.fingerprint),
             detail: Some(detail),
         }
-    }
-}
-
-/// Where the files of reports are in the project.
-struct Places<'a> {
-    project: &'a Project,
-    known: HashMap<String, Option<String>>,
-}
-
-impl Places<'_> {
-    /// Relative to the project; `None` if it is not in it. A report of another checkout is read by the end of its paths.
-    fn find(&mut self, path: &str) -> Option<String> {
-        if let Some(known) = self.known.get(path) {
-            return known.clone();
-        }
-        let below = Path::new(path).strip_prefix(&self.project.root).unwrap_or(Path::new(path));
-        let is_whole = below.is_absolute();
-        let below = below.strip_prefix("/").unwrap_or(below).to_path_buf();
-        let mut rest = below.as_path();
-        let found = loop {
-            if rest.as_os_str().is_empty() {
-                break None;
-            }
-            if let Some(real) = self.project.find(rest).ok().filter(|real| real.is_file()) {
-                break Some(self.project.shown(&real));
-            }
-            let mut parts = rest.components();
-            parts.next();
-            // A path that is relative is what it says.
-            if !is_whole {
-                break None;
-            }
-            rest = parts.as_path();
-        };
-        self.known.insert(path.to_owned(), found.clone());
-        found
     }
 }

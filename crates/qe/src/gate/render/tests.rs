@@ -45,6 +45,7 @@ fn report(name: &str, file: &str) -> Report {
         baseline: None,
         suppressed: Suppressed::default(),
         provenance: Vec::new(),
+        provenance_total: 0,
         warnings: vec![name.to_owned()],
     }
 }
