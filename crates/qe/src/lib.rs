@@ -27,6 +27,7 @@ mod syntax;
 
 pub use builtin::{Settings, builtin};
 pub use coverage::{Format, ReadError, Summary, summarize};
+pub use syntax::{Survey, survey};
 
 /// What is fuzzed: each function panics if a promise is broken.
 #[cfg(fuzzing)]
