@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aqe_store::UnixMillis;
-use memchr::memchr_iter;
 use serde::Serialize;
 
 use super::discover::discover;
 use super::formats::Format;
-use super::load::{Cache, Loaded, Provenance};
+use super::load::{Cache, Loaded, Provenance, SOURCE_BYTES, Stamp};
 use super::model::{FileCoverage, Report};
 use super::paths::{Found, Mapper};
 use crate::project::Project;
@@ -19,8 +18,8 @@ use crate::stop::Stop;
 /// Sources whose lines are counted to find those that became shorter: the ones with the fewest bytes for each line that
 /// the report has. A file with fewer bytes than lines is told without.
 const MOST_COUNTED: usize = 200;
-/// Bytes of such a source.
-const COUNTED_BYTES: u64 = 4 << 20;
+/// Bytes of sources that are read for that in one call. What was counted before is known.
+const COUNTED_BYTES: u64 = 8 << 20;
 
 /// What reports say of the working tree.
 #[derive(Debug, Clone, Default)]
@@ -92,7 +91,7 @@ pub(crate) fn collect(
     }
     let loaded = paths.iter().map(|path| cache.load(project, path, now, stop));
     let loaded = loaded.collect::<Result<Vec<Loaded>, Refusal>>()?;
-    coverage.add(project, loaded, stop)?;
+    coverage.add(cache, project, loaded, now, stop)?;
     Ok(Some(coverage))
 }
 
@@ -105,8 +104,26 @@ struct Mapped<'a> {
     written: i128,
 }
 
+/// A source that may be shorter than its report says.
+struct Suspect<'a> {
+    bytes_per_line: u64,
+    path: &'a str,
+    /// The last line that the report has.
+    last: u32,
+    stamp: Stamp,
+}
+
+const SHORTER: &str = "shorter than its report says";
+
 impl Coverage {
-    fn add(&mut self, project: &Project, loaded: Vec<Loaded>, stop: &Stop) -> Result<(), Refusal> {
+    fn add(
+        &mut self,
+        cache: &Cache,
+        project: &Project,
+        loaded: Vec<Loaded>,
+        now: UnixMillis,
+        stop: &Stop,
+    ) -> Result<(), Refusal> {
         let mut mapper = Mapper::new(project, stop);
         let mut mapped: Vec<Mapped<'_>> = Vec::new();
         let mut known: Vec<(&str, Option<String>)> = Vec::new();
@@ -141,7 +158,8 @@ impl Coverage {
                 mapped.push(Mapped { file, format, found, written: report.written });
             }
         }
-        self.find_stale(project, &mapped, stop)?;
+        let suspects = self.find_stale(&mapped);
+        self.find_shorter(cache, project, suspects, now, stop)?;
         self.merge(mapped);
         for report in loaded {
             let of_report = report.parsed.warnings.iter();
@@ -151,30 +169,44 @@ impl Coverage {
         Ok(())
     }
 
-    fn find_stale(&mut self, project: &Project, mapped: &[Mapped<'_>], stop: &Stop) -> Result<(), Refusal> {
-        // Bytes for each line of the report, the file, its last line.
-        let mut suspects: Vec<(u64, &str, u32)> = Vec::new();
+    /// Sources that are stale by their time or size; the others, those with the fewest bytes for each line first.
+    fn find_stale<'a>(&mut self, mapped: &'a [Mapped<'_>]) -> Vec<Suspect<'a>> {
+        let mut suspects = Vec::new();
         for Mapped { file, found, written, .. } in mapped {
             let Some(found) = found else { continue };
-            let stamp = super::load::Stamp::of(&found.metadata);
-            let last = file.last_line();
+            let (stamp, last) = (Stamp::of(&found.metadata), file.last_line());
             let mut stale = |reason| self.stale.push(Stale { file: found.path.clone(), reason });
             if stamp.modified > *written {
                 stale("newer than its report");
             } else if stamp.bytes < u64::from(last) {
-                stale("shorter than its report says");
-            } else if last > 0 && stamp.bytes <= COUNTED_BYTES {
-                suspects.push((stamp.bytes / u64::from(last), &found.path, last));
+                stale(SHORTER);
+            } else if last > 0 && stamp.bytes <= SOURCE_BYTES {
+                suspects.push(Suspect {
+                    bytes_per_line: stamp.bytes / u64::from(last),
+                    path: &found.path,
+                    last,
+                    stamp,
+                });
             }
         }
-        suspects.sort_unstable();
-        for (_, path, last) in suspects.into_iter().take(MOST_COUNTED) {
+        suspects.sort_unstable_by_key(|suspect| (suspect.bytes_per_line, suspect.path));
+        suspects
+    }
+
+    fn find_shorter(
+        &mut self,
+        cache: &Cache,
+        project: &Project,
+        suspects: Vec<Suspect<'_>>,
+        now: UnixMillis,
+        stop: &Stop,
+    ) -> Result<(), Refusal> {
+        let mut most = COUNTED_BYTES;
+        for Suspect { path, last, stamp, .. } in suspects.into_iter().take(MOST_COUNTED) {
             stop.check()?;
-            let content = project.read(path, COUNTED_BYTES)?;
-            let breaks = memchr_iter(b'\n', &content).count();
-            let lines = breaks + usize::from(!content.ends_with(b"\n"));
-            if lines < last as usize {
-                self.stale.push(Stale { file: path.to_owned(), reason: "shorter than its report says" });
+            let lines = cache.lines(project, path, stamp, now, &mut most)?;
+            if lines.is_some_and(|lines| lines < last) {
+                self.stale.push(Stale { file: path.to_owned(), reason: SHORTER });
             }
         }
         self.stale.sort_unstable();

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::{fs, thread};
 
 use aqe_store::UnixMillis;
+use memchr::memchr_iter;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -21,6 +22,9 @@ const REPORT_BYTES: u64 = 400 << 20;
 /// Bytes of all reports that are kept, as they were on the disk, and how many. What is kept of one takes about as much.
 const KEPT_BYTES: u64 = 128 << 20;
 const KEPT_REPORTS: usize = 64;
+/// Sources whose lines are remembered, and bytes of one whose lines are counted.
+const KEPT_SOURCES: usize = 20_000;
+pub(super) const SOURCE_BYTES: u64 = 4 << 20;
 /// A file that was written so long ago, in milliseconds, would have another time of change if it were written again: no
 /// file system's clock is coarser than FAT's two seconds.
 const SETTLED_MS: i64 = 2_100;
@@ -97,6 +101,8 @@ pub(crate) struct Cache(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     entries: HashMap<PathBuf, Entry>,
+    /// Lines of sources that had these stamps long enough ago.
+    lines: HashMap<PathBuf, (Stamp, u32)>,
     uses: u64,
 }
 
@@ -141,8 +147,41 @@ impl Cache {
         Ok(loaded)
     }
 
+    /// How many lines a source has; `None` if it has more than `most` bytes to be read for that.
+    pub(super) fn lines(
+        &self,
+        project: &Project,
+        path: &str,
+        stamp: Stamp,
+        now: UnixMillis,
+        most: &mut u64,
+    ) -> Result<Option<u32>, Refusal> {
+        let place = project.root.join(path);
+        let known = self.lock().lines.get(&place).copied();
+        if let Some((_, lines)) = known.filter(|(known, _)| *known == stamp) {
+            return Ok(Some(lines));
+        }
+        let Some(left) = most.checked_sub(stamp.bytes) else { return Ok(None) };
+        *most = left;
+        let content = project.read(&place, SOURCE_BYTES)?;
+        let breaks = memchr_iter(b'\n', &content).count();
+        let lines = u32::try_from(breaks + usize::from(!content.ends_with(b"\n"))).unwrap_or(u32::MAX);
+        if stamp.is_settled(now) {
+            let mut kept = self.lock();
+            if kept.lines.len() >= KEPT_SOURCES {
+                kept.lines.clear();
+            }
+            kept.lines.insert(place, (stamp, lines));
+        }
+        Ok(Some(lines))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn known(&self, path: &Path) -> Option<Entry> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.lock();
         kept.uses += 1;
         let uses = kept.uses;
         let entry = kept.entries.get_mut(path)?;
@@ -152,7 +191,7 @@ impl Cache {
 
     /// Keeps a report; those that were used longest ago go.
     fn keep(&self, path: PathBuf, mut entry: Entry) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.lock();
         kept.uses += 1;
         entry.used = kept.uses;
         kept.entries.insert(path, entry);

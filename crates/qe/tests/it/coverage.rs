@@ -1,5 +1,6 @@
 //! `qe_coverage_analyze` on projects in temporary folders.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -21,6 +22,12 @@ fn project() -> Project {
     project.write("src/a.py", SOURCE);
     project.write("coverage/lcov.info", LCOV);
     project
+}
+
+/// A report in which the second line of each file has run.
+fn one_line_each(paths: &[&str]) -> String {
+    let files = paths.iter().map(|path| format!("SF:{path}\nDA:2,1\nend_of_record\n"));
+    files.collect::<Vec<_>>().concat()
 }
 
 /// A file's time of change, so long ago.
@@ -93,8 +100,7 @@ async fn paths_of_elsewhere_are_found_where_one_file_alone_can_be_meant() {
     fs::write(project.path("../outside.py"), SOURCE).unwrap();
     std::os::unix::fs::symlink("../outside.py", project.path("link.py")).unwrap();
     let sections = ["/ci/w/src/a.py", "/ci/w/lib/b.py", "c.py", "com/x/D.java", "/ci/w/no.py", "link.py"];
-    let report: String = sections.iter().map(|path| format!("SF:{path}\nDA:2,1\nend_of_record\n")).collect();
-    project.write("lcov.info", &report);
+    project.write("lcov.info", &one_line_each(&sections));
     let result = project.call(TOOL, json!({})).await;
     let mut found: Vec<_> =
         result["groups"].as_array().unwrap().iter().map(|group| group["path"].as_str().unwrap()).collect();
@@ -113,8 +119,7 @@ async fn a_file_of_one_name_in_another_project_is_not_taken_for_ours() {
     let project = Project::new();
     project.write("setup.py", SOURCE);
     let other = ["/o/setup.py", "/o/x/a.py", "/o/x/b.py", "/o/x/c.py"];
-    let report: String = other.iter().map(|path| format!("SF:{path}\nDA:2,1\nend_of_record\n")).collect();
-    project.write("lcov.info", &report);
+    project.write("lcov.info", &one_line_each(&other));
     assert!(project.refusal(TOOL, json!({})).await.contains("another project"));
 }
 
@@ -192,7 +197,7 @@ async fn long_lists_come_in_pages_that_do_not_mix() {
     let mut report = String::new();
     for number in 0..45 {
         project.write(&format!("src/f{number:02}.py"), SOURCE);
-        report += &format!("SF:src/f{number:02}.py\nDA:2,{}\nDA:3,0\nend_of_record\n", number % 2);
+        writeln!(report, "SF:src/f{number:02}.py\nDA:2,{}\nDA:3,0\nend_of_record", number % 2).unwrap();
     }
     project.write("lcov.info", &report);
     let mut files = Vec::new();

@@ -109,8 +109,9 @@ async fn all_lines(project: &Project, arguments: &Value) -> BTreeMap<(String, u6
     }
 }
 
-/// Files with 60 uncovered lines each: in functions, in functions inside, outside of all, with covered ones between.
-fn many(files: usize) -> (Project, BTreeMap<(String, u64), u32>) {
+/// Files with 60 uncovered lines each, with covered ones between: in one function, or in functions, in functions inside and
+/// outside of all.
+fn many(files: usize, is_nested: bool) -> (Project, BTreeMap<(String, u64), u32>) {
     let project = Project::new();
     let (mut report, mut wanted) = (String::new(), BTreeMap::new());
     for number in 0..files {
@@ -119,6 +120,8 @@ fn many(files: usize) -> (Project, BTreeMap<(String, u64), u32>) {
         writeln!(report, "SF:{path}").unwrap();
         for line in 1..=80_u64 {
             let text = match line {
+                1 if !is_nested => "def f(a):".to_owned(),
+                _ if !is_nested => format!("    a = {line}"),
                 10 => "def f(a):".to_owned(),
                 30 => "    def g(b):".to_owned(),
                 31..=40 => format!("        b = {line}"),
@@ -145,7 +148,7 @@ fn many(files: usize) -> (Project, BTreeMap<(String, u64), u32>) {
 
 #[tokio::test]
 async fn every_uncovered_line_of_300_files_is_in_one_gap() {
-    let (project, wanted) = many(300);
+    let (project, wanted) = many(300, true);
     assert_eq!(all_lines(&project, &json!({"max_items": 200})).await, wanted);
     let result = project.call(TOOL, json!({})).await;
     assert!(result.to_string().len() < 24 << 10, "a page fits a model's context");
@@ -155,6 +158,6 @@ async fn every_uncovered_line_of_300_files_is_in_one_gap() {
 
 #[tokio::test]
 async fn every_uncovered_line_of_3000_files_is_in_one_gap() {
-    let (project, wanted) = many(3_000);
+    let (project, wanted) = many(3_000, false);
     assert_eq!(all_lines(&project, &json!({"max_items": 200})).await, wanted);
 }
