@@ -20,8 +20,14 @@ pub(crate) struct Change {
     newest: Option<(SystemTime, String)>,
 }
 
-/// Names that a project's main line has, the likeliest first.
-const MAIN_LINES: [&str; 5] = ["origin/HEAD", "origin/main", "origin/master", "main", "master"];
+/// Where a project's main line is, the likeliest first.
+const MAIN_LINES: [&str; 5] = [
+    "refs/remotes/origin/HEAD",
+    "refs/remotes/origin/main",
+    "refs/remotes/origin/master",
+    "refs/heads/main",
+    "refs/heads/master",
+];
 
 /// What is code: a change of a text needs no test.
 const SOURCES: [&str; 38] = [
@@ -92,20 +98,39 @@ impl Change {
 
 /// The base's name and the commit in which it and the working tree parted.
 fn base(git: &Git<'_>, asked: Option<&str>) -> Result<Result<(String, String), String>, Refusal> {
-    let names = asked.map_or(MAIN_LINES.to_vec(), |name| vec![name]);
-    for name in names {
-        let Some(commit) = git.commit(name)? else { continue };
-        return Ok(match git.merge_base(&commit, "HEAD")? {
-            Some(parted) => Ok((name.to_owned(), parted)),
-            None => Err(format!("`{name}` and HEAD have no commit in common (is the clone shallow?)")),
-        });
-    }
-    Ok(Err(match asked {
-        Some(name) => {
-            format!("there is no commit `{name}` to compare with: fetch it, or give another `base`")
-        }
-        None => format!("there is none of {} to compare with: give `base`", MAIN_LINES.join(", ")),
-    }))
+    let found = match asked {
+        Some(name) => git.commit(name)?.map(|commit| (name.to_owned(), commit)),
+        None => main_line(git)?,
+    };
+    let Some((name, commit)) = found else {
+        return Ok(Err(match asked {
+            Some(name) => {
+                format!("there is no commit `{name}` to compare with: fetch it, or give another `base`")
+            }
+            None => {
+                format!("there is none of {} to compare with: give `base`", MAIN_LINES.map(short).join(", "))
+            }
+        }));
+    };
+    Ok(match git.merge_base(&commit, "HEAD")? {
+        Some(parted) => Ok((name, parted)),
+        None => Err(format!("`{name}` and HEAD have no commit in common (is the clone shallow?)")),
+    })
+}
+
+/// The main line's name and its last commit.
+fn main_line(git: &Git<'_>) -> Result<Option<(String, String)>, Refusal> {
+    // One question for all of them.
+    let question = [&["for-each-ref", "--format=%(objectname) %(refname)"][..], &MAIN_LINES].concat();
+    let answer = git.said(&question)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let known: Vec<_> = answer.lines().filter_map(|line| line.split_once(' ')).collect();
+    let first = MAIN_LINES.iter().find_map(|name| known.iter().find(|(_, known)| known == name));
+    Ok(first.map(|(commit, name)| (short(name).to_owned(), (*commit).to_owned())))
+}
+
+fn short(name: &str) -> &str {
+    name.strip_prefix("refs/remotes/").or_else(|| name.strip_prefix("refs/heads/")).unwrap_or(name)
 }
 
 #[cfg(test)]
