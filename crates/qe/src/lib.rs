@@ -25,3 +25,4 @@ mod syntax;
 
 pub use builtin::{Settings, builtin};
 pub use coverage::{Format, ReadError, Summary, summarize};
+pub use syntax::{Survey, survey};

@@ -6,9 +6,11 @@
 //! # What is counted
 //! - *Cyclomatic complexity* is 1 and one for each: `if`, `elif`, loop with a condition, `case` or arm that is not the
 //!   default, `catch`/`except`, conditional expression, `&&`, `||`, `??`, Rust's `?`, guard and `let … else`; in Python also
-//!   each `for` and `if` of a comprehension, `else` of a loop or `try`, and `assert`, as radon does.
-//! - *Cognitive complexity* follows G. Ann Campbell, "Cognitive Complexity" (SonarSource, 2018), but for recursion, which
-//!   is not looked for.
+//!   each `for` and `if` of a comprehension, `else` of a loop or `try`, and `assert`, as radon does; in JavaScript and
+//!   TypeScript also `?.`, logical assignments and values by default, as ESLint does.
+//!   In the arguments of Rust's macros `if`, `while`, `for`, `&&` and `||` are counted as words.
+//! - *Cognitive complexity* follows G. Ann Campbell, "Cognitive Complexity" (SonarSource, 2018), but for recursion and
+//!   what stands in the arguments of macros, which are not looked for.
 //! - A closure counts to the function around it; in JavaScript, TypeScript and Go, where functions are written as
 //!   closures, it has an entry of its own. So has a function in a function; neither counts to the outer one.
 
@@ -110,6 +112,35 @@ impl<'s> Parsed<'s> {
 /// If the source is too long, or takes too long.
 pub(crate) fn outline(source: &[u8], language: Language, stop: &Stop) -> Result<Outline, SyntaxError> {
     Parsed::new(source, language, stop)?.outline(stop)
+}
+
+/// How much is in a source, for those who test and time the reading of sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Survey {
+    pub lines: u32,
+    pub ncloc: u32,
+    pub functions: usize,
+    pub cyclomatic: u64,
+    pub branches: usize,
+    pub tokens: usize,
+}
+
+/// Looks at a source in every way that the tools do; `None` if the name of the file is of no known language, or the source
+/// takes too long.
+pub fn survey(source: &[u8], name: &str) -> Option<Survey> {
+    let (stop, _call) = Stop::at(Instant::now() + PARSE_MAX * 4);
+    let parsed = Parsed::new(source, Language::of(name)?, &stop).ok()?;
+    let outline = parsed.outline(&stop).ok()?;
+    parsed.calls(&stop).ok()?;
+    let functions = &outline.functions;
+    Some(Survey {
+        lines: outline.lines.all(),
+        ncloc: outline.lines.ncloc,
+        functions: functions.len(),
+        cyclomatic: functions.iter().map(|function| u64::from(function.cyclomatic)).sum(),
+        branches: parsed.branches(&stop).ok()?.len(),
+        tokens: parsed.tokens(&stop).ok()?.len(),
+    })
 }
 
 /// `text` in one line and at most `most` characters, and `…` if that is not all.

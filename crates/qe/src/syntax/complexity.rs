@@ -74,7 +74,10 @@ impl Complexity {
                 added.cognitive = 1;
             }
             Role::Case => added.cyclomatic = self.ways_of_case(step),
-            Role::Clause | Role::Question | Role::Assert => added.cyclomatic = 1,
+            Role::Clause | Role::Question | Role::Assert | Role::Parting => added.cyclomatic = 1,
+            Role::Parameter => {
+                added.cyclomatic = u32::from(step.node.child_by_field_name("value").is_some());
+            }
             Role::Closure => frame.nesting = depth + 1,
             Role::Function(_) => frame = Frame::default(),
             Role::Jump => added.cognitive = u32::from(self.has_label(step)),
@@ -84,6 +87,12 @@ impl Complexity {
                     self.runs.push(0);
                     self.runs.len() - 1
                 }));
+            }
+            Role::Keyword => added.cyclomatic = u32::from(parent_role == Role::Words),
+            // An operator has an operand before it; a reference and a closure do not.
+            Role::LogicalOperator if parent_role == Role::Words => {
+                added.cyclomatic =
+                    u32::from(step.node.prev_sibling().is_some_and(|before| before.is_named()));
             }
             Role::LogicalOperator => {
                 if let Some(last) = outer.run.and_then(|run| self.runs.get_mut(run))

@@ -240,7 +240,7 @@ impl<'t> Visitor<'t, '_> {
             name,
             qualified: scope.map(|scope| scope.qualified.clone()).unwrap_or_default(),
             kind,
-            lines: git::Lines { start: first_line(node), end: last_line(node) },
+            lines: git::Lines { start: first_line(without_annotations(node)), end: last_line(node) },
             signature: shortened(signature, SIGNATURE_CHARS),
             parameters: parameters(node),
             cyclomatic: 1,
@@ -301,6 +301,15 @@ impl<'t> Visitor<'t, '_> {
         let text = given.map(|name| self.parsed.short(name, NAME_CHARS)).unwrap_or_default();
         if text.is_empty() { "(anonymous)".to_owned() } else { text }
     }
+}
+
+/// The first part of a function that is no annotation, as Java has them among its modifiers.
+fn without_annotations(node: Node<'_>) -> Node<'_> {
+    let Some(modifiers) = node.child(0).filter(|first| first.kind() == "modifiers") else { return node };
+    let mut cursor = modifiers.walk();
+    let is_word = |child: &Node<'_>| !child.is_extra() && !child.kind().ends_with("annotation");
+    let word = modifiers.children(&mut cursor).find(is_word);
+    word.or_else(|| node.child(1)).unwrap_or(node)
 }
 
 /// Where the last word before the body ends; a comment is none.

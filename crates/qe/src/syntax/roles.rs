@@ -35,6 +35,10 @@ pub(super) enum Role {
     /// Operands between logical operators.
     Logical,
     LogicalOperator,
+    /// The arguments of a Rust macro: words that no grammar orders.
+    Words,
+    /// `if`, `while` and `for` of Rust, as words.
+    Keyword,
     Parentheses,
     /// `break`, `continue` or `goto`, perhaps to a label.
     Jump,
@@ -43,6 +47,10 @@ pub(super) enum Role {
     /// Rust's `?`.
     Question,
     Assert,
+    /// Other places where the way parts: JavaScript's `?.`, logical assignments and values by default.
+    Parting,
+    /// A parameter, which parts the way if it has a value by default.
+    Parameter,
     Call,
     Comment,
     Text,
@@ -118,6 +126,8 @@ impl Roles {
 
 fn token(language: Language, name: &str) -> Role {
     match (language, name) {
+        (Language::JavaScript | Language::TypeScript | Language::Tsx, "&&=" | "||=" | "??=") => Role::Parting,
+        (Language::Rust, "if" | "while" | "for") => Role::Keyword,
         (Language::Python, "and" | "or")
         | (Language::JavaScript | Language::TypeScript | Language::Tsx, "??")
         | (_, "&&" | "||") => Role::LogicalOperator,
@@ -220,6 +230,7 @@ fn rust(name: &str) -> Option<Role> {
         "try_expression" => Role::Question,
         "break_expression" | "continue_expression" => Role::Jump,
         "string_literal" | "raw_string_literal" | "char_literal" => Role::Text,
+        "token_tree" => Role::Words,
         "attribute_item" => Role::Attribute,
         _ => return None,
     })
@@ -241,6 +252,8 @@ fn javascript(name: &str) -> Option<Role> {
         "switch_case" => Role::Case,
         "catch_clause" => Role::Catch,
         "ternary_expression" => Role::Ternary,
+        "optional_chain" | "assignment_pattern" | "object_assignment_pattern" => Role::Parting,
+        "required_parameter" | "optional_parameter" => Role::Parameter,
         "new_expression" => Role::Call,
         "html_comment" => Role::Comment,
         "string" | "template_string" | "regex" => Role::Text,
