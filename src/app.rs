@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use aqe_core::cache::Disk;
+use aqe_core::inprocess::InProcess;
 use aqe_gateway::admin::{self, About};
 use aqe_gateway::proxy::{Gateway, ManifestStore};
 use aqe_gateway::settings::Control;
@@ -30,7 +31,7 @@ use aqe_gateway::transport::http::{Edge, Paths};
 use aqe_gateway::transport::unix::Socket;
 use aqe_gateway::transport::{lines, stdio};
 use aqe_gateway::upstream::guardian;
-use aqe_store::{Store, StoreError};
+use aqe_store::{SqliteOptions, SqliteStore, Store, StoreError};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
@@ -270,6 +271,15 @@ fn url(listener: &TcpListener, path: &str) -> Option<String> {
         });
     }
     Some(format!("http://{address}/{path}"))
+}
+
+/// The built-in tools over the store, for whoever asks no server.
+pub(crate) fn tools(
+    store: &crate::config::Store,
+    settings: &aqe_qe::Settings,
+) -> Result<Arc<dyn InProcess>, StoreError> {
+    let store = SqliteStore::open(&store.path, &SqliteOptions::default())?;
+    Ok(aqe_qe::builtin(Arc::new(store), settings, state::now))
 }
 
 async fn serve(

@@ -17,6 +17,7 @@ mod metrics;
 mod output;
 mod places;
 mod pool;
+mod qe;
 mod start;
 mod status;
 mod table;
@@ -43,6 +44,12 @@ enum Top {
     /// The gateway: start it, ask it, check its configuration.
     #[command(subcommand)]
     Mcp(Box<Mcp>),
+    /// The built-in quality tools, without a server.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  aqe-v3 qe coverage-analyze\n  aqe-v3 qe quality-gate --json"
+    )]
+    Qe(qe::Qe),
     /// Print completions for a shell.
     #[command(
         after_help = "Example:\n  aqe-v3 completions bash > ~/.local/share/bash-completion/completions/aqe-v3"
@@ -156,6 +163,7 @@ impl Cli {
     fn run(self) -> Result<ExitCode, Failure> {
         match self.command {
             Top::Mcp(command) => return command.run(),
+            Top::Qe(tool) => return tool.run(),
             Top::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "aqe-v3", &mut script);

@@ -22,6 +22,9 @@ use crate::alerts::settings::{AlertSettings, Kept};
 use crate::telemetry::Telemetry;
 use crate::upstream::{ChildSpec, HttpSpec};
 
+/// The principal of whoever may connect without a token: the user of this machine whose server it is.
+pub const LOCAL_PRINCIPAL: &str = "local";
+
 /// Settings of the whole gateway that hold until it ends.
 #[derive(Debug, Clone)]
 pub struct Settings {

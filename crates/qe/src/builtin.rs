@@ -29,10 +29,8 @@ pub fn builtin(
     settings: &Settings,
     clock: impl Fn() -> UnixMillis + Send + Sync + 'static,
 ) -> Arc<dyn InProcess> {
-    let memory = [store::DEFINITION, retrieve::DEFINITION];
-    let definitions = memory.into_iter().chain(WORKS.iter().map(|work| work.definition));
     Arc::new(Builtin {
-        definitions: definitions.map(|text| Bytes::from_static(text.as_bytes())).collect(),
+        definitions: definitions().into_iter().map(|text| Bytes::from_static(text.as_bytes())).collect(),
         memory: Memory { store: Arc::clone(&durable) },
         context: Arc::new(Context {
             roots: Roots::new(&settings.roots),
@@ -42,6 +40,12 @@ pub fn builtin(
         }),
         clock: Box::new(clock),
     })
+}
+
+/// The tools' definitions, each one the raw JSON of an MCP `Tool`, as [`InProcess::definitions`] has them.
+pub fn definitions() -> Vec<&'static str> {
+    let memory = [store::DEFINITION, retrieve::DEFINITION];
+    memory.into_iter().chain(WORKS.iter().map(|work| work.definition)).collect()
 }
 
 struct Builtin {

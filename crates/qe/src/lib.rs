@@ -23,6 +23,6 @@ mod reply;
 mod stop;
 mod syntax;
 
-pub use builtin::{Settings, builtin};
+pub use builtin::{Settings, builtin, definitions};
 pub use coverage::{Format, ReadError, Summary, summarize};
 pub use syntax::{Survey, survey};

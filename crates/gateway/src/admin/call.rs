@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::Refused;
 use crate::proxy::{Caller, Gateway};
 use crate::session::{Nowhere, next_owner};
+use crate::settings::LOCAL_PRINCIPAL;
 use crate::telemetry::Via;
 
 /// `POST /admin/call`: the JSON-RPC response, error or not. Arguments and result stay raw.
@@ -21,7 +22,7 @@ pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, 
         Message::parse(request, gateway.settings.message).map_err(|fault| Refused::bad(fault.reason))?;
     let caller = Caller {
         revision: Revision::NEWEST_LEGACY,
-        principal: "local".into(),
+        principal: LOCAL_PRINCIPAL.into(),
         session: None,
         owner: next_owner(),
         param_headers: None,

@@ -13,6 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::http::{Edge, Peer, connection};
 use super::lines;
 use super::rewound::Rewound;
+use crate::settings::LOCAL_PRINCIPAL;
 use crate::tasks;
 use crate::telemetry::Via;
 
@@ -83,7 +84,7 @@ async fn converse(edge: &Arc<Edge>, mut stream: UnixStream) {
             Arc::clone(&edge.gateway),
             reader,
             writer,
-            Arc::from("local"),
+            Arc::from(LOCAL_PRINCIPAL),
             Via::Unix,
             edge.stopped(),
         )

@@ -229,8 +229,8 @@ fn side(text: &str, prefix: &str) -> Option<String> {
 
 /// The name in `a/NAME b/NAME`, where both are the same.
 fn both(names: &str) -> Option<String> {
-    if names.starts_with('"') {
-        let end = names[1..].find("\" ")? + 2;
+    if let Some(inner) = names.strip_prefix('"') {
+        let end = inner.find("\" ")? + 2;
         return unquoted(&names[..end]).strip_prefix("a/").map(str::to_owned);
     }
     let half = names.len().checked_sub(1)? / 2;

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
 use super::headers::{one, single};
 use super::reply::{self, ReplyBody};
+use crate::settings::LOCAL_PRINCIPAL;
 
 /// What the configuration says about who may talk to us.
 #[derive(Clone, Default)]
@@ -43,7 +44,7 @@ type Refused = Response<ReplyBody>;
 
 impl Policy {
     pub(super) fn new(policy: EdgePolicy) -> Self {
-        Self { configured: policy, local: Arc::from("local"), bearer: Arc::from("bearer") }
+        Self { configured: policy, local: Arc::from(LOCAL_PRINCIPAL), bearer: Arc::from("bearer") }
     }
 
     /// Checks `Host` and `Origin`, so that a page in the user's browser cannot reach us through a name that

@@ -1,0 +1,222 @@
+//! The flags of a tool, from the schema of its arguments.
+
+use std::collections::BTreeMap;
+
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// What a tool says of itself, as far as a command line needs it.
+#[derive(Deserialize)]
+struct Definition<'a> {
+    name: &'a str,
+    description: String,
+    #[serde(rename = "inputSchema", borrow)]
+    input: Input<'a>,
+}
+
+#[derive(Deserialize)]
+struct Input<'a> {
+    #[serde(borrow)]
+    properties: BTreeMap<&'a str, Schema>,
+    #[serde(default)]
+    required: Vec<String>,
+}
+
+/// Of JSON Schema what the definitions use.
+#[derive(Deserialize)]
+struct Schema {
+    #[serde(rename = "type")]
+    kind: Option<Value>,
+    #[serde(rename = "enum")]
+    words: Option<Vec<Value>>,
+    description: Option<String>,
+    items: Option<Box<Schema>>,
+    default: Option<Value>,
+}
+
+/// How a flag's text becomes an argument.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Flag,
+    /// Anything else is written as JSON.
+    Json,
+    /// JSON, or text where it is none.
+    Any,
+}
+
+impl Schema {
+    fn form(&self) -> Form {
+        match self.kind.as_ref().and_then(Value::as_str) {
+            Some("string") => Form::Text,
+            Some("boolean") => Form::Flag,
+            Some(_) => Form::Json,
+            None if self.words.is_some() => Form::Text,
+            None => Form::Any,
+        }
+    }
+
+    fn is_list(&self) -> bool {
+        self.kind.as_ref().and_then(Value::as_str) == Some("array")
+    }
+
+    /// The schema of the value, or of each of a list.
+    fn one(&self) -> &Self {
+        if self.is_list() { self.items.as_deref().unwrap_or(self) } else { self }
+    }
+
+    fn read(&self, text: &str) -> Result<Value, String> {
+        let json = |text: &str| serde_json::from_str::<Value>(text);
+        match self.one().form() {
+            Form::Text => Ok(text.into()),
+            Form::Any => Ok(json(text).unwrap_or_else(|_| text.into())),
+            // A list without a schema of its items may be of texts.
+            Form::Json if self.is_list() && self.items.is_none() => {
+                Ok(json(text).unwrap_or_else(|_| text.into()))
+            }
+            Form::Flag | Form::Json => json(text).map_err(|error| format!("{text:?} is no JSON: {error}")),
+        }
+    }
+}
+
+fn definitions() -> Vec<Definition<'static>> {
+    // A test reads all of them.
+    aqe_qe::definitions().into_iter().filter_map(|text| serde_json::from_str(text).ok()).collect()
+}
+
+fn command_name(tool: &str) -> String {
+    tool.trim_start_matches("qe_").replace('_', "-")
+}
+
+/// One command for each tool.
+pub(super) fn commands() -> Vec<Command> {
+    definitions().into_iter().map(command).collect()
+}
+
+fn command(tool: Definition<'static>) -> Command {
+    let name = command_name(tool.name);
+    let example = format!("Example:\n  aqe-v3 qe {name}{}", example(&tool.input));
+    let mut command = Command::new(name).about(tool.description).after_help(example);
+    for (name, schema) in &tool.input.properties {
+        command =
+            command.arg(flag(name, schema, tool.input.required.iter().any(|required| required == name)));
+    }
+    command.arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON"))
+}
+
+fn example(input: &Input<'_>) -> String {
+    let required = input.required.iter().map(|name| {
+        let of = input.properties.get(name.as_str());
+        let value =
+            if of.is_some_and(|schema| schema.one().form() == Form::Text) { "NAME" } else { "'{…}'" };
+        format!(" --{} {value}", name.replace('_', "-"))
+    });
+    required.collect()
+}
+
+fn flag(name: &'static str, schema: &Schema, required: bool) -> Arg {
+    let arg = Arg::new(name).long(name.replace('_', "-")).required(required);
+    let default = schema.default.as_ref().map(|default| format!("[default: {default}]"));
+    let help: Vec<String> = schema.description.clone().into_iter().chain(default).collect();
+    let arg = arg.help(help.join(" "));
+    let one = schema.one();
+    if let Some(words) = &one.words {
+        let words = words.iter().filter_map(Value::as_str).map(str::to_owned);
+        let arg = arg.value_parser(PossibleValuesParser::new(words));
+        return if schema.is_list() { arg.action(ArgAction::Append) } else { arg };
+    }
+    if schema.form() == Form::Flag {
+        let arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+        return arg.value_name("BOOL").value_parser(["true", "false"]);
+    }
+    let of = match one.form() {
+        Form::Text => "TEXT",
+        Form::Any => "VALUE",
+        Form::Flag | Form::Json => match one.kind.as_ref().and_then(Value::as_str) {
+            Some("integer" | "number") => "N",
+            _ => "JSON",
+        },
+    };
+    let arg = arg.value_name(of).value_parser(value_parser!(String)).allow_hyphen_values(of == "N");
+    if schema.is_list() { arg.action(ArgAction::Append) } else { arg }
+}
+
+/// The tool that a command stands for, and its arguments.
+pub(super) fn read(command: &str, matches: &ArgMatches) -> Result<(String, Map<String, Value>), clap::Error> {
+    let tool = definitions().into_iter().find(|tool| command_name(tool.name) == command);
+    let tool = tool.ok_or_else(|| clap::Error::new(ErrorKind::InvalidSubcommand))?;
+    let mut arguments = Map::new();
+    for (name, schema) in &tool.input.properties {
+        let Some(texts) = matches.get_many::<String>(name) else { continue };
+        let values = texts.map(|text| schema.read(text)).collect::<Result<Vec<Value>, _>>();
+        let flag = name.replace('_', "-");
+        let mut values = values
+            .map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, format!("--{flag}: {error}\n")))?;
+        let value = if schema.is_list() { values.into() } else { values.pop().unwrap_or_default() };
+        arguments.insert((*name).to_owned(), value);
+    }
+    Ok((tool.name.to_owned(), arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &[&str]) -> Result<(String, Map<String, Value>), clap::Error> {
+        let command = Command::new("qe").subcommands(commands());
+        let matches = command.try_get_matches_from([&["qe"], line].concat())?;
+        let (command, matches) = matches.subcommand().unwrap();
+        read(command, matches)
+    }
+
+    #[test]
+    fn every_tool_has_a_command_and_every_argument_a_flag() {
+        assert_eq!(definitions().len(), aqe_qe::definitions().len());
+        for (command, tool) in commands().into_iter().zip(definitions()) {
+            command.clone().debug_assert();
+            let flags: Vec<_> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+            for name in tool.input.properties.keys() {
+                assert!(flags.iter().any(|flag| flag == name), "{name} of {}", tool.name);
+            }
+        }
+    }
+
+    #[test]
+    fn flags_become_arguments_of_the_right_type() {
+        let (tool, arguments) = parsed(&[
+            "memory-store",
+            "--namespace",
+            "n",
+            "--value",
+            r#"{"a":[1]}"#,
+            "--key",
+            "12",
+            "--tags",
+            "x",
+            "--tags",
+            "y",
+            "--ttl-s",
+            "60",
+        ])
+        .unwrap();
+        let wanted = serde_json::json!({ "namespace": "n", "value": { "a": [1] }, "key": "12", "tags": ["x", "y"], "ttl_s": 60 });
+        assert_eq!((tool.as_str(), Value::Object(arguments)), ("qe_memory_store", wanted));
+        let (_, arguments) =
+            parsed(&["memory-retrieve", "--namespace", "n", "--key", "k", "--include-history"]).unwrap();
+        assert_eq!(arguments["include_history"], true);
+    }
+
+    #[test]
+    fn a_wrong_flag_is_answered_like_any_other() {
+        let said = |line: &[&str]| parsed(line).unwrap_err().to_string();
+        assert!(
+            said(&["memory-store", "--namespace", "n", "--value", "1", "--ttl-s", "soon"])
+                .contains("--ttl-s")
+        );
+        assert!(said(&["memory-store", "--value", "1"]).contains("--namespace"));
+        assert!(said(&["memory-store", "--namespce", "n"]).contains("--namespace"));
+    }
+}
