@@ -161,12 +161,12 @@ fn cobertura(bytes: usize) -> String {
         "<?xml version=\"1.0\" ?>\n<coverage line-rate=\"0.5\" version=\"7\"><packages><package><classes>"
             .to_owned();
     for file in 0.. {
-        write!(text, "<class name=\"f{file}\" filename=\"src/f{file}.py\"><methods/><lines>\n").unwrap();
+        writeln!(text, "<class name=\"f{file}\" filename=\"src/f{file}.py\"><methods/><lines>").unwrap();
         for (line, hits) in lines(1_000) {
             if line % 8 == 0 {
-                write!(text, "\t\t<line number=\"{line}\" hits=\"{hits}\" branch=\"true\" condition-coverage=\"50% (1/2)\"/>\n").unwrap();
+                writeln!(text, "\t\t<line number=\"{line}\" hits=\"{hits}\" branch=\"true\" condition-coverage=\"50% (1/2)\"/>").unwrap();
             } else {
-                write!(text, "\t\t<line number=\"{line}\" hits=\"{hits}\"/>\n").unwrap();
+                writeln!(text, "\t\t<line number=\"{line}\" hits=\"{hits}\"/>").unwrap();
             }
         }
         text.push_str("</lines></class>\n");

@@ -26,8 +26,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let name = request["params"]["name"].as_str().unwrap_or_default();
         let arguments = request["params"]["arguments"].to_string();
         let began = Instant::now();
-        let deadline = began + Duration::from_secs(300);
-        let caller = Caller { principal: "local", deadline, progress: None };
+        let caller =
+            Caller { principal: "local", deadline: began + Duration::from_secs(300), progress: None };
         let reply = match runtime.block_on(tools.call(name, &arguments, caller)) {
             Ok(reply) => {
                 let result: Value = serde_json::from_slice(&reply.json)?;

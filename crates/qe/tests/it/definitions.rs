@@ -19,9 +19,7 @@ fn names(object: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn definitions_are_whole_and_short() {
     let tools = Tools::new();
-    assert!(
-        tools.set.definitions().iter().map(|definition| definition.len()).sum::<usize>() <= ALL_MAX_BYTES
-    );
+    assert!(tools.set.definitions().iter().map(bytes::Bytes::len).sum::<usize>() <= ALL_MAX_BYTES);
     for raw in tools.set.definitions() {
         let definition: Value = serde_json::from_slice(raw).unwrap();
         let name = definition["name"].as_str().unwrap();

@@ -30,7 +30,7 @@ fn git(root: &Path, args: &[&str]) {
 
 /// Distinct lines of Python, six words each.
 fn lines(seed: u32, many: u32) -> String {
-    (0..many).map(|line| format!("v{seed}_{line} = f{line}_{seed} + {line}\n")).collect()
+    (0..many).fold(String::new(), |text, line| text + &format!("v{seed}_{line} = f{line}_{seed} + {line}\n"))
 }
 
 const BRANCHING: &str =
