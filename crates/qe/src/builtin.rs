@@ -9,6 +9,8 @@ use aqe_store::{Store, UnixMillis};
 use bytes::Bytes;
 
 use crate::arguments;
+use crate::coverage;
+use crate::gate;
 use crate::memory::{Memory, retrieve, store};
 use crate::metrics::{self, Measurements};
 use crate::project::Roots;
@@ -34,6 +36,7 @@ pub fn builtin(
         context: Arc::new(Context {
             roots: Roots::new(&settings.roots),
             durable,
+            coverage: coverage::load::Cache::default(),
             measurements: Measurements::default(),
         }),
         clock: Box::new(clock),
@@ -58,6 +61,7 @@ struct Builtin {
 pub(crate) struct Context {
     pub(crate) roots: Roots,
     pub(crate) durable: Arc<dyn Store>,
+    pub(crate) coverage: coverage::load::Cache,
     pub(crate) measurements: Measurements,
 }
 
@@ -86,8 +90,16 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 1] =
-    [Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run }];
+static WORKS: [Work; 4] = [
+    Work {
+        name: "qe_coverage_analyze",
+        definition: coverage::analyze::DEFINITION,
+        run: coverage::analyze::run,
+    },
+    Work { name: "qe_coverage_gaps", definition: coverage::gaps::DEFINITION, run: coverage::gaps::run },
+    Work { name: "qe_quality_gate", definition: gate::DEFINITION, run: gate::run },
+    Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run },
+];
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
