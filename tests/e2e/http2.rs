@@ -89,8 +89,8 @@ async fn a_cancel_reaches_the_upstream_at_once_and_touches_no_other_call() {
     each(pairs(), |pair| async move {
         let mut chain = Chain::open(pair).await;
         chain.client.begin(&Message::call("\"c\"", "sleep", r#"{"ms":30000}"#)).await;
-        chain.client.begin(&Message::call("\"other\"", "sleep", r#"{"ms":1000}"#)).await;
         chain.gateway.upstreams[0].event(&["request"], "tools/call").await;
+        chain.client.begin(&Message::call("\"other\"", "sleep", r#"{"ms":1000}"#)).await;
         let cancelled_at = now_us();
         chain.client.cancel("\"c\"").await;
         let noticed = chain.gateway.upstreams[0].event(&["cancelled", "disconnected"], "").await;
