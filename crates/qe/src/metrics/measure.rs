@@ -48,8 +48,7 @@ pub(super) fn measure(source: &[u8], language: Language, stop: &Stop) -> Result<
         return Err(Unmeasured::Generated);
     }
     let parsed = Parsed::new(source, language, stop).map_err(Unmeasured::Syntax)?;
-    let outline = parsed.outline(stop).map_err(Unmeasured::Syntax)?;
-    let tokens = parsed.tokens(stop).map_err(Unmeasured::Syntax)?;
+    let (outline, tokens) = parsed.outline_and_tokens(stop).map_err(Unmeasured::Syntax)?;
     let sum = |each: fn(&Function) -> u32| outline.functions.iter().map(each).fold(0, u32::saturating_add);
     let cyclomatic = sum(|function| function.cyclomatic).saturating_add(outline.outside_cyclomatic);
     let cognitive = sum(|function| function.cognitive).saturating_add(outline.outside_cognitive);

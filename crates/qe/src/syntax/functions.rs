@@ -7,6 +7,7 @@ use super::complexity::Complexity;
 use super::language::Language;
 use super::lines::{LineCounts, Lines};
 use super::roles::Role;
+use super::tokens::{Token, Tokens};
 use super::walk::{Step, Visit, walk};
 use super::{Parsed, SyntaxError, first_line, last_line, shortened};
 use crate::project::git;
@@ -78,21 +79,38 @@ impl Outline {
 impl Parsed<'_> {
     /// The functions, and the kinds of lines.
     pub(crate) fn outline(&self, stop: &Stop) -> Result<Outline, SyntaxError> {
-        let mut visitor = Visitor {
-            parsed: self,
-            complexity: Complexity::new(self.language, self.roles),
-            lines: Lines::new(self.source),
-            outline: Outline { has_errors: self.has_errors(), ..Outline::default() },
+        let mut visitor = Visitor::new(self);
+        walk(self, stop, &mut visitor)?;
+        Ok(visitor.outline())
+    }
+
+    /// [`Self::outline`] and [`Self::tokens`] in one pass.
+    pub(crate) fn outline_and_tokens(&self, stop: &Stop) -> Result<(Outline, Vec<Token>), SyntaxError> {
+        let mut visitors = (Visitor::new(self), Tokens::new(self));
+        walk(self, stop, &mut visitors)?;
+        Ok((visitors.0.outline(), visitors.1.found()))
+    }
+}
+
+impl<'t, 's> Visitor<'t, 's> {
+    fn new(parsed: &'t Parsed<'s>) -> Self {
+        Self {
+            parsed,
+            complexity: Complexity::new(parsed.language, parsed.roles),
+            lines: Lines::new(parsed.source),
+            outline: Outline { has_errors: parsed.has_errors(), ..Outline::default() },
             scopes: Vec::new(),
             marked: None,
-        };
-        walk(self, stop, &mut visitor)?;
-        let Visitor { lines, mut outline, .. } = visitor;
+        }
+    }
+
+    fn outline(self) -> Outline {
+        let Self { lines, mut outline, .. } = self;
         outline.lines = lines.all();
         for function in &mut outline.functions {
             function.ncloc = lines.count(function.lines.start, function.lines.end).ncloc;
         }
-        Ok(outline)
+        outline
     }
 }
 

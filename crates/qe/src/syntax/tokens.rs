@@ -19,21 +19,32 @@ pub(crate) struct Token {
 impl Parsed<'_> {
     /// The words, in order. A text between quotes is one word.
     pub(crate) fn tokens(&self, stop: &Stop) -> Result<Vec<Token>, SyntaxError> {
-        let mut visitor =
-            Visitor { parsed: self, tokens: Vec::with_capacity(self.source.len() / 6), upto: 0 };
+        let mut visitor = Tokens::new(self);
         walk(self, stop, &mut visitor)?;
-        Ok(visitor.tokens)
+        Ok(visitor.found())
     }
 }
 
-struct Visitor<'t, 's> {
+/// Collects them while a tree is walked.
+pub(super) struct Tokens<'t, 's> {
     parsed: &'t Parsed<'s>,
-    tokens: Vec<Token>,
+    found: Vec<Token>,
     /// The end of the last token or comment.
     upto: usize,
 }
 
-impl<'t> Visit<'t> for Visitor<'t, '_> {
+impl<'t, 's> Tokens<'t, 's> {
+    pub(super) fn new(parsed: &'t Parsed<'s>) -> Self {
+        Self { parsed, found: Vec::with_capacity(parsed.source.len() / 6), upto: 0 }
+    }
+
+    pub(super) fn found(mut self) -> Vec<Token> {
+        self.found.shrink_to_fit();
+        self.found
+    }
+}
+
+impl<'t> Visit<'t> for Tokens<'t, '_> {
     fn enter(&mut self, path: &[Step<'t>]) {
         let Some(step) = path.last() else { return };
         let bytes = step.node.byte_range();
@@ -49,7 +60,7 @@ impl<'t> Visit<'t> for Visitor<'t, '_> {
             return;
         }
         let lines = Lines { start: first_line(step.node), end: last_line(step.node) };
-        self.tokens.push(Token { hash: word_hash(text), lines });
+        self.found.push(Token { hash: word_hash(text), lines });
     }
 }
 

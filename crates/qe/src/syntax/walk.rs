@@ -33,6 +33,19 @@ pub(super) trait Visit<'t> {
     }
 }
 
+/// Two in one pass: moving about in the tree costs more than looking at it.
+impl<'t, One: Visit<'t>, Other: Visit<'t>> Visit<'t> for (One, Other) {
+    fn enter(&mut self, path: &[Step<'t>]) {
+        self.0.enter(path);
+        self.1.enter(path);
+    }
+
+    fn leave(&mut self, path: &[Step<'t>]) {
+        self.0.leave(path);
+        self.1.leave(path);
+    }
+}
+
 /// Shows all nodes to `visit`, in the order of the text.
 pub(super) fn walk<'t>(
     parsed: &'t Parsed<'_>,
