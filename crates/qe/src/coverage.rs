@@ -11,6 +11,7 @@ pub(crate) mod model;
 mod page;
 pub(crate) mod patch;
 mod paths;
+mod totals;
 
 use std::time::{Duration, Instant};
 

@@ -92,6 +92,20 @@ async fn losing_a_named_report_is_an_error_and_not_a_better_score() {
 }
 
 #[tokio::test]
+async fn branches_that_two_formats_number_differently_are_not_added_up() {
+    let project = project();
+    let xml = r#"<coverage line-rate="1"><packages><class filename="src/a.py"><lines><line number="3" hits="0" branch="true" condition-coverage="0% (0/2)"/><line number="6" hits="1"/></lines></class></packages></coverage>"#;
+    project.write("coverage.xml", xml);
+    let result = project.call(TOOL, json!({"reports": ["coverage/lcov.info", "coverage.xml"]})).await;
+    assert_eq!(result["totals"]["branch"], json!({"covered": 1, "total": 2, "pct": 50.0}));
+    assert_eq!(result["totals"]["line"]["covered"], 4, "lines are");
+    assert!(result["warnings"].to_string().contains("several formats"), "{result}");
+    // One report that is named twice counts once.
+    let result = project.call(TOOL, json!({"reports": ["coverage.xml", "./coverage.xml"]})).await;
+    assert!(result["warnings"].to_string().contains("counts once"), "{result}");
+}
+
+#[tokio::test]
 async fn paths_of_elsewhere_are_found_where_one_file_alone_can_be_meant() {
     let project = Project::new();
     for path in ["src/a.py", "lib/b.py", "one/c.py", "two/c.py", "java/src/main/java/com/x/D.java"] {
