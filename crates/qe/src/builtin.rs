@@ -13,6 +13,7 @@ use crate::memory::{Memory, retrieve, store};
 use crate::project::Roots;
 use crate::reply::{Refusal, refused};
 use crate::stop::Stop;
+use crate::testgen;
 
 /// What the operator decides.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +81,8 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 0] = [];
+static WORKS: [Work; 1] =
+    [Work { name: "qe_test_generate", definition: testgen::DEFINITION, run: testgen::run }];
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

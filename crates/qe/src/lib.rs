@@ -5,6 +5,7 @@
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
+//! - `testgen`: `qe_test_generate`, tests found by running the code.
 //! - `stop`: when work that nobody waits for any more ends.
 //!
 //! Nothing here reads the wall clock; [`builtin`] is given one.
@@ -15,5 +16,6 @@ mod memory;
 mod project;
 mod reply;
 mod stop;
+mod testgen;
 
 pub use builtin::{Settings, builtin, definitions};
