@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use crate::support::Tools;
 
-/// Fourteen tools must fit in 12 KB.
-const DEFINITION_MAX_BYTES: usize = 12 * 1_024 / 14;
+/// Fourteen tools must fit in 12 KB; a single one may have a third more than its share.
+const DEFINITION_MAX_BYTES: usize = 1_150;
+const ALL_MAX_BYTES: usize = 12 * 1_024;
 
 fn definitions(tools: &Tools) -> Vec<Value> {
     tools.set.definitions().iter().map(|definition| serde_json::from_slice(definition).unwrap()).collect()
@@ -18,6 +19,7 @@ fn names(object: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn definitions_are_whole_and_short() {
     let tools = Tools::new();
+    assert!(tools.set.definitions().iter().map(bytes::Bytes::len).sum::<usize>() <= ALL_MAX_BYTES);
     for raw in tools.set.definitions() {
         let definition: Value = serde_json::from_slice(raw).unwrap();
         let name = definition["name"].as_str().unwrap();
@@ -63,14 +65,21 @@ async fn the_schema_requires_exactly_what_is_required() {
 async fn every_word_of_an_enumeration_is_taken() {
     let tools = Tools::new();
     for definition in definitions(&tools) {
+        let required = definition["inputSchema"]["required"].as_array().unwrap();
         for (argument, schema) in definition["inputSchema"]["properties"].as_object().unwrap() {
             for word in schema["enum"].as_array().into_iter().flatten() {
-                let arguments = serde_json::json!({ "namespace": "n", "value": {}, argument: word });
-                tools.call(definition["name"].as_str().unwrap(), &arguments.to_string()).await;
-                tools.advance(1);
-                if word == "fail" || word == "version" {
-                    break;
-                }
+                let given = |name: &Value| {
+                    let name = name.as_str().unwrap();
+                    match definition["inputSchema"]["properties"][name]["type"].as_str() {
+                        Some("array") => (name.to_owned(), serde_json::json!([{ "file": "x" }])),
+                        _ => (name.to_owned(), "x".into()),
+                    }
+                };
+                let mut arguments: serde_json::Map<_, _> = required.iter().map(given).collect();
+                arguments.insert(argument.clone(), word.clone());
+                let arguments = Value::Object(arguments).to_string();
+                let reply = tools.raw(definition["name"].as_str().unwrap(), &arguments).await.unwrap();
+                assert!(!reply.contains("bad arguments"), "{arguments}: {reply}");
             }
         }
     }
@@ -82,10 +91,13 @@ async fn results_have_what_the_output_schema_promises() {
     let stored = tools.store(r#"{"namespace":"n","key":"k","value":1}"#).await;
     let found = tools.retrieve(r#"{"namespace":"n","key":"k","include_history":true}"#).await;
     let absent = tools.retrieve(r#"{"namespace":"n","key":"other"}"#).await;
-    let [store, retrieve] = definitions(&tools).try_into().unwrap();
-    for (definition, result) in [(&store, stored), (&retrieve, found), (&retrieve, absent)] {
+    let definitions = definitions(&tools);
+    for (name, result) in
+        [("qe_memory_store", stored), ("qe_memory_retrieve", found), ("qe_memory_retrieve", absent)]
+    {
+        let definition = definitions.iter().find(|definition| definition["name"] == name).unwrap();
         let schema = &definition["outputSchema"];
-        for required in schema["required"].as_array().unwrap() {
+        for required in schema["required"].as_array().into_iter().flatten() {
             assert!(result.get(required.as_str().unwrap()).is_some(), "{required} of {result}");
         }
         for (property, of) in schema["properties"].as_object().into_iter().flatten() {
@@ -93,6 +105,7 @@ async fn results_have_what_the_output_schema_promises() {
                 Some("boolean") => value.is_boolean(),
                 Some("string") => value.is_string(),
                 Some("integer") => value.is_u64(),
+                Some("object") => value.is_object(),
                 Some("array") => value.is_array(),
                 None => true,
                 Some(other) => panic!("no rule for {other}"),

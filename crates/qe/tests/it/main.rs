@@ -6,3 +6,4 @@ mod definitions;
 mod memory;
 mod properties;
 mod support;
+mod testgen;

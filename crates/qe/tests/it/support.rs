@@ -1,5 +1,6 @@
 //! A set of tools over a store in a temporary directory and a clock that the test turns.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,13 +20,17 @@ pub(crate) struct Tools {
 
 impl Tools {
     pub(crate) fn new() -> Self {
+        Self::over(&[])
+    }
+
+    /// With folders that may be read.
+    pub(crate) fn over(roots: &[&Path]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default()).unwrap();
         let clock = Arc::new(AtomicI64::new(T0));
         let hands = Arc::clone(&clock);
-        let set = aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings::default(), move || {
-            hands.load(Ordering::Relaxed)
-        });
+        let settings = aqe_qe::Settings { roots: roots.iter().map(|root| root.to_path_buf()).collect() };
+        let set = aqe_qe::builtin(Arc::new(store), &settings, move || hands.load(Ordering::Relaxed));
         Self { set, clock, _directory: directory }
     }
 
