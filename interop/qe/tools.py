@@ -1,0 +1,64 @@
+"""Calls of the built-in tools over standard input and output.
+
+The command is either the gateway (`aqe-v3 start --stdio …`) or, for trying things out, the tools alone:
+`cargo run --release -p aqe-qe --example serve -- FOLDER`.
+"""
+
+import json
+import subprocess
+import sys
+
+
+class Tools:
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.number = 0
+
+    def send(self, message):
+        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+        self.process.stdin.flush()
+
+    def request(self, method, params):
+        self.number += 1
+        self.send({"id": self.number, "method": method, "params": params})
+        for line in self.process.stdout:
+            reply = json.loads(line)
+            if reply.get("id") == self.number:
+                return reply
+        sys.exit(f"{method}: the tools have ended")
+
+    def initialize(self):
+        info = {"name": "oracle", "version": "1"}
+        params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}
+        self.request("initialize", params)
+        self.send({"method": "notifications/initialized"})
+
+    def call(self, name, **arguments):
+        reply = self.request("tools/call", {"name": name, "arguments": arguments})
+        result = reply.get("result", {})
+        if "structuredContent" not in result:
+            sys.exit(f"{name} {arguments}: {reply}")
+        self.micros = reply.get("micros")
+        return result["structuredContent"]
+
+    def all(self, name, **arguments):
+        """The items of all pages, and the last page."""
+        items, cursor = [], {}
+        while True:
+            page = self.call(name, max_items=200, **arguments, **cursor)
+            items += page["items"]
+            if "next_cursor" not in page:
+                return items, page
+            cursor = {"cursor": page["next_cursor"]}
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def opened(argv):
+    """`SCRIPT [options] ROOT -- COMMAND…`: the words before `--`, and the tools."""
+    at = argv.index("--")
+    tools = Tools(argv[at + 1 :])
+    tools.initialize()
+    return argv[1:at], tools
