@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::arguments;
 use crate::memory::{Memory, retrieve, store};
+use crate::metrics::{self, Measurements};
 use crate::project::Roots;
 use crate::reply::{Refusal, refused};
 use crate::stop::Stop;
@@ -31,7 +32,11 @@ pub fn builtin(
     Arc::new(Builtin {
         definitions: definitions().into_iter().map(|text| Bytes::from_static(text.as_bytes())).collect(),
         memory: Memory { store: Arc::clone(&durable) },
-        context: Arc::new(Context { roots: Roots::new(&settings.roots), durable }),
+        context: Arc::new(Context {
+            roots: Roots::new(&settings.roots),
+            durable,
+            measurements: Measurements::default(),
+        }),
         clock: Box::new(clock),
     })
 }
@@ -54,6 +59,7 @@ struct Builtin {
 pub(crate) struct Context {
     pub(crate) roots: Roots,
     pub(crate) durable: Arc<dyn Store>,
+    pub(crate) measurements: Measurements,
 }
 
 /// One call of such a tool.
@@ -81,8 +87,10 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 1] =
-    [Work { name: "qe_test_generate", definition: testgen::DEFINITION, run: testgen::run }];
+static WORKS: [Work; 2] = [
+    Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run },
+    Work { name: "qe_test_generate", definition: testgen::DEFINITION, run: testgen::run },
+];
 
 impl fmt::Debug for Builtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,8 +3,10 @@
 //! # Layout
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
+//! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
+//! - `syntax`: what is in a source file: functions, branches, calls, kinds of lines.
 //! - `testgen`: `qe_test_generate`, tests found by running the code.
 //! - `stop`: when work that nobody waits for any more ends.
 //!
@@ -12,10 +14,14 @@
 
 mod arguments;
 mod builtin;
+mod duplication;
 mod memory;
+mod metrics;
 mod project;
 mod reply;
 mod stop;
+mod syntax;
 mod testgen;
 
 pub use builtin::{Settings, builtin, definitions};
+pub use syntax::{Survey, survey};

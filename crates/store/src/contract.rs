@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use aqe_core::monitor::alerts::Firing;
 
+use crate::measurement::Measurement;
 use crate::memory::{Get, Lookup, Put, Stored};
 use crate::{StoreError, UnixMillis};
 
@@ -47,6 +48,23 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// [`StoreError::Limit`] for texts beyond [`ALERT_MAX_BYTES`](crate::limits::ALERT_MAX_BYTES), or what the medium
     /// does.
     fn save_alert(&self, server: String, firing: Firing) -> StoreFuture<'_, ()>;
+
+    /// The newest measurements of a branch of a project, at most so many commits, the oldest first.
+    fn load_measurements(
+        &self,
+        project: String,
+        branch: String,
+        most: u32,
+    ) -> StoreFuture<'_, Vec<Measurement>>;
+
+    /// Saves values in the place of those of the same project, branch, commit and metric. The oldest beyond
+    /// [`MEASUREMENTS_PER_BRANCH`](crate::limits::MEASUREMENTS_PER_BRANCH) and
+    /// [`MEASUREMENTS_MAX`](crate::limits::MEASUREMENTS_MAX) go.
+    ///
+    /// # Errors
+    /// [`StoreError::Limit`] beyond [`MEASUREMENT_MAX_BYTES`](crate::limits::MEASUREMENT_MAX_BYTES), or what the medium
+    /// does.
+    fn save_measurement(&self, measurement: Measurement) -> StoreFuture<'_, ()>;
 
     /// Reads everything and answers with the faults found, none if it is sound. Takes time in proportion
     /// to the size of the store; for `doctor` and the like.

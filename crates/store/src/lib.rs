@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`contract`]: the trait [`Store`] and what every implementation promises.
 //! - [`memory`]: memory entries, their versions, and the questions and answers about them.
+//! - [`measurement`]: what was measured of a project at a commit.
 //! - [`error`], [`limits`]: what can go wrong, and the bounds.
 //! - [`sqlite`]: the embedded implementation, [`SqliteStore`].
 //! - [`cache`]: the result cache's level on disk, [`DiskCache`]: a file of its own, which may be lost.
@@ -14,12 +15,14 @@ pub mod cache;
 pub mod contract;
 pub mod error;
 pub mod limits;
+pub mod measurement;
 pub mod memory;
 pub mod sqlite;
 
 pub use cache::{DiskCache, DiskCacheOptions};
 pub use contract::{Manifest, Store, StoreFuture};
 pub use error::StoreError;
+pub use measurement::Measurement;
 pub use memory::{
     Absence, At, Attributes, Entry, EntryId, EntryRef, Get, Lookup, OnConflict, Put, Stored, VersionInfo,
 };

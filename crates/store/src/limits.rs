@@ -47,6 +47,13 @@ pub const ALERTS_MAX: u32 = 10_000;
 /// Bytes of the texts of one firing.
 pub const ALERT_MAX_BYTES: usize = 16 << 10;
 
+/// Measured commits that are kept of one branch of one project: some months of a busy one.
+pub const MEASUREMENTS_PER_BRANCH: u32 = 500;
+/// Measured values that are kept in all.
+pub const MEASUREMENTS_MAX: u32 = 200_000;
+/// Bytes of one measurement.
+pub const MEASUREMENT_MAX_BYTES: usize = 16 << 10;
+
 /// Writes waiting for the writer thread; the next is refused. At some 20,000 writes a second this is
 /// 50 ms of work.
 pub const WRITE_QUEUE: usize = 1_024;

@@ -15,6 +15,7 @@ mod alert;
 mod get;
 mod hits;
 mod manifest;
+mod measurement;
 mod merge;
 pub(crate) mod open;
 mod put;
@@ -33,6 +34,7 @@ use tokio::sync::oneshot;
 use crate::StoreError;
 use crate::contract::{Manifest, Store, StoreFuture};
 use crate::limits::{FILE_MAX_BYTES, READERS};
+use crate::measurement::Measurement;
 use crate::memory::{EntryRef, Get, Lookup, Put, Stored};
 use hits::Hits;
 use writer::Writer;
@@ -194,6 +196,19 @@ impl Store for SqliteStore {
 
     fn save_alert(&self, server: String, firing: Firing) -> StoreFuture<'_, ()> {
         Box::pin(self.writer.write(move |connection| alert::save(connection, &server, &firing)))
+    }
+
+    fn load_measurements(
+        &self,
+        project: String,
+        branch: String,
+        most: u32,
+    ) -> StoreFuture<'_, Vec<Measurement>> {
+        Box::pin(self.writer.read(move |connection| measurement::load(connection, &project, &branch, most)))
+    }
+
+    fn save_measurement(&self, measurement: Measurement) -> StoreFuture<'_, ()> {
+        Box::pin(self.writer.write(move |connection| measurement::save(connection, &measurement)))
     }
 
     /// On a thread and a connection of its own: it may take seconds and must delay nobody.

@@ -91,10 +91,16 @@ async fn results_have_what_the_output_schema_promises() {
     let stored = tools.store(r#"{"namespace":"n","key":"k","value":1}"#).await;
     let found = tools.retrieve(r#"{"namespace":"n","key":"k","include_history":true}"#).await;
     let absent = tools.retrieve(r#"{"namespace":"n","key":"other"}"#).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.py"), "def f():\n    pass\n").unwrap();
+    let measured = Tools::over(&[folder.path()]).call("qe_quality_metrics", "{}").await;
     let definitions = definitions(&tools);
-    for (name, result) in
-        [("qe_memory_store", stored), ("qe_memory_retrieve", found), ("qe_memory_retrieve", absent)]
-    {
+    for (name, result) in [
+        ("qe_memory_store", stored),
+        ("qe_memory_retrieve", found),
+        ("qe_memory_retrieve", absent),
+        ("qe_quality_metrics", measured),
+    ] {
         let definition = definitions.iter().find(|definition| definition["name"] == name).unwrap();
         let schema = &definition["outputSchema"];
         for required in schema["required"].as_array().into_iter().flatten() {

@@ -4,6 +4,7 @@
 
 mod definitions;
 mod memory;
+mod metrics;
 mod properties;
 mod support;
 mod testgen;

@@ -75,6 +75,17 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX alert_server ON alert (server, started);
     CREATE INDEX alert_started ON alert (started);",
+    // 3: what was measured of projects.
+    "CREATE TABLE measurement (
+        project   TEXT NOT NULL,
+        branch    TEXT NOT NULL,
+        commit_id TEXT NOT NULL,
+        metric    TEXT NOT NULL,
+        at        INTEGER NOT NULL,
+        value     REAL NOT NULL,
+        PRIMARY KEY (project, branch, commit_id, metric)
+    ) STRICT;
+    CREATE INDEX measurement_at ON measurement (at);",
 ];
 
 /// The schema version that this release writes.

@@ -1,0 +1,318 @@
+//! `qe_quality_metrics`: how large, how complex, how often changed, how much of it twice.
+//!
+//! # Layout
+//! - `files`: the sources of a project, and which of them are tests.
+//! - `measure`: what is measured of one source, by its content alone.
+//! - `churn`: how often files changed, from Git's log.
+//! - `cache`: all of it for a project, measured again only where something changed.
+//! - `rows`: figures of functions, files, folders and the project.
+//! - `history`: figures of commits, in the store.
+
+mod cache;
+mod churn;
+mod files;
+mod history;
+mod measure;
+mod rows;
+
+use std::cmp::Reverse;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+pub(crate) use cache::{Measurements, Snapshot};
+pub(crate) use churn::Churn;
+pub(crate) use files::is_test;
+use history::Trend;
+use rows::{Row, Totals, View};
+
+use crate::arguments;
+use crate::builtin::{Context, Request};
+use crate::project::git::Lines;
+use crate::reply::{Refusal, structured};
+
+/// The tool as it is listed.
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_quality_metrics","title":"Quality metrics","description":"Measure code (Rust, Python, JS, TS, Java, Go): size, complexity, maintainability, duplication, churn, hotspots. Use it to find what to refactor, review or test.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"paths":{"type":"array","description":"files or folders"},"scope":{"enum":["sources","tests","all"]},"group_by":{"enum":["file","function","dir","duplicate"]},"sort":{"enum":["hotspot","cyclomatic","cognitive","ncloc","maintainability","duplication","churn","path"]},"history":{"type":"integer","description":"commits"},"max_items":{"type":"integer"},"cursor":{"type":"string"}},"required":[]},"outputSchema":{"type":"object","properties":{"project":{"type":"object"},"items":{"type":"array"},"total":{"type":"integer"},"unknown":{"type":"object"}}},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Arguments {
+    root: Option<String>,
+    paths: Vec<String>,
+    scope: Scope,
+    group_by: GroupBy,
+    sort: Option<Sort>,
+    history: Option<u32>,
+    max_items: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// Which of the sources are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    /// Neither files of tests nor functions that are marked as tests.
+    #[default]
+    Sources,
+    Tests,
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum GroupBy {
+    Function,
+    #[default]
+    File,
+    Dir,
+    Duplicate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Sort {
+    Hotspot,
+    Cyclomatic,
+    Cognitive,
+    Ncloc,
+    Maintainability,
+    Duplication,
+    Churn,
+    Path,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    project: Totals,
+    coverage: Option<Value>,
+    tests: Option<Value>,
+    mutation: Option<Value>,
+    /// Why what is `null` is not known.
+    unknown: serde_json::Map<String, Value>,
+    items: Vec<Value>,
+    total: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trend: Option<Trend>,
+    computed_files: usize,
+    cached_files: usize,
+    excluded: Value,
+    provenance: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// Items of a page, and the most that may be asked for.
+const ITEMS: usize = 20;
+const MOST_ITEMS: usize = 200;
+/// Commits of a trend.
+const MOST_COMMITS: u32 = 100;
+
+/// Answers a call.
+pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Result<Vec<u8>, Refusal> {
+    let arguments: Arguments = arguments::parse(arguments)?;
+    let project = context.roots.project(arguments.root.as_deref())?;
+    let paths = arguments.paths.iter().map(|path| Ok(project.shown(&project.find(path)?)));
+    let paths = paths.collect::<Result<Vec<_>, Refusal>>()?;
+    let scope = arguments.scope;
+    let wanted = |file: &files::SourceFile| match scope {
+        Scope::Sources => !file.is_test,
+        Scope::Tests => file.is_test,
+        Scope::All => true,
+    };
+    let snapshot = context.measurements.snapshot(&project, wanted, request)?;
+    let is_in = |path: &str, folder: &String| {
+        folder.is_empty()
+            || path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let places: Vec<usize> = (0..snapshot.files.len())
+        .filter(|&at| {
+            let path = &snapshot.files[at].file.path;
+            paths.is_empty() || paths.iter().any(|folder| is_in(path, folder))
+        })
+        .collect();
+    let view = View { snapshot: &snapshot, with_tests: scope != Scope::Sources };
+    let project_totals = view.totals(&places);
+    let mut items = items(&view, &places, arguments.group_by, arguments.sort)?;
+    let page = Page::of(&arguments, &snapshot, &paths)?;
+    let total = items.len();
+    let items: Vec<_> = items.drain(page.first.min(total)..total.min(page.first + page.most)).collect();
+    let next = page.first + items.len();
+    let trend = match arguments.history {
+        None | Some(0) => None,
+        Some(_) if !paths.is_empty() || scope != Scope::Sources => {
+            return Err(Refusal("`history` is kept of all sources: leave `paths` and `scope` out".into()));
+        }
+        Some(most) => history::trend(context, &project, &project_totals, most.min(MOST_COMMITS), request)?,
+    };
+    let wants_trend = arguments.history.is_some_and(|most| most > 0);
+    structured(&Answer {
+        unknown: unknown(&snapshot, wants_trend && trend.is_none()),
+        project: project_totals,
+        coverage: None,
+        tests: None,
+        mutation: None,
+        items,
+        total,
+        next_cursor: (next < total).then(|| page.cursor(next)),
+        trend,
+        computed_files: snapshot.computed,
+        cached_files: snapshot.cached,
+        excluded: excluded(scope, snapshot.excluded),
+        provenance: provenance(&snapshot, places.len(), request),
+        warnings: snapshot.warnings.clone(),
+    })
+}
+
+fn unknown(snapshot: &Snapshot, no_trend: bool) -> serde_json::Map<String, Value> {
+    let mut unknown = serde_json::Map::new();
+    let mut say = |what: &str, why: &str| unknown.insert(what.to_owned(), Value::from(why));
+    say("coverage", "not read here: ask qe_coverage_analyze");
+    say("tests", "no report of tests is read here: ask qe_quality_gate");
+    say("mutation", "no report of mutants is read here: ask qe_quality_gate");
+    if let Err(why) = &snapshot.history {
+        say("churn", why);
+        say("hotspot", why);
+        if no_trend {
+            say("trend", why);
+        }
+    }
+    unknown
+}
+
+fn excluded(scope: Scope, files: usize) -> Value {
+    let rule = match scope {
+        Scope::Sources => {
+            "tests: files in folders of tests or named as tests are; functions that Rust marks as tests"
+        }
+        Scope::Tests => "sources: all files that are no tests",
+        Scope::All => "nothing",
+    };
+    json!({"files": files, "rule": rule})
+}
+
+fn provenance(snapshot: &Snapshot, files: usize, request: &Request) -> Vec<Value> {
+    let mut sources = vec![json!({
+        "kind": "measured", "what": "sources", "files": files, "sha256_128": hex(&snapshot.fingerprint),
+    })];
+    if let (Ok(_), Some(head)) = (&snapshot.history, &snapshot.head) {
+        let since = arguments::rfc3339(churn::since(request.now));
+        sources.push(json!({"kind": "measured", "what": "git log", "commit": head, "since": since}));
+    }
+    sources
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// The rows in their order.
+fn items(
+    view: &View<'_>,
+    places: &[usize],
+    group_by: GroupBy,
+    sort: Option<Sort>,
+) -> Result<Vec<Value>, Refusal> {
+    if group_by == GroupBy::Duplicate {
+        return Ok(duplicates(view.snapshot, places));
+    }
+    let (mut rows, default) = match group_by {
+        GroupBy::Function => (view.function_rows(places), Sort::Cognitive),
+        GroupBy::Dir => (view.folder_rows(places), Sort::Path),
+        GroupBy::File | GroupBy::Duplicate => {
+            let is_known = view.snapshot.history.is_ok();
+            (view.file_rows(places), if is_known { Sort::Hotspot } else { Sort::Cyclomatic })
+        }
+    };
+    let sort = sort.unwrap_or(default);
+    if let (Sort::Hotspot | Sort::Churn, Err(why)) = (sort, &view.snapshot.history) {
+        return Err(Refusal(format!("`sort`: changes are not known: {why}")));
+    }
+    if group_by == GroupBy::Function
+        && matches!(sort, Sort::Hotspot | Sort::Churn | Sort::Maintainability | Sort::Duplication)
+    {
+        return Err(Refusal(
+            "`sort`: that is known of files: set `group_by` to file, or sort functions by cyclomatic, cognitive, ncloc or path"
+                .into(),
+        ));
+    }
+    // They come in the order of their paths, which is kept among equals.
+    if sort != Sort::Path {
+        rows.sort_by_cached_key(|row| Reverse(weight(row, sort)));
+    }
+    Ok(rows.into_iter().filter_map(|row| serde_json::to_value(row).ok()).collect())
+}
+
+/// What a row is sorted by, the largest first.
+fn weight(row: &Row, sort: Sort) -> u64 {
+    match (row, sort) {
+        (_, Sort::Path) => 0,
+        (Row::Function(row), Sort::Cyclomatic) => row.cyclomatic.into(),
+        (Row::Function(row), Sort::Cognitive) => row.cognitive.into(),
+        (Row::Function(row), _) => row.ncloc.into(),
+        (Row::File(row), Sort::Hotspot) => row.hotspot.unwrap_or(0),
+        (Row::File(row), Sort::Cyclomatic) => row.cyclomatic.into(),
+        (Row::File(row), Sort::Cognitive) => row.cognitive.into(),
+        (Row::File(row), Sort::Ncloc) => row.ncloc.into(),
+        (Row::File(row), Sort::Duplication) => row.duplicated_lines.into(),
+        (Row::File(row), Sort::Churn) => row.lines_changed_90d.unwrap_or(0).into(),
+        // The hardest to maintain first, what has no code last.
+        (Row::File(row), Sort::Maintainability) => {
+            row.maintainability.map_or(0, |index| ((200.0 - index) * 100.0) as u64)
+        }
+    }
+}
+
+/// Each duplicate once, with one of its counterparts, the longest first.
+fn duplicates(snapshot: &Snapshot, places: &[usize]) -> Vec<Value> {
+    let path = |at: usize| snapshot.files[at].file.path.as_str();
+    let mut seen = hashbrown::HashSet::new();
+    let blocks = snapshot.duplication.blocks.iter().filter(|block| {
+        let (one, other) = ((block.file, block.lines), (block.other_file, block.other_lines));
+        places.binary_search(&block.file).is_ok() && seen.insert((one.min(other), one.max(other)))
+    });
+    let item = |block: &crate::duplication::Block| {
+        let place = |file: usize, lines: Lines| json!({"file": path(file), "lines": lines});
+        json!({
+            "places": [place(block.file, block.lines), place(block.other_file, block.other_lines)],
+            "tokens": block.tokens,
+        })
+    };
+    blocks.map(item).collect()
+}
+
+/// Which part of the items is shown.
+struct Page {
+    first: usize,
+    most: usize,
+    /// Of everything that the order and number of the items depend on.
+    of: String,
+}
+
+impl Page {
+    fn of(arguments: &Arguments, snapshot: &Snapshot, paths: &[String]) -> Result<Self, Refusal> {
+        let Arguments { scope, group_by, sort, .. } = arguments;
+        let mut all = Sha256::new();
+        all.update(snapshot.fingerprint);
+        all.update(format!("{scope:?} {group_by:?} {sort:?} {paths:?} {:?}", snapshot.head));
+        let of = hex(&all.finalize()[..8]);
+        let first = match arguments.cursor.as_deref().map(|cursor| cursor.split_once('-')) {
+            None => 0,
+            Some(Some((known, first))) if known == of => first
+                .parse()
+                .map_err(|_| Refusal("`cursor`: give the `next_cursor` of an answer as it was".into()))?,
+            Some(_) => {
+                return Err(Refusal(
+                    "`cursor`: what it pages over, or the question, has changed; ask again without it".into(),
+                ));
+            }
+        };
+        Ok(Self { first, most: arguments.max_items.unwrap_or(ITEMS).clamp(1, MOST_ITEMS), of })
+    }
+
+    fn cursor(&self, first: usize) -> String {
+        format!("{}-{first}", self.of)
+    }
+}
