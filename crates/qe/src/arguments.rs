@@ -42,19 +42,27 @@ fn explain(path: &str, message: &str) -> Refusal {
     if !message.starts_with("unknown ") {
         return Refusal(format!("bad arguments{at}: {message}"));
     }
-    // "unknown field `ttl`, expected one of `namespace`, `key`": what was sent and what would be right.
-    let mut words = message.split('`').skip(1).step_by(2);
-    let sent = words.next().unwrap_or_default();
-    let nearest = words
-        .map(|word| (strsim::osa_distance(&sent.chars().take(64).collect::<String>(), word), word))
-        .filter(|(distance, word)| {
-            *distance <= word.len().div_ceil(2) || (!sent.is_empty() && word.contains(sent))
-        })
-        .min();
-    Refusal(match nearest {
-        Some((_, word)) => format!("bad arguments: {message}; did you mean `{word}`?"),
+    Refusal(match nearest(message) {
+        Some(word) => format!("bad arguments: {message}; did you mean `{word}`?"),
         None => format!("bad arguments: {message}"),
     })
+}
+
+/// The right word that is nearest to the wrong one, in what Serde says of an unknown field or variant.
+pub(crate) fn nearest(message: &str) -> Option<&str> {
+    // "unknown field `ttl`, expected one of `namespace`, `key`": what was sent and what would be right.
+    let mut words = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let sent = words.next().unwrap_or_default();
+    // Signs are not misspelt, but mistaken.
+    let nearest = words
+        .filter(|word| word.starts_with(char::is_alphabetic))
+        .map(|word| (strsim::osa_distance(&sent.chars().take(64).collect::<String>(), word), word))
+        .filter(|(distance, word)| {
+            *distance <= word.len().div_ceil(2)
+                || (!sent.is_empty() && (word.contains(sent) || sent.contains(word)))
+        })
+        .min();
+    nearest.map(|(_, word)| word)
 }
 
 /// Text, borrowed from the arguments unless it has escapes. (An `Option<Cow<str>>` would always be a copy: Serde borrows

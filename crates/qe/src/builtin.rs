@@ -9,6 +9,8 @@ use aqe_store::{Store, UnixMillis};
 use bytes::Bytes;
 
 use crate::arguments;
+use crate::coverage;
+use crate::gate;
 use crate::memory::{Memory, retrieve, store};
 use crate::metrics::{self, Measurements};
 use crate::project::Roots;
@@ -35,6 +37,7 @@ pub fn builtin(
         context: Arc::new(Context {
             roots: Roots::new(&settings.roots),
             durable,
+            coverage: coverage::load::Cache::default(),
             measurements: Measurements::default(),
         }),
         clock: Box::new(clock),
@@ -59,6 +62,7 @@ struct Builtin {
 pub(crate) struct Context {
     pub(crate) roots: Roots,
     pub(crate) durable: Arc<dyn Store>,
+    pub(crate) coverage: coverage::load::Cache,
     pub(crate) measurements: Measurements,
 }
 
@@ -87,7 +91,14 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 2] = [
+static WORKS: [Work; 5] = [
+    Work {
+        name: "qe_coverage_analyze",
+        definition: coverage::analyze::DEFINITION,
+        run: coverage::analyze::run,
+    },
+    Work { name: "qe_coverage_gaps", definition: coverage::gaps::DEFINITION, run: coverage::gaps::run },
+    Work { name: "qe_quality_gate", definition: gate::DEFINITION, run: gate::run },
     Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run },
     Work { name: "qe_test_generate", definition: testgen::DEFINITION, run: testgen::run },
 ];

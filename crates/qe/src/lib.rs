@@ -2,7 +2,9 @@
 //!
 //! # Layout
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
+//! - `coverage`: `qe_coverage_analyze` and `qe_coverage_gaps`: reports of all formats, and what they say of the working tree.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
+//! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
 //! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
@@ -14,7 +16,9 @@
 
 mod arguments;
 mod builtin;
+mod coverage;
 mod duplication;
+mod gate;
 mod memory;
 mod metrics;
 mod project;
@@ -24,4 +28,15 @@ mod syntax;
 mod testgen;
 
 pub use builtin::{Settings, builtin, definitions};
+pub use coverage::{Format, ReadError, Summary, summarize};
 pub use syntax::{Survey, survey};
+
+/// What is fuzzed: each function panics if a promise is broken.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    /// Of the readers of test, findings and mutation reports.
+    pub fn gate_report(bytes: &[u8]) {
+        crate::gate::check_report(bytes);
+    }
+}

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use cache::{Measurements, Snapshot};
+pub(crate) use cache::{Measurements, Snapshot, Source};
 pub(crate) use churn::Churn;
 pub(crate) use files::is_test;
 use history::Trend;

@@ -33,7 +33,7 @@ pub(crate) use branches::{Branch, BranchKind, Outcome};
 pub(crate) use functions::{Function, FunctionKind, Outline};
 pub(crate) use language::Language;
 pub(crate) use lines::LineCounts;
-pub(crate) use tokens::Token;
+pub(crate) use tokens::{Token, word_hash};
 
 use crate::stop::Stop;
 use roles::Roles;

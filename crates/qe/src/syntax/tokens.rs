@@ -59,12 +59,17 @@ impl<'t> Visit<'t> for Tokens<'t, '_> {
         if step.role == Role::Comment {
             return;
         }
-        let mut hasher = HASHER.build_hasher();
-        hasher.write(text);
-        let hash = hasher.finish();
         let lines = Lines { start: first_line(step.node), end: last_line(step.node) };
-        self.found.push(Token { hash: (hash ^ (hash >> 32)) as u32, lines });
+        self.found.push(Token { hash: word_hash(text), lines });
     }
+}
+
+/// The [`Token::hash`] of a word.
+pub(crate) fn word_hash(word: &[u8]) -> u32 {
+    let mut hasher = HASHER.build_hasher();
+    hasher.write(word);
+    let hash = hasher.finish();
+    (hash ^ (hash >> 32)) as u32
 }
 
 /// The same in every run, so that hashes of one file can be kept beside those of another.

@@ -94,8 +94,13 @@ async fn results_have_what_the_output_schema_promises() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.py"), "def f():\n    pass\n").unwrap();
     let measured = Tools::over(&[folder.path()]).call("qe_quality_metrics", "{}").await;
+    let judged = Tools::over(&[folder.path()]);
+    let verdict = judged.call("qe_quality_gate", "{}").await;
+    let document = judged.call("qe_quality_gate", r#"{"format":"markdown"}"#).await;
     let definitions = definitions(&tools);
     for (name, result) in [
+        ("qe_quality_gate", verdict),
+        ("qe_quality_gate", document),
         ("qe_memory_store", stored),
         ("qe_memory_retrieve", found),
         ("qe_memory_retrieve", absent),

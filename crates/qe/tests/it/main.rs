@@ -2,9 +2,13 @@
 
 #![cfg(test)]
 
+mod coverage;
 mod definitions;
+mod gaps;
+mod gate;
 mod memory;
 mod metrics;
+mod project;
 mod properties;
 mod support;
 mod testgen;

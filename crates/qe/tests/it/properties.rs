@@ -45,7 +45,7 @@ proptest! {
         let tools = Tools::new();
         runtime.block_on(async {
             for text in texts.into_iter().flat_map(|text| [format!("{{{text}"), text]).chain([json.to_string()]) {
-                for tool in ["qe_memory_store", "qe_memory_retrieve"] {
+                for tool in ["qe_memory_store", "qe_memory_retrieve", "qe_quality_gate"] {
                     if let Ok(reply) = tools.raw(tool, &text).await {
                         let reply: Value = serde_json::from_str(&reply).unwrap();
                         assert_eq!(reply["isError"], true, "{reply}");

@@ -1,0 +1,147 @@
+//! `qe_coverage_gaps`: what no test runs, the riskiest first, with all that is needed to write the test.
+
+mod explain;
+mod find;
+mod rank;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::analyze::no_report;
+use super::collect::collect;
+use super::filter::Filter;
+use super::page::Page;
+use super::patch::Change;
+use crate::builtin::{Context, Request};
+use crate::reply::{Refusal, structured};
+use explain::Teller;
+use rank::Rank;
+
+pub(crate) const DEFINITION: &str = concat!(
+    r#"{"name":"qe_coverage_gaps","title":"Find coverage gaps","description":"What no test runs, riskiest first, from existing coverage reports: per function its uncovered lines, missing branch outcomes, complexity, CRAP, churn, snippet, nearest tests, and the call that generates tests. Use it to decide what to test next.","#,
+    r#""inputSchema":{"type":"object","properties":{"root":{"type":"string"},"reports":{"type":"array","items":{"type":"string"}},"#,
+    r#""base":{"type":"string","description":"Git revision a change began at"},"scope":{"enum":["all","patch"]},"rank":{"enum":["risk","crap","size","churn"]},"#,
+    r#""include":{"type":"array","items":{"type":"string"}},"exclude":{"type":"array","items":{"type":"string"}},"#,
+    r#""context_lines":{"type":"integer"},"max_items":{"type":"integer"},"cursor":{"type":"string"}},"required":[]},"#,
+    r#""outputSchema":{"type":"object","required":["gaps","total"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#
+);
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    root: Option<String>,
+    #[serde(default)]
+    reports: Vec<String>,
+    base: Option<String>,
+    #[serde(default)]
+    scope: Scope,
+    #[serde(default)]
+    rank: Rank,
+    #[serde(default)]
+    include: Vec<String>,
+    #[serde(default)]
+    exclude: Vec<String>,
+    #[serde(skip_serializing)]
+    context_lines: Option<u32>,
+    #[serde(skip_serializing)]
+    max_items: Option<usize>,
+    #[serde(skip_serializing)]
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    #[default]
+    All,
+    /// New and changed lines alone.
+    Patch,
+}
+
+/// Lines of a snippet after its first, if nothing is said, and at most.
+const CONTEXT_LINES: u32 = 3;
+const MOST_CONTEXT_LINES: u32 = 20;
+/// Bytes of a page, if no number of items is asked for: what is left comes with the next.
+const PAGE_BYTES: usize = 20 << 10;
+const MOST_PAGE_BYTES: usize = 256 << 10;
+/// Entries of the lists beside the gaps.
+const EXAMPLES: usize = 20;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    gaps: Vec<Box<RawValue>>,
+    total: usize,
+    uncovered_lines: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    /// Why something is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<&'a str>,
+    stale: usize,
+    unmatched: usize,
+    provenance: &'a [super::load::Provenance],
+    warnings: Vec<&'a String>,
+}
+
+pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Result<Vec<u8>, Refusal> {
+    let arguments: Arguments = crate::arguments::parse(arguments)?;
+    let project = context.roots.project(arguments.root.as_deref())?;
+    let stop = &request.stop;
+    let filter = Filter::new(&arguments.include, &arguments.exclude)?;
+    let found = collect(&context.coverage, &project, &arguments.reports, request.now, stop)?;
+    let mut coverage = found.ok_or_else(no_report)?;
+    coverage.keep(|path| filter.has(path));
+    let base = arguments.base.as_deref();
+    let change = base.map(|base| Change::of(&project, base, None, stop)).transpose()?;
+    let only = match arguments.scope {
+        Scope::All => None,
+        Scope::Patch => Some(change.as_ref().ok_or_else(|| {
+            Refusal("`scope`: patch needs `base`, the revision that the change began at".into())
+        })?),
+    };
+    let snapshot = context.measurements.snapshot(&project, |_| true, request)?;
+    let mut gaps = find::find(&coverage, &snapshot, only, stop)?;
+    let users = find::users(&gaps, &snapshot, stop)?;
+    rank::rank(&mut gaps, &snapshot, &users, change.as_ref(), arguments.rank);
+    let sums: Vec<_> = coverage.provenance.iter().map(|source| &source.sha256).collect();
+    let added = change.as_ref().map(|change| &change.added);
+    let identity = (&arguments, sums, added, snapshot.fingerprint, &snapshot.head, gaps.len());
+    let page = Page::new(arguments.max_items, arguments.cursor.as_deref(), &identity)?;
+    let mut teller = Teller {
+        project: &project,
+        coverage: &coverage,
+        snapshot: &snapshot,
+        users: &users,
+        root: arguments.root.as_deref(),
+        context_lines: arguments.context_lines.unwrap_or(CONTEXT_LINES).min(MOST_CONTEXT_LINES),
+        stop,
+        sources: BTreeMap::new(),
+    };
+    let most_bytes = if arguments.max_items.is_some() { MOST_PAGE_BYTES } else { PAGE_BYTES };
+    let (mut told, mut bytes) = (Vec::new(), 0);
+    for gap in page.of(&gaps).0 {
+        stop.check()?;
+        let json = serde_json::value::to_raw_value(&teller.tell(gap)?)
+            .map_err(|error| Refusal(format!("this is a fault of ours: {error}")))?;
+        bytes += json.get().len();
+        // At least one, so that who pages arrives.
+        if bytes > most_bytes && !told.is_empty() {
+            break;
+        }
+        told.push(json);
+    }
+    let next_cursor = page.after(page.start() + told.len(), gaps.len());
+    structured(&Answer {
+        gaps: told,
+        total: gaps.len(),
+        uncovered_lines: gaps.iter().map(|gap| u64::from(gap.uncovered)).sum(),
+        next_cursor,
+        history: snapshot.history.as_ref().err().map(String::as_str),
+        stale: coverage.stale.len(),
+        unmatched: coverage.unmatched.len(),
+        provenance: &coverage.provenance[..coverage.provenance.len().min(EXAMPLES)],
+        warnings: coverage.warnings.iter().chain(&snapshot.warnings).take(EXAMPLES).collect(),
+    })
+}

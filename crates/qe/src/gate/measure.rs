@@ -1,0 +1,282 @@
+//! From reports and sources to the figures that conditions are about.
+
+mod coverage;
+mod issues;
+mod places;
+mod sources;
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use self::coverage::Covered;
+pub(crate) use self::issues::{Issues, Newness};
+use self::places::Places;
+use super::Judge;
+use super::change::Change;
+use super::condition::Condition;
+use super::inputs::junit::{Outcome, Test, Tests};
+use super::inputs::mutation::Mutants;
+use super::inputs::sarif::Findings;
+use super::inputs::{Loaded, Provenance, hex, junit, load, mutation, sarif, xml};
+use super::measured::{Evidence, Measured};
+use super::metric::{Kind, Metric};
+use crate::metrics::Snapshot;
+use crate::reply::Refusal;
+
+/// All that was read for a gate: only what its conditions ask for.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) change: Result<Change, String>,
+    tests: Option<Loaded<Tests>>,
+    findings: Option<Loaded<Findings>>,
+    mutants: Option<Loaded<Mutants>>,
+    coverage: Option<Covered>,
+    sources: Option<Result<Snapshot, String>>,
+}
+
+/// What was read.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Source {
+    Report(Provenance),
+    Coverage(crate::coverage::load::Provenance),
+    Sources { kind: Kind, files: usize, sha256_128: String, commit: Option<String> },
+}
+
+impl Facts {
+    /// Reads what is needed.
+    pub(crate) fn read(
+        judge: &Judge<'_>,
+        change: Result<Change, String>,
+        needed: &BTreeSet<Kind>,
+    ) -> Result<Self, Refusal> {
+        let (project, paths, stop) = (judge.project, &judge.gate.inputs, &judge.request.stop);
+        let mut facts =
+            Self { change, tests: None, findings: None, mutants: None, coverage: None, sources: None };
+        if needed.contains(&Kind::Junit) {
+            facts.tests = Some(load(project, paths, Kind::Junit, stop, |bytes| {
+                junit::parse(&xml::text(bytes)).map(|tests| (tests, "junit".to_owned(), Vec::new()))
+            })?);
+        }
+        if needed.contains(&Kind::Sarif) {
+            facts.findings = Some(load(project, paths, Kind::Sarif, stop, |bytes| {
+                sarif::parse(bytes).map(|findings| {
+                    let tools = findings.tools.clone();
+                    (findings, "sarif 2.1.0".to_owned(), tools)
+                })
+            })?);
+        }
+        if needed.contains(&Kind::Mutation) {
+            facts.mutants = Some(load(project, paths, Kind::Mutation, stop, |bytes| {
+                mutation::parse(bytes).map(|mutants| {
+                    let tool = mutants.tool.clone();
+                    (mutants, "mutation report".to_owned(), vec![tool])
+                })
+            })?);
+        }
+        if needed.contains(&Kind::Coverage) {
+            let mut covered = Covered::read(judge)?;
+            if let Ok(change) = &facts.change {
+                covered.compare(project, change);
+            }
+            facts.coverage = Some(covered);
+        }
+        if needed.contains(&Kind::Source) {
+            // What makes a test is not what makes a product.
+            let snapshot = judge.context.measurements.snapshot(project, |file| !file.is_test, judge.request);
+            stop.check()?;
+            facts.sources = Some(snapshot.map_err(|refusal| refusal.0));
+        }
+        facts.place(&mut Places::of(project));
+        Ok(facts)
+    }
+
+    /// Names files as the project does; a file that is not the project's is named in words only.
+    fn place(&mut self, places: &mut Places<'_>) {
+        let tests = self.tests.iter_mut().flat_map(|loaded| &mut loaded.reports);
+        for test in tests.flat_map(|(_, tests)| &mut tests.named) {
+            test.file = test.file.take().and_then(|file| places.find(&file));
+        }
+        let mutants = self.mutants.iter_mut().flat_map(|loaded| &mut loaded.reports);
+        for survivor in mutants.flat_map(|(_, mutants)| &mut mutants.survivors) {
+            let Some(file) = survivor.file.take() else { continue };
+            survivor.file = places.find(&file);
+            if survivor.file.is_none() {
+                survivor.id = format!("{} in {file}", survivor.id);
+            }
+        }
+    }
+
+    /// The reports that were read.
+    fn reports(&self) -> impl Iterator<Item = &Provenance> {
+        let tests = self.tests.iter().flat_map(|loaded| loaded.reports.iter().map(|(from, _)| from));
+        let findings = self.findings.iter().flat_map(|loaded| loaded.reports.iter().map(|(from, _)| from));
+        let mutants = self.mutants.iter().flat_map(|loaded| loaded.reports.iter().map(|(from, _)| from));
+        tests.chain(findings).chain(mutants)
+    }
+
+    /// All that was read.
+    pub(crate) fn provenance(&self) -> Vec<Source> {
+        let mut all: Vec<_> = self.reports().cloned().map(Source::Report).collect();
+        let covered = self.coverage.iter().flat_map(Covered::provenance);
+        all.extend(covered.cloned().map(Source::Coverage));
+        if let Some(Ok(snapshot)) = &self.sources {
+            all.push(Source::Sources {
+                kind: Kind::Source,
+                files: snapshot.files.len(),
+                sha256_128: hex(&snapshot.fingerprint),
+                commit: snapshot.head.clone(),
+            });
+        }
+        all
+    }
+
+    /// What is odd about what was read.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let tests = self.tests.iter().flat_map(|loaded| &loaded.reports);
+        let tests =
+            tests.flat_map(|(from, tests)| tests.warnings.iter().map(|one| format!("{}: {one}", from.path)));
+        let coverage = self.coverage.iter().flat_map(Covered::warnings).cloned();
+        let sources = self.sources.iter().flatten().flat_map(|snapshot| &snapshot.warnings).cloned();
+        tests.chain(coverage).chain(sources).collect()
+    }
+
+    pub(crate) fn findings(&self) -> Option<&Loaded<Findings>> {
+        self.findings.as_ref()
+    }
+
+    /// The figure that a condition asks for.
+    pub(crate) fn measure(&self, condition: &Condition, issues: Option<&Issues>) -> Measured {
+        let metric = condition.metric;
+        let mut measured = match metric {
+            Metric::TestsFailed | Metric::TestsSkipped | Metric::TestsTotal | Metric::Flaky => {
+                self.of_tests(metric)
+            }
+            Metric::MutationScore => self.of_mutants(),
+            Metric::NewIssues | Metric::Issues => match (&self.findings, issues) {
+                (Some(loaded), Some(issues)) => issues.measure(condition, loaded),
+                _ => Measured::unknown("no findings were read"),
+            },
+            Metric::Coverage | Metric::BranchCoverage | Metric::NewCoverage | Metric::NewBranchCoverage => {
+                self.of_coverage(metric)
+            }
+            Metric::NewDuplicatedPct
+            | Metric::DuplicatedPct
+            | Metric::ComplexityMaxNew
+            | Metric::CrapMaxNew => self.of_sources(metric),
+            Metric::NewLines => match &self.change {
+                Ok(change) => Measured::known(change.lines() as f64),
+                Err(reason) => Measured::unknown(reason.clone()),
+            },
+        };
+        if measured.stale.is_none() {
+            measured.stale = self.stale(&measured.sources);
+        }
+        measured
+    }
+
+    fn of_tests(&self, metric: Metric) -> Measured {
+        let Some(loaded) = &self.tests else { return Measured::unknown("no test report was read") };
+        let advice = "have the tests write one (pytest --junitxml=junit.xml, nextest's junit.path, jest-junit), or name it in `inputs.junit`";
+        if let Some(reason) = loaded.gap("test report in JUnit's XML", advice) {
+            return Measured::unknown(reason);
+        }
+        let sum = |of: fn(&Tests) -> u64| {
+            loaded.reports.iter().map(|(_, tests)| of(tests)).fold(0, u64::saturating_add)
+        };
+        if sum(|tests| tests.total) == 0 {
+            return Measured::unknown("the test reports hold no test");
+        }
+        let (count, wanted) = match metric {
+            Metric::TestsFailed => (sum(|tests| tests.failed), Some(Outcome::Failed)),
+            Metric::Flaky => (sum(|tests| tests.flaky), Some(Outcome::Flaky)),
+            Metric::TestsSkipped => (sum(|tests| tests.skipped), None),
+            _ => (sum(|tests| tests.total), None),
+        };
+        let named = loaded.reports.iter().flat_map(|(_, tests)| &tests.named);
+        let evidence: Vec<_> = named.filter(|test| Some(test.outcome) == wanted).map(test).collect();
+        let total = if wanted.is_some() { count } else { 0 };
+        Measured { evidence, evidence_total: total, sources: loaded.paths(), ..Measured::known(count as f64) }
+    }
+
+    fn of_mutants(&self) -> Measured {
+        let Some(loaded) = &self.mutants else { return Measured::unknown("no mutation report was read") };
+        let advice = "run Stryker, cargo-mutants, mutmut (and its export-cicd-stats) or PIT, or name the report in `inputs.mutation`";
+        if let Some(reason) = loaded.gap("mutation report", advice) {
+            return Measured::unknown(reason);
+        }
+        let mut all = Mutants::default();
+        for (_, mutants) in &loaded.reports {
+            all.merge(mutants.clone());
+        }
+        let score = match all.score() {
+            Ok(score) => score,
+            Err(reason) => return Measured { sources: loaded.paths(), ..Measured::unknown(reason) },
+        };
+        let evidence = all.survivors.iter().map(|survivor| Evidence {
+            file: survivor.file.clone(),
+            range: survivor.lines,
+            id: survivor.id.clone(),
+            detail: None,
+        });
+        let evidence = evidence.collect();
+        Measured {
+            evidence,
+            evidence_total: all.unnoticed(),
+            sources: loaded.paths(),
+            ..Measured::known(score)
+        }
+    }
+
+    fn of_coverage(&self, metric: Metric) -> Measured {
+        let Some(covered) = &self.coverage else { return Measured::unknown("no coverage report was read") };
+        match (metric, &self.change) {
+            (Metric::Coverage, _) => covered.of_all(false),
+            (Metric::BranchCoverage, _) => covered.of_all(true),
+            (_, Err(reason)) => Measured::unknown(reason.clone()),
+            (Metric::NewBranchCoverage, Ok(change)) => covered.of_change(change, true),
+            (_, Ok(change)) => covered.of_change(change, false),
+        }
+    }
+
+    fn of_sources(&self, metric: Metric) -> Measured {
+        let snapshot = match &self.sources {
+            Some(Ok(snapshot)) => snapshot,
+            Some(Err(reason)) => return Measured::unknown(reason.clone()),
+            None => return Measured::unknown("the sources were not read"),
+        };
+        match (metric, &self.change) {
+            (Metric::DuplicatedPct, _) => sources::duplicated(snapshot),
+            (_, Err(reason)) => Measured::unknown(reason.clone()),
+            (Metric::NewDuplicatedPct, Ok(change)) => sources::new_duplicated(snapshot, change),
+            (Metric::CrapMaxNew, Ok(change)) => match self.coverage.as_ref().map(Covered::known) {
+                Some(Ok(coverage)) => {
+                    let crap = sources::crap(snapshot, change, coverage);
+                    let stale = self.coverage.as_ref().and_then(|covered| covered.stale(Some(change)));
+                    let of = self.coverage.iter().flat_map(Covered::paths).collect();
+                    Measured { sources: of, stale, ..crap }
+                }
+                Some(Err(reason)) => Measured::unknown(reason),
+                None => Measured::unknown("no coverage report was read"),
+            },
+            (_, Ok(change)) => sources::complexity(snapshot, change),
+        }
+    }
+
+    /// Why reports are older than what they are about.
+    fn stale(&self, sources: &[String]) -> Option<String> {
+        let change = self.change.as_ref().ok()?;
+        let of = self.reports().filter(|from| sources.contains(&from.path));
+        of.filter_map(|from| Some((from, from.written?))).find_map(|(from, written): (_, SystemTime)| {
+            let newer = change.newer_than(written)?;
+            Some(format!("{newer} was written after {}; run it again", from.path))
+        })
+    }
+}
+
+fn test(test: &Test) -> Evidence {
+    let range = test.line.map(|line| crate::project::git::Lines { start: line, end: line });
+    Evidence { file: test.file.clone(), range, id: test.id.clone(), detail: test.message.clone() }
+}
