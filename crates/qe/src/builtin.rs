@@ -16,6 +16,7 @@ use crate::metrics::{self, Measurements};
 use crate::project::Roots;
 use crate::reply::{Refusal, refused};
 use crate::stop::Stop;
+use crate::testgen;
 
 /// What the operator decides.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +91,7 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 4] = [
+static WORKS: [Work; 5] = [
     Work {
         name: "qe_coverage_analyze",
         definition: coverage::analyze::DEFINITION,
@@ -99,6 +100,7 @@ static WORKS: [Work; 4] = [
     Work { name: "qe_coverage_gaps", definition: coverage::gaps::DEFINITION, run: coverage::gaps::run },
     Work { name: "qe_quality_gate", definition: gate::DEFINITION, run: gate::run },
     Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run },
+    Work { name: "qe_test_generate", definition: testgen::DEFINITION, run: testgen::run },
 ];
 
 impl fmt::Debug for Builtin {

@@ -9,6 +9,7 @@
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
 //! - `syntax`: what is in a source file: functions, branches, calls, kinds of lines.
+//! - `testgen`: `qe_test_generate`, tests found by running the code.
 //! - `stop`: when work that nobody waits for any more ends.
 //!
 //! Nothing here reads the wall clock; [`builtin`] is given one.
@@ -24,6 +25,7 @@ mod project;
 mod reply;
 mod stop;
 mod syntax;
+mod testgen;
 
 pub use builtin::{Settings, builtin, definitions};
 pub use coverage::{Format, ReadError, Summary, summarize};

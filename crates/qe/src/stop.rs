@@ -30,6 +30,12 @@ impl Stop {
         (Self { cancelled: Arc::clone(&cancelled), deadline }, StopOnDrop(cancelled))
     }
 
+    /// The same work, of which a part may take at most `time`.
+    pub(crate) fn within(&self, time: Duration) -> Self {
+        let end = Instant::now().checked_add(time).unwrap_or(self.deadline);
+        Self { cancelled: Arc::clone(&self.cancelled), deadline: self.deadline.min(end) }
+    }
+
     /// Time that is left; zero if the work is to end.
     pub(crate) fn left(&self) -> Duration {
         if self.cancelled.load(Ordering::Relaxed) {
@@ -60,6 +66,12 @@ mod tests {
         assert!(stop.check().is_ok() && stop.clone().left() > Duration::from_secs(50));
         drop(call);
         assert!(stop.check().is_err() && stop.left().is_zero());
+        let (whole, call) = Stop::at(Instant::now() + Duration::from_secs(60));
+        assert!(whole.within(Duration::ZERO).check().is_err() && whole.check().is_ok());
+        let part = whole.within(Duration::from_secs(600));
+        assert!(part.left() <= Duration::from_secs(60) && part.check().is_ok());
+        drop(call);
+        assert!(part.check().is_err(), "a part ends with the whole");
         let (late, _call) = Stop::at(Instant::now());
         assert!(late.check().is_err());
     }

@@ -68,8 +68,14 @@ async fn every_word_of_an_enumeration_is_taken() {
         let required = definition["inputSchema"]["required"].as_array().unwrap();
         for (argument, schema) in definition["inputSchema"]["properties"].as_object().unwrap() {
             for word in schema["enum"].as_array().into_iter().flatten() {
-                let mut arguments: serde_json::Map<_, _> =
-                    required.iter().map(|name| (name.as_str().unwrap().to_owned(), "x".into())).collect();
+                let given = |name: &Value| {
+                    let name = name.as_str().unwrap();
+                    match definition["inputSchema"]["properties"][name]["type"].as_str() {
+                        Some("array") => (name.to_owned(), serde_json::json!([{ "file": "x" }])),
+                        _ => (name.to_owned(), "x".into()),
+                    }
+                };
+                let mut arguments: serde_json::Map<_, _> = required.iter().map(given).collect();
                 arguments.insert(argument.clone(), word.clone());
                 let arguments = Value::Object(arguments).to_string();
                 let reply = tools.raw(definition["name"].as_str().unwrap(), &arguments).await.unwrap();

@@ -11,3 +11,4 @@ mod metrics;
 mod project;
 mod properties;
 mod support;
+mod testgen;

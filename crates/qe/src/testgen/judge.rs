@@ -1,0 +1,184 @@
+//! Mode `verify`: tests that somebody else wrote, judged one by one. A test is accepted if it passes in two fresh processes
+//! and reaches something that neither importing nor the tests before it reach, or notices a planted fault.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::answer::{Coverage, Mutation};
+use super::arguments::Arguments;
+use super::candidates::{Branch, Mutant, Reach};
+use super::files::{self, ranges};
+use super::python::{self, Asked};
+use super::scratch::Scratch;
+use super::target::{Language, Target};
+use crate::project::Project;
+use crate::reply::Refusal;
+use crate::stop::Stop;
+
+/// Faults that are planted at most: for each, all candidates run once more.
+const MUTANTS_MAX: u32 = 20;
+const TESTS_MAX: usize = 120;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Judged {
+    file: String,
+    language: Language,
+    runner: String,
+    tests: Vec<Verdict>,
+    tests_total: usize,
+    /// Files that could not be collected at all.
+    broken: Vec<Broken>,
+    before: Coverage,
+    after: Coverage,
+    mutation: Option<Mutation>,
+    /// Files of which every test was accepted, as a patch; others say why not in `tests`.
+    patch: Option<String>,
+    accepted_files: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Verdict {
+    name: String,
+    compiled: bool,
+    passed: bool,
+    flaky: bool,
+    new_lines: Vec<[u32; 2]>,
+    new_branches: Vec<Branch>,
+    killed: usize,
+    accepted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_excerpt: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+struct Broken {
+    path: String,
+    error: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Run {
+    tests: Vec<Ran>,
+    broken: Vec<Broken>,
+    by: String,
+    mutants: Option<Vec<Mutant>>,
+    universe: Reach,
+    import: Reach,
+    version: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ran {
+    name: String,
+    outcome: String,
+    error: Option<String>,
+    lines: Vec<u32>,
+    branches: Vec<Branch>,
+    kills: Vec<u32>,
+}
+
+/// Puts the candidates into the copy and runs them twice.
+pub(super) fn of(
+    project: &Project,
+    scratch: &Scratch,
+    target: &Target,
+    arguments: &Arguments,
+    stop: &Stop,
+) -> Result<(Judged, String), Refusal> {
+    if target.language != Language::Python {
+        return Err(Refusal(format!("{}: candidates are judged for Python only, so far", target.file)));
+    }
+    let mut paths = Vec::new();
+    for candidate in &arguments.candidates {
+        if project.place(&candidate.path)?.symlink_metadata().is_ok() {
+            return Err(Refusal(format!(
+                "{}: there is such a file already; nothing is overwritten",
+                candidate.path
+            )));
+        }
+        let place = scratch.project().join(&candidate.path);
+        let failed = |error: std::io::Error| Refusal(format!("{}: {error}", candidate.path));
+        if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        fs::write(place, &candidate.content).map_err(failed)?;
+        paths.push(&candidate.path);
+    }
+    let module = python::Module::of(project, target)?;
+    let run = |backwards: bool, mutants: u32, env: &[(&str, &str)]| -> Result<Run, Refusal> {
+        let request = json!({
+            "mode": "judge", "scratch": scratch.project(), "import_root": module.import_root, "file": target.file,
+            "module": module.name, "paths": paths, "backwards": backwards, "mutants": mutants, "seed": arguments.seed,
+            "allow_effects": true, "functions": [], "skip": [],
+        });
+        python::ask(scratch, &module.interpreter, request, env, stop).map_err(|asked| match asked {
+            Asked::Refused(refusal) => refusal,
+            Asked::Died(how) => Refusal(format!("a process that ran the candidates ended: {how}")),
+        })
+    };
+    let mutants = arguments.mutants.min(MUTANTS_MAX);
+    let first = run(false, mutants, &[("PYTHONHASHSEED", "1"), ("TZ", "UTC")])?;
+    let second = run(true, 0, &[("PYTHONHASHSEED", "4242"), ("TZ", "Asia/Tokyo")])?;
+    let again: BTreeMap<&str, &str> =
+        second.tests.iter().map(|test| (test.name.as_str(), test.outcome.as_str())).collect();
+
+    let mut lines: BTreeSet<u32> = first.import.lines.iter().copied().collect();
+    let mut branches: BTreeSet<Branch> = first.import.branches.iter().copied().collect();
+    let before = Coverage::of(&first.universe, &lines, &branches, target.language);
+    let mut killed: BTreeSet<u32> = BTreeSet::new();
+    let mut tests = Vec::new();
+    for test in &first.tests {
+        let other = again.get(test.name.as_str()).copied().unwrap_or("missing");
+        let passed = test.outcome == "passed" && other == "passed";
+        let flaky = test.outcome != other;
+        let (mut new_lines, mut new_branches, mut kills) = (BTreeSet::new(), Vec::new(), 0);
+        if passed {
+            new_lines = test.lines.iter().copied().filter(|line| lines.insert(*line)).collect();
+            new_branches = test.branches.iter().copied().filter(|one| branches.insert(*one)).collect();
+            kills = test.kills.iter().filter(|fault| killed.insert(**fault)).count();
+        }
+        tests.push(Verdict {
+            name: test.name.clone(),
+            compiled: true,
+            passed,
+            flaky,
+            accepted: passed && (!new_lines.is_empty() || !new_branches.is_empty() || kills > 0),
+            new_lines: ranges(new_lines),
+            new_branches,
+            killed: test.kills.len(),
+            error_excerpt: test.error.clone().or_else(|| {
+                let error = second.tests.iter().find(|two| two.name == test.name)?.error.clone();
+                flaky.then_some(error).flatten()
+            }),
+        });
+    }
+    let whole = arguments.candidates.iter().filter(|candidate| {
+        let mut own = tests
+            .iter()
+            .filter(|test| test.name.split("::").next() == Some(candidate.path.as_str()))
+            .peekable();
+        own.peek().is_some() && own.all(|test| test.accepted)
+    });
+    let whole: Vec<_> = whole.collect();
+    let patch: String =
+        whole.iter().map(|candidate| files::patch(&candidate.path, &candidate.content)).collect();
+    let tests_total = tests.len();
+    tests.truncate(TESTS_MAX);
+    let judged = Judged {
+        file: target.file.clone(),
+        language: target.language,
+        runner: first.by,
+        tests,
+        tests_total,
+        broken: first.broken,
+        before,
+        after: Coverage::of(&first.universe, &lines, &branches, target.language),
+        mutation: first.mutants.map(|mutants| Mutation::of(mutants, &killed)),
+        patch: (!patch.is_empty()).then_some(patch),
+        accepted_files: whole.iter().map(|candidate| candidate.path.clone()).collect(),
+    };
+    Ok((judged, format!("Python {}", first.version)))
+}

@@ -1,0 +1,1 @@
+"""Test generation for Python, run by the interpreter of the project."""

@@ -1,0 +1,189 @@
+"""What a case does: its value as a literal, or what can be said of it, or its exception."""
+
+import collections.abc
+import datetime
+import decimal
+import enum
+import fractions
+import math
+import types
+
+MOST_ITEMS = 20
+MOST_CHARS = 600
+MOST_DEPTH = 6
+
+SIMPLE = (bool, int, str, bytes, type(None), type(Ellipsis), complex)
+STANDARD = {
+    datetime.datetime: "datetime", datetime.date: "datetime", datetime.time: "datetime", datetime.timedelta: "datetime",
+    decimal.Decimal: "decimal", fractions.Fraction: "fractions",
+}
+
+
+class NoLiteral(Exception):
+    """There is no short literal that says the same."""
+
+
+def literal(value, names, depth=0):
+    """Source that evaluates to an equal value. `names`: enumerations and classes that tests can import, to their name."""
+    if depth > MOST_DEPTH:
+        raise NoLiteral()
+    kind = type(value)
+    if kind in SIMPLE:
+        text = repr(value)
+        if kind is int and len(text) > 200:
+            raise NoLiteral()
+        if kind is str:
+            try:
+                value.encode("utf-8")
+            except UnicodeEncodeError:
+                text = ascii(value)
+    elif kind is float:
+        if math.isnan(value):
+            raise NoLiteral()
+        text = repr(value) if math.isfinite(value) else "float(%r)" % repr(value)
+    elif kind in (list, tuple, set, frozenset):
+        items = [literal(item, names, depth + 1) for item in value]
+        if kind is list:
+            text = "[%s]" % ", ".join(items)
+        elif kind is tuple:
+            text = "(%s,)" % items[0] if len(items) == 1 else "(%s)" % ", ".join(items)
+        else:
+            # The order of a set differs from process to process.
+            items.sort()
+            text = "{%s}" % ", ".join(items) if items else "set()"
+            if kind is frozenset:
+                text = "frozenset(%s)" % (text if items else "")
+    elif kind is dict:
+        text = "{%s}" % ", ".join(
+            "%s: %s" % (literal(key, names, depth + 1), literal(item, names, depth + 1)) for key, item in value.items()
+        )
+    elif kind is range:
+        text = repr(value)
+    elif kind in STANDARD or kind.__module__ == "datetime":
+        if getattr(value, "tzinfo", None) is not None and value.tzinfo is not datetime.timezone.utc:
+            raise NoLiteral()
+        module = "datetime" if kind.__module__ == "datetime" else STANDARD[kind]
+        text = repr(value)
+        if not text.startswith(module + "."):
+            text = module + "." + text
+    elif isinstance(value, enum.Enum) and kind in names and value.name in kind.__members__:
+        text = "%s.%s" % (names[kind], value.name)
+    elif isinstance(value, tuple) and hasattr(kind, "_fields") and kind in names:
+        text = "%s(%s)" % (names[kind], ", ".join(
+            "%s=%s" % (field, literal(getattr(value, field), names, depth + 1)) for field in kind._fields
+        ))
+    else:
+        raise NoLiteral()
+    if len(text) > MOST_CHARS:
+        raise NoLiteral()
+    return text
+
+
+def is_lazy(value):
+    """Something that has to be walked to do anything."""
+    return isinstance(value, collections.abc.Iterator) and not hasattr(value, "read")
+
+
+def form_of(value):
+    """How a test has to write it that something happens: awaited, walked, or as it is."""
+    if isinstance(value, types.CoroutineType):
+        return "await"
+    if isinstance(value, types.AsyncGeneratorType):
+        return "async for"
+    return "list" if is_lazy(value) else ""
+
+
+def settle(value, form):
+    """Coroutines are awaited, iterators walked a bounded way: the value and its form."""
+    if form == "await":
+        import asyncio
+
+        return asyncio.run(value), form
+    if form == "async for":
+        import asyncio
+
+        async def walk():
+            found = []
+            async for item in value:
+                found.append(item)
+                if len(found) >= MOST_ITEMS:
+                    break
+            return found
+
+        found = asyncio.run(walk())
+        return found, form if len(found) < MOST_ITEMS else "endless"
+    if form == "list":
+        found = []
+        for item in value:
+            found.append(item)
+            if len(found) >= MOST_ITEMS:
+                break
+        return found, form if len(found) < MOST_ITEMS else "islice"
+    return value, form
+
+
+def attributes(value, names):
+    """Public data attributes of an object that have literals, in order of their names."""
+    found = []
+    try:
+        held = dict(vars(value))
+    except TypeError:
+        held = {}
+        for kind in type(value).__mro__:
+            slots = kind.__dict__.get("__slots__", ())
+            for slot in (slots,) if isinstance(slots, str) else slots:
+                if hasattr(value, slot):
+                    held[slot] = getattr(value, slot)
+    for kind in type(value).__mro__:
+        for name, member in vars(kind).items():
+            if isinstance(member, property) and kind.__module__ not in ("builtins", "enum"):
+                held.setdefault(name, None)
+    for name in sorted(held):
+        if name.startswith("_") or not name.isidentifier():
+            continue
+        try:
+            text = literal(getattr(value, name), names)
+        except BaseException:
+            continue
+        if len(text) <= 200:
+            found.append((name, text))
+        if len(found) >= 6:
+            break
+    return found
+
+
+class Outcome:
+    """`kind`: value, type or exception. `key` is equal for equal outcomes."""
+
+    __slots__ = ("kind", "text", "type", "attributes", "form", "module", "state")
+
+    def __init__(self, kind, text="", type_="", attributes_=(), form="", module="", state=()):
+        self.kind, self.text, self.type = kind, text, type_
+        self.attributes, self.form, self.module, self.state = tuple(attributes_), form, module, tuple(state)
+
+    @property
+    def key(self):
+        return (self.kind, self.text, self.type, self.attributes, self.form, self.state)
+
+
+def of_value(value, form, names, receiver=None):
+    """The outcome of a case that returned."""
+    state = attributes(receiver, names) if receiver is not None else ()
+    kind = type(value)
+    name = getattr(kind, "__name__", "object")
+    try:
+        text = literal(value, names)
+        if form == "endless":
+            raise NoLiteral()
+        return Outcome("value", text, name, (), form, state=state)
+    except (NoLiteral, RecursionError):
+        pass
+    if isinstance(value, float) and math.isnan(value):
+        return Outcome("nan", "", name, (), form, state=state)
+    return Outcome("type", "", name, attributes(value, names), form, state=state)
+
+
+def of_exception(error, form):
+    """The outcome of a case that raised."""
+    kind = type(error)
+    return Outcome("exception", kind.__qualname__, kind.__name__, (), form, kind.__module__)

@@ -1,0 +1,302 @@
+"""The search for inputs: examples, one at a time, pairs, random, mutation of what gained arcs.
+
+How far it goes is measured in lines run, not in seconds, so that a seed gives the same on every machine; the clock only
+ends what is far too slow.
+"""
+
+import ast
+import time
+
+from . import cases, values
+
+Parameter = cases.Parameter
+
+# A target is left when so many cases in a row gained nothing.
+PATIENCE = 260
+# And when so many cases of it did not end.
+MOST_ENDLESS = 3
+# Cases beyond those that gain, kept for what they may kill.
+MOST_SPARE = 40
+
+
+class Search:
+    """Over one module."""
+
+    def __init__(self, module, universe, runner, rng, work, deadline, fatal):
+        self.module, self.universe, self.runner, self.rng = module, universe, runner, rng
+        self.values = values.Values(module, rng)
+        self.work_left, self.deadline = work, deadline
+        self.lines, self.arcs = set(), set()
+        self.kept, self.spare = [], []
+        self.seen = set()
+        self.outcomes, self.objects = {}, {}
+        self.late = False
+        # Expressions that ended the process before.
+        self.fatal = set(fatal)
+        self.order = 0
+
+    def go(self, targets):
+        """Searches all targets, then those that have something left once more."""
+        for turn in range(2):
+            for number, target in enumerate(targets):
+                if self.work_left <= 0 or self.late:
+                    return
+                if turn and not self.missing(target):
+                    continue
+                left = len(targets) - number
+                share = self.work_left if turn else 2 * self.work_left // (left + 1)
+                self.one(target, share, turn)
+
+    def missing(self, target):
+        """Lines and branches of a target that nothing has reached."""
+        first, last = target.span
+        lines = {line for line in self.universe.lines if first < line <= last} - self.lines
+        return len(lines) + len({arc for arc in self.universe.branches - self.arcs if first <= arc[0] <= last})
+
+    def one(self, target, share, turn):
+        params = self.module.params(target)
+        if params is None:
+            return
+        if target.kind != "class" and target.name.rsplit(".", 1)[-1] in cases.SPECIAL:
+            if cases.SPECIAL[target.name.rsplit(".", 1)[-1]] is None:
+                return
+        receivers = [None]
+        if target.kind in ("method", "property"):
+            receivers = self._objects(target.owner)
+            if not receivers:
+                return
+        pools = {param.name: self.values.pool(target, param) for param in params}
+        if target.name.split(".")[-1] in cases.SPECIAL and target.owner in self.module.names:
+            for param in params:
+                pools[param.name] = self.values.objects(target.owner)[:5] + pools[param.name]
+        gained, idle, ran, endless = [], 0, 0, 0
+        end = self.work_left - share
+        for inputs in self._inputs(target, params, pools, receivers, gained, turn):
+            if self.work_left <= end:
+                break
+            if idle >= PATIENCE * (1 + turn) or (ran >= 60 and not self.missing(target) and idle >= 40):
+                break
+            case = self._case(target, params, inputs)
+            if case is None or case.key in self.seen or case.expression in self.fatal:
+                idle += 0.2
+                continue
+            self.seen.add(case.key)
+            if time.monotonic() > self.deadline:
+                self.late = True
+                break
+            ran += 1
+            long = self.runner.too_long
+            if self.try_one(case):
+                gained.append(inputs)
+                idle = 0
+            else:
+                idle += 1
+            endless += self.runner.too_long - long
+            if endless >= MOST_ENDLESS:
+                break
+
+    def try_one(self, case):
+        """Whether a case gained lines or arcs."""
+        found = self.runner.run(case)
+        self.work_left -= case.work
+        if found is None:
+            return False
+        case.outcome = found
+        case.order = self.order = self.order + 1
+        gains = (case.lines & self.universe.lines) - self.lines or case.arcs - self.arcs
+        if gains:
+            self.lines |= case.lines
+            self.arcs |= case.arcs
+            self.kept.append(case)
+            return True
+        # Another outcome over known ground may still tell right from wrong.
+        known = self.outcomes.setdefault(case.target.name, set())
+        if found.kind in ("value", "nan") and found.key not in known and len(known) < MOST_SPARE:
+            known.add(found.key)
+            self.spare.append(case)
+        return False
+
+    def _objects(self, owner):
+        """Ways to make an object of a class that do make one."""
+        if owner not in self.objects:
+            name = self.module.names.get(owner)
+            target = next((one for one in self.module.targets if one.kind == "class" and one.obj is owner), None)
+            found = []
+            for source in self.values.objects(owner)[:24] if name and target else ():
+                case = cases.Case(target, (), source, None, None)
+                made = self.runner.run(case)
+                self.work_left -= case.work
+                if made is not None and made.kind != "exception":
+                    found.append(source)
+            self.objects[owner] = found[:10]
+        return self.objects[owner]
+
+    def _case(self, target, params, inputs):
+        chosen, receiver, before = inputs
+        setup, name = [], None
+        if target.kind in ("method", "property"):
+            if receiver is None:
+                return None
+            name = "obj"
+            setup.append("%s = %s" % (name, receiver))
+            setup.extend(before)
+        return cases.Case(target, setup, cases.expression_of(target, params, chosen, name), name, inputs)
+
+    def _inputs(self, target, params, pools, receivers, gained, turn):
+        rng = self.rng
+        base = {param.name: self._base(param, pools[param.name]) for param in params}
+        required = {name: source for name, source in base.items() if source is not None}
+        if not turn:
+            for args, kwargs in target.examples:
+                chosen = self._example(params, args, kwargs)
+                if chosen is not None:
+                    yield chosen, receivers[0], ()
+            for receiver in receivers:
+                yield required, receiver, ()
+            for param in params:
+                for source in pools[param.name]:
+                    if param.kind == Parameter.VAR_POSITIONAL:
+                        yield dict(required, **{param.name: (source,)}), receivers[0], ()
+                        yield dict(required, **{param.name: (source, pools[param.name][0])}), receivers[0], ()
+                    elif param.kind != Parameter.VAR_KEYWORD:
+                        yield dict(required, **{param.name: source}), receivers[0], ()
+        calls = self._earlier(target) if target.kind in ("method", "property") else []
+        if calls:
+            for call in calls[:20]:
+                yield required, receivers[0], (call,)
+        if not params and not calls and len(receivers) < 2:
+            return
+        # Pairs: each two parameters together, the others as they are or as something that gained.
+        for turn_ in range(30 * len(params) if len(params) > 1 else 0):
+            one, other = rng.sample(range(len(params)), 2)
+            chosen = dict(rng.choice(gained)[0] if gained and rng.random() < 0.7 else required)
+            for place in (one, other):
+                self._choose(params[place], pools, chosen)
+            yield chosen, rng.choice(receivers), ()
+        while True:
+            if gained and rng.random() < 0.75:
+                chosen, receiver, before = rng.choice(gained)
+                chosen = dict(chosen)
+            else:
+                chosen, receiver, before = dict(required), rng.choice(receivers), ()
+                for param in params:
+                    if not param.has_default or rng.random() < 0.5:
+                        self._choose(param, pools, chosen)
+            for _ in range(rng.choice((1, 1, 2))):
+                if not params:
+                    break
+                param = rng.choice(params)
+                if rng.random() < 0.5 or not isinstance(chosen.get(param.name), str):
+                    self._choose(param, pools, chosen)
+                else:
+                    chosen[param.name] = self._mutated(chosen[param.name], pools[param.name])
+            if calls and len(before) < 3 and rng.random() < 0.5:
+                before = before + (rng.choice(calls),)
+            yield chosen, receiver if rng.random() < 0.8 else rng.choice(receivers), before
+
+    def _base(self, param, pool):
+        if param.kind == Parameter.VAR_POSITIONAL:
+            return (pool[0],) if pool else None
+        if param.kind == Parameter.VAR_KEYWORD or param.has_default:
+            return None
+        return pool[0] if pool else "None"
+
+    def _choose(self, param, pools, chosen):
+        pool = pools[param.name]
+        if param.kind == Parameter.VAR_POSITIONAL:
+            chosen[param.name] = tuple(self.rng.choice(pool) for _ in range(self.rng.randint(0, 3))) if pool else ()
+        elif param.kind == Parameter.VAR_KEYWORD:
+            chosen[param.name] = ("a=%s" % self.rng.choice(pool),) if pool and self.rng.random() < 0.5 else ()
+        elif pool:
+            chosen[param.name] = self.rng.choice(pool)
+
+    def _example(self, params, args, kwargs):
+        chosen, left = {}, list(args)
+        for param in params:
+            if param.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD):
+                if left:
+                    chosen[param.name] = left.pop(0)
+                elif param.name in kwargs:
+                    chosen[param.name] = kwargs[param.name]
+            elif param.kind == Parameter.VAR_POSITIONAL:
+                chosen[param.name], left = tuple(left), []
+            elif param.kind == Parameter.KEYWORD_ONLY and param.name in kwargs:
+                chosen[param.name] = kwargs[param.name]
+        if left or set(kwargs) - set(chosen):
+            return None
+        missing = [p for p in params if p.name not in chosen and not p.has_default
+                   and p.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)]
+        return None if missing else chosen
+
+    def _earlier(self, target):
+        """Calls of other methods that bring an object into another state."""
+        found = []
+        for other in self.module.targets:
+            if other.kind == "method" and other.owner is target.owner and other.name != target.name and not other.effects:
+                name = other.name.split(".", 1)[1]
+                if name.startswith("_"):
+                    continue
+                params = self.module.params(other)
+                if params is None:
+                    continue
+                for arguments in self.values.arguments(other, params, 4):
+                    found.append("obj.%s(%s)" % (name, ", ".join("%s=%s" % (k, v) if k else v for k, v in arguments)))
+        return found
+
+    def _mutated(self, source, pool):
+        """A neighbour of a literal; another of the pool where it is none."""
+        rng = self.rng
+        try:
+            value = ast.literal_eval(source)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return rng.choice(pool) if pool else source
+        if isinstance(value, bool) or value is None:
+            return rng.choice(pool) if pool else source
+        if isinstance(value, int):
+            value = rng.choice((value + 1, value - 1, value * 10, -value, value // 2, value * 2, value + rng.randint(-100, 100)))
+        elif isinstance(value, float):
+            value = rng.choice((value + 1, value * 10, -value, value / 3, value * 1000))
+        elif isinstance(value, str):
+            value = self._mutated_text(value, pool)
+        elif isinstance(value, bytes):
+            value = value + bytes([rng.randrange(256)]) if rng.random() < 0.5 else value[1:]
+        elif isinstance(value, (list, tuple)):
+            items = list(value)
+            way = rng.randrange(4)
+            if way == 0 and items:
+                items.pop(rng.randrange(len(items)))
+            elif way == 1 and items:
+                items.insert(rng.randrange(len(items) + 1), rng.choice(items))
+            elif way == 2:
+                rng.shuffle(items)
+            elif items:
+                place = rng.randrange(len(items))
+                items[place] = ast.literal_eval(self._mutated(repr(items[place]), [repr(items[place])]))
+            value = type(value)(items)
+        else:
+            return rng.choice(pool) if pool else source
+        text = repr(value)
+        return text if len(text) <= 200 else source
+
+    def _mutated_text(self, text, pool):
+        rng = self.rng
+        way = rng.randrange(6)
+        if way == 0 and text:
+            place = rng.randrange(len(text))
+            return text[:place] + text[place + 1:]
+        if way == 1:
+            place = rng.randint(0, len(text))
+            return text[:place] + rng.choice(" -_.,:;/\\'\"0179azAZ\n\t\u00e9&<>%#()[]{}+=*") + text[place:]
+        if way == 2 and text:
+            return text + text[-1]
+        if way == 3:
+            return rng.choice((text.upper(), text.lower(), text[::-1], text.strip(), text.title()))
+        if way == 4 and text:
+            return text[: rng.randrange(len(text))]
+        others = [one for one in pool if one[:1] in "'\""]
+        if others:
+            try:
+                return (text + rng.choice(("", " ", "-")) + ast.literal_eval(rng.choice(others)))[:120]
+            except (ValueError, SyntaxError):
+                return text
+        return text + "x"

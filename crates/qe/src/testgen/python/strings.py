@@ -1,0 +1,88 @@
+"""Strings that a regular expression matches, by walking its parsed form."""
+
+try:
+    from re import _parser as parser  # 3.11
+except ImportError:
+    import sre_parse as parser
+
+MOST_CHARS = 60
+
+
+def matching(pattern, rng):
+    """Up to three strings: shortest, middling, random. None if the pattern cannot be walked."""
+    if len(pattern) > 400:
+        return []
+    try:
+        tree = parser.parse(pattern)
+    except Exception:
+        return []
+    found = []
+    for way in ("short", "long", "random"):
+        try:
+            text = "".join(_walk(tree, way, rng, {}))[:MOST_CHARS]
+        except (NotImplementedError, RecursionError):
+            return found
+        if text and text not in found:
+            found.append(text)
+    return found
+
+
+CATEGORIES = {"CATEGORY_DIGIT": "7", "CATEGORY_SPACE": " ", "CATEGORY_WORD": "w", "CATEGORY_NOT_DIGIT": "x",
+              "CATEGORY_NOT_SPACE": "x", "CATEGORY_NOT_WORD": "-"}
+
+
+def _walk(tree, way, rng, groups):
+    for op, arg in tree:
+        name = str(op)
+        if name == "LITERAL":
+            yield chr(arg)
+        elif name == "NOT_LITERAL":
+            yield "x" if chr(arg) != "x" else "y"
+        elif name == "ANY":
+            yield "a"
+        elif name == "IN":
+            yield _one_of(arg, way, rng)
+        elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+            low, high, inner = arg
+            high = min(int(high), low + 3)
+            count = low if way == "short" else high if way == "long" else rng.randint(low, high)
+            for _ in range(min(count, 12)):
+                yield from _walk(inner, way, rng, groups)
+        elif name == "SUBPATTERN":
+            text = "".join(_walk(arg[-1], way, rng, groups))
+            groups[arg[0]] = text
+            yield text
+        elif name == "ATOMIC_GROUP":
+            yield from _walk(arg, way, rng, groups)
+        elif name == "BRANCH":
+            ways = arg[1]
+            pick = 0 if way == "short" else len(ways) - 1 if way == "long" else rng.randrange(len(ways))
+            yield from _walk(ways[pick], way, rng, groups)
+        elif name == "GROUPREF":
+            yield groups.get(arg, "")
+        elif name in ("AT", "ASSERT_NOT", "FAILURE"):
+            continue
+        elif name == "ASSERT":
+            # What has to follow may as well be there.
+            if arg[0] > 0:
+                yield from _walk(arg[1], way, rng, groups)
+        else:
+            raise NotImplementedError(name)
+
+
+def _one_of(items, way, rng):
+    plain, negated = [], False
+    for op, arg in items:
+        name = str(op)
+        if name == "NEGATE":
+            negated = True
+        elif name == "LITERAL":
+            plain.append(chr(arg))
+        elif name == "RANGE":
+            low, high = arg
+            plain.append(chr(low if way == "short" else high if way == "long" else rng.randint(low, high)))
+        elif name == "CATEGORY":
+            plain.append(CATEGORIES.get(str(arg), "x"))
+    if negated:
+        return next(one for one in "x7 -_#~" if one not in plain)
+    return plain[0] if way == "short" else plain[-1] if way == "long" else rng.choice(plain)
