@@ -69,7 +69,6 @@ pub(crate) struct Context {
 /// One call of such a tool.
 #[derive(Debug)]
 pub(crate) struct Request {
-    pub(crate) principal: String,
     pub(crate) now: UnixMillis,
     pub(crate) stop: Stop,
     progress: Option<Arc<dyn Progress>>,
@@ -118,7 +117,7 @@ impl Builtin {
             Tool::Work(work) => {
                 let (stop, _stop_on_drop) = Stop::at(caller.deadline);
                 let progress = caller.progress.cloned();
-                let request = Request { principal: caller.principal.to_owned(), now, stop, progress };
+                let request = Request { now, stop, progress };
                 let (context, arguments) = (Arc::clone(&self.context), arguments.to_owned());
                 let done = tokio::task::spawn_blocking(move || (work.run)(&context, &arguments, &request));
                 done.await.unwrap_or_else(|error| Err(Refusal(format!("this is a fault of ours: {error}"))))

@@ -22,7 +22,6 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use cache::{Measurements, Snapshot, Source};
-pub(crate) use churn::Churn;
 pub(crate) use files::is_test;
 use history::Trend;
 use rows::{Row, Totals, View};

@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 
 use tree_sitter::{ParseOptions, ParseState, Parser, Tree};
 
-pub(crate) use branches::{Branch, BranchKind, Outcome};
-pub(crate) use functions::{Function, FunctionKind, Outline};
+pub(crate) use branches::Branch;
+pub(crate) use functions::{Function, FunctionKind};
 pub(crate) use language::Language;
 pub(crate) use lines::LineCounts;
 pub(crate) use tokens::{Token, word_hash};
@@ -104,14 +104,6 @@ impl<'s> Parsed<'s> {
     fn short(&self, node: tree_sitter::Node<'_>, most: usize) -> String {
         shortened(&self.text(node), most)
     }
-}
-
-/// The functions of a source and the kinds of its lines.
-///
-/// # Errors
-/// If the source is too long, or takes too long.
-pub(crate) fn outline(source: &[u8], language: Language, stop: &Stop) -> Result<Outline, SyntaxError> {
-    Parsed::new(source, language, stop)?.outline(stop)
 }
 
 /// How much is in a source, for those who test and time the reading of sources.

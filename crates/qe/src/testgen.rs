@@ -33,8 +33,8 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let project = context.roots.project(arguments.root.as_deref())?;
     let targets = target::of(&project, &arguments.targets)?;
     let answer = match arguments.mode {
-        Mode::Generate | Mode::Plan => answer::generate(&project, &targets, &arguments, &request.stop)?,
-        Mode::Workorder => answer::workorder(&project, &targets, &arguments, &request.stop)?,
+        Mode::Generate | Mode::Plan => answer::generate(&project, &targets, &arguments, request)?,
+        Mode::Workorder => answer::workorder(&project, &targets, &arguments, request)?,
         Mode::Verify => answer::verify(&project, &targets, &arguments, &request.stop)?,
     };
     structured(&answer)

@@ -124,13 +124,6 @@ impl<'a> Git<'a> {
         Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
     }
 
-    /// A file as it was in a commit, by its path relative to the project; `None` if it was not there.
-    pub(crate) fn file(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, Refusal> {
-        let name = format!("{commit}:./{path}");
-        let output = self.ask(["cat-file", "blob", &name]).map_err(refused)?;
-        Ok(output.status.success().then_some(output.stdout))
-    }
-
     /// The output of a command that succeeds.
     pub(crate) fn said(&self, args: &[&str]) -> Result<Vec<u8>, Refusal> {
         let output = self.ask(args).map_err(refused)?;
@@ -273,8 +266,8 @@ fn unquoted(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn lines(start: u32, end: u32) -> Option<Lines> {
-        Some(Lines { start, end })
+    fn lines(start: u32, end: u32) -> Lines {
+        Lines { start, end }
     }
 
     const DIFF: &str = "diff --git a/a.py b/a.py\nindex 1..2 100644\n--- a/a.py\n+++ b/a.py\n@@ -2,2 +2,3 @@ def f():\n--- a/not a name\n-old\n+++ b/nor this\n+new\n+new\n@@ -9 +9,0 @@\n-gone\ndiff --git a/old name.py b/new name.py\nsimilarity index 90%\nrename from old name.py\nrename to new name.py\n--- a/old name.py\t\n+++ b/new name.py\t\n@@ -0,0 +1 @@\n+x\ndiff --git \"a/t\\303\\244b\\t.py\" \"b/t\\303\\244b\\t.py\"\nnew file mode 100644\n--- /dev/null\n+++ \"b/t\\303\\244b\\t.py\"\n@@ -0,0 +1,2 @@\n+a\n+b\ndiff --git a/gone.py b/gone.py\ndeleted file mode 100644\n--- a/gone.py\n+++ /dev/null\n@@ -1,2 +0,0 @@\n-a\n-b\ndiff --git a/b c.bin b/b c.bin\nBinary files a/b c.bin and b/b c.bin differ\n";
@@ -294,9 +287,9 @@ mod tests {
         assert_eq!(names, wanted);
         let hunks =
             |file: usize| files[file].hunks.iter().map(|hunk| (hunk.old, hunk.new)).collect::<Vec<_>>();
-        assert_eq!(hunks(0), [(lines(2, 3), lines(2, 4)), (lines(9, 9), None)]);
-        assert_eq!((hunks(1), hunks(2)), (vec![(None, lines(1, 1))], vec![(None, lines(1, 2))]));
-        assert_eq!((hunks(3), hunks(4)), (vec![(lines(1, 2), None)], vec![]));
+        assert_eq!(hunks(0), [(Some(lines(2, 3)), Some(lines(2, 4))), (Some(lines(9, 9)), None)]);
+        assert_eq!((hunks(1), hunks(2)), (vec![(None, Some(lines(1, 1)))], vec![(None, Some(lines(1, 2)))]));
+        assert_eq!((hunks(3), hunks(4)), (vec![(Some(lines(1, 2)), None)], vec![]));
     }
 
     #[test]

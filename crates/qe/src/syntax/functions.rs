@@ -66,16 +66,6 @@ pub(crate) struct Outline {
     pub(crate) has_errors: bool,
 }
 
-impl Outline {
-    /// The innermost function that a line is in.
-    pub(crate) fn at(&self, line: u32) -> Option<&Function> {
-        let within = |function: &&Function| (function.lines.start..=function.lines.end).contains(&line);
-        // Of those around a line, the one that begins last is the innermost.
-        let upto = self.functions.partition_point(|function| function.lines.start <= line);
-        self.functions[..upto].iter().rev().find(within)
-    }
-}
-
 impl Parsed<'_> {
     /// The functions, and the kinds of lines.
     pub(crate) fn outline(&self, stop: &Stop) -> Result<Outline, SyntaxError> {

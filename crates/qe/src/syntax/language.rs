@@ -43,19 +43,6 @@ impl Language {
         })
     }
 
-    /// As it is shown.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Go => "go",
-            Self::Java => "java",
-            Self::JavaScript => "javascript",
-            Self::Python => "python",
-            Self::Rust => "rust",
-            Self::Tsx => "tsx",
-            Self::TypeScript => "typescript",
-        }
-    }
-
     /// Between the parts of a qualified name.
     pub(super) const fn separator(self) -> &'static str {
         if matches!(self, Self::Rust) { "::" } else { "." }

@@ -16,6 +16,7 @@ use super::sketch::{self, Sketch};
 use super::target::{Language, Target};
 use super::workorder::{self, Order};
 use super::{javascript, python};
+use crate::builtin::Request;
 use crate::project::Project;
 use crate::reply::Refusal;
 use crate::stop::Stop;
@@ -223,8 +224,9 @@ pub(super) fn generate(
     project: &Project,
     targets: &[Target],
     arguments: &Arguments,
-    stop: &Stop,
+    request: &Request,
 ) -> Result<Answer, Refusal> {
+    let stop = &request.stop;
     let mut answer = Answer::new(arguments.mode, arguments.seed, targets);
     let mut scratch = None;
     for (place, target) in targets.iter().enumerate() {
@@ -255,6 +257,7 @@ pub(super) fn generate(
             }
         };
         answer.results.push(outcome);
+        request.report(place + 1, targets.len(), &target.file);
     }
     if let Some(scratch) = scratch {
         let is_python = targets.iter().any(|target| target.language == Language::Python);
@@ -428,9 +431,9 @@ pub(super) fn workorder(
     project: &Project,
     targets: &[Target],
     arguments: &Arguments,
-    stop: &Stop,
+    request: &Request,
 ) -> Result<Answer, Refusal> {
-    let mut answer = generate(project, targets, arguments, stop)?;
+    let mut answer = generate(project, targets, arguments, request)?;
     answer.results = answer
         .results
         .into_iter()
