@@ -103,7 +103,7 @@ fn both_eras_and_both_loops_work_over_http_and_stdio() {
 #[test]
 fn without_a_tool_that_is_safe_to_call_the_tools_are_listed() {
     let home = Home::new();
-    let server = home.start(&[]);
+    let server = home.start(&["--no-builtin"]);
     let ran = bench(&home, &[server.info["url"].as_str().unwrap()]);
     assert_eq!(ran.code(), Some(0), "{}{}", ran.out(), ran.err());
     assert!(ran.out().contains("  tools/list\n"), "{}", ran.out());

@@ -10,6 +10,7 @@ mod control;
 mod dashboard;
 mod http;
 mod lifecycle;
+mod qe;
 mod state;
 mod stdio;
 mod support;
