@@ -236,10 +236,11 @@ impl Monitor {
         lock(&self.history).push(gateway, self, pool, &requests, memory);
     }
 
-    /// The figures of requests in a window, until the last full second.
+    /// The figures of requests in a window, until the last full second; of those since the start, until now.
     pub fn figures(&self, span: Span) -> Figures {
         let tracks = lock(&self.tracks);
-        let (covers, lookups, read) = (tracks.covered(span), tracks.lookups(span), tracks.read(span));
+        let (covers, read) = (tracks.covered(span), tracks.read(span));
+        let lookups = if span == Span::Start { self.lookups() } else { tracks.lookups(span) };
         let mut all = if span == Span::Start { tracks.gone().clone() } else { Totals::EMPTY };
         drop(tracks);
         let (mut tools, mut methods, mut replicas) = (Vec::new(), Vec::new(), Vec::new());
