@@ -17,6 +17,7 @@ fails or if two calls with one seed differ.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -35,7 +36,10 @@ FILES = {
     "escape-string-regexp": ["index.js"], "semver": ["classes/semver.js", "functions/inc.js", "functions/coerce.js"],
 }
 RANDOM = (1, 2, 3)
-SHORT = [("python", "slugify", "slugify/slugify.py"), ("python", "humanize", "humanize/filesize.py"), ("python", "humanize", "humanize/lists.py"), ("node", "ms", "index.js"), ("node", "bytes", "index.js")]
+SHORT = [
+    ("python", "slugify", "slugify/_legacy.py"), ("python", "humanize", "humanize/filesize.py"), ("python", "humanize", "humanize/lists.py"),
+    ("node", "ms", "index.js"), ("node", "bytes", "index.js"),
+]
 BUGS = 6
 
 
@@ -97,10 +101,14 @@ def fails(language, root, test):
     """Whether the kept tests notice something: a run of them in a fresh process fails."""
     python = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", test]
     argv = python if language == "python" else ["node", "--test", test]
+    # A group of its own: `node --test` runs the tests in a child, which a bug may keep busy for ever.
+    process = subprocess.Popen(argv, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
     try:
-        # A loop that never ends is noticed, too.
-        return subprocess.run(argv, cwd=root, capture_output=True, timeout=10, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}).returncode != 0
+        return process.wait(timeout=10) != 0
     except subprocess.TimeoutExpired:
+        # Which is noticed, too.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         return True
 
 
