@@ -2,7 +2,8 @@
 Java) or big-code-analysis' (Rust, Java, Go), and cognitive complexity with big-code-analysis'.
 
 `python complexity.py radon|eslint|lizard|bca|bca-cognitive ROOT -- COMMAND…`; the command serves the tools with ROOT among its folders.
-Functions are matched by file and first line. Prints counts, and the first differences; fails below 98 % equal of those
+Functions are matched by file and first line; what one of them alone takes for a function is counted apart, as ESLint does with
+initial values of fields. Prints counts, and the first differences; fails below 98 % equal of those
 that both know.
 """
 

@@ -13,12 +13,13 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What makes the folders that the others look at, without a gateway.
 const CORPUS: &str = "corpus.py";
 /// The oracles: what they are called, the script, and its arguments before the gateway.
-const ORACLES: [(&str, &str, &[&str]); 12] = [
+const ORACLES: [(&str, &str, &[&str]); 13] = [
     ("radon", "complexity.py", &["radon", "python"]),
     ("eslint", "complexity.py", &["eslint", "javascript"]),
     ("lizard", "complexity.py", &["lizard", "java"]),
     ("big-code-analysis", "complexity.py", &["bca", "rust"]),
-    ("jscpd", "duplication.py", &["python", ".py", "python"]),
+    ("jscpd-javascript", "duplication.py", &["javascript", ".js", "javascript"]),
+    ("jscpd-rust", "duplication.py", &["rust", ".rs", "rust"]),
     ("coverage.py", "coverage_py.py", &[]),
     ("diff-cover", "diff_cover.py", &["6"]),
     ("node-nyc-c8", "javascript_coverage.py", &[]),

@@ -76,7 +76,7 @@ async fn simplecov_is_read_as_it_counts_but_for_lines_that_it_leaves_out_later()
 #[tokio::test]
 async fn functions_that_go_calls_whole_or_never_run_are_so() {
     let project = project("go");
-    assert_eq!(sums(&project, "cover.out").await, ["shapes.go 18/26 - -"]);
+    assert_eq!(sums(&project, "cover.out").await, ["shapes.go 15/22 - -"]);
     let answer = project.call("qe_coverage_gaps", json!({ "reports": ["cover.out"] })).await;
     let uncovered: Vec<u64> = answer["gaps"]
         .as_array()
@@ -87,5 +87,5 @@ async fn functions_that_go_calls_whole_or_never_run_are_so() {
         .collect();
     let within = |from: u64, to: u64| uncovered.iter().filter(|line| (from..=to).contains(line)).count();
     // New 66.7%, Area 85.7%, Never 0.0%, Half 100.0%
-    assert_eq!([within(10, 15), within(18, 31), within(34, 38), within(41, 44)], [2, 1, 5, 0], "{uncovered:?}");
+    assert_eq!([within(10, 15), within(18, 31), within(34, 38), within(41, 44)], [2, 2, 3, 0], "{uncovered:?}");
 }
