@@ -87,5 +87,9 @@ async fn functions_that_go_calls_whole_or_never_run_are_so() {
         .collect();
     let within = |from: u64, to: u64| uncovered.iter().filter(|line| (from..=to).contains(line)).count();
     // New 66.7%, Area 85.7%, Never 0.0%, Half 100.0%
-    assert_eq!([within(10, 15), within(18, 31), within(34, 38), within(41, 44)], [2, 2, 3, 0], "{uncovered:?}");
+    assert_eq!(
+        [within(10, 15), within(18, 31), within(34, 38), within(41, 44)],
+        [2, 2, 3, 0],
+        "{uncovered:?}"
+    );
 }
