@@ -10,6 +10,6 @@ mod memory;
 mod metrics;
 mod project;
 mod properties;
-mod reports;
+mod recorded;
 mod support;
 mod testgen;
