@@ -46,6 +46,33 @@ def of_jacoco(text):
     return text, found
 
 
+def read(tools, folder, text):
+    """Counts by file, of a copy of the report beside files that are long enough for it."""
+    with open(os.path.join(folder, "report"), "w", encoding="utf-8") as file:
+        file.write(text)
+    groups, cursor = [], {}
+    while True:
+        page = tools.call("qe_coverage_analyze", root=folder, reports=["report"], max_items=200, **cursor)
+        groups += page["groups"]
+        if "next_cursor" not in page:
+            return {group["path"]: group for group in groups}
+        cursor = {"cursor": page["next_cursor"]}
+
+
+def compare(what, got, wanted, kinds):
+    for kind in kinds:
+        differing = []
+        for path, sums in wanted.items():
+            counts = got.get(path, {}).get(kind) or {"covered": 0, "total": 0}
+            found = (counts["covered"], counts["total"])
+            if sums[kind] not in (found, (found[0], None)):
+                differing.append(f"{path}: {found} instead of {sums[kind]}")
+        covered = sum(sums[kind][0] for sums in wanted.values())
+        total = sum(sums[kind][1] or 0 for sums in wanted.values())
+        figure = f"{len(wanted)} files, {covered} covered" + (f" of {total}" if total else "")
+        check(f"{kind} sums of {what}", not differing, f"{figure}: {len(differing)} differ: {differing[:5]}" if differing else figure)
+
+
 def main():
     (form, *reports), tools = opened(sys.argv)
     texts = []
@@ -58,28 +85,11 @@ def main():
             os.makedirs(os.path.join(folder, os.path.dirname(path)), exist_ok=True)
             with open(os.path.join(folder, path), "w", encoding="utf-8") as file:
                 file.write("\n" * 100_000)
-        with open(os.path.join(folder, "report"), "w", encoding="utf-8") as file:
-            file.write(text)
-        groups, cursor = [], {}
-        while True:
-            page = tools.call("qe_coverage_analyze", root=folder, reports=["report"], max_items=200, **cursor)
-            groups += page["groups"]
-            if "next_cursor" not in page:
-                break
-            cursor = {"cursor": page["next_cursor"]}
+        compare(form, read(tools, folder, text), wanted, ("line", "branch", "function"))
+        if form == "llvm":
+            lcov = re.sub(r"^SF:/", "SF:", texts[1], flags=re.MULTILINE)
+            compare("llvm's lcov", read(tools, folder, lcov), wanted, ("line", "branch", "function"))
     tools.close()
-    pair = lambda counts: (counts["covered"], counts["total"]) if counts else (0, 0)
-    got = {group["path"]: group for group in groups}
-    for kind in ("line", "branch", "function"):
-        differing = []
-        for path, sums in wanted.items():
-            covered, total = pair(got.get(path, {}).get(kind))
-            if sums[kind] not in ((covered, total), (covered, None)):
-                differing.append(f"{path}: {covered, total} instead of {sums[kind]}")
-        covered = sum(sums[kind][0] for sums in wanted.values())
-        total = sum(sums[kind][1] or 0 for sums in wanted.values())
-        figure = f"{len(wanted)} files, {covered} covered" + (f" of {total}" if total else "")
-        check(f"{kind} sums of {form}", not differing, f"{figure}: {len(differing)} differ: {differing[:5]}" if differing else figure)
     finish()
 
 
