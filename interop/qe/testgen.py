@@ -40,7 +40,7 @@ SHORT = [
     ("python", "slugify", "slugify/_legacy.py"), ("python", "humanize", "humanize/filesize.py"), ("python", "humanize", "humanize/lists.py"),
     ("node", "ms", "index.js"), ("node", "bytes", "index.js"),
 ]
-BUGS = 5
+BUGS = 6
 
 
 def run(argv, folder, **env):
