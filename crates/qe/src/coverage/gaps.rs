@@ -17,6 +17,7 @@ use super::patch::Change;
 use crate::builtin::{Context, Request};
 use crate::reply::{Refusal, structured};
 use explain::Teller;
+pub(crate) use find::Innermost;
 use rank::Rank;
 
 pub(crate) const DEFINITION: &str = concat!(
