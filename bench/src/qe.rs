@@ -124,13 +124,7 @@ fn cases(small: &Scene, large: &Scene) -> Vec<Case> {
             Some(Some(100.0)),
             Some(Some(100.0)),
         ),
-        case(
-            "quality_gate".into(),
-            "qe_quality_gate",
-            with(json!({})),
-            Some(Some(100.0)),
-            Some(Some(100.0)),
-        ),
+        case("quality_gate".into(), "qe_quality_gate", with(json!({})), Some(Some(100.0)), Some(Some(100.0))),
         case("quality_metrics".into(), "qe_quality_metrics", with(json!({})), Some(None), Some(Some(50.0))),
         case(
             "test_generate, plan".into(),

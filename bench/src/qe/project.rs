@@ -141,9 +141,15 @@ fn reports(root: &Path, files: &[File], rng: &mut Rng) -> Result<()> {
             _ => String::new(),
         };
         let (class, time) = (file.path.replace('/', "."), rng.f32());
-        writeln!(cases, r#"<testcase name="test_{number}" classname="{class}" time="{time:.3}">{inside}</testcase>"#)?;
+        writeln!(
+            cases,
+            r#"<testcase name="test_{number}" classname="{class}" time="{time:.3}">{inside}</testcase>"#
+        )?;
     }
-    fs::write(folder.join("junit.xml"), format!("<testsuites><testsuite name=\"all\">\n{cases}</testsuite></testsuites>\n"))?;
+    fs::write(
+        folder.join("junit.xml"),
+        format!("<testsuites><testsuite name=\"all\">\n{cases}</testsuite></testsuites>\n"),
+    )?;
     let finding = |rng: &mut Rng| {
         let place = json!({ "artifactLocation": { "uri": files[rng.usize(..files.len())].path },
                             "region": { "startLine": rng.usize(1..=FUNCTIONS * LINES) } });
@@ -205,10 +211,22 @@ impl File {
             let first = number * LINES + 1;
             let hits = if rng.u32(..3) == 0 { 0 } else { rng.u32(1..100) };
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "FN:{first},{},{}\nFNDA:{hits},{}", first + LINES - 2, function.name, function.name);
+            let _ = writeln!(
+                text,
+                "FN:{first},{},{}\nFNDA:{hits},{}",
+                first + LINES - 2,
+                function.name,
+                function.name
+            );
             for line in 0..LINES - 1 {
                 let ran = if rng.u32(..8) == 0 { 0 } else { hits };
-                let _ = writeln!(text, "DA:{},{ran},{:016x}{:06x}==", first + line, rng.u64(..), rng.u32(..1 << 24));
+                let _ = writeln!(
+                    text,
+                    "DA:{},{ran},{:016x}{:06x}==",
+                    first + line,
+                    rng.u64(..),
+                    rng.u32(..1 << 24)
+                );
             }
             for (line, outcome) in [(2, 0), (2, 1), (4, 0), (4, 1), (6, 0), (6, 1)] {
                 let _ = writeln!(text, "BRDA:{},0,{outcome},{}", first + line, hits * rng.u32(..2));

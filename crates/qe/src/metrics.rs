@@ -172,7 +172,9 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let wants_trend = arguments.history.is_some_and(|most| most > 0);
     if let Err(why) = &snapshot.history {
         let more = (wants_trend && trend.is_none()).then_some("trend");
-        unknown.extend(["churn", "hotspot"].into_iter().chain(more).map(|what| (what.to_owned(), why.as_str().into())));
+        unknown.extend(
+            ["churn", "hotspot"].into_iter().chain(more).map(|what| (what.to_owned(), why.as_str().into())),
+        );
     }
     let warnings = snapshot.warnings.iter().cloned().chain(reports.warnings()).take(MOST_WARNINGS).collect();
     structured(&Answer {

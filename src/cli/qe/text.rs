@@ -37,7 +37,9 @@ fn plain(value: &Value) -> String {
         Value::Null => UNKNOWN.into(),
         Value::String(text) => text.clone(),
         // Whole numbers are whole, whatever their type is.
-        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string()),
+        Value::Number(number) => {
+            number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string())
+        }
         other => other.to_string(),
     }
 }

@@ -106,7 +106,8 @@ impl Facts {
             }
             // The failure speaks of where it was, the test itself first in most runners.
             let mut of_failure = std::mem::take(&mut test.places).into_iter();
-            let is_same = |known: &Option<String>, found: &String| known.as_ref().is_none_or(|known| known == found);
+            let is_same =
+                |known: &Option<String>, found: &String| known.as_ref().is_none_or(|known| known == found);
             let found = of_failure.find_map(|(path, line)| {
                 let found = places.find(&path).filter(|found| is_same(&test.file, found))?;
                 Some((found, line))
@@ -116,12 +117,8 @@ impl Facts {
             }
         }
         let mutants = self.mutants.iter_mut().flat_map(|loaded| &mut loaded.reports);
-        for survivor in mutants.flat_map(|(_, mutants)| &mut mutants.survivors) {
-            let Some(file) = survivor.file.take() else { continue };
-            survivor.file = places.find(&file);
-            if survivor.file.is_none() {
-                survivor.id = format!("{} in {file}", survivor.id);
-            }
+        for (_, mutants) in mutants {
+            mutants.place(|file| places.find(file));
         }
     }
 
@@ -171,6 +168,7 @@ impl Facts {
                 self.of_tests(metric)
             }
             Metric::MutationScore => self.of_mutants(),
+            Metric::NewMutationScore => self.of_new_mutants(),
             Metric::NewIssues | Metric::Issues => match (&self.findings, issues) {
                 (Some(loaded), Some(issues)) => issues.measure(condition, loaded),
                 _ => Measured::unknown("no findings were read"),
@@ -265,6 +263,52 @@ impl Facts {
     pub(crate) fn oldest(&self, paths: &[String]) -> Option<(&str, SystemTime)> {
         let of = self.reports().filter(|from| paths.contains(&from.path));
         of.filter_map(|from| Some((from.path.as_str(), from.written?))).min_by_key(|(_, written)| *written)
+    }
+
+    /// Of the mutants with a new or changed line.
+    fn of_new_mutants(&self) -> Measured {
+        let (all, sources) = match self.mutants() {
+            Ok(known) => known,
+            Err(reason) => return Measured::unknown(reason),
+        };
+        let change = match &self.change {
+            Ok(change) => change,
+            Err(reason) => return Measured { sources, ..Measured::unknown(reason.clone()) },
+        };
+        let (mut noticed, mut unnoticed, mut undecided) = (0, 0, 0_u64);
+        for (file, places) in &all.places {
+            for place in places.iter().filter(|place| change.patch.has(file, place.lines)) {
+                match place.is_noticed {
+                    Some(true) => noticed += 1,
+                    Some(false) => unnoticed += 1,
+                    None => undecided += 1,
+                }
+            }
+        }
+        let evidence = all.survivors.iter().filter_map(|survivor| {
+            let (file, lines) = (survivor.file.as_ref()?, survivor.lines?);
+            let is_new = change.patch.has(file, lines);
+            is_new.then(|| Evidence {
+                file: Some(file.clone()),
+                range: Some(lines),
+                id: survivor.id.clone(),
+                detail: None,
+            })
+        });
+        let evidence = evidence.collect();
+        let measured = match mutation::score(noticed, unnoticed) {
+            _ if undecided > 0 => Measured::unknown(format!(
+                "the run was not whole: {undecided} mutants of new lines are not decided"
+            )),
+            Some(score) => Measured::known(score),
+            None if all.unplaced > 0 => {
+                Measured::unknown(format!("where {} mutants are, the reports do not say", all.unplaced))
+            }
+            None => Measured::nothing("no mutant on a new line"),
+        };
+        let incomplete =
+            (all.unplaced > 0).then(|| format!("where {} mutants are, the reports do not say", all.unplaced));
+        Measured { evidence, evidence_total: unnoticed, sources, incomplete, ..measured }
     }
 
     fn of_coverage(&self, metric: Metric) -> Measured {

@@ -151,11 +151,7 @@ fn stale(facts: &Facts, paths: &[String], snapshot: &Snapshot) -> Option<String>
 }
 
 /// The value, or its reason among the others.
-pub(super) fn known<T>(
-    what: &str,
-    result: Result<T, String>,
-    unknown: &mut Map<String, Value>,
-) -> Option<T> {
+pub(super) fn known<T>(what: &str, result: Result<T, String>, unknown: &mut Map<String, Value>) -> Option<T> {
     result.map_err(|why| unknown.insert(what.to_owned(), why.into())).ok()
 }
 

@@ -210,9 +210,9 @@ impl View<'_> {
         let churn = self.snapshot.history.as_ref().ok().map(|history| churn(history, &source.file.path));
         let covered = self.file(source).and_then(|file| file.totals().line);
         let of_functions = self.lines(source);
-        let crap = self.numbered(source).filter_map(|(at, function)| {
-            covered::crap(function.cyclomatic, of_functions.get(at).copied()?)
-        });
+        let crap = self
+            .numbered(source)
+            .filter_map(|(at, function)| covered::crap(function.cyclomatic, of_functions.get(at).copied()?));
         FileRow {
             path: source.file.path.clone(),
             language: Some(source.file.language),

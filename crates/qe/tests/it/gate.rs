@@ -412,7 +412,9 @@ async fn every_place_of_a_condition_comes_with_some_page() {
     let mut lines: Vec<u64> = Vec::new();
     loop {
         assert_eq!(page["evidence_total"], 30);
-        lines.extend(page["evidence"].as_array().unwrap().iter().map(|place| place["range"][0].as_u64().unwrap()));
+        lines.extend(
+            page["evidence"].as_array().unwrap().iter().map(|place| place["range"][0].as_u64().unwrap()),
+        );
         let Some(cursor) = page["next_cursor"].as_str() else { break };
         let next = repository.judge(json!({"cursor": cursor})).await;
         assert_eq!((&next["status"], &next["is_part"]), (&first["status"], &json!(true)));
@@ -436,7 +438,9 @@ async fn every_place_of_a_condition_comes_with_some_page() {
 async fn a_test_that_failed_in_one_run_and_passed_in_another_is_flaky_and_failed() {
     let repository = clean();
     let shard = |name: &str, inside: &str| {
-        let cases = format!(r#"<testcase name="a" classname="t">{inside}</testcase><testcase name="{name}" classname="t"/>"#);
+        let cases = format!(
+            r#"<testcase name="a" classname="t">{inside}</testcase><testcase name="{name}" classname="t"/>"#
+        );
         repository.write(
             &format!("test-results/{name}.xml"),
             &format!(r#"<testsuite name="s">{cases}</testsuite>"#),
@@ -460,4 +464,34 @@ async fn a_test_that_failed_in_one_run_and_passed_in_another_is_flaky_and_failed
         r#"<testsuite name="other"><testcase name="a" classname="t"/></testsuite>"#,
     );
     assert_eq!(condition(&repository.judge(json!({})).await, "flaky")["actual"], 0.0);
+}
+
+#[tokio::test]
+async fn mutants_of_new_lines_are_judged_by_themselves() {
+    let repository = clean();
+    let mutant = |line: u32, status: &str| json!({"id": line.to_string(), "mutatorName": "M", "status": status, "location": {"start": {"line": line, "column": 1}, "end": {"line": line, "column": 2}}});
+    let report = |new: Vec<Value>, old: Vec<Value>, file: &str| {
+        let of = |mutants: Vec<Value>| json!({"language": "python", "source": "", "mutants": mutants});
+        let all = json!({"schemaVersion": "2", "thresholds": {"high": 80, "low": 60}, "files": {file: of(new), "src/old.py": of(old)}});
+        repository.write("reports/mutation/mutation.json", &all.to_string());
+    };
+    let asked = json!({"conditions": [
+        {"metric": "new_mutation_score", "op": ">=", "value": 60},
+        {"metric": "mutation_score", "op": ">=", "value": 60},
+    ]});
+    let new = || vec![mutant(2, "Killed"), mutant(3, "Survived")];
+    report(new(), vec![mutant(1, "Killed"), mutant(2, "Timeout")], "src/new.py");
+    let verdict = repository.judge(asked.clone()).await;
+    let of = condition(&verdict, "new_mutation_score");
+    assert_eq!((&of["actual"], &of["status"]), (&json!(50.0), &json!("failed")), "{of:#}");
+    assert_eq!(of["evidence"], json!([{"file": "src/new.py", "range": [3, 3], "id": "M"}]));
+    assert_eq!(condition(&verdict, "mutation_score")["actual"], 75.0);
+    report(vec![mutant(2, "Pending")], vec![], "src/new.py");
+    assert_eq!(condition(&repository.judge(asked.clone()).await, "new_mutation_score")["status"], "no_data");
+    report(vec![], vec![mutant(1, "Survived")], "src/new.py");
+    assert_eq!(condition(&repository.judge(asked.clone()).await, "new_mutation_score")["status"], "ignored");
+    // Of mutants that cannot be placed nobody knows whether they are new.
+    report(new(), vec![], "elsewhere/new.py");
+    let of = condition(&repository.judge(asked).await, "new_mutation_score");
+    assert_eq!((&of["actual"], &of["status"]), (&Value::Null, &json!("no_data")), "{of:#}");
 }

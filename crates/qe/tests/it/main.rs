@@ -8,6 +8,7 @@ mod gaps;
 mod gate;
 mod memory;
 mod metrics;
+mod peers;
 mod project;
 mod properties;
 mod support;

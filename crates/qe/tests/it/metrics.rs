@@ -266,7 +266,8 @@ fn with_reports() -> tempfile::TempDir {
     write(root, "junit.xml", tests);
     let mutant = |status: &str| json!({"id": status, "status": status, "mutatorName": "m", "location": {"start": {"line": 2, "column": 1}, "end": {"line": 2, "column": 3}}});
     let file = json!({"language": "python", "source": "", "mutants": [mutant("Killed"), mutant("Survived")]});
-    let report = json!({"schemaVersion": "2", "thresholds": {"high": 80, "low": 60}, "files": {"src/hot.py": file}});
+    let report =
+        json!({"schemaVersion": "2", "thresholds": {"high": 80, "low": 60}, "files": {"src/hot.py": file}});
     write(root, "reports/mutation/mutation.json", &report.to_string());
     folder
 }
@@ -287,7 +288,8 @@ async fn what_reports_say_of_the_tests_stands_beside_the_code() {
     assert_eq!((&all["mutation"]["score"], &all["mutation"]["survived"]), (&json!(50.0), &json!(1)));
     let unknown: Vec<_> = all["unknown"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(unknown, ["churn", "hotspot"]);
-    let kinds: Vec<_> = all["provenance"].as_array().unwrap().iter().map(|from| from["kind"].clone()).collect();
+    let kinds: Vec<_> =
+        all["provenance"].as_array().unwrap().iter().map(|from| from["kind"].clone()).collect();
     assert_eq!(kinds, ["measured", "junit", "mutation", "coverage"]);
     // Complexity 4, half of it covered: 16 · 0.125 + 4.
     let hot = &all["items"][0];
@@ -296,10 +298,7 @@ async fn what_reports_say_of_the_tests_stands_beside_the_code() {
         (&json!("src/hot.py"), &json!(50.0), &json!(6.0))
     );
     let functions = tools.call(TOOL, r#"{"group_by":"function","sort":"coverage"}"#).await;
-    assert_eq!(
-        (&functions["items"][0]["name"], &functions["items"][0]["crap"]),
-        (&json!("f"), &json!(6.0))
-    );
+    assert_eq!((&functions["items"][0]["name"], &functions["items"][0]["crap"]), (&json!("f"), &json!(6.0)));
     let cold = &functions["items"][1];
     assert_eq!((&cold["name"], &cold["line_pct"], &cold["crap"]), (&json!("g"), &Value::Null, &Value::Null));
     let folders = tools.call(TOOL, r#"{"group_by":"dir"}"#).await;
@@ -328,7 +327,9 @@ async fn reports_that_are_older_than_the_sources_say_so_and_broken_ones_say_noth
     write(folder.path(), "lcov.info", "nothing of the kind");
     fs::remove_dir_all(folder.path().join("reports")).unwrap();
     let broken = tools.call(TOOL, "{}").await;
-    for (what, why) in [("coverage", "lcov.info"), ("tests", "ends in the middle"), ("mutation", "there is no")] {
+    for (what, why) in
+        [("coverage", "lcov.info"), ("tests", "ends in the middle"), ("mutation", "there is no")]
+    {
         assert!(broken[what].is_null(), "{broken:#}");
         assert!(broken["unknown"][what].as_str().unwrap().contains(why), "{broken:#}");
     }
@@ -336,7 +337,11 @@ async fn reports_that_are_older_than_the_sources_say_so_and_broken_ones_say_noth
     assert!(refusal.contains("lcov.info"), "{refusal}");
     // The gate's inputs are those of the metrics.
     write(folder.path(), "other.xml", "<testsuite><testcase name='a'/></testsuite>");
-    write(folder.path(), ".qe/gate.toml", "[inputs]\njunit = [\"other.xml\"]\n[[condition]]\nmetric = \"tests_failed\"\nop = \"<=\"\nvalue = 0\n");
+    write(
+        folder.path(),
+        ".qe/gate.toml",
+        "[inputs]\njunit = [\"other.xml\"]\n[[condition]]\nmetric = \"tests_failed\"\nop = \"<=\"\nvalue = 0\n",
+    );
     assert_eq!(tools.call(TOOL, "{}").await["tests"]["total"], 1);
     write(folder.path(), ".qe/gate.toml", "[gate\n");
     let gate = tools.call(TOOL, "{}").await;

@@ -66,13 +66,18 @@ fn change(patch: &Value) -> Vec<String> {
     for file in uncovered.iter().take(FILES) {
         lines.extend(list(&file["ranges"]).iter().map(|range| format!("  {}", place(&file["file"], range))));
     }
-    let rest = patch["uncovered"]["total"].as_u64().unwrap_or(0).saturating_sub(FILES.min(uncovered.len()) as u64);
+    let rest =
+        patch["uncovered"]["total"].as_u64().unwrap_or(0).saturating_sub(FILES.min(uncovered.len()) as u64);
     if rest > 0 {
         lines.push(format!("  and {rest} more files"));
     }
     let unmeasured = list(&patch["unmeasured"]["first"]);
     if let Some(first) = unmeasured.first() {
-        lines.push(format!("  {} changed files are in no report: {} …", patch["unmeasured"]["total"], plain(first)));
+        lines.push(format!(
+            "  {} changed files are in no report: {} …",
+            patch["unmeasured"]["total"],
+            plain(first)
+        ));
     }
     lines
 }

@@ -30,8 +30,10 @@ fn gap(gap: &Value) -> Vec<String> {
         of("lines not run:", "uncovered_lines"),
     ];
     let figures: Vec<_> = figures.into_iter().flatten().collect();
-    let mut lines =
-        vec![format!("{}{function}", place(&gap["file"], &gap["range"])), format!("  {}", figures.join(", "))];
+    let mut lines = vec![
+        format!("{}{function}", place(&gap["file"], &gap["range"])),
+        format!("  {}", figures.join(", ")),
+    ];
     let why: Vec<_> = list(&gap["why"]).iter().map(plain).collect();
     if !why.is_empty() {
         lines.push(format!("  why: {}", why.join(", ")));

@@ -34,7 +34,10 @@ pub(super) fn of(result: &Value) -> Vec<String> {
     if !baseline.is_null() {
         let (fixed, new) = (plain(&baseline["fixed"]), plain(&baseline["new"]));
         let reason = baseline["reason"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
-        notes.push(format!("baseline {}: findings fixed {fixed}, new {new}{reason}", plain(&baseline["file"])));
+        notes.push(format!(
+            "baseline {}: findings fixed {fixed}, new {new}{reason}",
+            plain(&baseline["file"])
+        ));
     }
     let expired = list(&result["suppressed"]["expired"]);
     notes.extend(expired.iter().map(|one| format!("no longer suppressed: {}", plain(one))));

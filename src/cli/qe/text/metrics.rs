@@ -19,7 +19,13 @@ pub(super) fn of(result: &Value) -> Vec<String> {
 fn project(result: &Value) -> Vec<String> {
     let project = &result["project"];
     let spread = |what: &Value| {
-        format!("p50 {}, p95 {}, max {}, sum {}", plain(&what["p50"]), plain(&what["p95"]), plain(&what["max"]), what["sum"])
+        format!(
+            "p50 {}, p95 {}, max {}, sum {}",
+            plain(&what["p50"]),
+            plain(&what["p95"]),
+            plain(&what["max"]),
+            what["sum"]
+        )
     };
     let mut lines = vec![
         format!(
@@ -35,7 +41,9 @@ fn project(result: &Value) -> Vec<String> {
             project["duplicated_lines"]
         ),
     ];
-    for (what, told) in [("coverage", coverage as fn(&Value) -> String), ("tests", tests), ("mutation", mutation)] {
+    for (what, told) in
+        [("coverage", coverage as fn(&Value) -> String), ("tests", tests), ("mutation", mutation)]
+    {
         let of = &result[what];
         let why = || format!("{}: {}", super::UNKNOWN, plain(&result["unknown"][what]));
         let told = if of.is_null() { why() } else { told(of) };
@@ -59,7 +67,10 @@ fn coverage(of: &Value) -> String {
 
 fn tests(of: &Value) -> String {
     let time = of["seconds"].as_f64().map(|seconds| format!(", {seconds} s")).unwrap_or_default();
-    format!("{}: {} failed, {} skipped, {} flaky{time}", of["total"], of["failed"], of["skipped"], of["flaky"])
+    format!(
+        "{}: {} failed, {} skipped, {} flaky{time}",
+        of["total"], of["failed"], of["skipped"], of["flaky"]
+    )
 }
 
 fn mutation(of: &Value) -> String {
@@ -72,7 +83,8 @@ fn table(items: &[Value]) -> Vec<String> {
     let Some(first) = items.first() else { return Vec::new() };
     if first["places"].is_array() {
         let rows = items.iter().map(|item| {
-            let places: Vec<_> = list(&item["places"]).iter().map(|at| place(&at["file"], &at["lines"])).collect();
+            let places: Vec<_> =
+                list(&item["places"]).iter().map(|at| place(&at["file"], &at["lines"])).collect();
             vec![places.join("  =  "), plain(&item["tokens"])]
         });
         return figures(&["duplicate", "tokens"], rows);
@@ -80,7 +92,8 @@ fn table(items: &[Value]) -> Vec<String> {
     let row = |item: &Value, names: &[&str]| names.iter().map(|name| plain(&item[*name])).collect::<Vec<_>>();
     if first["name"].is_string() {
         let rows = items.iter().map(|item| {
-            let mut cells = vec![format!("{}  {}", place(&item["file"], &item["lines"]), plain(&item["name"]))];
+            let mut cells =
+                vec![format!("{}  {}", place(&item["file"], &item["lines"]), plain(&item["name"]))];
             cells.extend(row(item, &["cognitive", "cyclomatic", "ncloc", "parameters"]));
             cells.extend([percent(&item["line_pct"]), plain(&item["crap"])]);
             cells
@@ -89,8 +102,13 @@ fn table(items: &[Value]) -> Vec<String> {
         return figures(&heading, rows);
     }
     let rows = items.iter().map(|item| {
-        let mut cells = row(item, &["path", "ncloc", "functions", "cyclomatic", "cognitive", "maintainability"]);
-        cells.extend([percent(&item["duplicated_pct"]), percent(&item["line_pct"]), plain(&item["crap_max"])]);
+        let mut cells =
+            row(item, &["path", "ncloc", "functions", "cyclomatic", "cognitive", "maintainability"]);
+        cells.extend([
+            percent(&item["duplicated_pct"]),
+            percent(&item["line_pct"]),
+            plain(&item["crap_max"]),
+        ]);
         cells.extend(row(item, &["commits_90d", "hotspot"]));
         cells
     });
@@ -118,7 +136,9 @@ fn trend(result: &Value) -> Vec<String> {
         return why.map(|why| format!("trend: not known: {why}")).into_iter().collect();
     };
     let mut lines = vec![format!("the last {} commits of {}", commits.len(), plain(&trend["branch"]))];
-    lines.extend(trend["reason"].as_str().map(|why| format!("what was measured now is not one of them: {why}")));
+    lines.extend(
+        trend["reason"].as_str().map(|why| format!("what was measured now is not one of them: {why}")),
+    );
     let rows = metrics.iter().map(|(name, series)| {
         let delta = series["delta"].as_f64().map(|delta| format!("{delta:+}")).unwrap_or_default();
         vec![name.clone(), plain(&series["first"]), plain(&series["last"]), delta]

@@ -49,10 +49,13 @@ fn tests(file: &str, of: &Value) -> Vec<String> {
     }
     match &of["mutation"] {
         Value::Null => {}
-        mutation => lines.push(format!("  mutants   {} of {} noticed", mutation["killed"], mutation["total"])),
+        mutation => {
+            lines.push(format!("  mutants   {} of {} noticed", mutation["killed"], mutation["total"]))
+        }
     }
     let missed = list(&of["uncovered_left"]["lines"]).iter().take(FATES);
-    let missed: Vec<_> = missed.map(|range| place(&Value::Null, range).trim_start_matches(':').to_owned()).collect();
+    let missed: Vec<_> =
+        missed.map(|range| place(&Value::Null, range).trim_start_matches(':').to_owned()).collect();
     if !missed.is_empty() {
         lines.push(format!("  not reached: lines {}", missed.join(", ")));
     }

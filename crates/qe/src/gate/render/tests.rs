@@ -11,7 +11,13 @@ use crate::project::git::Lines;
 const RULES: Rules = Rules { require_data: true, min_new_lines: 20, new_lines: Some(100) };
 
 fn judged(metric: Metric, op: Op, threshold: f64, level: Level, measured: Measured) -> Judged {
-    Judged::new(&Condition { metric, op, threshold, level, severity: None }, measured, RULES, None, |places| (places, None))
+    Judged::new(
+        &Condition { metric, op, threshold, level, severity: None },
+        measured,
+        RULES,
+        None,
+        |places| (places, None),
+    )
 }
 
 fn report(name: &str, file: &str) -> Report {

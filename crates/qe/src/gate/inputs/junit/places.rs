@@ -85,7 +85,9 @@ mod tests {
         assert_eq!(of(python), [("tests/test_b.py", 12)]);
         let java = "at com.x.FooTest.bar(FooTest.java:12)\nwin C:\\a\\b.cs:7";
         assert_eq!(of(java), [("FooTest.java", 12), ("\\a\\b.cs", 7)]);
-        for nothing in ["", ":", "12:30:59", "a.py:", "a.py:0", "a.py:x", "time: 3, line 4", "é:1", ".py:1", "x.é:3"] {
+        for nothing in
+            ["", ":", "12:30:59", "a.py:", "a.py:0", "a.py:x", "time: 3, line 4", "é:1", ".py:1", "x.é:3"]
+        {
             assert_eq!(of(nothing), [], "{nothing}");
         }
     }
