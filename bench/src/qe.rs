@@ -64,7 +64,8 @@ pub(crate) fn measure(subject: &Subject, plan: Plan) -> Result<Section> {
     progress("qe: a report of 50 MB");
     let large = Scene::new(Size::Large, plan.seed)?;
     std::thread::sleep(SETTLE);
-    let roots: Vec<String> = [&small, &large].iter().map(|scene| format!("{:?}", scene.root())).collect();
+    let roots: Vec<String> =
+        [&small, &large].iter().map(|scene| format!("{:?}", scene.root().display().to_string())).collect();
     let config = format!("[qe]\nroots = [{}]\n", roots.join(", "));
     let mut rows = Vec::new();
     for transport in [Transport::Stdio, Transport::Http] {

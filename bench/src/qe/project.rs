@@ -24,8 +24,11 @@ const NEW: usize = 30;
 const TESTS: usize = 2_000;
 const MUTANTS: usize = 2_000;
 
+/// How a function is written.
+type Write = fn(&Function) -> [String; LINES];
+
 /// Endings of the sources, each with how a function of it is written.
-const LANGUAGES: [(&str, fn(&Function) -> [String; LINES]); 6] =
+const LANGUAGES: [(&str, Write); 6] =
     [("py", python), ("js", javascript), ("ts", typescript), ("rs", rust), ("go", go), ("java", java)];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +59,7 @@ struct Function {
 /// A source: its path and functions.
 struct File {
     path: String,
-    write: fn(&Function) -> [String; LINES],
+    write: Write,
     functions: Vec<Function>,
 }
 
@@ -237,36 +240,36 @@ impl File {
 }
 
 fn python(f: &Function) -> [String; LINES] {
-    let ([total, step], [a, b, c, d, e]) = (&f.words, f.numbers);
+    let ([total, step], [factor, limit, rounds, weight, most]) = (&f.words, f.numbers);
     [
         format!("def {}(first, second):", f.name),
-        format!("    {total} = first * {a}"),
-        format!("    if second > {b} and first:"),
+        format!("    {total} = first * {factor}"),
+        format!("    if second > {limit} and first:"),
         format!("        {total} -= second"),
-        format!("    for {step} in range({c}):"),
-        format!("        {total} += {step} * {d}"),
-        format!("        if {total} > {e}:"),
+        format!("    for {step} in range({rounds}):"),
+        format!("        {total} += {step} * {weight}"),
+        format!("        if {total} > {most}:"),
         format!("            return {total}"),
-        format!("    return {total} + {a}"),
+        format!("    return {total} + {factor}"),
         String::new(),
     ]
 }
 
 /// The same body for languages with braces: the head, how a variable and a loop begin, and the end of statements.
 fn braces(f: &Function, head: String, variable: &str, round: (String, &str)) -> [String; LINES] {
-    let ([total, step], [a, b, _, d, e]) = (&f.words, f.numbers);
+    let ([total, step], [factor, limit, _, weight, most]) = (&f.words, f.numbers);
     let (round, brace) = round;
     let (open, close) = if brace.is_empty() { ("(", ")") } else { ("", "") };
     [
         head,
-        format!("    {variable} {total} = first * {a};"),
-        format!("    if {open}second > {b} && first > 0{close} {{"),
+        format!("    {variable} {total} = first * {factor};"),
+        format!("    if {open}second > {limit} && first > 0{close} {{"),
         format!("        {total} -= second; }}"),
         format!("    {round} {{"),
-        format!("        {total} += {step} * {d};"),
-        format!("        if {open}{total} > {e}{close} {{"),
+        format!("        {total} += {step} * {weight};"),
+        format!("        if {open}{total} > {most}{close} {{"),
         format!("            return {total}; }} }}"),
-        format!("    return {total} + {a}; }}"),
+        format!("    return {total} + {factor}; }}"),
         String::new(),
     ]
 }

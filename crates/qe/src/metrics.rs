@@ -326,7 +326,9 @@ impl Page {
         let Arguments { scope, group_by, sort, .. } = arguments;
         let mut all = Sha256::new();
         all.update(snapshot.fingerprint);
-        sources.iter().for_each(|source| all.update(source["sha256"].as_str().unwrap_or_default()));
+        for source in sources {
+            all.update(source["sha256"].as_str().unwrap_or_default());
+        }
         all.update(format!("{scope:?} {group_by:?} {sort:?} {paths:?} {:?}", snapshot.head));
         let of = hex(&all.finalize()[..8]);
         let first = match arguments.cursor.as_deref().map(|cursor| cursor.split_once('-')) {

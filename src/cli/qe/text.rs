@@ -74,7 +74,9 @@ fn list(value: &Value) -> &[Value] {
 /// A table whose first column is what it is about, and whose others are figures.
 fn figures(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Vec<String> {
     let mut table = Table::new(heading).right(1..heading.len());
-    rows.into_iter().for_each(|row| table.row(row));
+    for row in rows {
+        table.row(row);
+    }
     table.to_string().lines().map(str::to_owned).collect()
 }
 

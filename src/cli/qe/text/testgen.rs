@@ -50,7 +50,7 @@ fn tests(file: &str, of: &Value) -> Vec<String> {
     match &of["mutation"] {
         Value::Null => {}
         mutation => {
-            lines.push(format!("  mutants   {} of {} noticed", mutation["killed"], mutation["total"]))
+            lines.push(format!("  mutants   {} of {} noticed", mutation["killed"], mutation["total"]));
         }
     }
     let missed = list(&of["uncovered_left"]["lines"]).iter().take(FATES);
