@@ -14,7 +14,7 @@ pub(super) fn of(result: &Value) -> Vec<String> {
     };
     let gate = &result["gate"];
     let gate = format!("gate: {} ({})", plain(&gate["name"]), plain(&gate["source"]));
-    let mut table = Table::new(&["", "condition", "actual", ""]);
+    let mut table = Table::new(&[""; 4]);
     for one in conditions {
         let asked = format!("{} {} {}", plain(&one["metric"]), plain(&one["op"]), plain(&one["threshold"]));
         let by = if one["of_baseline"] == true { " (baseline)" } else { "" };
