@@ -189,7 +189,8 @@ fn example(input: &Input<'_>) -> String {
 fn flag(name: &'static str, schema: &Schema, required: bool) -> Arg {
     let arg = Arg::new(name).long(name.replace('_', "-")).required(required);
     let default = schema.default.as_ref().map(|default| format!("[default: {default}]"));
-    let help = schema.description.clone().unwrap_or_else(|| usual(name).to_owned());
+    let said = schema.description.clone().or_else(|| schema.one().description.clone());
+    let help = said.unwrap_or_else(|| usual(name).to_owned());
     let help: Vec<String> = [help].into_iter().chain(default).filter(|part| !part.is_empty()).collect();
     let arg = arg.help(help.join(" "));
     let one = schema.one();
