@@ -132,6 +132,35 @@ pub struct Tasks<W> {
     next: u64,
 }
 
+/// Room for a task.
+#[derive(Debug)]
+pub struct Room<'a, W> {
+    tasks: &'a mut Tasks<W>,
+    owner: Arc<str>,
+}
+
+impl<W> Room<'_, W> {
+    /// A new task, which can be found when this returns; `id` is unlike any other, and nobody can guess it.
+    pub fn create(self, id: Arc<str>, ttl: Duration, work: W, now: Moment) -> Seen {
+        let Self { tasks, owner } = self;
+        let task = Task {
+            owner: Arc::clone(&owner),
+            order: tasks.next,
+            created: now,
+            updated: now.wall,
+            ttl,
+            note: None,
+            work: Some(work),
+            state: State::Working,
+        };
+        tasks.next += 1;
+        let seen = task.seen(&id);
+        tasks.by_id.insert(id, task);
+        tasks.trim(Some(&owner), tasks.limits.max_known, tasks.limits.max_bytes);
+        seen
+    }
+}
+
 #[derive(Debug)]
 struct Task<W> {
     owner: Arc<str>,
@@ -189,52 +218,22 @@ impl<W> Tasks<W> {
         Self { limits, by_id: HashMap::new(), next: 1 }
     }
 
-    /// Whether `owner` may have one more that works.
+    /// Room for one more task of `owner`.
     ///
     /// # Errors
     /// If too many work.
-    pub fn has_room(&self, owner: &str) -> Result<(), Full> {
+    pub fn room(&mut self, owner: &Arc<str>, now: Moment) -> Result<Room<'_, W>, Full> {
+        self.sweep(now.at);
         let working = self.by_id.values().filter(|task| task.is_working());
         let (own, all) =
-            working.fold((0, 0), |(own, all), task| (own + usize::from(*task.owner == *owner), all + 1));
+            working.fold((0, 0), |(own, all), task| (own + usize::from(task.owner == *owner), all + 1));
         if own >= self.limits.max_working {
             return Err(Full { working: own });
         }
         if all >= self.limits.max_working_in_all {
             return Err(Full { working: all });
         }
-        Ok(())
-    }
-
-    /// A new task; `id` is unlike any other, and nobody can guess it. It can be found as soon as this returns.
-    ///
-    /// # Errors
-    /// As [`Self::has_room`].
-    pub fn create(
-        &mut self,
-        id: Arc<str>,
-        owner: &Arc<str>,
-        ttl: Duration,
-        work: W,
-        now: Moment,
-    ) -> Result<Seen, Full> {
-        self.sweep(now.at);
-        self.has_room(owner)?;
-        let task = Task {
-            owner: Arc::clone(owner),
-            order: self.next,
-            created: now,
-            updated: now.wall,
-            ttl,
-            note: None,
-            work: Some(work),
-            state: State::Working,
-        };
-        self.next += 1;
-        let seen = task.seen(&id);
-        self.by_id.insert(id, task);
-        self.trim(Some(owner), self.limits.max_known, self.limits.max_bytes);
-        Ok(seen)
+        Ok(Room { owner: Arc::clone(owner), tasks: self })
     }
 
     /// Says how far a task's work is; nothing happens once it is over.

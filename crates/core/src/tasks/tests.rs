@@ -33,7 +33,8 @@ impl Desk {
     }
 
     fn create(&mut self, owner: &str, id: &str) -> Result<Seen, Full> {
-        self.tasks.create(id.into(), &owner.into(), TTL, 7, self.now())
+        let now = self.now();
+        Ok(self.tasks.room(&owner.into(), now)?.create(id.into(), TTL, 7, now))
     }
 
     fn end(&mut self, id: &str, bytes: usize) -> Option<Seen> {
@@ -127,7 +128,8 @@ fn what_ends_late_can_still_be_fetched_and_what_works_is_not_forgotten() {
     assert!(desk.get("a", "1").is_none());
     // Who asked for less is not given more.
     let short = Duration::from_secs(2);
-    desk.tasks.create("2".into(), &"a".into(), short, 7, desk.now()).unwrap();
+    let now = desk.now();
+    desk.tasks.room(&"a".into(), now).unwrap().create("2".into(), short, 7, now);
     desk.after(10);
     assert_eq!(desk.end("2", 1).unwrap().ttl, Duration::from_secs(12));
 }
