@@ -16,7 +16,8 @@ const BOTH: [Over; 2] = [Over::Stdio, Over::Http];
 const SOON: Duration = Duration::from_secs(60);
 /// Each process that loads it takes its time, so that tests for it take more than a second.
 const SLOW: &str = "import time\ntime.sleep(0.5)\n\n\ndef double(x: int) -> int:\n    if x > 3:\n        return 0\n    return x * 2\n";
-const ENDLESS: &str = "while True:\n    pass\n";
+/// Modules that loop. Each is given up after five seconds, so that all of them take longer than any test waits.
+const ENDLESS: [&str; 9] = ["e1.py", "e2.py", "e3.py", "e4.py", "e5.py", "e6.py", "e7.py", "e8.py", "e9.py"];
 const QUICK: &str = "def half(x: int) -> int:\n    return x // 2\n";
 
 /// A gateway with built-in tools, and a project that they may look at.
@@ -28,8 +29,11 @@ struct Scene {
 impl Scene {
     async fn start(plan: Plan) -> Self {
         let project = tempfile::tempdir().unwrap();
-        for (name, text) in [("slow.py", SLOW), ("endless.py", ENDLESS), ("quick.py", QUICK)] {
+        for (name, text) in [("slow.py", SLOW), ("quick.py", QUICK)] {
             std::fs::write(project.path().join(name), text).unwrap();
+        }
+        for name in ENDLESS {
+            std::fs::write(project.path().join(name), "while True:\n    pass\n").unwrap();
         }
         let roots = format!("[qe]\nroots = [{}]\n", Value::from(project.path().display().to_string()));
         let gateway = Gateway::start(plan.builtin().sections(&roots)).await;
@@ -50,6 +54,9 @@ impl Scene {
 
     async fn interpreters_gone(&self) {
         wait_until(SOON, "the end of the interpreter", || (self.interpreters() == 0).then_some(())).await;
+        // Nor is there another one for the next module.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(self.interpreters(), 0);
     }
 
     async fn interpreter_runs(&self) {
@@ -60,9 +67,8 @@ impl Scene {
 /// A call that generates tests for these files.
 fn generate(id: impl std::fmt::Display, files: &[&str], mode: &str) -> Message {
     let targets: Vec<Value> = files.iter().map(|file| json!({ "file": file })).collect();
-    // Longer than any test: it is to be ended by what is tested.
-    let budget = if files.contains(&"endless.py") { 60_000 } else { 100 };
-    let arguments = json!({ "targets": targets, "mode": mode, "budget_ms": budget, "framework": "unittest", "mutants": 0 });
+    let arguments =
+        json!({ "targets": targets, "mode": mode, "budget_ms": 100, "framework": "unittest", "mutants": 0 });
     Message::call(id, "qe_test_generate", &arguments.to_string())
 }
 
@@ -152,7 +158,7 @@ async fn a_call_that_is_quick_is_answered_as_ever() {
 #[tokio::test]
 async fn who_does_not_declare_the_extension_has_no_tasks() {
     let (scene, mut client) = Scene::open(Over::Http, Era::Modern.revision(), DECLARED).await;
-    let id = task_of(&client.request(&generate(1, &["endless.py"], "generate")).await);
+    let id = task_of(&client.request(&generate(1, &ENDLESS, "generate")).await);
     let other = HttpSession::open(scene.gateway.http(), Era::Modern.revision()).await;
     for method in ["tasks/get", "tasks/update", "tasks/cancel"] {
         let answer = other.request(&about(2, method, &id)).await;
@@ -207,7 +213,7 @@ async fn a_cancelled_task_ends_with_all_that_it_has_started() {
         (Era::Legacy, Over::Http),
     ] {
         let (scene, mut client) = Scene::open(transport, era.revision(), DECLARED).await;
-        let mut call = generate(1, &["quick.py", "endless.py"], "generate");
+        let mut call = generate(1, &[&["quick.py"], &ENDLESS[..]].concat(), "generate");
         if era == Era::Legacy {
             call = call.param("task", "{}");
         }
@@ -216,7 +222,7 @@ async fn a_cancelled_task_ends_with_all_that_it_has_started() {
         let began = Instant::now();
         loop {
             let told = client.request(&about(2, "tasks/get", &id)).await.result();
-            if told["statusMessage"] == "1 of 2: quick.py" {
+            if told["statusMessage"] == "1 of 10: quick.py" {
                 break;
             }
             assert!(began.elapsed() < SOON && told["status"] == "working", "{told}");
@@ -261,7 +267,7 @@ async fn a_task_is_its_principals_alone() {
         let ann = HttpSession::open_with(bearer(), era.revision(), DECLARED).await;
         let bob = HttpSession::open_with(scene.gateway.local(), era.revision(), DECLARED).await;
         let dressed = |message: Message| message.capabilities(DECLARED);
-        let mut call = generate(1, &["endless.py"], "generate");
+        let mut call = generate(1, &ENDLESS, "generate");
         if era == Era::Legacy {
             call = call.param("task", "{}");
         }
@@ -333,6 +339,29 @@ async fn a_wish_for_a_task_is_refused_by_other_tools_and_means_nothing_before_th
 }
 
 #[tokio::test]
+async fn so_many_tasks_work_at_a_time_and_a_further_one_is_taken_when_one_is_over() {
+    let (scene, mut client) = Scene::open(Over::Http, Era::Legacy.revision(), "{}").await;
+    let call = generate(1, &ENDLESS, "generate").param("task", "{}");
+    let mut tasks = Vec::new();
+    let refused = loop {
+        let answer = client.request(&call).await;
+        if answer.is_error() {
+            break answer.error();
+        }
+        tasks.push(task_of(&answer));
+    };
+    assert_eq!((tasks.len(), &refused["data"]["retryable"]), (8, &json!(true)), "{refused}");
+    assert!(!client.request(&about(2, "tasks/cancel", &tasks[3])).await.is_error());
+    tasks.push(task_of(&client.request(&call).await));
+    let status = scene.gateway.ask("mcp status").await.unwrap();
+    assert_eq!((&status["tasks"]["working"], &status["tasks"]["kept"]), (&json!(8), &json!(1)), "{status}");
+    for task in tasks {
+        client.request(&about(3, "tasks/cancel", &task)).await;
+    }
+    scene.interpreters_gone().await;
+}
+
+#[tokio::test]
 async fn a_result_is_there_for_its_time_and_not_longer() {
     let (_scene, mut client) = Scene::open(Over::Http, Era::Legacy.revision(), "{}").await;
     let call = generate(1, &["no-such.py"], "plan").param("task", r#"{"ttl":4000}"#);
@@ -354,7 +383,7 @@ async fn a_result_is_there_for_its_time_and_not_longer() {
 #[tokio::test]
 async fn a_stop_ends_what_works_and_after_a_restart_its_id_is_unknown() {
     let (mut scene, mut client) = Scene::open(Over::Http, Era::Modern.revision(), DECLARED).await;
-    let id = task_of(&client.request(&generate(1, &["endless.py"], "generate")).await);
+    let id = task_of(&client.request(&generate(1, &ENDLESS, "generate")).await);
     scene.interpreter_runs().await;
     let children = live_children(scene.gateway.pid());
     assert_eq!(scene.gateway.stop().await.code(), Some(0));
@@ -376,7 +405,7 @@ async fn tasks_of_an_upstream_and_our_own_are_told_apart_by_their_ids() {
     let mut client = scene.gateway.connect(Era::Modern.revision(), DECLARED).await;
     let theirs = Message::call(1, "slow_compute", r#"{"seconds":1,"label":"theirs"}"#);
     let theirs = task_of(&client.request(&theirs).await);
-    let ours = task_of(&client.request(&generate(2, &["endless.py"], "generate")).await);
+    let ours = task_of(&client.request(&generate(2, &ENDLESS, "generate")).await);
     let done = over(&mut client, &theirs).await;
     assert_eq!(done["status"], "completed");
     assert!(done["result"]["content"][0]["text"].as_str().unwrap().contains("theirs"), "{done}");

@@ -99,7 +99,8 @@ impl World {
         Ok(path)
     }
 
-    /// Our own file, by which every reply over HTTP is compressed that the client takes compressed.
+    /// Our own file, by which every reply over HTTP is compressed that the client takes compressed, and built-in tools may look
+    /// at the folder.
     pub(super) fn settings(&self) -> Result<PathBuf> {
         let path = self.folder.with_file_name("settings.toml");
         let root = serde_json::to_string(&self.folder.display().to_string())?;

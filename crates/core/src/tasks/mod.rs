@@ -140,8 +140,9 @@ pub struct Room<'a, W> {
 }
 
 impl<W> Room<'_, W> {
-    /// A new task, which can be found when this returns; `id` is unlike any other, and nobody can guess it.
-    pub fn create(self, id: Arc<str>, ttl: Duration, work: W, now: Moment) -> Seen {
+    /// A new task, which can be found when this returns; `id` is unlike any other, and nobody can guess it. `note` says how
+    /// far its work is, if it has begun.
+    pub fn create(self, id: Arc<str>, ttl: Duration, note: Option<Arc<str>>, work: W, now: Moment) -> Seen {
         let Self { tasks, owner } = self;
         let task = Task {
             owner: Arc::clone(&owner),
@@ -149,7 +150,7 @@ impl<W> Room<'_, W> {
             created: now,
             updated: now.wall,
             ttl,
-            note: None,
+            note,
             work: Some(work),
             state: State::Working,
         };

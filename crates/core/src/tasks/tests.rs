@@ -34,7 +34,7 @@ impl Desk {
 
     fn create(&mut self, owner: &str, id: &str) -> Result<Seen, Full> {
         let now = self.now();
-        Ok(self.tasks.room(&owner.into(), now)?.create(id.into(), TTL, 7, now))
+        Ok(self.tasks.room(&owner.into(), now)?.create(id.into(), TTL, None, 7, now))
     }
 
     fn end(&mut self, id: &str, bytes: usize) -> Option<Seen> {
@@ -58,8 +58,10 @@ fn result(bytes: usize) -> Outcome {
 #[test]
 fn a_task_works_until_it_ends_and_then_stays_what_it_became() {
     let mut desk = Desk::new();
-    let created = desk.create("a", "1").unwrap();
-    assert_eq!((&created.state, created.ttl, created.note.as_deref()), (&State::Working, TTL, None));
+    let now = desk.now();
+    let created =
+        desk.tasks.room(&"a".into(), now).unwrap().create("1".into(), TTL, Some("begun".into()), 7, now);
+    assert_eq!((&created.state, created.ttl, created.note.as_deref()), (&State::Working, TTL, Some("begun")));
     desk.after(5);
     desk.tasks.note("1", "half", desk.now());
     let working = desk.get("a", "1").unwrap();
@@ -129,7 +131,7 @@ fn what_ends_late_can_still_be_fetched_and_what_works_is_not_forgotten() {
     // Who asked for less is not given more.
     let short = Duration::from_secs(2);
     let now = desk.now();
-    desk.tasks.room(&"a".into(), now).unwrap().create("2".into(), short, 7, now);
+    desk.tasks.room(&"a".into(), now).unwrap().create("2".into(), short, None, 7, now);
     desk.after(10);
     assert_eq!(desk.end("2", 1).unwrap().ttl, Duration::from_secs(12));
 }

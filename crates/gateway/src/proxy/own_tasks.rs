@@ -252,7 +252,13 @@ impl Gateway {
         let Long { work, report, upstream, deadline, .. } = long;
         report.go_on(self, id);
         let (work, abort) = abortable(work);
-        let seen = room.create(Arc::clone(id), ttl, Running { abort, report: Arc::clone(&report) }, now());
+        let seen = room.create(
+            Arc::clone(id),
+            ttl,
+            report.said(),
+            Running { abort, report: Arc::clone(&report) },
+            now(),
+        );
         // Not below the lock: a runtime that ends drops at once what it is given.
         drop(table);
         let end = EndOfWork::new(self, id, session, report);
@@ -320,6 +326,8 @@ impl Gateway {
 /// A call that is told of how far it is: its client as long as it is a call, then its task.
 struct Report {
     told: Option<Told>,
+    /// What was said last, for people.
+    last: Mutex<Option<Arc<str>>>,
     task: OnceLock<(Weak<Gateway>, Arc<str>)>,
     /// A task of 2025-11-25 goes on telling its client; one of the extension does not.
     tells_on: bool,
@@ -340,7 +348,7 @@ impl Report {
             Some(session) if tells_on => Told::new(token, &session.outlet, &task_forms::related(id)),
             _ => Told::new(token, request.outlet, ""),
         });
-        Self { told, task: OnceLock::new(), tells_on }
+        Self { told, last: Mutex::default(), task: OnceLock::new(), tells_on }
     }
 
     /// The call goes on as a task.
@@ -349,6 +357,10 @@ impl Report {
             self.end();
         }
         let _first = self.task.set((gateway.this.clone(), Arc::clone(id)));
+    }
+
+    fn said(&self) -> Option<Arc<str>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The client is told no more.
@@ -364,11 +376,14 @@ impl Progress for Report {
         if let Some(told) = &self.told {
             told.report(done, total, message);
         }
-        let Some((gateway, id)) = self.task.get() else { return };
-        let Some(gateway) = gateway.upgrade() else { return };
         let mut note = total.map(|total| format!("{done} of {total}: ")).unwrap_or_default();
         note.extend(message.chars().take(NOTE_CHARS));
-        gateway.own_tasks.table().note(id, &note, now());
+        // First, so that a task that is created now has it.
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(note.as_str().into());
+        let Some((gateway, id)) = self.task.get() else { return };
+        if let Some(gateway) = gateway.upgrade() {
+            gateway.own_tasks.table().note(id, &note, now());
+        }
     }
 }
 
