@@ -59,7 +59,7 @@ fn merged(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)], era: Era, tasks
     match era {
         Era::Legacy if tasks => members.push(("tasks".to_owned(), LEGACY_TASKS.to_owned())),
         Era::Modern if tasks => {
-            extensions.push(("io.modelcontextprotocol/tasks".to_owned(), "{}".to_owned()))
+            extensions.push(("io.modelcontextprotocol/tasks".to_owned(), "{}".to_owned()));
         }
         _ => {}
     }

@@ -1,5 +1,7 @@
 //! How our own tasks look to clients: SEP-2663 in the modern era, 2025-11-25 "Tasks" in the legacy one.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use aqe_core::envelope::{Field, Message, decode_quoted, encode_string, open_object};
@@ -82,8 +84,7 @@ pub(super) fn members(seen: &Seen, era: Era) -> String {
 pub(super) fn detailed(seen: &Seen) -> String {
     let mut text = members(seen, Era::Modern);
     let mut add = |name: &str, value: &[u8]| {
-        text.push_str(&format!(r#","{name}":"#));
-        text.push_str(&String::from_utf8_lossy(value));
+        let _ = write!(text, r#","{name}":{}"#, String::from_utf8_lossy(value));
     };
     match &seen.state {
         // It is a result like any other of the revision, which says so.
@@ -131,7 +132,7 @@ fn first_text(result: &[u8]) -> Option<String> {
     let blocks: Vec<&RawValue> = serde_json::from_slice(content).ok()?;
     let block = open_object(blocks.first()?.get().as_bytes()).ok()?;
     let (_, text) = block.into_iter().find(|(name, _)| name == "text")?;
-    decode_quoted(text).map(|text| text.into_owned())
+    decode_quoted(text).map(Cow::into_owned)
 }
 
 #[cfg(test)]

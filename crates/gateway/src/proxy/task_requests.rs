@@ -125,7 +125,8 @@ impl Gateway {
         let cursor = cursor.as_deref();
         // Nothing to be put together.
         if !has_own && let [only] = listing[..] {
-            return self.forward_list(request, catalog, only, cursor, None).await;
+            let route = Route::to(catalog.upstream(only).ok_or_else(bad_cursor)?);
+            return Ok(self.forward(request, route).await?.finish(request, "tasks/list"));
         }
         let next_of = |at: usize| listing.get(at).map(|upstream| format!("{UPSTREAM}{upstream}:"));
         if let Some(place) = cursor.and_then(|cursor| cursor.strip_prefix(UPSTREAM)) {
@@ -133,7 +134,7 @@ impl Gateway {
             let upstream: usize = upstream.parse().map_err(|_| bad_cursor())?;
             let at = listing.iter().position(|other| *other == upstream).ok_or_else(bad_cursor)?;
             let own = own.strip_prefix('=');
-            return self.forward_list(request, catalog, upstream, own, Some(next_of(at + 1))).await;
+            return self.forward_list(request, catalog, upstream, own, next_of(at + 1)).await;
         }
         let after = match cursor {
             None => 0,
@@ -159,20 +160,16 @@ impl Gateway {
         Ok(Answer::ok(wire::result(request.id, result.as_bytes())))
     }
 
-    /// Asks an upstream for a page of its tasks. `then` is the cursor of what follows its last page, where cursors are
-    /// ours.
+    /// Asks an upstream for a page of its tasks. `then` is the cursor of what follows its last page.
     async fn forward_list(
         self: &Arc<Self>,
         request: &Request<'_>,
         catalog: &Catalog,
         upstream: usize,
         cursor: Option<&str>,
-        then: Option<Option<String>>,
+        then: Option<String>,
     ) -> Result<Answer, Refusal> {
         let route = Route::to(catalog.upstream(upstream).ok_or_else(bad_cursor)?);
-        let Some(then) = then else {
-            return Ok(self.forward(request, route).await?.finish(request, "tasks/list"));
-        };
         let mut edits = request.message.edit();
         let there = request.message.span(Field::Cursor);
         match cursor {
