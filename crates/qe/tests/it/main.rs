@@ -11,5 +11,6 @@ mod metrics;
 mod peers;
 mod project;
 mod properties;
+mod recorded;
 mod support;
 mod testgen;
