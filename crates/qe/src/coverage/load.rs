@@ -40,6 +40,8 @@ pub(crate) struct Provenance {
     pub(crate) format: Format,
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
+    /// False of a report that was cut off.
+    pub(crate) whole: bool,
     pub(crate) modified: String,
     /// When the report says that it was written.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,6 +218,7 @@ fn loaded(project: &Project, path: &Path, entry: &Entry) -> Loaded {
         format: parsed.format,
         bytes: entry.stamp.bytes,
         sha256: hex(&entry.sha256),
+        whole: parsed.is_whole,
         modified: rfc3339(millis),
         generated: generated.map(rfc3339),
         tool: parsed.tool.clone(),

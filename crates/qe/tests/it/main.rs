@@ -10,5 +10,6 @@ mod memory;
 mod metrics;
 mod project;
 mod properties;
+mod reports;
 mod support;
 mod testgen;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::xml::{Element, Item, Xml};
+use crate::xml::{Element, Item, Xml};
 
 /// Tests that are named; the others are only counted.
 const NAMED_MAX: usize = 500;
@@ -87,7 +87,7 @@ pub(crate) fn parse(text: &str) -> Result<Tests, String> {
                     case.say(&text);
                 }
             }
-            Item::End => {
+            Item::End(_) => {
                 declared.leave(xml.depth());
                 if case.as_ref().is_some_and(|(at, _)| xml.depth() < *at)
                     && let Some((_, case)) = case.take()
