@@ -1,5 +1,6 @@
 //! Small reports of all formats, with what is hard in each.
 
+mod every;
 mod whole;
 
 use std::time::{Duration, Instant};
