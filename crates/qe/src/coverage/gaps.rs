@@ -110,7 +110,7 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
             Refusal("`scope`: patch needs `base`, the revision that the change began at".into())
         })?),
     };
-    let snapshot = context.measurements.snapshot(&project, |_| true, request)?;
+    let snapshot = context.measurements.sources(&project, request)?;
     let mut gaps = find::find(&coverage, &snapshot, only, stop)?;
     let users = find::users(&gaps, &snapshot, stop)?;
     rank::rank(&mut gaps, &snapshot, &users, change.as_ref(), arguments.rank);
@@ -126,13 +126,16 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
         root: arguments.root.as_deref(),
         context_lines: arguments.context_lines.unwrap_or(CONTEXT_LINES).min(MOST_CONTEXT_LINES),
         stop,
+        cache: &context.coverage,
         sources: BTreeMap::new(),
     };
+    let asked = page.of(&gaps).0;
+    teller.read(asked)?;
     let most_bytes = if arguments.max_items.is_some() { MOST_PAGE_BYTES } else { PAGE_BYTES };
     let (mut told, mut bytes) = (Vec::new(), 0);
-    for gap in page.of(&gaps).0 {
+    for gap in asked {
         stop.check()?;
-        let json = serde_json::value::to_raw_value(&teller.tell(gap)?)
+        let json = serde_json::value::to_raw_value(&teller.tell(gap))
             .map_err(|error| Refusal(format!("this is a fault of ours: {error}")))?;
         bytes += json.get().len();
         // At least one, so that who pages arrives.
