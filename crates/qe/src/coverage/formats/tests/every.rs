@@ -38,6 +38,8 @@ enum Outcomes {
     Jumps,
 }
 
+type Name = fn(&str) -> String;
+
 /// What a format can say, and a writer of it.
 struct Dialect {
     format: Format,
@@ -46,7 +48,7 @@ struct Dialect {
     most: u32,
     outcomes: Outcomes,
     /// How the name of a function is told, and whether its end is.
-    functions: Option<(fn(&str) -> String, bool)>,
+    functions: Option<(Name, bool)>,
 }
 
 const DIALECTS: [Dialect; 9] = {
@@ -307,6 +309,9 @@ fn simplecov(files: &[File]) -> String {
     )
 }
 
+/// Whether a line has a decision, and is a function; what each run does on it.
+type Drawn = (bool, bool, Vec<(u32, u32, u32)>);
+
 /// A program, and what each of some runs does on its lines.
 fn runs() -> impl Strategy<Value = Vec<Vec<File>>> {
     let counts = (0_u32..3, 0_u32..3, 0_u32..3);
@@ -314,10 +319,7 @@ fn runs() -> impl Strategy<Value = Vec<Vec<File>>> {
     btree_map("[a-d]{1,3}\\.x", lines, 1..4).prop_map(|files| {
         let run = |run: usize| {
             let files = files.iter().map(|(path, lines)| {
-                let line = |(number, (has_decision, has_function, counts)): (
-                    &u32,
-                    &(bool, bool, Vec<(u32, u32, u32)>),
-                )| {
+                let line = |(number, (has_decision, has_function, counts)): (&u32, &Drawn)| {
                     let (hits, yes, no) = counts[run];
                     let ways = if hits == 0 { (0, 0) } else { (yes + u32::from(yes + no == 0), no) };
                     let function = has_function.then(|| format!("f{number}"));
