@@ -10,6 +10,7 @@ pub(crate) mod load;
 pub(crate) mod model;
 pub(crate) mod page;
 pub(crate) mod patch;
+pub(crate) mod path_map;
 mod paths;
 mod totals;
 

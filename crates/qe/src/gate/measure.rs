@@ -21,7 +21,7 @@ use super::condition::Condition;
 use super::inputs::junit::{Outcome, Tests};
 use super::inputs::mutation::Mutants;
 use super::inputs::sarif::Findings;
-use super::inputs::{Loaded, Provenance, hex, junit, load, mutation, sarif, xml};
+use super::inputs::{Loaded, Provenance, hex, junit, load, mutation, sarif};
 use super::measured::{Evidence, Measured};
 use super::metric::{Kind, Metric};
 use crate::coverage::collect::Coverage;
@@ -60,7 +60,7 @@ impl Facts {
             Self { change, tests: None, findings: None, mutants: None, coverage: None, sources: None };
         if needed.contains(&Kind::Junit) {
             facts.tests = Some(load(project, paths, Kind::Junit, stop, |bytes| {
-                junit::parse(&xml::text(bytes)).map(|tests| (tests, "junit".to_owned(), Vec::new()))
+                junit::parse(&crate::xml::text(bytes)).map(|tests| (tests, "junit".to_owned(), Vec::new()))
             })?);
         }
         if needed.contains(&Kind::Sarif) {

@@ -60,7 +60,7 @@ struct Entry {
 pub(crate) struct Snapshot {
     /// In the order of their paths.
     pub(crate) files: Vec<Source>,
-    /// Duplicates among the files, by their places in the list.
+    /// Duplicates among the files, by their places in the list; none if they were not searched for.
     pub(crate) duplication: Arc<Duplication>,
     /// Changes of late; or why they are not known.
     pub(crate) history: Result<Arc<History>, String>,
@@ -93,6 +93,21 @@ impl Measurements {
         wanted: impl Fn(&SourceFile) -> bool,
         request: &Request,
     ) -> Result<Snapshot, Refusal> {
+        self.look(project, wanted, true, request)
+    }
+
+    /// As [`Self::snapshot`] of all sources, for those who do not ask for duplicates: none is searched for.
+    pub(crate) fn sources(&self, project: &Project, request: &Request) -> Result<Snapshot, Refusal> {
+        self.look(project, |_| true, false, request)
+    }
+
+    fn look(
+        &self,
+        project: &Project,
+        wanted: impl Fn(&SourceFile) -> bool,
+        with_duplicates: bool,
+        request: &Request,
+    ) -> Result<Snapshot, Refusal> {
         let stop = &request.stop;
         let kept = self.project(project);
         let mut kept = locked(&kept, stop)?;
@@ -122,7 +137,8 @@ impl Measurements {
         warn(&unmeasured, &sources, &mut warnings);
         let mut fingerprint = ContentHash::default();
         fingerprint.copy_from_slice(&all.finalize()[..16]);
-        let duplication = kept.duplication(fingerprint, &sources, stop)?;
+        let duplication =
+            if with_duplicates { kept.duplication(fingerprint, &sources, stop)? } else { Arc::default() };
         let (head, history) = kept.history(project, request)?;
         drop(kept);
         self.bound();

@@ -12,5 +12,6 @@ mod peers;
 mod project;
 mod properties;
 mod recorded;
+mod reports;
 mod support;
 mod testgen;

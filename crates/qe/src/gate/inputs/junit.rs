@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::LazyLock;
 
-use super::xml::{Element, Item, Xml};
+use crate::xml::{Element, Item, Xml};
 use places::Places;
 
 /// Tests that are named; the others are only counted.
@@ -142,7 +142,7 @@ pub(crate) fn parse(text: &str) -> Result<Tests, String> {
                     case.say(&text);
                 }
             }
-            Item::End => {
+            Item::End(_) => {
                 declared.leave(xml.depth());
                 if case.as_ref().is_some_and(|(at, _)| xml.depth() < *at)
                     && let Some((_, case)) = case.take()

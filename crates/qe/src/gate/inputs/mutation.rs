@@ -161,7 +161,7 @@ pub(crate) fn score(noticed: u64, unnoticed: u64) -> Option<f64> {
 /// # Errors
 /// If it is of none of them, or not whole, or its tests failed without a mutant.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Mutants, String> {
-    let text = super::xml::text(bytes);
+    let text = crate::xml::text(bytes);
     let text = text.trim_start();
     if text.starts_with('<') {
         return pit::parse(text);

@@ -1,6 +1,7 @@
 //! What the readers promise of any bytes. Fuzzed by `fuzz/fuzz_targets/gate_report.rs`.
 
-use super::{junit, mutation, sarif, xml};
+use super::{junit, mutation, sarif};
+use crate::xml;
 
 /// Checks every promise on one input.
 pub(crate) fn check(bytes: &[u8]) {

@@ -109,7 +109,7 @@ fn the_xml_of_pit_is_read() {
         read(&format!("<?xml version=\"1.0\"?>\n<mutations partial=\"true\">{all}</mutations>")).unwrap();
     assert_eq!(counts(&mutants), [1, 2, 1, 1, 0]);
     assert_eq!(mutants.survivors[0], survivor("MathMutator", "com/x/A.java", 12, 12));
-    assert!(read("<mutations><mutation status='KILLED'>").unwrap_err().contains("middle"));
+    assert!(read("<mutations><mutation status='KILLED'>").unwrap_err().contains("ends before"));
     assert!(read("<testsuite/>").is_err());
 }
 
