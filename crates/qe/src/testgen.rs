@@ -7,9 +7,11 @@
 mod answer;
 mod arguments;
 mod candidates;
+mod figures;
 mod files;
 mod javascript;
 mod judge;
+mod kept;
 mod python;
 mod sandbox;
 mod scratch;
@@ -22,6 +24,9 @@ use crate::arguments::parse;
 use crate::builtin::{Context, Request};
 use crate::reply::{Refusal, structured};
 use arguments::{Arguments, Mode};
+
+/// Entries of one list in a result.
+const LISTED_MAX: usize = 40;
 
 /// The tool as it is listed.
 pub(crate) const DEFINITION: &str = r#"{"name":"qe_test_generate","title":"Generate tests","description":"Characterization tests for Python and JavaScript, found by running the code in a sandbox; each kept test passed in 2 fresh processes. workorder: what to write yourself; verify: judge it. Rust, Go, Java: plan.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"targets":{"type":"array","description":"{file,function?}"},"mode":{"enum":["generate","plan","workorder","verify"],"default":"generate"},"candidates":{"type":"array","description":"verify: {path,content}"},"framework":{"enum":["auto","pytest","unittest","node"]},"mutants":{"type":"integer"},"budget_ms":{"type":"integer"},"max_tests":{"type":"integer"},"seed":{"type":"integer"},"write":{"enum":["none","patch","files"]},"allow_effects":{"type":"boolean"}},"required":["targets"]},"outputSchema":{"type":"object","required":["mode","results"]},"annotations":{"destructiveHint":false,"openWorldHint":false}}"#;

@@ -7,9 +7,9 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::answer::{Coverage, Mutation};
 use super::arguments::Arguments;
 use super::candidates::{Branch, Mutant, Reach};
+use super::figures::{Coverage, Mutation};
 use super::files::{self, ranges};
 use super::python::{self, Asked};
 use super::scratch::Scratch;
