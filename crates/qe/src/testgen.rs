@@ -13,6 +13,7 @@ mod javascript;
 mod judge;
 mod kept;
 mod python;
+mod rust;
 mod sandbox;
 mod scratch;
 mod select;

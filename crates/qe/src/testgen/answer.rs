@@ -13,7 +13,7 @@ use super::scratch::Scratch;
 use super::sketch::{self, Sketch};
 use super::target::{Language, Target};
 use super::workorder::{self, Order};
-use super::{files, javascript, python};
+use super::{files, javascript, python, rust};
 use crate::builtin::Request;
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -89,8 +89,7 @@ pub(super) fn generate(
     let mut scratch = None;
     for (place, target) in targets.iter().enumerate() {
         stop.check()?;
-        let is_run =
-            matches!(target.language, Language::Python | Language::JavaScript | Language::TypeScript);
+        let is_run = !matches!(target.language, Language::Go | Language::Java);
         if arguments.mode == Mode::Plan || !is_run {
             answer.results.push(Outcome::Sketch(sketch::of(target)));
             continue;
@@ -158,6 +157,7 @@ fn tests(
 ) -> Result<(Tests, String), Refusal> {
     let evidence = match target.language {
         Language::Python => python::evidence(project, scratch, target, arguments, stop)?,
+        Language::Rust => rust::evidence(scratch, target, arguments, stop)?,
         _ => javascript::evidence(project, scratch, target, arguments, stop)?,
     };
     kept::tests(project, target, arguments, evidence)
