@@ -125,7 +125,7 @@ fn framework(arguments: &Arguments, scratch: &Scratch) -> &'static str {
                 "pytest"
             }
         }
-        Framework::Pytest | Framework::Node => "pytest",
+        Framework::Pytest | Framework::Node | Framework::Vitest | Framework::Jest => "pytest",
     }
 }
 

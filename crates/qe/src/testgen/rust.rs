@@ -15,6 +15,7 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use tree_sitter::Parser;
 
@@ -27,6 +28,7 @@ use super::target::Target;
 use crate::reply::Refusal;
 use crate::stop::Stop;
 use cargo::{Built, Cargo};
+use items::File;
 use package::Package;
 use probes::Probes;
 use recorder::{Case, Said};
@@ -38,7 +40,12 @@ const CASES_PER_MS: u32 = 5;
 const CANDIDATES_MAX: usize = 150;
 const BUILDS_MAX: usize = 8;
 const CASES_MAX: usize = 160;
+/// Files of a library in which is looked for what makes objects, and bytes of each.
+const FILES_MAX: usize = 80;
+const SOURCE_BYTES_MAX: usize = 512 * 1024;
 const RESTARTS_MAX: usize = 6;
+/// Outcomes of a function that get a test because they differ.
+const OUTCOMES_MAX: usize = 3;
 
 /// Searches one file and tries what was found in fresh processes.
 pub(super) fn evidence<'a>(
@@ -50,14 +57,11 @@ pub(super) fn evidence<'a>(
     let package = Package::of(&scratch.project(), &target.file)?;
     let source = String::from_utf8(target.source.clone())
         .map_err(|_| Refusal(format!("{}: it is not UTF-8", target.file)))?;
-    let mut parser = Parser::new();
-    let tree = parser
-        .set_language(&tree_sitter_rust::LANGUAGE.into())
-        .ok()
-        .and_then(|()| parser.parse(&source, None))
-        .ok_or_else(|| Refusal(format!("{}: it cannot be parsed", target.file)))?;
-    let root = tree.root_node();
-    let items = items::of(&source, root, &package, &target.functions, arguments.allow_effects);
+    let files = library(scratch, target, &source, &package);
+    let Some(own) = files.first() else {
+        return Err(Refusal(format!("{}: it cannot be parsed", target.file)));
+    };
+    let items = items::of(&files, &target.functions, arguments.allow_effects);
     for one in &target.functions {
         let one = one.replace('.', "::");
         let has = |name: &str| name == one || name.starts_with(&format!("{one}::"));
@@ -84,7 +88,7 @@ pub(super) fn evidence<'a>(
             fates.first().map_or("it has none", |fate| fate.reason.as_deref().unwrap_or_default())
         )));
     }
-    let probes = Probes::of(&source, root, arguments.mutants as usize);
+    let probes = Probes::of(&source, own.tree.root_node(), arguments.mutants as usize);
     let mut search =
         Search { scratch, target, package: &package, source: &source, cases, probes, fates, arguments, stop };
     let cargo = Cargo::of(scratch, &package, stop)?;
@@ -128,6 +132,37 @@ pub(super) fn evidence<'a>(
             }),
         },
     })
+}
+
+/// The target, and what else of its library may make what it takes.
+fn library(scratch: &Scratch, target: &Target, source: &str, package: &Package) -> Vec<File> {
+    let mut parser = Parser::new();
+    if parser.set_language(&tree_sitter_rust::LANGUAGE.into()).is_err() {
+        return Vec::new();
+    }
+    let mut parse = |text: &str| parser.parse(text, None);
+    let project = scratch.project();
+    let Ok(own) = Package::of(&project, &target.file) else { return Vec::new() };
+    let Some(tree) = parse(source) else { return Vec::new() };
+    let mut files = vec![File { text: source.to_owned(), tree, package: own, is_target: true }];
+    let folder = package.root.parent().map(Path::to_path_buf).unwrap_or_default();
+    let others = scratch.files.iter().filter(|file| {
+        Path::new(file).extension().is_some_and(|ending| ending == "rs")
+            && **file != target.file
+            && project.join(file).starts_with(&folder)
+    });
+    for file in others.take(FILES_MAX) {
+        let Ok(package) = Package::of(&project, file) else { continue };
+        let Some(text) =
+            fs::read_to_string(project.join(file)).ok().filter(|text| text.len() < SOURCE_BYTES_MAX)
+        else {
+            continue;
+        };
+        if let Some(tree) = parse(&text) {
+            files.push(File { text, tree, package, is_target: false });
+        }
+    }
+    files
 }
 
 fn fate(call: &items::Call, status: &str, reason: &str) -> Fate {
@@ -342,6 +377,7 @@ impl Search<'_> {
     /// In the form of all languages; and the lines that bring traits into scope.
     fn found(&mut self, recording: Recording, version: String) -> (Found, String) {
         let mut blocks = Vec::new();
+        let mut outcomes: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
         for one in recording.kept.iter().take(CANDIDATES_MAX) {
             let Some(case) = self.cases.get(one.case) else { continue };
             let said = Said { kind: one.kind, text: &one.text, state: &one.state };
@@ -365,7 +401,7 @@ impl Search<'_> {
                 oracle: oracle.into(),
                 kills: one.kills.clone(),
                 lines: self.probes.lines(&one.hits),
-                branches: Vec::new(),
+                branches: different(one, &mut outcomes),
             });
         }
         let mut fates = std::mem::take(&mut self.fates);
@@ -395,6 +431,28 @@ impl Search<'_> {
         };
         (found, recorder::uses(self.cases.iter()))
     }
+}
+
+/// What makes an outcome worth a test beside the lines it reaches: it is of another form than others of the function, or
+/// one of the first that differ.
+fn different<'a>(one: &'a Recorded, outcomes: &mut BTreeMap<usize, Vec<&'a str>>) -> Vec<(i64, i64)> {
+    let form = match (one.kind, one.text.split_once('(')) {
+        ('v' | 'd', Some((form, _))) => form.trim_start_matches('"'),
+        ('v', None) if matches!(&*one.text, "true" | "false" | "None") => &one.text,
+        ('v', None) => "value",
+        ('d', None) => "debug",
+        ('p', _) => "panic",
+        _ => "runs",
+    };
+    let form = form.bytes().fold(7_i64, |sum, byte| (sum * 31 + i64::from(byte)) & 0xffff_ffff)
+        + OUTCOMES_MAX as i64;
+    let seen = outcomes.entry(one.case).or_default();
+    let mut found = vec![(one.case as i64, form)];
+    if seen.len() < OUTCOMES_MAX && !seen.contains(&one.text.as_str()) {
+        found.push((one.case as i64, seen.len() as i64));
+        seen.push(&one.text);
+    }
+    found
 }
 
 fn key_of(one: &Recorded) -> String {

@@ -51,8 +51,10 @@ pub(super) struct Items {
     pub(super) calls: Vec<Call>,
     /// By the name of the type in the file.
     pub(super) makers: BTreeMap<String, Vec<Maker>>,
-    /// Types of the file: name and path.
+    /// Types of the library: name and path.
     pub(super) types: BTreeMap<String, String>,
+    /// Public constants by their type.
+    pub(super) constants: BTreeMap<String, Vec<String>>,
     pub(super) fates: Vec<Fate>,
 }
 
@@ -77,28 +79,50 @@ const EFFECTS: [&str; 17] = [
     "thread::sleep",
 ];
 
+/// A file of the library.
+pub(super) struct File {
+    pub(super) text: String,
+    pub(super) tree: tree_sitter::Tree,
+    pub(super) package: Package,
+    /// Tests are wanted of it; of others only what makes objects.
+    pub(super) is_target: bool,
+}
+
 struct Walk<'a> {
     source: &'a str,
     package: &'a Package,
     wanted: &'a [String],
     allow_effects: bool,
+    is_target: bool,
     effects: BTreeMap<&'a str, &'static str>,
     found: Items,
 }
 
-/// From the tree of a file.
-pub(super) fn of(
-    source: &str,
-    root: Node<'_>,
-    package: &Package,
-    wanted: &[String],
-    allow_effects: bool,
-) -> Items {
-    let effects = effects(source, root);
-    let mut walk = Walk { source, package, wanted, allow_effects, effects, found: Items::default() };
-    walk.types(root);
-    walk.calls(root);
-    walk.found
+/// From all files of a library.
+pub(super) fn of(files: &[File], wanted: &[String], allow_effects: bool) -> Items {
+    let mut found = Items::default();
+    // A type may stand in one file and what makes it in another.
+    for are_types in [true, false] {
+        for file in files {
+            let root = file.tree.root_node();
+            let mut walk = Walk {
+                source: &file.text,
+                package: &file.package,
+                wanted,
+                allow_effects,
+                is_target: file.is_target,
+                effects: if are_types { BTreeMap::new() } else { effects(&file.text, root) },
+                found,
+            };
+            if are_types {
+                walk.types(root);
+            } else {
+                walk.calls(root);
+            }
+            found = walk.found;
+        }
+    }
+    found
 }
 
 /// Functions that touch what is outside, by themselves or through others of the file.
@@ -185,6 +209,15 @@ impl<'a> Walk<'a> {
     fn types(&mut self, root: Node<'_>) {
         let mut cursor = root.walk();
         for node in root.named_children(&mut cursor) {
+            if matches!(node.kind(), "const_item" | "static_item")
+                && self.is_public(node)
+                && !is_for_tests(node, self.source)
+            {
+                if let Some(path) = self.package.path(self.part(node, "name")) {
+                    self.found.constants.entry(plain(self.part(node, "type"))).or_default().push(path);
+                }
+                continue;
+            }
             if !matches!(node.kind(), "struct_item" | "enum_item")
                 || !self.is_public(node)
                 || is_for_tests(node, self.source)
@@ -462,6 +495,13 @@ impl<'a> Walk<'a> {
         {
             self.maker(owner.bare, Maker::Function(call.clone(), ending));
         }
+        if owner.is_none() {
+            let made =
+                self.found.types.keys().find_map(|name| Some((name.clone(), makes(&call.returns, name)?)));
+            if let Some((made, ending)) = made {
+                self.maker(&made, Maker::Function(call.clone(), ending));
+            }
+        }
         self.add(call, name);
     }
 
@@ -470,7 +510,7 @@ impl<'a> Walk<'a> {
             let one = one.replace('.', "::");
             one == call.target || call.target.starts_with(&format!("{one}::"))
         };
-        if !self.wanted.is_empty() && !self.wanted.iter().any(is_wanted) {
+        if !self.is_target || !self.wanted.is_empty() && !self.wanted.iter().any(is_wanted) {
             return;
         }
         match self.effects.get(name).filter(|_| !self.allow_effects) {
@@ -482,6 +522,9 @@ impl<'a> Walk<'a> {
     }
 
     fn fate(&mut self, target: &str, status: &str, reason: &str) {
+        if !self.is_target {
+            return;
+        }
         self.found.fates.push(Fate {
             target: target.into(),
             status: status.into(),

@@ -189,6 +189,11 @@ impl Pools<'_> {
         if let Some(bounds) = generics.get(kind).map(String::as_str).or_else(|| kind.strip_prefix("impl ")) {
             return self.bounded(bounds, generics, depth);
         }
+        if let Some(paths) = self.items.constants.get(kind)
+            && (kind.starts_with('&') || self.items.types.contains_key(kind))
+        {
+            return Values::of(paths.clone(), ("", ""));
+        }
         if let Some(inner) = kind.strip_prefix("&mut ") {
             let inner = self.of(inner, generics, depth)?;
             return (inner.passed == ("", "")).then(|| Values { passed: ("&mut ", ""), ..inner });
@@ -354,7 +359,7 @@ impl Pools<'_> {
         fits.chain(ends).collect()
     }
 
-    /// An object of a type of the file.
+    /// An object of a type of the library.
     fn object(&self, name: &str, depth: usize) -> Option<Values> {
         let path = self.items.types.get(name.rsplit("::").next()?)?;
         let makers = self.items.makers.get(name.rsplit("::").next()?)?;
