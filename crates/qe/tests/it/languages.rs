@@ -166,3 +166,107 @@ async fn tests_for_a_rust_library_pass_by_themselves_and_a_fault_turns_one_red()
     assert_eq!(again["results"], answer["results"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }
+
+/// Stands in for a compiler of the project: it knows the types of this test only, and moves every line down by one.
+const COMPILER: &str = r"exports.transformSync = (text) => ({
+  code: '\n' + text.replace(/^(type|enum) [^}]*?[;}]$/gm, (all) => all.replace(/[^\n]/g, ' ')).replace(/: (Size|number|string|boolean)(\[\])?/g, ''),
+  map: JSON.stringify({ version: 3, sources: ['a.ts'], mappings: ';AAAA' + ';AACA'.repeat(60) }),
+});
+exports.version = '0';
+";
+
+const TYPESCRIPT: &str = "type Size = 'tiny' | 'enormous';
+
+export function price(size: Size, count: number): number {
+  if (size === 'enormous') return count * 9;
+  return count > 3 ? count * 4 : count * 5;
+}
+
+export class Till {
+  private total: number = 0;
+  constructor(private readonly sizes: Size[]) {
+    this.total = sizes.length;
+  }
+  get count(): number {
+    return this.total;
+  }
+}
+";
+
+#[tokio::test]
+async fn typescript_is_run_by_what_the_project_compiles_it_with() {
+    let source = TYPESCRIPT
+        .replace("private total: number", "total: number")
+        .replace("private readonly sizes: Size[]", "sizes: Size[]");
+    let folder = package(&[
+        ("package.json", r#"{"type":"module"}"#),
+        ("src/till.ts", &source),
+        ("node_modules/esbuild/package.json", r#"{"name":"esbuild","main":"index.js"}"#),
+        ("node_modules/esbuild/index.js", COMPILER),
+    ]);
+    let answer = generate(folder.path(), "src/till.ts", json!({})).await;
+    let result = &answer["results"][0];
+    assert_eq!(result["after"]["line"]["pct"], 100.0, "{answer}");
+    let text = result["test_file"]["content"].as_str().unwrap();
+    // Values come from the types.
+    for part in ["from '../src/till.ts'", "price('enormous'", "new Till(['tiny'"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(result["mutation"]["killed"].as_u64().unwrap() >= 6, "{}", result["mutation"]);
+    assert!(answer["provenance"][0]["tool"].as_str().unwrap().ends_with("esbuild 0"), "{answer}");
+    // Lines are those of the source.
+    let lines = result["tests"][0]["new_lines"].to_string();
+    assert!(lines.contains('4') || lines.contains('5'), "{result}");
+}
+
+#[tokio::test]
+async fn typescript_without_a_way_to_run_it_says_what_to_install() {
+    let native = Command::new("node").args(["-p", "process.features.typescript || ''"]).output().unwrap();
+    if !native.stdout.trim_ascii().is_empty() {
+        eprintln!("skipped: this Node.js runs TypeScript by itself");
+        return;
+    }
+    let folder = package(&[("till.ts", TYPESCRIPT)]);
+    let arguments = json!({ "targets": [{ "file": "till.ts" }] }).to_string();
+    let text = Tools::over(&[folder.path()]).refusal("qe_test_generate", &arguments).await;
+    assert!(text.contains("plan only") && text.contains("install typescript"), "{text}");
+}
+
+#[tokio::test]
+async fn candidates_in_javascript_are_judged_test_by_test() {
+    let source =
+        "export function code(text) {\n  if (text === 'xyzzy-56') {\n    return 1;\n  }\n  return 0;\n}\n";
+    let folder = package(&[("package.json", r#"{"type":"module"}"#), ("locked.js", source)]);
+    let good = "import assert from 'node:assert';\nimport { describe, it, test } from 'node:test';\nimport { code } from '../locked.js';\ndescribe('a lock', () => {\n  it('opens', () => assert.equal(code('xyzzy-56'), 1));\n});\ntest('wrong', () => assert.equal(code('a'), 2));\ntest('again', async () => assert.equal(code('xyzzy-56'), 1));\nlet runs = 0;\ntest('runs first', () => { assert.equal(code('a'), 0); });\n";
+    let candidates = json!([{ "path": "test/new.test.js", "content": good }, { "path": "test/broken.test.js", "content": "import '" }]);
+    let verify = json!({ "targets": [{ "file": "locked.js" }], "mode": "verify", "candidates": candidates });
+    let answer = Tools::over(&[folder.path()]).call("qe_test_generate", &verify.to_string()).await;
+    let result = &answer["results"][0];
+    let accepted = |name: &str| {
+        let tests = result["tests"].as_array().unwrap();
+        let test = tests.iter().find(|test| test["name"].as_str().unwrap().ends_with(name)).unwrap();
+        test["accepted"].as_bool().unwrap()
+    };
+    assert_eq!(
+        ["a lock > opens", "wrong", "again", "runs first"].map(accepted),
+        [true, false, false, true],
+        "{answer}"
+    );
+    assert!(result["mutation"]["killed"].as_u64().unwrap() >= 3, "{answer}");
+    assert_eq!(result["broken"].as_array().unwrap().len(), 1, "{answer}");
+    assert!(!folder.path().join("test").exists());
+}
+
+#[tokio::test]
+async fn tests_for_the_projects_own_runner_say_that_it_was_not_run() {
+    let manifest = r#"{"devDependencies":{"vitest":"3"}}"#;
+    let folder = package(&[("package.json", manifest), ("half.mjs", "export const half = (n) => n / 2;\n")]);
+    let answer = generate(folder.path(), "half.mjs", json!({})).await;
+    let result = &answer["results"][0];
+    assert_eq!((&result["framework"], &result["status"]), (&json!("vitest"), &json!("emitted")), "{answer}");
+    assert!(result["reason"].as_str().unwrap().contains("vitest itself was not run"), "{answer}");
+    assert!(
+        result["test_file"]["content"].as_str().unwrap().contains("import { test } from 'vitest';"),
+        "{answer}"
+    );
+}
