@@ -6,9 +6,9 @@
 
 mod cargo;
 mod confirm;
+mod instrument;
 mod items;
 mod package;
-mod probes;
 mod recorder;
 mod values;
 
@@ -23,6 +23,8 @@ use super::arguments::Arguments;
 use super::candidates::{Block, Fate, Found, Reach};
 use super::files;
 use super::kept::{Emission, Evidence, Status};
+use super::probes::Probes;
+use super::recording::{self, Recording, different};
 use super::scratch::Scratch;
 use super::target::Target;
 use crate::reply::Refusal;
@@ -30,7 +32,6 @@ use crate::stop::Stop;
 use cargo::{Built, Cargo};
 use items::File;
 use package::Package;
-use probes::Probes;
 use recorder::{Case, Said};
 use values::Literals;
 
@@ -43,9 +44,6 @@ const CASES_MAX: usize = 160;
 /// Files of a library in which is looked for what makes objects, and bytes of each.
 const FILES_MAX: usize = 80;
 const SOURCE_BYTES_MAX: usize = 512 * 1024;
-const RESTARTS_MAX: usize = 6;
-/// Outcomes of a function that get a test because they differ.
-const OUTCOMES_MAX: usize = 3;
 
 /// Searches one file and tries what was found in fresh processes.
 pub(super) fn evidence<'a>(
@@ -88,7 +86,7 @@ pub(super) fn evidence<'a>(
             fates.first().map_or("it has none", |fate| fate.reason.as_deref().unwrap_or_default())
         )));
     }
-    let probes = Probes::of(&source, own.tree.root_node(), arguments.mutants as usize);
+    let probes = instrument::probes(&source, own.tree.root_node(), arguments.mutants as usize);
     let mut search =
         Search { scratch, target, package: &package, source: &source, cases, probes, fates, arguments, stop };
     let cargo = Cargo::of(scratch, &package, stop)?;
@@ -204,26 +202,6 @@ struct Search<'a> {
     stop: &'a Stop,
 }
 
-/// A case that was worth keeping.
-struct Recorded {
-    case: usize,
-    at: Vec<usize>,
-    kind: char,
-    hits: BTreeSet<usize>,
-    text: String,
-    state: String,
-    kills: Vec<u32>,
-}
-
-#[derive(Default)]
-struct Recording {
-    kept: Vec<Recorded>,
-    executed: u64,
-    fatal: Vec<(String, String)>,
-    /// Faults were not all tried.
-    cut: bool,
-}
-
 const RECORDER: &str = "aqe_recorder";
 const CONFIRMER: &str = "aqe_confirmer";
 
@@ -238,7 +216,7 @@ impl Search<'_> {
         let root_text = fs::read_to_string(&self.package.root).map_err(|error| self.failed(&error))?;
         let is_root = place == self.package.root;
         for _ in 0..BUILDS_MAX {
-            let module = probes::module(self.probes.count());
+            let module = instrument::module(self.probes.count());
             let mut text = self.probes.put(self.source);
             if is_root {
                 text.push_str(&module);
@@ -317,61 +295,19 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Runs the recorder. A case that ends its process is named and left out, and it begins again.
-    fn record(&mut self, cargo: &Cargo<'_>) -> Result<Recording, Refusal> {
-        let (out, status) = (self.scratch.beside("recorded"), self.scratch.beside("status"));
-        let mut skip: Vec<String> = Vec::new();
-        let mut faults: Vec<u32> = self.probes.faults().into_iter().map(|(number, _)| number).collect();
-        let mut ended_by: Vec<(String, u32)> = Vec::new();
-        let mut fatal = Vec::new();
-        for turn in 0..=RESTARTS_MAX {
-            // After so many ends the tests are worth more than their faults.
-            if turn == RESTARTS_MAX {
-                faults.clear();
-            }
-            let listed: Vec<String> = faults.iter().map(u32::to_string).collect();
-            let env = [
-                ("AQE_OUT", out.display().to_string()),
-                ("AQE_STATUS", status.display().to_string()),
-                ("AQE_SKIP", skip.join(";")),
-                ("AQE_FAULTS", listed.join(",")),
-                ("AQE_SEED", self.arguments.seed.to_string()),
-                ("AQE_CASES", self.arguments.budget_ms.saturating_mul(CASES_PER_MS).to_string()),
-            ];
-            let _ = fs::remove_file(&status);
-            let how = cargo.run(RECORDER, &["--test-threads=1"], &env)?;
-            let text = fs::read_to_string(&out).unwrap_or_default();
-            if text.ends_with("D\n") {
-                let mut recording = read(&text);
-                recording.fatal = fatal;
-                recording.cut = turn == RESTARTS_MAX;
-                for (key, fault) in ended_by {
-                    if let Some(one) = recording.kept.iter_mut().find(|one| key_of(one) == key) {
-                        one.kills.push(fault);
-                    }
-                }
-                return Ok(recording);
-            }
-            self.stop.check()?;
-            let text = fs::read_to_string(&status).unwrap_or_default();
-            let mut parts = text.trim().splitn(3, ':');
-            let (Some(case), Some(at)) = (parts.next(), parts.next()) else {
-                return Err(Refusal(format!("{}: the process that calls it ended: {how}", self.target.file)));
-            };
-            let key = format!("{case}:{at}");
-            if let Some(fault) = parts.next().and_then(|one| one.parse().ok()) {
-                // That a fault makes a case endless or ends it is noticed as well.
-                faults.retain(|one| *one != fault);
-                ended_by.push((key, fault));
-            } else {
-                let shown = case.parse().ok().and_then(|case: usize| self.cases.get(case)).map(|case| {
-                    case.shown(&at.split(',').filter_map(|one| one.parse().ok()).collect::<Vec<_>>())
-                });
-                fatal.push((shown.unwrap_or_default(), how));
-                skip.push(key);
-            }
-        }
-        Err(Refusal(format!("{}: its code ended the process {RESTARTS_MAX} times", self.target.file)))
+    /// Runs the recorder.
+    fn record(&self, cargo: &Cargo<'_>) -> Result<Recording, Refusal> {
+        let asked = recording::Asked {
+            scratch: self.scratch,
+            file: &self.target.file,
+            faults: self.probes.faults().into_iter().map(|(number, _)| number).collect(),
+            seed: self.arguments.seed,
+            cases: self.arguments.budget_ms.saturating_mul(CASES_PER_MS),
+            stop: self.stop,
+        };
+        let shown =
+            |case: usize, at: &[usize]| self.cases.get(case).map(|case| case.shown(at)).unwrap_or_default();
+        recording::of(asked, &shown, &|env| cargo.run(RECORDER, &["--test-threads=1"], env))
     }
 
     /// In the form of all languages; and the lines that bring traits into scope.
@@ -431,68 +367,4 @@ impl Search<'_> {
         };
         (found, recorder::uses(self.cases.iter()))
     }
-}
-
-/// What makes an outcome worth a test beside the lines it reaches: it is of another form than others of the function, or
-/// one of the first that differ.
-fn different<'a>(one: &'a Recorded, outcomes: &mut BTreeMap<usize, Vec<&'a str>>) -> Vec<(i64, i64)> {
-    let form = match (one.kind, one.text.split_once('(')) {
-        ('v' | 'd', Some((form, _))) => form.trim_start_matches('"'),
-        ('v', None) if matches!(&*one.text, "true" | "false" | "None") => &one.text,
-        ('v', None) => "value",
-        ('d', None) => "debug",
-        ('p', _) => "panic",
-        _ => "runs",
-    };
-    let form = form.bytes().fold(7_i64, |sum, byte| (sum * 31 + i64::from(byte)) & 0xffff_ffff)
-        + OUTCOMES_MAX as i64;
-    let seen = outcomes.entry(one.case).or_default();
-    let mut found = vec![(one.case as i64, form)];
-    if seen.len() < OUTCOMES_MAX && !seen.contains(&one.text.as_str()) {
-        found.push((one.case as i64, seen.len() as i64));
-        seen.push(&one.text);
-    }
-    found
-}
-
-fn key_of(one: &Recorded) -> String {
-    let at: Vec<String> = one.at.iter().map(usize::to_string).collect();
-    format!("{}:{}", one.case, at.join(","))
-}
-
-/// What the recorder wrote.
-fn read(text: &str) -> Recording {
-    let mut found = Recording::default();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let numbers = |text: &str| -> Vec<usize> { text.split(',').filter_map(|one| one.parse().ok()).collect() };
-    for line in text.lines() {
-        let parts: Vec<&str> = line.split('\t').collect();
-        match parts[..] {
-            ["R", key, kind, hits, said, state] => {
-                let Some((case, at)) = key.split_once(':') else { continue };
-                let (Ok(case), Some(kind)) = (case.parse(), kind.chars().next()) else { continue };
-                places.insert(key.to_owned(), found.kept.len());
-                found.kept.push(Recorded {
-                    case,
-                    at: numbers(at),
-                    kind,
-                    hits: numbers(hits).into_iter().collect(),
-                    text: said.to_owned(),
-                    state: state.to_owned(),
-                    kills: Vec::new(),
-                });
-            }
-            ["K", key, fault] => {
-                let place = places.get(key).copied();
-                if let (Some(one), Ok(fault)) =
-                    (place.and_then(|place| found.kept.get_mut(place)), fault.parse())
-                {
-                    one.kills.push(fault);
-                }
-            }
-            ["E", executed] => found.executed = executed.parse().unwrap_or(0),
-            _ => {}
-        }
-    }
-    found
 }

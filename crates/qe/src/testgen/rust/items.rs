@@ -6,7 +6,7 @@ use tree_sitter::Node;
 
 use super::super::candidates::Fate;
 use super::package::Package;
-use super::probes::is_for_tests;
+use super::instrument::is_for_tests;
 
 /// A function or method, and all that a call of it needs.
 #[derive(Debug, Clone)]
