@@ -11,6 +11,7 @@ mod jacoco;
 mod json;
 mod lcov;
 mod llvm;
+mod rust_names;
 mod simplecov;
 #[cfg(test)]
 mod tests;

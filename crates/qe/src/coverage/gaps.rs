@@ -18,6 +18,7 @@ use super::path_map::PathMap;
 use crate::builtin::{Context, Request};
 use crate::reply::{Refusal, structured};
 use explain::Teller;
+pub(crate) use find::Innermost;
 use rank::Rank;
 
 pub(crate) const DEFINITION: &str = concat!(

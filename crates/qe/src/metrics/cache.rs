@@ -71,6 +71,8 @@ pub(crate) struct Snapshot {
     pub(crate) cached: usize,
     /// Sources that were not wanted.
     pub(crate) excluded: usize,
+    /// The source that was written last, wanted or not, with its time in nanoseconds since the epoch.
+    pub(crate) newest: Option<(i128, String)>,
     /// Of all paths and contents.
     pub(crate) fingerprint: ContentHash,
     pub(crate) warnings: Vec<String>,
@@ -140,9 +142,19 @@ impl Measurements {
         let (head, history) = kept.history(project, request)?;
         drop(kept);
         self.bound();
-        let cached = sources.len().saturating_sub(computed);
-        let files = sources;
-        Ok(Snapshot { files, duplication, history, head, computed, cached, excluded, fingerprint, warnings })
+        let newest = found.files.iter().max_by_key(|file| file.written);
+        Ok(Snapshot {
+            cached: sources.len().saturating_sub(computed),
+            newest: newest.map(|file| (file.written, file.path.clone())),
+            files: sources,
+            duplication,
+            history,
+            head,
+            computed,
+            excluded,
+            fingerprint,
+            warnings,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(PathBuf, Arc<Mutex<Kept>>)>> {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::arguments::{Arguments, Framework};
 use super::candidates::{Block, Fate, Found, Verdicts};
 use super::files;
+use super::kept::{Emission, Evidence, Status};
 use super::sandbox::{self, CPU_SECONDS, FILE_BYTES, MEMORY_BYTES};
 use super::scratch::Scratch;
 use super::target::Target;
@@ -58,11 +59,6 @@ pub(super) struct Module {
 }
 
 impl Module {
-    /// Where there is none.
-    pub(super) fn none() -> Self {
-        Self { interpreter: String::new(), name: String::new(), import_root: String::new() }
-    }
-
     /// How a file is imported, and by which interpreter.
     pub(super) fn of(project: &Project, target: &Target) -> Result<Self, Refusal> {
         let mut folder = target.path.parent().unwrap_or(&project.root).to_path_buf();
@@ -110,7 +106,7 @@ fn interpreter(project: &Project, file: &Path) -> String {
 }
 
 /// `pytest` unless the project's tests are written for `unittest` alone.
-pub(super) fn framework(arguments: &Arguments, scratch: &Scratch) -> &'static str {
+fn framework(arguments: &Arguments, scratch: &Scratch) -> &'static str {
     match arguments.framework {
         Framework::Unittest => "unittest",
         Framework::Auto => {
@@ -129,7 +125,7 @@ pub(super) fn framework(arguments: &Arguments, scratch: &Scratch) -> &'static st
                 "pytest"
             }
         }
-        Framework::Pytest | Framework::Node => "pytest",
+        Framework::Pytest | Framework::Node | Framework::Vitest | Framework::Jest => "pytest",
     }
 }
 
@@ -140,7 +136,7 @@ pub(super) fn is_test(file: &str) -> bool {
 
 /// Searches one module. A case that ends the process is named and left out; the search begins again, which is the same
 /// search up to there.
-pub(super) fn search(
+fn search(
     scratch: &Scratch,
     module: &Module,
     target: &Target,
@@ -216,6 +212,46 @@ pub(super) fn search(
     )))
 }
 
+/// Searches one module and tries what was found in fresh processes.
+pub(super) fn evidence<'a>(
+    project: &Project,
+    scratch: &Scratch,
+    target: &'a Target,
+    arguments: &'a Arguments,
+    stop: &Stop,
+) -> Result<Evidence<'a>, Refusal> {
+    let module = Module::of(project, target)?;
+    let framework = framework(arguments, scratch);
+    let found = search(scratch, &module, target, framework, arguments, stop)?;
+    let runs = confirm(scratch, &module, &found.blocks, framework, arguments.allow_effects, stop)?;
+    let Module { name, import_root, .. } = module;
+    Ok(Evidence {
+        found,
+        runs,
+        framework,
+        tool: "Python",
+        status: Status::Kept,
+        mutation_reason: "no faults were planted",
+        emission: Emission {
+            wanted: format!("{}/test_{}_characterization.py", scratch.tests("tests"), name.replace('.', "_")),
+            text: Box::new(move |kept, _| files::python(kept, &name, framework, arguments.seed)),
+            commands: Box::new(move |path| vec![command(path, framework, &import_root)]),
+        },
+    })
+}
+
+/// How a user runs a test file.
+fn command(path: &str, framework: &str, import_root: &str) -> String {
+    let runner = if framework == "unittest" { "python" } else { "python -m pytest" };
+    let root = if import_root.is_empty() { "." } else { import_root };
+    // `python -m pytest` puts the folder that it is called in on the path, and a file's own folder is not enough.
+    if root == "." && framework != "unittest" {
+        format!("{runner} {path}")
+    } else {
+        format!("PYTHONPATH={root} {runner} {path}")
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Fresh {
     results: Vec<Verdicts>,
@@ -223,7 +259,7 @@ struct Fresh {
 
 /// Runs all candidates in two processes that share nothing with the search nor with each other: other hash seed, other
 /// time zone, other order, and in one of them another day.
-pub(super) fn confirm(
+fn confirm(
     scratch: &Scratch,
     module: &Module,
     blocks: &[Block],

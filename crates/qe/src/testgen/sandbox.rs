@@ -17,6 +17,14 @@ pub(super) const FILE_BYTES: u64 = 16 << 20;
 const OPEN_FILES: u64 = 256;
 const OUTPUT_BYTES: usize = 32 << 20;
 
+/// Limits that are not the same for all programs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) cpu_seconds: u64,
+    pub(super) open_files: u64,
+    pub(super) file_bytes: u64,
+}
+
 /// What is said of it in results.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Told {
@@ -60,10 +68,26 @@ pub(super) fn run(
     input: Vec<u8>,
     stop: &Stop,
 ) -> Result<Output, RunError> {
+    let limits = Limits { cpu_seconds: CPU_SECONDS, open_files: OPEN_FILES, file_bytes: FILE_BYTES };
+    run_within(scratch, &limits, program, args, env, input, stop)
+}
+
+/// As [`run`], within other limits: for compilers.
+pub(super) fn run_within(
+    scratch: &Scratch,
+    limits: &Limits,
+    program: &str,
+    args: &[&str],
+    env: &[(&str, &str)],
+    input: Vec<u8>,
+    stop: &Stop,
+) -> Result<Output, RunError> {
     // 512-byte blocks, as POSIX has it; dash and bash in POSIX mode agree.
     let limits = format!(
-        "ulimit -c 0; ulimit -t {CPU_SECONDS}; ulimit -n {OPEN_FILES}; ulimit -f {}; exec \"$@\"",
-        FILE_BYTES / 512
+        "ulimit -c 0; ulimit -t {}; ulimit -n {}; ulimit -f {}; exec \"$@\"",
+        limits.cpu_seconds,
+        limits.open_files,
+        limits.file_bytes / 512
     );
     let mut line = vec!["-c", limits.as_str(), "sh"];
     if has_namespaces() {

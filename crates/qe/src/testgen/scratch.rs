@@ -98,6 +98,12 @@ impl Scratch {
         self.folder.path().join(name)
     }
 
+    /// The folder of the project's tests, or what it is usually called.
+    pub(super) fn tests<'a>(&self, usual: &'a str) -> &'a str {
+        let folders = ["tests", "test", "__tests__"];
+        folders.into_iter().find(|name| self.project().join(name).is_dir()).unwrap_or(usual)
+    }
+
     /// Puts files into a folder beside the copy.
     pub(super) fn put(&self, folder: &str, files: &[(&str, &str)]) -> Result<PathBuf, Refusal> {
         let place = self.beside(folder);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use memchr::memchr;
 
 use super::count::{digits, times};
-use super::{Draft, ReadError};
+use super::{Draft, ReadError, rust_names};
 use crate::coverage::model::{Branch, FileCoverage, Function, Line, Outcome};
 
 pub(super) fn read(bytes: &[u8], draft: &mut Draft<'_>) -> Result<(), ReadError> {
@@ -211,6 +211,7 @@ impl Section {
             }
             for mut function in self.functions {
                 function.hits = called.get_mut(&function.name).and_then(Vec::pop).unwrap_or(0);
+                function.name = rust_names::path(&function.name).unwrap_or(function.name);
                 self.file.functions.get_or_insert_default().push(function);
             }
             let nowhere = called.into_iter().flat_map(|(name, hits)| {

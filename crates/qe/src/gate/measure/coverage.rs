@@ -22,7 +22,7 @@ pub(super) struct Covered {
 }
 
 /// Files that are named as evidence.
-const NAMED_MAX: usize = 200;
+const NAMED_MAX: usize = 2_000;
 
 impl Covered {
     pub(super) fn read(judge: &Judge<'_>) -> Result<Self, Refusal> {
