@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 fn read_text(text: &str) -> Result<Parsed, ReadError> {
-    let (stop, _call) = Stop::at(Instant::now() + Duration::from_secs(60));
+    let (stop, _call) = Stop::at(Instant::now() + Duration::from_secs(600));
     read(text.as_bytes(), &stop)
 }
 
