@@ -182,7 +182,7 @@ fn reports(root: &Path, files: &[File], rng: &mut Rng) -> Result<()> {
 impl Function {
     fn new(rng: &mut Rng) -> Self {
         let mut word = |kind: &str| format!("{kind}_{:08x}", rng.u32(..));
-        let (name, words) = (word("f"), [word("total"), word("step")]);
+        let (name, words) = (word("function"), [word("total"), word("step")]);
         Self { name, words, numbers: std::array::from_fn(|_| rng.u32(1..1_000)) }
     }
 }
@@ -231,8 +231,11 @@ impl File {
                     rng.u32(..1 << 24)
                 );
             }
-            for (line, outcome) in [(2, 0), (2, 1), (4, 0), (4, 1), (6, 0), (6, 1)] {
-                let _ = writeln!(text, "BRDA:{},0,{outcome},{}", first + line, hits * rng.u32(..2));
+            // Two conditions in the first and the last of them, as gcov counts.
+            for (line, outcomes) in [(2, 4), (4, 2), (6, 4)] {
+                for outcome in 0..outcomes {
+                    let _ = writeln!(text, "BRDA:{},0,{outcome},{}", first + line, hits * rng.u32(..2));
+                }
             }
         }
         text + "end_of_record\n"

@@ -30,7 +30,7 @@ fn one(of: &Value) -> Vec<String> {
 fn tests(file: &str, of: &Value) -> Vec<String> {
     let counts = &of["counts"];
     let mut lines = vec![format!(
-        "{file}: {} tests kept of {} candidates ({}, seed-made; they say what the code does, not that it is right)",
+        "{file}: {} tests kept of {} candidates ({}; they say what the code does, not that it is right)",
         counts["kept"],
         counts["candidates"],
         plain(&of["framework"])
