@@ -233,7 +233,7 @@ async fn a_cancelled_task_ends_with_all_that_it_has_started() {
         match era {
             Era::Modern => assert_eq!(answer, json!({ "resultType": "complete" })),
             Era::Legacy => {
-                assert_eq!((&answer["taskId"], &answer["status"]), (&json!(id), &json!("cancelled")))
+                assert_eq!((&answer["taskId"], &answer["status"]), (&json!(id), &json!("cancelled")));
             }
         }
         scene.interpreters_gone().await;
