@@ -211,12 +211,12 @@ pub(super) fn patch(path: &str, content: &str) -> String {
 
 /// How a process ended, in words.
 pub(super) fn ended(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        // What a shell or `unshare` in between reports of a signal.
-        (Some(code @ 129..=192), _) => format!("signal {}", code - 128),
+    // A shell or `unshare` in between reports a signal so.
+    let signal = status.signal().or(status.code().filter(|code| (129..=192).contains(code)).map(|code| code - 128));
+    match (status.code(), signal) {
+        (_, Some(27)) => "a loop in native code".into(),
+        (_, Some(signal)) => format!("signal {signal}"),
         (Some(code), _) => format!("exit {code}"),
-        (None, Some(27)) => "a loop in native code".into(),
-        (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "ended".into(),
     }
 }

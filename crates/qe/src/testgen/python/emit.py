@@ -38,7 +38,11 @@ class Emitter:
                 return None
             name = name_of(case.target, found)
             holder = "self.assertRaises" if self.unittest else "pytest.raises"
-            strong = lines + ["with %s(%s):" % (holder, raised[0]), "    " + call]
+            strong = list(case.setup) + ["with %s(%s):" % (holder, raised[0])]
+            # The statement that raises is the `with` itself, if there is one.
+            strong += ["    " + line for line in (before if found.form == "with" else [call])]
+            if found.form != "with":
+                strong[len(case.setup):len(case.setup)] = before
             weak = None
             imports = [raised[1]] if raised[1] else []
             if not self.unittest:
@@ -63,6 +67,8 @@ class Emitter:
             return "asyncio.run(%s)" % text, []
         if form in ("async for", "endless"):
             return "asyncio.run(collect())", ["async def collect():", "    return [item async for item in %s]" % text]
+        if form == "with":
+            return "entered", ["with %s as entered:" % text, "    pass"]
         if form == "list":
             return "list(%s)" % text, []
         if form == "islice":

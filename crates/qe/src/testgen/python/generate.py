@@ -13,10 +13,13 @@ from . import search as searching
 
 # Lines that a millisecond of the budget stands for.
 WORK_PER_MS = 400
+# The budget in milliseconds where none is given: so much, and more for each target above so many.
+BUDGET, BUDGET_PER_TARGET, FEW_TARGETS, MOST_BUDGET = 400, 20, 20, 4_000
 # A search sees the clock stand still at 2025-06-15 12:00 UTC, so that its way does not depend on it.
 FIXED = 1_749_988_800
 MOST_CALLER_BYTES = 200_000
-MOST_CANDIDATES = 300
+# Candidates, and of them those that reach nothing new but show another outcome.
+MOST_CANDIDATES, MOST_SPARE = 1_200, 240
 MOST_MUTANT_RUNS = 8_000
 MOST_NEAR = 60
 
@@ -50,7 +53,7 @@ def tests(request, watch, began):
     runner = cases.Runner(inside, tracing, watch, status)
     rng = random.Random(request["seed"])
     late = began + request["wall_ms"] / 1000.0
-    work = request["budget_ms"] * WORK_PER_MS
+    work = (request["budget_ms"] or budget(len(chosen))) * WORK_PER_MS
     looking = searching.Search(inside, universe, runner, rng, work, late - request["wall_ms"] / 4000.0, request["fatal"])
     looking.lines |= import_lines
     looking.arcs |= import_arcs
@@ -80,6 +83,11 @@ def tests(request, watch, began):
         "mutants": mutation and mutation["made"], "executed": runner.executed,
         "late": looking.late or bool(mutation and mutation["late"]),
     }
+
+
+def budget(targets):
+    """Milliseconds for so many targets."""
+    return min(BUDGET + BUDGET_PER_TARGET * max(0, targets - FEW_TARGETS), MOST_BUDGET)
 
 
 def imported(name, file, tracing, watch):
@@ -192,12 +200,13 @@ def status_of(path):
 def candidates(looking):
     """What may become a test: all that gained, and of the rest what shows other outcomes, the targets in turn."""
     pool = list(looking.kept[:MOST_CANDIDATES])
+    most = min(MOST_CANDIDATES, len(pool) + MOST_SPARE)
     by_target = {}
     for case in looking.spare:
         by_target.setdefault(case.target.name, []).append(case)
     for turn in range(searching.MOST_SPARE):
         for spare in by_target.values():
-            if turn < len(spare) and len(pool) < MOST_CANDIDATES:
+            if turn < len(spare) and len(pool) < most:
                 pool.append(spare[turn])
     return pool
 

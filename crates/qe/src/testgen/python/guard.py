@@ -14,6 +14,8 @@ except ImportError:  # pragma: no cover - only Unix is served
 
 
 NATIVE_SECONDS = 0.25
+# Files that are noted.
+MOST_OUTSIDE = 2_000
 
 
 class Refused(BaseException):
@@ -52,6 +54,8 @@ class Guard:
         self.active = False
         self.importing = False
         self.seen = None
+        # Files outside of the copy that were read: what was found depends on them.
+        self.outside = set()
 
     def install(self):
         if hasattr(sys, "addaudithook"):
@@ -79,6 +83,8 @@ class Guard:
                 if isinstance(path, int) or (isinstance(path, str) and path.endswith(".pyc")):
                     return
                 self._refuse("open for writing")
+            if isinstance(path, str) and len(self.outside) < MOST_OUTSIDE and not path.startswith(self.scratch) and os.path.isabs(path):
+                self.outside.add(path)
         elif event in EFFECTS:
             paths = [one for one in args if isinstance(one, (str, bytes))] if event.startswith(("os.", "shutil.")) else []
             inside = all(self._inside(path) for path in paths)

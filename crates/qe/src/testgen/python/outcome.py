@@ -1,6 +1,7 @@
 """What a case does: its value as a literal, or what can be said of it, or its exception."""
 
 import collections.abc
+import contextlib
 import datetime
 import decimal
 import enum
@@ -90,6 +91,8 @@ def form_of(value):
         return "await"
     if isinstance(value, types.AsyncGeneratorType):
         return "async for"
+    if isinstance(value, contextlib._GeneratorContextManager):
+        return "with"
     return "list" if is_lazy(value) else ""
 
 
@@ -112,6 +115,9 @@ def settle(value, form):
 
         found = asyncio.run(walk())
         return found, form if len(found) < MOST_ITEMS else "endless"
+    if form == "with":
+        with value as entered:
+            return entered, form
     if form == "list":
         found = []
         for item in value:
@@ -155,9 +161,11 @@ def attributes(value, names):
 class Outcome:
     """`kind`: value, type or exception. `key` is equal for equal outcomes."""
 
-    __slots__ = ("kind", "text", "type", "attributes", "form", "module", "state")
+    __slots__ = ("kind", "text", "type", "attributes", "form", "module", "state", "called")
 
-    def __init__(self, kind, text="", type_="", attributes_=(), form="", module="", state=()):
+    def __init__(self, kind, text="", type_="", attributes_=(), form="", module="", state=(), called=False):
+        # `called`: it is a function, which a test may call in turn.
+        self.called = called
         self.kind, self.text, self.type = kind, text, type_
         self.attributes, self.form, self.module, self.state = tuple(attributes_), form, module, tuple(state)
 
@@ -180,7 +188,8 @@ def of_value(value, form, names, receiver=None):
         pass
     if isinstance(value, float) and math.isnan(value):
         return Outcome("nan", "", name, (), form, state=state)
-    return Outcome("type", "", name, attributes(value, names), form, state=state)
+    called = form == "" and callable(value) and not isinstance(value, type)
+    return Outcome("type", "", name, attributes(value, names), form, state=state, called=called)
 
 
 def of_exception(error, form):
