@@ -89,9 +89,12 @@ impl Interpreter {
     }
 }
 
-/// Interpreters by the name that was asked for and the file by which version managers choose among theirs.
+/// The name that was asked for, the project, and the content of the file by which version managers choose among theirs.
+type Asked = (String, PathBuf, Vec<u8>);
+
+/// Interpreters that were asked who they are, and when.
 #[derive(Debug, Default)]
-pub(super) struct Interpreters(Mutex<HashMap<(String, PathBuf, Vec<u8>), (Instant, Arc<Interpreter>)>>);
+pub(super) struct Interpreters(Mutex<HashMap<Asked, (Instant, Arc<Interpreter>)>>);
 
 impl Interpreters {
     /// The interpreter of the virtual environment nearest above a file of the project, or the one on the path.
@@ -136,17 +139,18 @@ fn name(project: &Project, file: &Path) -> String {
 
 fn probe(name: &str, project: &Project, stop: &Stop) -> Result<Interpreter, Refusal> {
     let sources: HashMap<&str, &str> = HARNESS.into_iter().collect();
-    let sources = serde_json::to_vec(&sources)
-        .map_err(|error| Refusal(format!("this is a fault of ours: {error}")))?;
+    let sources =
+        serde_json::to_vec(&sources).map_err(|error| Refusal(format!("this is a fault of ours: {error}")))?;
     let folder = tempfile::tempdir().map_err(|error| Refusal(format!("no temporary folder: {error}")))?;
     let args = ["-I", "-S", "-X", "utf8", "-c", PROBE];
     let places = Places { folder: &project.root, home: folder.path(), tmp: folder.path() };
-    let output = sandbox::started(places, name, &args, &[], sources, &stop.within(PROBE_TIME)).map_err(
-        |error| match error {
-            RunError::Stopped { .. } => Refusal(format!("{name} did not answer in time")),
-            error => Refusal(error.to_string()),
-        },
-    )?;
+    let output =
+        sandbox::started(places, name, &args, &[], sources, &stop.within(PROBE_TIME)).map_err(|error| {
+            match error {
+                RunError::Stopped { .. } => Refusal(format!("{name} did not answer in time")),
+                error => Refusal(error.to_string()),
+            }
+        })?;
     let last = output.stderr.trim_end().lines().next_back().unwrap_or_default();
     if output.status.code() == Some(127) {
         return Err(Refusal(format!("{name} is not installed")));

@@ -7,16 +7,14 @@ use std::fs;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::answer::{Coverage, Mutation};
-use super::arguments::Arguments;
+use super::call::Call;
 use super::candidates::{Branch, Mutant, Reach};
+use super::figures::{Coverage, Mutation};
 use super::files::{self, ranges};
 use super::python::{self, Asked};
-use super::scratch::Scratch;
+use super::sandbox::Held;
 use super::target::{Language, Target};
-use crate::project::Project;
 use crate::reply::Refusal;
-use crate::stop::Stop;
 
 /// Faults that are planted at most: for each, all candidates run once more.
 const MUTANTS_MAX: u32 = 20;
@@ -68,6 +66,7 @@ struct Run {
     universe: Reach,
     import: Reach,
     version: String,
+    held: Held,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,16 +80,12 @@ struct Ran {
 }
 
 /// Puts the candidates into the copy and runs them twice.
-pub(super) fn of(
-    project: &Project,
-    scratch: &Scratch,
-    target: &Target,
-    arguments: &Arguments,
-    stop: &Stop,
-) -> Result<(Judged, String), Refusal> {
+pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<(Judged, String, Held), Refusal> {
+    let (project, arguments, stop) = (call.project, call.arguments, call.stop());
     if target.language != Language::Python {
         return Err(Refusal(format!("{}: candidates are judged for Python only, so far", target.file)));
     }
+    let scratch = call.scratch()?;
     let mut paths = Vec::new();
     for candidate in &arguments.candidates {
         if project.place(&candidate.path)?.symlink_metadata().is_ok() {
@@ -107,12 +102,12 @@ pub(super) fn of(
         fs::write(place, &candidate.content).map_err(failed)?;
         paths.push(&candidate.path);
     }
-    let module = python::Module::of(project, target)?;
+    let module = python::Module::of(call, target)?;
     let run = |backwards: bool, mutants: u32, env: &[(&str, &str)]| -> Result<Run, Refusal> {
         let request = json!({
             "mode": "judge", "scratch": scratch.project(), "import_root": module.import_root, "file": target.file,
             "module": module.name, "paths": paths, "backwards": backwards, "mutants": mutants, "seed": arguments.seed,
-            "allow_effects": true, "functions": [], "skip": [],
+            "allow_effects": true, "functions": [], "lines": null, "skip": [],
         });
         python::ask(scratch, &module.interpreter, request, env, stop).map_err(|asked| match asked {
             Asked::Refused(refusal) => refusal,
@@ -180,5 +175,5 @@ pub(super) fn of(
         patch: (!patch.is_empty()).then_some(patch),
         accepted_files: whole.iter().map(|candidate| candidate.path.clone()).collect(),
     };
-    Ok((judged, format!("Python {}", first.version)))
+    Ok((judged, format!("Python {}", first.version), first.held.and(second.held)))
 }

@@ -42,6 +42,13 @@ pub(super) struct Held {
     pub(super) processes: bool,
 }
 
+impl Held {
+    /// What holds in both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { files: self.files && other.files, processes: self.processes && other.processes }
+    }
+}
+
 impl Told {
     pub(super) fn of(allow_effects: bool, limits_memory: bool) -> Self {
         let namespaces = namespaces();
@@ -110,7 +117,8 @@ pub(super) fn run(
     input: Vec<u8>,
     stop: &Stop,
 ) -> Result<Output, RunError> {
-    let places = Places { folder: &scratch.project(), home: &scratch.beside("home"), tmp: &scratch.beside("tmp") };
+    let places =
+        Places { folder: &scratch.project(), home: &scratch.beside("home"), tmp: &scratch.beside("tmp") };
     started(places, program, args, env, input, stop)
 }
 

@@ -5,8 +5,9 @@ use std::fs;
 
 use serde::Serialize;
 
-use super::answer::{Coverage, Outcome};
+use super::answer::Outcome;
 use super::candidates::Fate;
+use super::figures::Coverage;
 use super::target::{Language, Target};
 use crate::project::Project;
 

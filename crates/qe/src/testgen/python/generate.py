@@ -55,6 +55,8 @@ def tests(request, watch, began):
     late = began + request["wall_ms"] / 1000.0
     work = (request["budget_ms"] or budget(len(chosen))) * WORK_PER_MS
     looking = searching.Search(inside, universe, runner, rng, work, late - request["wall_ms"] / 4000.0, request["fatal"])
+    if request["lines"] is not None:
+        looking.only(line for first, last in request["lines"] for line in range(first, min(last, 1 << 20) + 1))
     looking.lines |= import_lines
     looking.arcs |= import_arcs
     looking.go(chosen)
@@ -119,6 +121,13 @@ def imported(name, file, tracing, watch):
 def chosen_targets(module, request):
     """Targets to search, and what is said of each."""
     wanted, skipped = request["functions"], dict(request["skip"])
+    lines = request["lines"]
+    if lines is not None:
+        # A gap names lines: the functions that they are in are wanted, whatever they are called.
+        wanted = [target.name for target in module.targets if any(first <= target.span[1] and target.span[0] <= last for first, last in lines)]
+        wanted = [name for name in wanted if not any(other.startswith(name + ".") for other in wanted)]
+        if not wanted:
+            raise Failed("%s: no function or class of it has lines of the gap" % request["file"])
     chosen, listed = [], []
     for target in module.targets:
         if wanted and not any(target.name == one or target.name.startswith(one + ".") for one in wanted):

@@ -42,6 +42,12 @@ class Search:
         self.fatal = set(fatal)
         self.order = 0
 
+    def only(self, lines):
+        """Other lines are not searched for."""
+        lines = {self.universe.first.get(line, line) for line in lines}
+        self.wanted_lines = self.universe.lines & lines
+        self.wanted_arcs = {arc for arc in self.universe.branches if arc[0] in lines}
+
     def go(self, targets):
         """Searches all targets, then those that have something left once more."""
         for turn in range(2):
