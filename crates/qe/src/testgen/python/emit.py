@@ -54,8 +54,8 @@ class Emitter:
             if weak == strong:
                 weak = None
             imports = []
-        texts = [self._function("test_", body) for body in (strong, weak) if body]
-        imports += self._imports(texts[0])
+        texts = [self.function("test_", body) for body in (strong, weak) if body]
+        imports += self.imports(texts[0])
         return {
             "name": name, "strong": texts[0], "weak": texts[1] if weak else None,
             "imports": sorted(set(imports), key=lambda one: (one[0], one[1] or "")),
@@ -109,7 +109,8 @@ class Emitter:
     def _truth(self, text):
         return "self.assertTrue(%s)" % text if self.unittest else "assert %s" % text
 
-    def _function(self, name, body):
+    def function(self, name, body):
+        """A test of these lines."""
         arguments = "self" if self.unittest else ""
         return "\n".join(["def %s(%s):" % (name, arguments)] + ["    " + line for text in body for line in text.split("\n")]) + "\n"
 
@@ -123,7 +124,8 @@ class Emitter:
             return found.text, (found.module, found.text)
         return None
 
-    def _imports(self, text):
+    def imports(self, text):
+        """What a text has to import: modules, and names of them."""
         used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
         found = []
         for name in sorted(used):

@@ -8,7 +8,7 @@ import re
 import sys
 import time
 
-from . import cases, clock, discover, emit, guard, mutate, tracer
+from . import cases, clock, discover, emit, guard, mutate, properties, tracer
 from . import search as searching
 
 # Lines that a millisecond of the budget stands for.
@@ -60,6 +60,7 @@ def tests(request, watch, began):
     looking.lines |= import_lines
     looking.arcs |= import_arcs
     looking.go(chosen)
+    promises = properties.surviving(inside, chosen, looking)
     pool = candidates(looking)
     mutation = with_mutants(inside, file, chosen, pool, runner, rng, request, late)
 
@@ -67,6 +68,11 @@ def tests(request, watch, began):
     by_target = {target.name: place for place, target in enumerate(inside.targets)}
     pool.sort(key=lambda case: (by_target[case.target.name], case.outcome.kind == "exception", case.order))
     blocks = []
+    for promise in promises:
+        blocks.append(dict(
+            properties.block(promise, emitter), lines=sorted((promise.lines & universe.lines) - import_lines),
+            branches=sorted((promise.arcs & universe.branches) - import_arcs),
+        ))
     for case in pool:
         block = emitter.block(case)
         if block is not None:

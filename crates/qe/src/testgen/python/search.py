@@ -238,7 +238,7 @@ class Search:
                 elif rng.random() < 0.5 or not isinstance(chosen.get(param.name), str):
                     self._choose(param, pools, chosen)
                 else:
-                    chosen[param.name] = self._mutated(chosen[param.name], pools[param.name])
+                    chosen[param.name] = self.mutated(chosen[param.name], pools[param.name])
             if calls and len(before) < 3 and rng.random() < 0.5:
                 before = before + (rng.choice(calls),)
             yield chosen, receiver if rng.random() < 0.8 else rng.choice(receivers), before
@@ -292,7 +292,7 @@ class Search:
                     found.append("obj.%s(%s)" % (name, ", ".join("%s=%s" % (k, v) if k else v for k, v in arguments)))
         return found
 
-    def _mutated(self, source, pool):
+    def mutated(self, source, pool):
         """A neighbour of a literal; another of the pool where it is none."""
         rng = self.rng
         try:
@@ -320,7 +320,7 @@ class Search:
                 rng.shuffle(items)
             elif items:
                 place = rng.randrange(len(items))
-                items[place] = ast.literal_eval(self._mutated(repr(items[place]), [repr(items[place])]))
+                items[place] = ast.literal_eval(self.mutated(repr(items[place]), [repr(items[place])]))
             value = type(value)(items)
         else:
             return rng.choice(pool) if pool else source
