@@ -28,7 +28,7 @@ const WALL_FACTOR: u32 = 12;
 const WALL_LEAST: Duration = Duration::from_secs(8);
 const GRACE: Duration = Duration::from_secs(8);
 /// How often a search begins again without the case that ended its process.
-const RESTARTS_MAX: usize = 4;
+const RESTARTS_MAX: usize = 6;
 /// Files in which calls are looked for that show how a function is used.
 const CALLERS_MAX: usize = 60;
 const DOCUMENTS_MAX: usize = 8;
@@ -129,11 +129,12 @@ fn search(
     });
     let callers = scratch.files.iter().filter(|file| has_ending(file, &["py"]) && **file != target.file);
     let mut ended = String::new();
+    let mut mutants = arguments.mutants;
     for _ in 0..=RESTARTS_MAX {
         let request = json!({
             "mode": "search", "scratch": scratch.project(), "import_root": module.import_root, "file": target.file,
             "module": module.name, "functions": target.functions, "lines": target.lines, "skip": skip, "fatal": fatal, "seed": arguments.seed,
-            "budget_ms": arguments.budget_ms, "wall_ms": wall.as_millis() as u64, "mutants": arguments.mutants,
+            "budget_ms": arguments.budget_ms, "wall_ms": wall.as_millis() as u64, "mutants": mutants,
             "framework": framework, "allow_effects": arguments.allow_effects, "status": status,
             "documents": documents.clone().take(DOCUMENTS_MAX).collect::<Vec<_>>(),
             "callers": callers.clone().take(CALLERS_MAX).collect::<Vec<_>>(),
@@ -168,6 +169,12 @@ fn search(
                         target.file
                     )));
                 };
+                if name.is_empty() {
+                    // A fault that was planted: it says nothing of the code.
+                    mutants = 0;
+                    ended = how;
+                    continue;
+                }
                 if fatal.iter().any(|one| one.starts_with(name)) || fatal.iter().any(|one| one == expression)
                 {
                     skip.push((
@@ -208,7 +215,7 @@ pub(super) fn evidence<'a>(call: &Call<'a>, target: &'a Target) -> Result<Eviden
     let folders = ["tests", "test", "__tests__"];
     let folder = folders.into_iter().find(|name| call.project.root.join(name).is_dir()).unwrap_or("tests");
     let wanted = format!("{folder}/test_{}_characterization.py", module.name.replace('.', "_"));
-    let (path_line, seed) = (path_line(call, &module.import_root, folder), call.arguments.seed);
+    let (path, seed) = (path_statement(call, &module.import_root, folder, framework), call.arguments.seed);
     let name = module.name;
     Ok(Evidence {
         found,
@@ -220,7 +227,7 @@ pub(super) fn evidence<'a>(call: &Call<'a>, target: &'a Target) -> Result<Eviden
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted,
-            text: Box::new(move |kept, _| files::python(kept, &name, framework, &path_line, seed)),
+            text: Box::new(move |kept, _| files::python(kept, &name, framework, path.as_deref(), seed)),
             commands: Box::new(move |path| {
                 let runner = if framework == "unittest" { "python" } else { "python -m pytest" };
                 vec![format!("{runner} {path}")]
@@ -259,22 +266,20 @@ fn key(call: &Call<'_>, module: &Module, target: &Target) -> Result<Option<[u8; 
     Ok(Some(Sha256::digest(all).into()))
 }
 
-/// Lines of a test file that make the project's modules importable, wherever it is started from. None where pytest does so
-/// by itself: its `pythonpath` setting, or a `conftest.py` or a package in the place that makes it add the right folder.
-fn path_line(call: &Call<'_>, import_root: &str, folder: &str) -> String {
+/// The statement of a test file that makes the project's modules importable, wherever it is started from. `None` where
+/// pytest does so by itself: by its `pythonpath` setting, or by a `conftest.py` or a package that make it add the right folder.
+fn path_statement(call: &Call<'_>, import_root: &str, folder: &str, framework: &str) -> Option<String> {
     let root = &call.project.root;
     let has = |name: &str| root.join(name).is_file();
     let is_set = ["pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini"]
         .iter()
         .any(|name| std::fs::read_to_string(root.join(name)).is_ok_and(|text| text.contains("pythonpath")));
     let is_added = import_root.is_empty() && (has("conftest.py") || has(&format!("{folder}/__init__.py")));
-    if is_set || is_added {
-        return String::new();
+    if framework == "pytest" && (is_set || is_added) {
+        return None;
     }
     let place = if import_root.is_empty() { String::new() } else { format!(" / {import_root:?}") };
-    format!(
-        "import sys\nfrom pathlib import Path\n\nsys.path.insert(0, str(Path(__file__).resolve().parents[1]{place}))\n\n"
-    )
+    Some(format!("sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]{place}))"))
 }
 
 #[derive(Debug, Deserialize)]
@@ -294,7 +299,7 @@ fn confirm(
 ) -> Result<Vec<Vec<Verdicts>>, Refusal> {
     let texts: Vec<_> =
         blocks.iter().map(|block| json!({"strong": block.strong, "weak": block.weak})).collect();
-    let header = files::python_imports(blocks, framework);
+    let header = files::python_imports(blocks, framework, None);
     let request = |backwards: bool, days: u32| {
         json!({
             "mode": "fresh", "scratch": scratch.project(), "import_root": module.import_root, "blocks": texts, "header": header,

@@ -48,8 +48,11 @@ def tests(request, watch, began):
 
     inside = discover.Module(tree_source, file, module)
     chosen, listed = chosen_targets(inside, request)
+    if any(isinstance(node, ast.AsyncFunctionDef) for node in ast.walk(tree)):
+        # Not while a case waits for it.
+        importlib.import_module("asyncio")
     examples(inside, request, root)
-    status = status_of(request["status"])
+    status, planting = status_of(request["status"])
     runner = cases.Runner(inside, tracing, watch, status)
     rng = random.Random(request["seed"])
     late = began + request["wall_ms"] / 1000.0
@@ -62,6 +65,7 @@ def tests(request, watch, began):
     looking.go(chosen)
     promises = properties.surviving(inside, chosen, looking)
     pool = candidates(looking)
+    planting()
     mutation = with_mutants(inside, file, chosen, pool, runner, rng, request, late)
 
     emitter = emit.Emitter(request["module"], request["framework"], runner)
@@ -205,11 +209,11 @@ def status_of(path):
     """Writes what is about to run, for whoever finds this process dead."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
-    def status(case):
-        text = ("%s\n%s" % (case.target.name, case.expression)).encode("utf-8", "replace")[:500]
+    def written(target, expression):
+        text = ("%s\n%s" % (target, expression)).encode("utf-8", "replace")[:500]
         os.pwrite(descriptor, text.ljust(500), 0)
 
-    return status
+    return lambda case: written(case.target.name, case.expression), lambda: written("", "planted faults")
 
 
 def candidates(looking):

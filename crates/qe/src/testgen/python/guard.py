@@ -120,10 +120,14 @@ def _ring(*_):
 
 def alarms():
     signal.signal(signal.SIGALRM, _ring)
+    signal.signal(signal.SIGVTALRM, _ring)
 
 
 def alarm(seconds):
-    """Rings once, and again a moment later for who caught it. Zero: no more."""
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds and 0.05)
+    """Rings after so much time on the processor, so that a machine with much to do changes nothing, and again a moment later
+    for who caught it. What waits instead of working is rung for by the clock, later. Zero: no more."""
+    again = seconds and 0.05
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, again)
+    signal.setitimer(signal.ITIMER_REAL, min(3 * seconds, seconds + 2), again)
     # A loop in native code runs no handler: after so much time on the processor the system ends the process.
     signal.setitimer(signal.ITIMER_PROF, seconds and seconds + NATIVE_SECONDS)
