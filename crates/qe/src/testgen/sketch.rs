@@ -251,6 +251,7 @@ mod tests {
             path: "f".into(),
             language,
             functions: Vec::new(),
+            lines: None,
             source: source.as_bytes().to_vec(),
         };
         let inputs = |function: Function| {

@@ -42,6 +42,8 @@ def literal(value, names, depth=0):
         if math.isnan(value):
             raise NoLiteral()
         text = repr(value) if math.isfinite(value) else "float(%r)" % repr(value)
+    elif kind in (list, tuple, set, frozenset, dict) and len(value) > MOST_CHARS // 3:
+        raise NoLiteral()
     elif kind in (list, tuple, set, frozenset):
         items = [literal(item, names, depth + 1) for item in value]
         if kind is list:
@@ -96,15 +98,30 @@ def form_of(value):
     return "list" if is_lazy(value) else ""
 
 
+LOOPS = []
+
+
+def awaited(coroutine):
+    """What a coroutine comes to, as `asyncio.run` has it; a loop that nothing is left in is used again, for making one takes
+    longer than most coroutines do."""
+    import asyncio
+
+    loop = LOOPS.pop() if LOOPS else asyncio.new_event_loop()
+    try:
+        found = loop.run_until_complete(coroutine)
+        if not asyncio.all_tasks(loop):
+            LOOPS.append(loop)
+        return found
+    finally:
+        if not LOOPS:
+            loop.close()
+
+
 def settle(value, form):
     """Coroutines are awaited, iterators walked a bounded way: the value and its form."""
     if form == "await":
-        import asyncio
-
-        return asyncio.run(value), form
+        return awaited(value), form
     if form == "async for":
-        import asyncio
-
         async def walk():
             found = []
             async for item in value:
@@ -113,7 +130,7 @@ def settle(value, form):
                     break
             return found
 
-        found = asyncio.run(walk())
+        found = awaited(walk())
         return found, form if len(found) < MOST_ITEMS else "endless"
     if form == "with":
         with value as entered:
