@@ -13,7 +13,7 @@ use super::scratch::Scratch;
 use super::sketch::{self, Sketch};
 use super::target::{Language, Target};
 use super::workorder::{self, Order};
-use super::{files, javascript, python, rust};
+use super::{files, go, javascript, python, rust};
 use crate::builtin::Request;
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -89,7 +89,7 @@ pub(super) fn generate(
     let mut scratch = None;
     for (place, target) in targets.iter().enumerate() {
         stop.check()?;
-        let is_run = !matches!(target.language, Language::Go | Language::Java);
+        let is_run = target.language != Language::Java;
         if arguments.mode == Mode::Plan || !is_run {
             answer.results.push(Outcome::Sketch(sketch::of(target)));
             continue;
@@ -157,6 +157,7 @@ fn tests(
 ) -> Result<(Tests, String), Refusal> {
     let evidence = match target.language {
         Language::Python => python::evidence(project, scratch, target, arguments, stop)?,
+        Language::Go => go::evidence(scratch, target, arguments, stop)?,
         Language::Rust => rust::evidence(scratch, target, arguments, stop)?,
         _ => javascript::evidence(project, scratch, target, arguments, stop)?,
     };

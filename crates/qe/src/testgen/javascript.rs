@@ -94,7 +94,7 @@ fn search(
         let request = json!({
             "mode": "search", "scratch": scratch.project(), "file": target.file, "functions": target.functions,
             "fatal": fatal, "seed": arguments.seed, "budget_ms": arguments.budget_ms, "wall_ms": wall.as_millis() as u64,
-            "allow_effects": arguments.allow_effects, "status": status,
+            "allow_effects": arguments.allow_effects, "status": status, "plants": arguments.mutants > 0,
             "documents": documents.clone().take(DOCUMENTS_MAX).collect::<Vec<_>>(),
         });
         let _ = std::fs::remove_file(&status);

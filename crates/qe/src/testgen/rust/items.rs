@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tree_sitter::Node;
 
 use super::super::candidates::Fate;
-use super::package::Package;
 use super::instrument::is_for_tests;
+use super::package::Package;
 
 /// A function or method, and all that a call of it needs.
 #[derive(Debug, Clone)]
