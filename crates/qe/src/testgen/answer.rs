@@ -15,7 +15,7 @@ use super::scratch::Listing;
 use super::sketch::{self, Sketch};
 use super::target::{Language, Target};
 use super::workorder::{self, Order};
-use super::{files, javascript, python};
+use super::{files, go, javascript, python, rust};
 use crate::builtin::{Context, Request};
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -94,8 +94,7 @@ pub(super) fn generate(
     let mut held: Option<Held> = None;
     for (place, target) in targets.iter().enumerate() {
         stop.check()?;
-        let is_run =
-            matches!(target.language, Language::Python | Language::JavaScript | Language::TypeScript);
+        let is_run = target.language != Language::Java;
         let Some(call) = call.as_ref().filter(|_| is_run) else {
             answer.results.push(Outcome::Sketch(sketch::of(target)));
             continue;
@@ -155,6 +154,8 @@ fn tests(call: &Call<'_>, target: &Target) -> Result<(Tests, String, Held), Refu
     let (project, arguments) = (call.project, call.arguments);
     let evidence = match target.language {
         Language::Python => python::evidence(call, target)?,
+        Language::Go => go::evidence(call.scratch()?, target, arguments, call.stop())?,
+        Language::Rust => rust::evidence(call.scratch()?, target, arguments, call.stop())?,
         _ => javascript::evidence(project, call.scratch()?, target, arguments, call.stop())?,
     };
     let held = evidence.found.held;

@@ -68,6 +68,9 @@ pub(crate) enum Framework {
     Pytest,
     Unittest,
     Node,
+    /// Written for it, and said to be not run by it.
+    Vitest,
+    Jest,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

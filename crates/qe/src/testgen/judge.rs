@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,11 +15,14 @@ use super::files::{self, ranges};
 use super::python::{self, Asked};
 use super::sandbox::Held;
 use super::target::{Language, Target};
+use super::{faults, javascript};
 use crate::reply::Refusal;
 
 /// Faults that are planted at most: for each, all candidates run once more.
 const MUTANTS_MAX: u32 = 20;
 const TESTS_MAX: usize = 120;
+/// One run of all candidates.
+const JUDGE: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Judged {
@@ -66,6 +70,7 @@ struct Run {
     universe: Reach,
     import: Reach,
     version: String,
+    #[serde(default)]
     held: Held,
 }
 
@@ -81,9 +86,12 @@ struct Ran {
 
 /// Puts the candidates into the copy and runs them twice.
 pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<(Judged, String, Held), Refusal> {
-    let (project, arguments, stop) = (call.project, call.arguments, call.stop());
-    if target.language != Language::Python {
-        return Err(Refusal(format!("{}: candidates are judged for Python only, so far", target.file)));
+    let (project, arguments) = (call.project, call.arguments);
+    if matches!(target.language, Language::Rust | Language::Go | Language::Java) {
+        return Err(Refusal(format!(
+            "{}: candidates are judged for Python, JavaScript and TypeScript",
+            target.file
+        )));
     }
     let scratch = call.scratch()?;
     let mut paths = Vec::new();
@@ -100,23 +108,12 @@ pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<(Judged, String, He
             fs::create_dir_all(parent).map_err(failed)?;
         }
         fs::write(place, &candidate.content).map_err(failed)?;
-        paths.push(&candidate.path);
+        paths.push(candidate.path.clone());
     }
-    let module = python::Module::of(call, target)?;
-    let run = |backwards: bool, mutants: u32, env: &[(&str, &str)]| -> Result<Run, Refusal> {
-        let request = json!({
-            "mode": "judge", "scratch": scratch.project(), "import_root": module.import_root, "file": target.file,
-            "module": module.name, "paths": paths, "backwards": backwards, "mutants": mutants, "seed": arguments.seed,
-            "allow_effects": true, "functions": [], "lines": null, "skip": [],
-        });
-        python::ask(scratch, &module.interpreter, request, env, stop).map_err(|asked| match asked {
-            Asked::Refused(refusal) => refusal,
-            Asked::Died(how) => Refusal(format!("a process that ran the candidates ended: {how}")),
-        })
+    let (first, second) = match target.language {
+        Language::Python => of_python(call, target, &paths)?,
+        _ => of_javascript(call, target, &paths)?,
     };
-    let mutants = arguments.mutants.min(MUTANTS_MAX);
-    let first = run(false, mutants, &[("PYTHONHASHSEED", "1"), ("TZ", "UTC")])?;
-    let second = run(true, 0, &[("PYTHONHASHSEED", "4242"), ("TZ", "Asia/Tokyo")])?;
     let again: BTreeMap<&str, &str> =
         second.tests.iter().map(|test| (test.name.as_str(), test.outcome.as_str())).collect();
 
@@ -175,5 +172,68 @@ pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<(Judged, String, He
         patch: (!patch.is_empty()).then_some(patch),
         accepted_files: whole.iter().map(|candidate| candidate.path.clone()).collect(),
     };
-    Ok((judged, format!("Python {}", first.version), first.held.and(second.held)))
+    let tool = if target.language == Language::Python { "Python" } else { "Node.js" };
+    Ok((judged, format!("{tool} {}", first.version), first.held.and(second.held)))
+}
+
+fn of_python(call: &Call<'_>, target: &Target, paths: &[String]) -> Result<(Run, Run), Refusal> {
+    let (arguments, stop, scratch) = (call.arguments, call.stop(), call.scratch()?);
+    let module = python::Module::of(call, target)?;
+    let run = |backwards: bool, mutants: u32, env: &[(&str, &str)]| -> Result<Run, Refusal> {
+        let request = json!({
+            "mode": "judge", "scratch": scratch.project(), "import_root": module.import_root, "file": target.file,
+            "module": module.name, "paths": paths, "backwards": backwards, "mutants": mutants, "seed": arguments.seed,
+            "allow_effects": true, "functions": [], "lines": null, "skip": [],
+        });
+        python::ask(scratch, &module.interpreter, request, env, stop).map_err(|asked| match asked {
+            Asked::Refused(refusal) => refusal,
+            Asked::Died(how) => Refusal(format!("a process that ran the candidates ended: {how}")),
+        })
+    };
+    let mutants = arguments.mutants.min(MUTANTS_MAX);
+    let first = run(false, mutants, &[("PYTHONHASHSEED", "1"), ("TZ", "UTC")])?;
+    let second = run(true, 0, &[("PYTHONHASHSEED", "4242"), ("TZ", "Asia/Tokyo")])?;
+    Ok((first, second))
+}
+
+/// As for Python; a fault is planted in the copy, and all candidates run once more in a process of their own.
+fn of_javascript(call: &Call<'_>, target: &Target, paths: &[String]) -> Result<(Run, Run), Refusal> {
+    let (project, arguments, stop, scratch) = (call.project, call.arguments, call.stop(), call.scratch()?);
+    javascript::link_dependencies(project, scratch);
+    let run = |backwards: bool, zone: &str| -> Result<Run, javascript::Asked> {
+        let request = json!({
+            "mode": "judge", "scratch": scratch.project(), "file": target.file, "paths": paths, "backwards": backwards,
+        });
+        javascript::ask(scratch, &request, zone, &stop.within(JUDGE))
+    };
+    let refused = |asked| match asked {
+        javascript::Asked::Refused(refusal) => refusal,
+        javascript::Asked::Died(how) => Refusal(format!("a process that ran the candidates ended: {how}")),
+    };
+    let mut first = run(false, "UTC").map_err(refused)?;
+    let second = run(true, "Asia/Tokyo").map_err(refused)?;
+    let place = scratch.project().join(&target.file);
+    let failed = |error: std::io::Error| Refusal(format!("{}: {error}", target.file));
+    let mut mutants = Vec::new();
+    for fault in faults::of(target, arguments.mutants.min(MUTANTS_MAX) as usize) {
+        stop.check()?;
+        let mut text = target.source.clone();
+        text.splice(fault.from..fault.to, fault.text.bytes());
+        fs::write(&place, text).map_err(failed)?;
+        let faulty = run(false, "UTC");
+        fs::write(&place, &target.source).map_err(failed)?;
+        let number = u32::try_from(mutants.len()).unwrap_or(u32::MAX);
+        for test in first.tests.iter_mut().filter(|test| test.outcome == "passed") {
+            // A module that cannot be imported, or ends its process, is noticed by whatever imports it.
+            let notices = faulty.as_ref().map_or(true, |run| {
+                !run.tests.iter().any(|other| other.name == test.name && other.outcome == "passed")
+            });
+            if notices {
+                test.kills.push(number);
+            }
+        }
+        mutants.push(fault.mutant);
+    }
+    first.mutants = (!mutants.is_empty()).then_some(mutants);
+    Ok((first, second))
 }

@@ -23,7 +23,7 @@ pub(crate) struct Tests {
     framework: &'static str,
     /// `characterization`: they say what the code does, not that it is right.
     kind: &'static str,
-    /// `kept`: the file was run. `compiled`, `emitted`: `reason` says what it was not.
+    /// `kept`: its tests were run as they are. `emitted`: `reason` says how they were not.
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -96,9 +96,7 @@ pub(super) struct Evidence<'a> {
 pub(super) enum Status {
     /// Run: each test passed in two fresh processes.
     Kept,
-    /// Compiled, and not run as it stands.
-    Compiled(String),
-    /// Not even compiled.
+    /// Written for a runner that was not called; its tests passed by other means.
     Emitted(String),
 }
 
@@ -166,8 +164,7 @@ pub(super) fn tests(
     let tool = format!("{tool} {}", found.version);
     let (status, reason, verified_by) = match status {
         Status::Kept => ("kept", None, "two fresh processes"),
-        Status::Compiled(reason) => ("compiled", Some(reason), "a recorder, in two fresh processes"),
-        Status::Emitted(reason) => ("emitted", Some(reason), "a recorder, in two fresh processes"),
+        Status::Emitted(reason) => ("emitted", Some(reason), "two fresh processes"),
     };
     let tests = Tests {
         file: target.file.clone(),

@@ -98,7 +98,7 @@ fn framework(call: &Call<'_>) -> &'static str {
                 "pytest"
             }
         }
-        Framework::Pytest | Framework::Node => "pytest",
+        Framework::Pytest | Framework::Node | Framework::Vitest | Framework::Jest => "pytest",
     }
 }
 

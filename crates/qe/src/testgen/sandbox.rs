@@ -17,6 +17,14 @@ pub(super) const FILE_BYTES: u64 = 16 << 20;
 const OPEN_FILES: u64 = 256;
 const OUTPUT_BYTES: usize = 32 << 20;
 
+/// Limits that are not the same for all programs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) cpu_seconds: u64,
+    pub(super) open_files: u64,
+    pub(super) file_bytes: u64,
+}
+
 /// What is said of it in results.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Told {
@@ -40,6 +48,12 @@ pub(crate) struct Told {
 pub(super) struct Held {
     pub(super) files: bool,
     pub(super) processes: bool,
+}
+
+impl Limits {
+    /// Of interpreters.
+    pub(super) const USUAL: Self =
+        Self { cpu_seconds: CPU_SECONDS, open_files: OPEN_FILES, file_bytes: FILE_BYTES };
 }
 
 impl Held {
@@ -117,9 +131,22 @@ pub(super) fn run(
     input: Vec<u8>,
     stop: &Stop,
 ) -> Result<Output, RunError> {
+    run_within(scratch, &Limits::USUAL, program, args, env, input, stop)
+}
+
+/// As [`run`], within other limits: for compilers.
+pub(super) fn run_within(
+    scratch: &Scratch,
+    limits: &Limits,
+    program: &str,
+    args: &[&str],
+    env: &[(&str, &str)],
+    input: Vec<u8>,
+    stop: &Stop,
+) -> Result<Output, RunError> {
     let places =
         Places { folder: &scratch.project(), home: &scratch.beside("home"), tmp: &scratch.beside("tmp") };
-    started(places, program, args, env, input, stop)
+    started(places, limits, program, args, env, input, stop)
 }
 
 /// Where a program works, has its home and puts what is for a moment.
@@ -130,8 +157,10 @@ pub(super) struct Places<'a> {
     pub(super) tmp: &'a Path,
 }
 
+/// Runs a program where it is told to.
 pub(super) fn started(
     places: Places<'_>,
+    limits: &Limits,
     program: &str,
     args: &[&str],
     env: &[(&str, &str)],
@@ -140,8 +169,10 @@ pub(super) fn started(
 ) -> Result<Output, RunError> {
     // 512-byte blocks, as POSIX has it; dash and bash in POSIX mode agree.
     let limits = format!(
-        "ulimit -c 0; ulimit -t {CPU_SECONDS}; ulimit -n {OPEN_FILES}; ulimit -f {}; exec \"$@\"",
-        FILE_BYTES / 512
+        "ulimit -c 0; ulimit -t {}; ulimit -n {}; ulimit -f {}; exec \"$@\"",
+        limits.cpu_seconds,
+        limits.open_files,
+        limits.file_bytes / 512
     );
     let mut line = vec!["-c", limits.as_str(), "sh"];
     line.extend(namespaces().args());

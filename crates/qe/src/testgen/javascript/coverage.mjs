@@ -3,7 +3,8 @@
 import { Session } from 'node:inspector';
 
 export class Coverage {
-  constructor(url, source) {
+  /** `line` leads from a line of what runs to one of the file, or to 0. */
+  constructor(url, source, line = (one) => one) {
     this.url = url;
     this.source = source;
     this.session = new Session();
@@ -12,7 +13,7 @@ export class Coverage {
     this.#post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
     this.starts = [0];
     for (let at = source.indexOf('\n'); at >= 0; at = source.indexOf('\n', at + 1)) this.starts.push(at + 1);
-    this.code = codeLines(source);
+    this.code = codeLines(source).map(([at, start, end]) => [line(at), start, end]).filter(([at]) => at > 0);
   }
 
   #post(method, params) {
@@ -60,7 +61,7 @@ export class Coverage {
     for (const [line, start, end] of this.code) {
       if (ranges.some(([from, to]) => from < end && to > start && this.#isAny(from, to, start, end))) found.push(line);
     }
-    return found;
+    return [...new Set(found)];
   }
 
   #isAny(from, to, start, end) {
@@ -72,7 +73,7 @@ export class Coverage {
 function codeLines(source) {
   const plain = source
     .replace(/\/\*[\s\S]*?\*\//g, (text) => text.replace(/[^\n]/g, ' '))
-    .replace(/^\s*\/\/.*$/gm, (text) => ' '.repeat(text.length));
+    .replace(/^[^\S\n]*\/\/.*$/gm, (text) => ' '.repeat(text.length));
   const found = [];
   let at = 0;
   plain.split('\n').forEach((text, number) => {

@@ -7,8 +7,10 @@ const request = JSON.parse(fs.readFileSync(0, 'utf8'));
 const write = fs.writeSync.bind(fs);
 const exit = process.exit.bind(process);
 
+let tool = '';
+
 function answer(result) {
-  const bytes = Buffer.from(JSON.stringify({ ...result, version: process.version }));
+  const bytes = Buffer.from(JSON.stringify({ ...result, version: `${process.version}${tool}` }));
   for (let at = 0; at < bytes.length;) {
     try {
       at += write(1, bytes, at);
@@ -29,7 +31,13 @@ process.on('unhandledRejection', () => {});
 process.on('uncaughtException', () => {});
 
 try {
-  const part = request.mode === 'search' ? await import('./search.mjs') : await import('./outcome.mjs');
+  const parts = { search: './search.mjs', fresh: './outcome.mjs', faults: './faults.mjs', judge: './judge.mjs' };
+  if (/\.[mc]?ts$/.test(request.file)) {
+    const typescript = await import('./typescript.mjs');
+    await typescript.prepare(request);
+    tool = typescript.toolName();
+  }
+  const part = await import(parts[request.mode]);
   answer(await part.run(request));
 } catch (error) {
   answer({ failed: error?.failed ?? `the harness failed: ${error?.stack ?? error}` });

@@ -11,6 +11,7 @@ import { Coverage } from './coverage.mjs';
 import { documented, examplesIn, split, targetsOf } from './discover.mjs';
 import { guard, install } from './guard.mjs';
 import { names, outcomeOf, stemOf } from './outcome.mjs';
+import { compiled, typesOf } from './typescript.mjs';
 import { join, literalsOf, poolOf } from './values.mjs';
 
 const CASES_PER_MS = 2;
@@ -21,6 +22,7 @@ const MOST_BATCH = 32;
 const MOST_OBJECTS = 6;
 const MOST_CANDIDATES = 300;
 const MOST_ITEMS = 20;
+const MOST_OUTCOMES = 24;
 
 /** Numbers from a seed (mulberry32, a public-domain generator by Tommy Ettinger). */
 function randomFrom(seed) {
@@ -41,15 +43,13 @@ export async function run(request) {
   const began = Date.now();
   const file = path.join(request.scratch, request.file);
   const text = fs.readFileSync(file, 'utf8');
-  if (/\.[mc]?ts$/.test(file) && !process.features.typescript) {
-    throw failed(`${request.file}: not run: this Node.js (${process.version}) does not strip types; 22.18 does`);
-  }
+  const built = compiled(text, file);
   const documents = request.documents.map((name) => fs.readFileSync(path.join(request.scratch, name), 'utf8')).join('\n');
   const status = fs.openSync(request.status, 'w');
   const writeStatus = fs.writeSync.bind(fs);
   install(request.allow_effects && request.scratch);
   const url = pathToFileURL(file).href;
-  const coverage = new Coverage(url, text);
+  const coverage = new Coverage(url, built.code, built.line);
   let module;
   const timer = setTimeout(() => process.reallyExit?.(124), 10000);
   try {
@@ -78,7 +78,7 @@ export async function run(request) {
   const held = names(module, stem);
   Object.assign(globalThis, held);
   const state = {
-    request, coverage, text, literals: literalsOf(text, documents), random: randomFrom(request.seed), held, began, late: false,
+    request, coverage, text: built.code, types: /\.[mc]?ts$/.test(file) ? typesOf(text) : new Map(), literals: literalsOf(text, documents), random: randomFrom(request.seed), held, began, late: false,
     left: request.budget_ms * CASES_PER_MS, executed: 0, endless: 0, kept: [], covered: new Spans(first?.ranges ?? []),
     cuts: new Set(first?.cuts ?? []), classes: new Map(), fatal: new Set(request.fatal), effects: new Map(),
     status: (target, expression) => writeStatus(status, `${target}\n${expression}`.slice(0, 480).padEnd(500), 0),
@@ -93,7 +93,7 @@ export async function run(request) {
 }
 
 /** Ranges that were reached. */
-class Spans {
+export class Spans {
   constructor(ranges) {
     this.ranges = ranges.map(([from, to]) => [from, to]);
   }
@@ -138,7 +138,7 @@ function objectsOf(state, owner) {
   if (!state.classes.has(owner)) {
     const cls = state.held[owner];
     const target = targetsOf({ [owner]: cls }, owner).find((one) => one.kind === 'class');
-    const pools = (target?.params ?? []).map((param) => poolOf(param, null, state.literals, state.random));
+    const pools = (target?.params ?? []).map((param, at) => poolOf(param, state.types.get(owner)?.[at] ?? null, state.literals, state.random));
     const found = (state.examples.get(owner) ?? []).map((parts) => `new ${owner}(${parts.join(', ')})`);
     for (let turn = 0; turn < 30; turn++) found.push(`new ${owner}(${pools.map((pool, at) => pool[(turn + at * (turn > 3)) % pool.length]).join(', ')})`);
     // Those that can be made at all.
@@ -171,7 +171,8 @@ function written(target, chosen, receiver) {
 
 async function one(state, target, share) {
   const types = documented(state.text, target.source);
-  const pools = target.params.map((param) => poolOf(param, types[param.name], state.literals, state.random));
+  const typed = state.types.get(target.name) ?? (target.how === 'default' && target.kind === 'function' ? state.types.get(target.value.name) : null);
+  const pools = target.params.map((param, at) => poolOf(param, typed?.[at] ?? types[param.name], state.literals, state.random));
   // What is called without naming its parameters may read `arguments`.
   if (!pools.length && /\barguments\b/.test(target.source)) pools.push(poolOf({ name: 'value', fallback: null }, null, state.literals, state.random));
   const receivers = target.kind === 'method' || target.kind === 'property' ? objectsOf(state, target.owner) : [null];
@@ -179,7 +180,7 @@ async function one(state, target, share) {
   // What makes an object of a class is often what its methods take.
   const made = target.owner ? receivers.filter(Boolean).flatMap((source) => split(source.slice(source.indexOf('(') + 1, -1))) : [];
   pools.forEach((pool, at) => { pools[at] = join(made, receivers.filter(Boolean).slice(0, 2), pool); });
-  const gained = [], seen = new Set();
+  const gained = [], seen = new Set(), outcomes = new Set();
   const endless = state.endless;
   let idle = 0, batch = [], size = 2;
   const end = state.left - share;
@@ -192,6 +193,14 @@ async function one(state, target, share) {
     if (!ran || !state.covered.isNew(ran.ranges)) {
       size = Math.min(size * 2, MOST_BATCH);
       idle += held.length;
+      // They reach nothing new, but may notice a fault that others do not.
+      for (const { expression } of state.request.plants ? held : []) {
+        if (outcomes.size >= MOST_OUTCOMES) break;
+        const found = await attempt(state, target, expression, true);
+        if (!found || outcomes.has(found.outcome.key)) continue;
+        outcomes.add(found.outcome.key);
+        state.kept.push({ target, expression, ...found });
+      }
       return;
     }
     size = 2;
@@ -202,6 +211,7 @@ async function one(state, target, share) {
       for (const cut of found.cuts) state.cuts.add(cut);
       if (state.covered.add(found.ranges)) {
         gained.push(inputs);
+        outcomes.add(found.outcome.key);
         state.kept.push({ target, expression, ...found });
       }
     }
@@ -375,7 +385,7 @@ function answer(state, targets, listed, importRanges) {
   });
   return {
     blocks, targets: listed, mutants: null, executed: state.executed, late: state.late,
-    universe: { lines: state.coverage.code.map(([line]) => line), branches: segments },
+    universe: { lines: [...new Set(state.coverage.code.map(([line]) => line))].sort((a, b) => a - b), branches: segments },
     import: { lines: importLines, branches: importSegments },
   };
 }

@@ -4,10 +4,10 @@ export const STRINGS = ["'hello world'", "''", "'a'", "'1.2.3'", "'Hello, World!
   "'\\u00fcn\\u00ef c\\u00f6d\\u00e9'", "'A'", "'line1\\nline2'", "'x'.repeat(120)", "'a,b;c'", "'FOO_BAR'"];
 export const NUMBERS = ['1', '0', '-1', '2', '10', '100', '1000', '1500', '12345', '0.5', '-1.5', '1e21', 'NaN', 'Infinity', '86400000'];
 const BOOLEANS = ['true', 'false'];
-const ARRAYS = ['[1, 2, 3]', '[]', "['a', 'b']", '[[1, 2], [3, 4]]', "['foo', 'bar', 'baz']", '[null, undefined]', '[3, 1, 2]'];
-const OBJECTS = ['{}', '{ a: 1 }', "{ a: 1, b: 'x' }", 'null'];
-const FUNCTIONS = ['(x) => x', '() => true', '() => undefined', '(a, b) => a - b', '(x) => String(x)'];
-const MIXED = ["'hello world'", '1', "''", '0', 'true', 'null', 'undefined', '[1, 2, 3]', '{ a: 1 }', '-1.5', '[]', '(x) => x', "'42'", 'NaN'];
+export const ARRAYS = ['[1, 2, 3]', '[]', "['a', 'b']", '[[1, 2], [3, 4]]', "['foo', 'bar', 'baz']", '[null, undefined]', '[3, 1, 2]'];
+export const OBJECTS = ['{}', '{ a: 1 }', "{ a: 1, b: 'x' }", 'null'];
+export const FUNCTIONS = ['(x) => x', '() => true', '() => undefined', '(a, b) => a - b', '(x) => String(x)'];
+export const MIXED = ["'hello world'", '1', "''", '0', 'true', 'null', 'undefined', '[1, 2, 3]', '{ a: 1 }', '-1.5', '[]', '(x) => x', "'42'", 'NaN'];
 
 const NAMES = [
   [/^(s|str|string|text|name|input|word|words|line|path|url|prefix|suffix|sep|separator|char|pattern|format|title|html|source|plural|single|version|range|release|identifier|first|second|left|right)$|(Text|String|Name|Str)$/i, STRINGS],
@@ -48,6 +48,12 @@ function quotedIn(text) {
 
 /** Sources for one parameter, the most telling first. */
 export function poolOf(param, type, literals, random) {
+  // What the compiler takes: its sources, and literals of the file where any text or number will do.
+  if (Array.isArray(type)) {
+    const more = [...(type.includes(STRINGS[0]) ? [...literals.strings.slice(0, 24), ...literals.documented] : []), ...(type.includes(NUMBERS[0]) && type.length >= NUMBERS.length ? literals.numbers.slice(0, 30) : [])];
+    const made = type.includes(STRINGS[0]) ? literals.patterns.map((pattern) => matching(pattern, random)).filter(Boolean).map((text) => JSON.stringify(text)) : [];
+    return join(type.slice(0, 4), made, more, type.slice(4)).slice(0, 90);
+  }
   const fallback = param.fallback ? [param.fallback === 'true' ? 'false' : param.fallback === 'false' ? 'true' : param.fallback] : [];
   let pool = type ? ofType(type) : [];
   if (!pool.length && param.fallback) {

@@ -1,0 +1,308 @@
+//! Cargo in the copy: a target folder and a home of its own, never the network.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::super::files;
+use super::super::sandbox::{self, Limits};
+use super::super::scratch::Scratch;
+use super::package::Package;
+use crate::project::child::RunError;
+use crate::reply::Refusal;
+use crate::stop::Stop;
+
+/// A build may take so long, and a run of what was built.
+const BUILD: Duration = Duration::from_secs(240);
+const RUN: Duration = Duration::from_secs(60);
+/// Of addresses, for the project's code: what eats more ends.
+const MEMORY_KIB: u64 = 4 << 20;
+/// Compilers open and write more than tests.
+const BUILDING: Limits = Limits { cpu_seconds: 600, open_files: 4_096, file_bytes: 1 << 30 };
+
+/// A package that can be built.
+pub(super) struct Cargo<'a> {
+    scratch: &'a Scratch,
+    folder: PathBuf,
+    finds_tests: bool,
+    stop: &'a Stop,
+    version: String,
+    /// The program of each test target that was built.
+    built: Mutex<Vec<(String, PathBuf)>>,
+}
+
+pub(super) enum Built {
+    Done,
+    Errors(Vec<CompileError>),
+}
+
+/// Where the compiler does not go on.
+#[derive(Debug)]
+pub(super) struct CompileError {
+    pub(super) file: String,
+    pub(super) line: u32,
+    pub(super) text: String,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    reason: String,
+    message: Option<Message>,
+    executable: Option<PathBuf>,
+    target: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    level: String,
+    message: String,
+    spans: Vec<Span>,
+}
+
+#[derive(Deserialize)]
+struct Span {
+    file_name: String,
+    line_start: u32,
+    line_end: u32,
+    is_primary: bool,
+    expansion: Option<Box<Expansion>>,
+}
+
+#[derive(Deserialize)]
+struct Expansion {
+    span: Span,
+}
+
+impl<'a> Cargo<'a> {
+    pub(super) fn of(scratch: &'a Scratch, package: &Package, stop: &'a Stop) -> Result<Self, Refusal> {
+        let mut cargo = Self {
+            scratch,
+            folder: scratch.project().join(&package.folder),
+            finds_tests: package.finds_tests,
+            stop,
+            version: String::new(),
+            built: Mutex::new(Vec::new()),
+        };
+        cargo.link_home().map_err(|error| Refusal(format!("no home for cargo: {error}")))?;
+        let (ok, out, _) = cargo.cargo(&["--version"], Duration::from_secs(30))?;
+        if !ok {
+            return Err(Refusal(
+                "plan only: cargo is not installed, or not where the server finds it".into(),
+            ));
+        }
+        cargo.version = String::from_utf8_lossy(&out).trim().trim_start_matches("cargo ").to_owned();
+        Ok(cargo)
+    }
+
+    pub(super) fn version(&self) -> String {
+        self.version.clone()
+    }
+
+    /// A home that has the packages that were fetched before, but none of the user's secrets.
+    fn link_home(&self) -> std::io::Result<()> {
+        let home = self.scratch.beside("cargo");
+        fs::create_dir_all(&home)?;
+        let Some(own) = user_home("CARGO_HOME", ".cargo") else { return Ok(()) };
+        for name in ["registry", "git", "config.toml", "config"] {
+            let (from, to) = (own.join(name), home.join(name));
+            if from.exists() && !to.exists() {
+                std::os::unix::fs::symlink(from, to)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs cargo in the package; whether it did, and what it said.
+    fn cargo(&self, args: &[&str], time: Duration) -> Result<(bool, Vec<u8>, String), Refusal> {
+        let text = |path: PathBuf| path.display().to_string();
+        let manifest = text(self.folder.join("Cargo.toml"));
+        let mut all: Vec<&str> = args.to_vec();
+        if args.len() > 1 {
+            all.extend(["--manifest-path", &manifest]);
+        }
+        let rustup = user_home("RUSTUP_HOME", ".rustup").map(text).unwrap_or_default();
+        let (home, target) = (text(self.scratch.beside("cargo")), text(self.scratch.beside("target")));
+        let mut env = vec![
+            ("CARGO_HOME", home.as_str()),
+            ("CARGO_TARGET_DIR", target.as_str()),
+            ("RUSTFLAGS", "--cap-lints=allow"),
+            ("CARGO_INCREMENTAL", "0"),
+            ("CARGO_PROFILE_DEV_DEBUG", "0"),
+            ("CARGO_PROFILE_TEST_DEBUG", "0"),
+            ("CARGO_NET_OFFLINE", "true"),
+        ];
+        if !rustup.is_empty() {
+            env.push(("RUSTUP_HOME", &rustup));
+        }
+        let within = self.stop.within(time);
+        match sandbox::run_within(self.scratch, &BUILDING, "cargo", &all, &env, Vec::new(), &within) {
+            Ok(output) => Ok((output.status.success(), output.stdout, output.stderr)),
+            Err(RunError::Stopped { .. }) => {
+                self.stop.check()?;
+                Err(Refusal(format!("cargo did not end within {} s", time.as_secs())))
+            }
+            Err(error) => Err(Refusal(error.to_string())),
+        }
+    }
+
+    /// Builds a test target of this source.
+    pub(super) fn build(&self, name: &str, source: &str) -> Result<Built, Refusal> {
+        let failed = |error: std::io::Error| Refusal(format!("the copy cannot be written: {error}"));
+        let tests = self.folder.join("tests");
+        fs::create_dir_all(&tests).map_err(failed)?;
+        fs::write(tests.join(format!("{name}.rs")), source).map_err(failed)?;
+        if !self.finds_tests {
+            self.declare(name).map_err(failed)?;
+        }
+        let args = ["test", "--offline", "--no-run", "--message-format=json", "--test", name];
+        let (is_done, out, said) = self.cargo(&args, BUILD)?;
+        let lines = String::from_utf8_lossy(&out);
+        let lines = lines.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+        let (mut errors, mut program) = (Vec::new(), None);
+        for line in lines {
+            if let Some(message) = line.message.filter(|message| message.level == "error") {
+                errors.extend(places(&message));
+            }
+            if line.reason == "compiler-artifact" && line.target.is_some_and(|target| target.name == name) {
+                program = line.executable.or(program);
+            }
+        }
+        match program.filter(|_| is_done) {
+            Some(program) => {
+                if let Ok(mut built) = self.built.lock() {
+                    built.retain(|(other, _)| other != name);
+                    built.push((name.to_owned(), program));
+                }
+                Ok(Built::Done)
+            }
+            None if !errors.is_empty() => Ok(Built::Errors(errors)),
+            None if said.contains("dev-dependencies") || !self.has_dev() => Err(refused(&said)),
+            // What only the project's own tests need may not be there.
+            None => {
+                self.drop_dev().map_err(failed)?;
+                let (is_done, ..) = self.cargo(&args, BUILD)?;
+                if !is_done && !self.has_dev() && said.is_empty() {
+                    return Err(refused(&said));
+                }
+                self.again(name, source, &said)
+            }
+        }
+    }
+
+    /// Once more, with the manifest as it is now.
+    fn again(&self, name: &str, source: &str, said: &str) -> Result<Built, Refusal> {
+        if self.has_dev() {
+            return Err(refused(said));
+        }
+        self.build(name, source)
+    }
+
+    fn has_dev(&self) -> bool {
+        fs::read_to_string(self.folder.join("Cargo.toml")).is_ok_and(|text| text.contains("dev-dependencies"))
+    }
+
+    fn drop_dev(&self) -> std::io::Result<()> {
+        let place = self.folder.join("Cargo.toml");
+        let text = fs::read_to_string(&place)?;
+        let Ok(mut manifest) = toml::from_str::<toml::Table>(&text) else { return Ok(()) };
+        // Their programs need them too.
+        for key in ["dev-dependencies", "bench", "example", "test"] {
+            manifest.remove(key);
+        }
+        if let Some(targets) = manifest.get_mut("target").and_then(toml::Value::as_table_mut) {
+            for (_, target) in targets.iter_mut() {
+                if let Some(target) = target.as_table_mut() {
+                    target.remove("dev-dependencies");
+                }
+            }
+        }
+        let text = toml::to_string(&manifest).unwrap_or(text);
+        fs::write(place, text)
+    }
+
+    /// For packages that list their tests.
+    fn declare(&self, name: &str) -> std::io::Result<()> {
+        let place = self.folder.join("Cargo.toml");
+        let mut text = fs::read_to_string(&place)?;
+        let line = format!("name = \"{name}\"");
+        if !text.contains(&line) {
+            let _ = write!(text, "\n[[test]]\n{line}\npath = \"tests/{name}.rs\"\n");
+            fs::write(place, text)?;
+        }
+        Ok(())
+    }
+
+    fn program(&self, name: &str) -> Option<PathBuf> {
+        let built = self.built.lock().ok()?;
+        built.iter().find(|(other, _)| other == name).map(|(_, program)| program.clone())
+    }
+
+    /// Runs what was built; how it ended.
+    pub(super) fn run(&self, name: &str, args: &[&str], env: &[(&str, String)]) -> Result<String, Refusal> {
+        self.output(name, args, env).map(|(how, _)| how)
+    }
+
+    /// Runs what was built; how it ended, and what it printed.
+    pub(super) fn output(
+        &self,
+        name: &str,
+        args: &[&str],
+        env: &[(&str, String)],
+    ) -> Result<(String, String), Refusal> {
+        let Some(program) = self.program(name) else { return Err(Refusal(format!("{name} was not built"))) };
+        let program = program.display().to_string();
+        let limited = format!("ulimit -v {MEMORY_KIB}; exec \"$@\"");
+        let mut all = vec!["-c", limited.as_str(), "sh", &program];
+        all.extend(args);
+        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        match sandbox::run(self.scratch, "sh", &all, &env, Vec::new(), &self.stop.within(RUN)) {
+            Ok(output) => {
+                Ok((files::ended(output.status), String::from_utf8_lossy(&output.stdout).into_owned()))
+            }
+            Err(RunError::Stopped { .. }) => {
+                self.stop.check()?;
+                Ok(("it did not end in time".into(), String::new()))
+            }
+            Err(error) => Err(Refusal(error.to_string())),
+        }
+    }
+}
+
+/// What cargo says of itself, without the rest.
+fn refused(said: &str) -> Refusal {
+    let from = said.find("error").unwrap_or(0);
+    let text: String = said.get(from..).unwrap_or(said).split_whitespace().collect::<Vec<_>>().join(" ");
+    Refusal(format!("plan only: cargo cannot build it here: {}", text.chars().take(400).collect::<String>()))
+}
+
+/// All lines that an error names in the project's own files.
+fn places(message: &Message) -> Vec<CompileError> {
+    let mut found = Vec::new();
+    for span in message.spans.iter().filter(|span| span.is_primary) {
+        let mut span = span;
+        // What a macro wrote is blamed on the line that called it.
+        while let Some(outer) = span.expansion.as_ref().filter(|_| !Path::new(&span.file_name).is_relative())
+        {
+            span = &outer.span;
+        }
+        for line in span.line_start..=span.line_end.min(span.line_start + 50) {
+            found.push(CompileError { file: span.file_name.clone(), line, text: message.message.clone() });
+        }
+    }
+    found
+}
+
+fn user_home(variable: &str, usual: &str) -> Option<PathBuf> {
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(usual)))
+}

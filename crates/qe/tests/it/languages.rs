@@ -1,0 +1,272 @@
+//! `qe_test_generate` for languages that are compiled first.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::Tools;
+
+const RUST: &str = r#"//! A till.
+
+/// What something costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Size {
+    Small,
+    Large,
+}
+
+/// ```
+/// assert_eq!(till::price(&till::Size::Small, 3), Some(15));
+/// ```
+pub fn price(size: &Size, count: u32) -> Option<u32> {
+    if count == 0 {
+        return None;
+    }
+    let unit = match size {
+        Size::Small => 5,
+        Size::Large => 9,
+    };
+    if count >= 10 {
+        return Some(count.saturating_mul(unit) / 10 * 9);
+    }
+    Some(count * unit)
+}
+
+/// Panics for an empty name.
+pub fn initial(name: &str) -> char {
+    name.chars().next().expect("a name has a letter")
+}
+
+pub fn words(text: impl AsRef<str>) -> Vec<String> {
+    text.as_ref().split_whitespace().map(str::to_lowercase).collect()
+}
+
+/// Keeps names up to a limit.
+#[derive(Debug, Default)]
+pub struct Basket {
+    names: Vec<String>,
+    limit: usize,
+}
+
+impl Basket {
+    pub fn new(limit: usize) -> Self {
+        Self { names: Vec::new(), limit }
+    }
+
+    pub fn add(&mut self, name: String) -> Result<usize, String> {
+        if self.names.len() >= self.limit {
+            return Err(name);
+        }
+        self.names.push(name);
+        Ok(self.names.len())
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.names.len() >= self.limit
+    }
+}
+
+pub fn wipe(path: &str) {
+    std::fs::remove_file(path).ok();
+}
+
+pub fn spin(n: u8) -> u8 {
+    while n == 2 {}
+    n
+}
+"#;
+
+fn package(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, content) in files {
+        let place = folder.path().join(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(place, content).unwrap();
+    }
+    folder
+}
+
+async fn generate(folder: &Path, file: &str, more: Value) -> Value {
+    let mut arguments = json!({ "targets": [{ "file": file }], "budget_ms": 100 });
+    arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    Tools::over(&[folder]).call("qe_test_generate", &arguments.to_string()).await
+}
+
+fn fate<'a>(answer: &'a Value, target: &str) -> &'a Value {
+    let fates = answer["results"][0]["targets"].as_array().unwrap();
+    fates.iter().find(|fate| fate["target"] == target).unwrap_or_else(|| panic!("{target}: {answer}"))
+}
+
+fn cargo_passes(folder: &Path) -> bool {
+    let run = Command::new("cargo")
+        .args(["test", "--offline", "-q", "--tests"])
+        .env("CARGO_TARGET_DIR", folder.join("target"))
+        .env_remove("RUSTFLAGS")
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    run.status.success()
+}
+
+#[tokio::test]
+#[ignore = "a trial by hand: AQE_TRY names the folder, AQE_FILE the file"]
+async fn trial() {
+    let folder = std::env::var("AQE_TRY").unwrap();
+    let began = std::time::Instant::now();
+    let file = std::env::var("AQE_FILE").unwrap();
+    let more: Value =
+        std::env::var("AQE_MORE").map_or(json!({}), |more| serde_json::from_str(&more).unwrap());
+    let mut arguments = json!({ "targets": [{ "file": file }] });
+    arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let tools = Tools::over(&[Path::new(&folder)]);
+    let reply = tools.raw("qe_test_generate", &arguments.to_string()).await.unwrap();
+    let reply: Value = serde_json::from_str(&reply).unwrap();
+    let text = reply["content"][0]["text"].as_str().unwrap();
+    let Ok(answer) = serde_json::from_str::<Value>(text) else { panic!("{text}") };
+    eprintln!("{}", serde_json::to_string_pretty(&answer).unwrap());
+    eprintln!("{}", answer["results"][0]["test_file"]["content"].as_str().unwrap_or(""));
+    eprintln!("took {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn tests_for_a_rust_library_pass_by_themselves_and_a_fault_turns_one_red() {
+    let folder = package(&[
+        ("Cargo.toml", "[package]\nname = \"till\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),
+        ("src/lib.rs", RUST),
+    ]);
+    let answer = generate(folder.path(), "src/lib.rs", json!({ "write": "files" })).await;
+    let result = &answer["results"][0];
+    assert_eq!((&result["status"], &result["framework"]), (&json!("kept"), &json!("cargo")), "{answer}");
+    assert!(result["after"]["line"]["pct"].as_f64().unwrap() >= 90.0, "{answer}");
+    let mutation = &result["mutation"];
+    assert!(
+        mutation["killed"].as_u64().unwrap() * 10 >= mutation["total"].as_u64().unwrap() * 7,
+        "{mutation}"
+    );
+    assert_eq!(fate(&answer, "wipe")["status"], "refused");
+    let path = folder.path().join("tests/lib_characterization.rs");
+    let text = fs::read_to_string(&path).unwrap();
+    for part in
+        ["till::price(&till::Size::Small", "should_panic(expected = \"a name has a letter\")", "object.add("]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("wipe(") && !text.contains("spin(2)"), "{text}");
+    assert!(cargo_passes(folder.path()), "{text}");
+    fs::write(folder.path().join("src/lib.rs"), RUST.replace("Size::Large => 9", "Size::Large => 8"))
+        .unwrap();
+    assert!(!cargo_passes(folder.path()), "{text}");
+    fs::write(folder.path().join("src/lib.rs"), RUST).unwrap();
+    fs::remove_file(&path).unwrap();
+    // What the first call left behind is what the second begins with: nothing but the sources.
+    fs::remove_dir_all(folder.path().join("target")).unwrap();
+    let again = generate(folder.path(), "src/lib.rs", json!({ "write": "files" })).await;
+    assert_eq!(again["results"], answer["results"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+/// Stands in for a compiler of the project: it knows the types of this test only, and moves every line down by one.
+const COMPILER: &str = r"exports.transformSync = (text) => ({
+  code: '\n' + text.replace(/^(type|enum) [^}]*?[;}]$/gm, (all) => all.replace(/[^\n]/g, ' ')).replace(/: (Size|number|string|boolean)(\[\])?/g, ''),
+  map: JSON.stringify({ version: 3, sources: ['a.ts'], mappings: ';AAAA' + ';AACA'.repeat(60) }),
+});
+exports.version = '0';
+";
+
+const TYPESCRIPT: &str = "type Size = 'tiny' | 'enormous';
+
+export function price(size: Size, count: number): number {
+  if (size === 'enormous') return count * 9;
+  return count > 3 ? count * 4 : count * 5;
+}
+
+export class Till {
+  private total: number = 0;
+  constructor(private readonly sizes: Size[]) {
+    this.total = sizes.length;
+  }
+  get count(): number {
+    return this.total;
+  }
+}
+";
+
+#[tokio::test]
+async fn typescript_is_run_by_what_the_project_compiles_it_with() {
+    let source = TYPESCRIPT
+        .replace("private total: number", "total: number")
+        .replace("private readonly sizes: Size[]", "sizes: Size[]");
+    let folder = package(&[
+        ("package.json", r#"{"type":"module"}"#),
+        ("src/till.ts", &source),
+        ("node_modules/esbuild/package.json", r#"{"name":"esbuild","main":"index.js"}"#),
+        ("node_modules/esbuild/index.js", COMPILER),
+    ]);
+    let answer = generate(folder.path(), "src/till.ts", json!({})).await;
+    let result = &answer["results"][0];
+    assert_eq!(result["after"]["line"]["pct"], 100.0, "{answer}");
+    let text = result["test_file"]["content"].as_str().unwrap();
+    // Values come from the types.
+    for part in ["from '../src/till.ts'", "price('enormous'", "new Till(['tiny'"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(result["mutation"]["killed"].as_u64().unwrap() >= 6, "{}", result["mutation"]);
+    assert!(answer["provenance"][0]["tool"].as_str().unwrap().ends_with("esbuild 0"), "{answer}");
+    // Lines are those of the source.
+    let lines = result["tests"][0]["new_lines"].to_string();
+    assert!(lines.contains('4') || lines.contains('5'), "{result}");
+}
+
+#[tokio::test]
+async fn typescript_without_a_way_to_run_it_says_what_to_install() {
+    let native = Command::new("node").args(["-p", "process.features.typescript || ''"]).output().unwrap();
+    if !native.stdout.trim_ascii().is_empty() {
+        eprintln!("skipped: this Node.js runs TypeScript by itself");
+        return;
+    }
+    let folder = package(&[("till.ts", TYPESCRIPT)]);
+    let arguments = json!({ "targets": [{ "file": "till.ts" }] }).to_string();
+    let text = Tools::over(&[folder.path()]).refusal("qe_test_generate", &arguments).await;
+    assert!(text.contains("plan only") && text.contains("install typescript"), "{text}");
+}
+
+#[tokio::test]
+async fn candidates_in_javascript_are_judged_test_by_test() {
+    let source =
+        "export function code(text) {\n  if (text === 'xyzzy-56') {\n    return 1;\n  }\n  return 0;\n}\n";
+    let folder = package(&[("package.json", r#"{"type":"module"}"#), ("locked.js", source)]);
+    let good = "import assert from 'node:assert';\nimport { describe, it, test } from 'node:test';\nimport { code } from '../locked.js';\ndescribe('a lock', () => {\n  it('opens', () => assert.equal(code('xyzzy-56'), 1));\n});\ntest('wrong', () => assert.equal(code('a'), 2));\ntest('again', async () => assert.equal(code('xyzzy-56'), 1));\nlet runs = 0;\ntest('runs first', () => { assert.equal(code('a'), 0); });\n";
+    let candidates = json!([{ "path": "test/new.test.js", "content": good }, { "path": "test/broken.test.js", "content": "import '" }]);
+    let verify = json!({ "targets": [{ "file": "locked.js" }], "mode": "verify", "candidates": candidates });
+    let answer = Tools::over(&[folder.path()]).call("qe_test_generate", &verify.to_string()).await;
+    let result = &answer["results"][0];
+    let accepted = |name: &str| {
+        let tests = result["tests"].as_array().unwrap();
+        let test = tests.iter().find(|test| test["name"].as_str().unwrap().ends_with(name)).unwrap();
+        test["accepted"].as_bool().unwrap()
+    };
+    assert_eq!(
+        ["a lock > opens", "wrong", "again", "runs first"].map(accepted),
+        [true, false, false, true],
+        "{answer}"
+    );
+    assert!(result["mutation"]["killed"].as_u64().unwrap() >= 3, "{answer}");
+    assert_eq!(result["broken"].as_array().unwrap().len(), 1, "{answer}");
+    assert!(!folder.path().join("test").exists());
+}
+
+#[tokio::test]
+async fn tests_for_the_projects_own_runner_say_that_it_was_not_run() {
+    let manifest = r#"{"devDependencies":{"vitest":"3"}}"#;
+    let folder = package(&[("package.json", manifest), ("half.mjs", "export const half = (n) => n / 2;\n")]);
+    let answer = generate(folder.path(), "half.mjs", json!({})).await;
+    let result = &answer["results"][0];
+    assert_eq!((&result["framework"], &result["status"]), (&json!("vitest"), &json!("emitted")), "{answer}");
+    assert!(result["reason"].as_str().unwrap().contains("vitest itself was not run"), "{answer}");
+    assert!(
+        result["test_file"]["content"].as_str().unwrap().contains("import { test } from 'vitest';"),
+        "{answer}"
+    );
+}
