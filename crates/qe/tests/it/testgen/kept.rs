@@ -1,5 +1,7 @@
 //! What is kept from call to call, and what is judged by reports of the project.
 
+use std::fmt::Write as _;
+
 use super::*;
 
 const ROOF: &str = "from wall import height\n\n\ndef roof(n: int) -> str:\n    if n > height():\n        return 'high'\n    return 'low'\n";
@@ -40,7 +42,7 @@ fn report(source: &str) -> String {
         let is_code = !line.trim().is_empty() && !line.contains("\"\"\"") && !line.contains(">>>");
         if is_code && line.trim() != "15" {
             let has_run = !line.starts_with(' ') || number > price && number < price + 8;
-            text += &format!("DA:{number},{}\n", u8::from(has_run));
+            writeln!(text, "DA:{number},{}", u8::from(has_run)).unwrap();
         }
     }
     text + "end_of_record\n"
@@ -87,8 +89,11 @@ async fn what_the_project_covers_already_needs_no_test_and_what_is_unknown_is_nu
     assert_eq!(result["before"], Value::Null);
     assert!(result["before_source"]["reason"].as_str().unwrap().contains("no coverage report"), "{result}");
     assert!(result["counts"]["kept"].as_u64().unwrap() >= 3, "{result}");
-    let all: String = (1..=SHOP.lines().count()).map(|line| format!("DA:{line},1\n")).collect();
-    fs::write(folder.path().join("lcov.info"), format!("SF:shop.py\n{all}end_of_record\n")).unwrap();
+    let mut all = "SF:shop.py\n".to_owned();
+    for line in 1..=SHOP.lines().count() {
+        writeln!(all, "DA:{line},1").unwrap();
+    }
+    fs::write(folder.path().join("lcov.info"), all + "end_of_record\n").unwrap();
     let result = call(&tools, arguments).await;
     assert_eq!((&result["counts"]["kept"], &result["test_file"]), (&json!(0), &Value::Null), "{result}");
 }
