@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -102,6 +102,14 @@ pub(super) struct Built {
 /// Builds the default members, like a plain `cargo build`, so that nothing is built twice.
 pub(super) fn build(debug: bool) -> Result<Built> {
     let mut command = Command::new(cargo());
+    // `cargo run` has told this program about its own package. Build scripts that mind such a variable would run again,
+    // and all that depends on them would be built again.
+    let told = std::env::vars_os().map(|(name, _)| name);
+    for name in
+        told.filter(|name| name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR")
+    {
+        command.env_remove(name);
+    }
     command.arg("build").args((!debug).then_some("--release"));
     let output = command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
@@ -168,9 +176,13 @@ fn require(program: &str, why: &str, packages: &str) -> Result<()> {
 /// Runs an installer; its messages are shown as they come.
 fn installing(what: &str, command: &mut Command) -> Result<()> {
     println!("installing: {what}");
+    let started = Instant::now();
     let finished = finish(command.stdin(Stdio::null()), LIMIT)?;
     match finished.failure() {
-        None => Ok(()),
+        None => {
+            println!("installed: {what} ({:.1} s)", started.elapsed().as_secs_f32());
+            Ok(())
+        }
         Some(failure) => {
             let said = finished.stdout.trim();
             Err(format!("installing {what} failed ({failure}); the first run needs the network. {said}")

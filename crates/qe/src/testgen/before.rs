@@ -8,7 +8,7 @@ use super::candidates::{Branch, Found};
 use super::figures::Coverage;
 use super::target::Target;
 use crate::builtin::{Context, Request};
-use crate::coverage::collect::collect;
+use crate::coverage::collect::{Asked, collect};
 use crate::coverage::model::{FileCoverage, Outcome};
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -54,8 +54,7 @@ impl Before {
         target: &Target,
         request: &Request,
     ) -> Result<Self, Refusal> {
-        let none: [&str; 0] = [];
-        let found = collect(&context.coverage, project, &none, request.now, &request.stop);
+        let found = collect(&context.coverage, project, &Asked::default(), request.now, &request.stop);
         request.stop.check()?;
         let coverage = match found {
             Ok(Some(coverage)) => coverage,
