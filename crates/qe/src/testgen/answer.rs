@@ -118,7 +118,8 @@ pub(super) fn generate(
     }
     if let Some(scratch) = scratch {
         let is_python = targets.iter().any(|target| target.language == Language::Python);
-        answer.sandbox = Some(Told::of(arguments.allow_effects, is_python));
+        let is_native = targets.iter().any(|target| matches!(target.language, Language::Rust | Language::Go));
+        answer.sandbox = Some(Told::of(arguments.allow_effects, is_python, is_native));
         answer.warnings.extend(scratch.warnings.iter().cloned());
     }
     if let ([Outcome::Failed(failure)], [_]) = (&answer.results[..], targets) {
@@ -195,7 +196,7 @@ pub(super) fn verify(
     let scratch = copied(project, targets, stop)?;
     let (judged, tool) = judge::of(project, &scratch, target, arguments, stop)?;
     answer.provenance[0].tool = Some(tool);
-    answer.sandbox = Some(Told::of(true, target.language == Language::Python));
+    answer.sandbox = Some(Told::of(true, target.language == Language::Python, false));
     answer.warnings.extend(scratch.warnings.iter().cloned());
     answer.results.push(Outcome::Judged(Box::new(judged)));
     Ok(answer)

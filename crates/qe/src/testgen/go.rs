@@ -90,6 +90,7 @@ pub(super) fn evidence<'a>(
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted: format!("{stem}_characterization_test.go"),
+            title,
             text: Box::new(move |kept, _| file(kept, target, &package, arguments.seed)),
             commands: Box::new(move |_| vec![format!("go test {inside} -run Characterization")]),
         },

@@ -234,6 +234,7 @@ pub(super) fn evidence<'a>(
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted: format!("{}/test_{}_characterization.py", scratch.tests("tests"), name.replace('.', "_")),
+            title: str::to_owned,
             text: Box::new(move |kept, _| files::python(kept, &name, framework, arguments.seed)),
             commands: Box::new(move |path| vec![command(path, framework, &import_root)]),
         },

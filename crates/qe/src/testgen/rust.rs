@@ -111,6 +111,7 @@ pub(super) fn evidence<'a>(
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted: format!("{folder}tests/{name}.rs"),
+            title: str::to_owned,
             text: Box::new(move |kept, _| file(kept, target, &uses, arguments.seed)),
             commands: Box::new(move |path| {
                 let test = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
