@@ -102,6 +102,14 @@ pub(super) struct Built {
 /// Builds the default members, like a plain `cargo build`, so that nothing is built twice.
 pub(super) fn build(debug: bool) -> Result<Built> {
     let mut command = Command::new(cargo());
+    // `cargo run` has told this program about its own package. Build scripts that mind such a variable would run again,
+    // and all that depends on them would be built again.
+    let told = std::env::vars_os().map(|(name, _)| name);
+    for name in
+        told.filter(|name| name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR")
+    {
+        command.env_remove(name);
+    }
     command.arg("build").args((!debug).then_some("--release"));
     let output = command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
