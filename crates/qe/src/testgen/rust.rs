@@ -6,6 +6,7 @@
 
 mod cargo;
 mod confirm;
+mod functions;
 mod instrument;
 mod items;
 mod package;

@@ -111,26 +111,6 @@ fn cargo_passes(folder: &Path) -> bool {
 }
 
 #[tokio::test]
-#[ignore = "a trial by hand: AQE_TRY names the folder, AQE_FILE the file"]
-async fn trial() {
-    let folder = std::env::var("AQE_TRY").unwrap();
-    let began = std::time::Instant::now();
-    let file = std::env::var("AQE_FILE").unwrap();
-    let more: Value =
-        std::env::var("AQE_MORE").map_or(json!({}), |more| serde_json::from_str(&more).unwrap());
-    let mut arguments = json!({ "targets": [{ "file": file }] });
-    arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let tools = Tools::over(&[Path::new(&folder)]);
-    let reply = tools.raw("qe_test_generate", &arguments.to_string()).await.unwrap();
-    let reply: Value = serde_json::from_str(&reply).unwrap();
-    let text = reply["content"][0]["text"].as_str().unwrap();
-    let Ok(answer) = serde_json::from_str::<Value>(text) else { panic!("{text}") };
-    eprintln!("{}", serde_json::to_string_pretty(&answer).unwrap());
-    eprintln!("{}", answer["results"][0]["test_file"]["content"].as_str().unwrap_or(""));
-    eprintln!("took {:?}", began.elapsed());
-}
-
-#[tokio::test]
 async fn tests_for_a_rust_library_pass_by_themselves_and_a_fault_turns_one_red() {
     let folder = package(&[
         ("Cargo.toml", "[package]\nname = \"till\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),

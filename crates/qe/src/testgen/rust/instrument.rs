@@ -70,10 +70,11 @@ impl<'a> Walk<'a> {
         if runs && kind == "block" {
             self.statements(node, depth);
         }
-        if runs && kind == "match_arm" {
-            if let Some(value) = node.child_by_field_name("value").filter(|value| value.kind() != "block") {
-                self.found.probe(value, depth, Some(value.end_byte()));
-            }
+        if runs
+            && kind == "match_arm"
+            && let Some(value) = node.child_by_field_name("value").filter(|value| value.kind() != "block")
+        {
+            self.found.probe(value, depth, Some(value.end_byte()));
         }
         let before = self.found.faults_so_far();
         let mut cursor = node.walk();
@@ -127,8 +128,7 @@ impl<'a> Walk<'a> {
             "&&" => "||",
             "||" => "&&",
             "+" if numbers => "-",
-            "-" if numbers => "+",
-            "*" if numbers => "+",
+            "-" | "*" if numbers => "+",
             "/" if numbers => "*",
             "%" if numbers => "/",
             _ => return,

@@ -196,7 +196,7 @@ impl Pools<'_> {
         }
         if let Some(inner) = kind.strip_prefix("&mut ") {
             let inner = self.of(inner, generics, depth)?;
-            return (inner.passed == ("", "")).then(|| Values { passed: ("&mut ", ""), ..inner });
+            return (inner.passed == ("", "")).then_some(Values { passed: ("&mut ", ""), ..inner });
         }
         if let Some(inner) = kind.strip_prefix('&') {
             return self.shared(inner.trim(), generics, depth);
@@ -293,7 +293,7 @@ impl Pools<'_> {
             }
             _ => {
                 let inner = self.of(inner, generics, depth)?;
-                (inner.passed == ("", "")).then(|| Values { passed: ("&", ""), ..inner })
+                (inner.passed == ("", "")).then_some(Values { passed: ("&", ""), ..inner })
             }
         }
     }
