@@ -218,7 +218,7 @@ impl Search<'_> {
         let root_text = fs::read_to_string(&self.package.root).map_err(|error| self.failed(&error))?;
         let is_root = place == self.package.root;
         for _ in 0..BUILDS_MAX {
-            let module = instrument::module(self.probes.count());
+            let module = instrument::module(&root_text, self.probes.count());
             let mut text = self.probes.put(self.source);
             if is_root {
                 text.push_str(&module);

@@ -1,6 +1,6 @@
 //! What tests can call in a Rust file: public functions, methods and what makes objects.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tree_sitter::Node;
 

@@ -38,9 +38,12 @@ impl Values {
     pub(super) fn written(&self, place: usize) -> String {
         let made = &self.made[place];
         match self.passed {
-            ("&", "[..]") => {
-                made.strip_prefix("vec!").map_or_else(|| format!("&{made}[..]"), |list| format!("&{list}"))
-            }
+            // Borrowed for good, so that an object may be made of it.
+            ("&", "[..]") => match (made.strip_suffix(".to_vec()"), made.strip_prefix("vec!")) {
+                (Some(bytes), _) => bytes.to_owned(),
+                (_, Some(list)) => format!("&{list}"),
+                _ => format!("&{made}[..]"),
+            },
             ("&", "") if made.starts_with('"') => made.clone(),
             (before, after) => format!("{before}{made}{after}"),
         }
