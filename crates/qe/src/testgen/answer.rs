@@ -121,7 +121,8 @@ pub(super) fn generate(
     }
     if let Some(held) = held {
         let is_python = targets.iter().any(|target| target.language == Language::Python);
-        answer.sandbox = Some(Told::of(arguments.allow_effects, is_python).held(held));
+        let is_native = targets.iter().any(|target| matches!(target.language, Language::Rust | Language::Go));
+        answer.sandbox = Some(Told::of(arguments.allow_effects, is_python, is_native).held(held));
     }
     if let Some(listing) = listing.filter(|_| answer.sandbox.is_some()) {
         answer.warnings.extend(listing.warnings);
@@ -198,7 +199,7 @@ pub(super) fn verify(
     let call = Call::new(context, project, arguments, request, &listing);
     let (judged, tool, held) = judge::of(&call, target)?;
     answer.provenance[0].tool = Some(tool);
-    answer.sandbox = Some(Told::of(true, target.language == Language::Python).held(held));
+    answer.sandbox = Some(Told::of(true, target.language == Language::Python, false).held(held));
     answer.warnings.extend(listing.warnings.iter().cloned());
     answer.results.push(Outcome::Judged(Box::new(judged)));
     Ok(answer)

@@ -127,8 +127,7 @@ fn other(operator: &str) -> Option<&'static str> {
         "+" => "-",
         "-" => "+",
         "*" => "/",
-        "/" => "*",
-        "%" => "*",
+        "/" | "%" => "*",
         _ => return None,
     })
 }

@@ -75,7 +75,7 @@ pub(super) fn evidence<'a>(
     let version = search.prepare()?;
     search.build()?;
     let recorded = search.record()?;
-    let found = search.found(recorded, version);
+    let found = search.found(&recorded, version);
     let runs = search.confirm(&found.blocks)?;
     let package = search.package.clone();
     let stem = target.file.strip_suffix(".go").unwrap_or(&target.file);
@@ -91,6 +91,7 @@ pub(super) fn evidence<'a>(
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted: format!("{stem}_characterization_test.go"),
+            title,
             text: Box::new(move |kept, _| file(kept, target, &package, arguments.seed)),
             commands: Box::new(move |_| vec![format!("go test {inside} -run Characterization")]),
         },
@@ -112,12 +113,12 @@ fn file(kept: &[Block], target: &Target, package: &str, seed: u64) -> String {
 /// `test_basket_add_2` as Go names a test.
 fn title(name: &str) -> String {
     let parts = name.trim_start_matches("test_").split('_').filter(|part| !part.is_empty());
-    let camel: String = parts
-        .map(|part| {
-            let (first, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
-            format!("{}{rest}", first.to_uppercase())
-        })
-        .collect();
+    let mut camel = String::new();
+    for part in parts {
+        let (first, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
+        camel.extend(first.chars().flat_map(char::to_uppercase));
+        camel.push_str(rest);
+    }
     let stem = camel.trim_end_matches(|one: char| one.is_ascii_digit());
     format!("Test{stem}Characterization{}", &camel[stem.len()..])
 }
@@ -167,7 +168,7 @@ impl Call {
             names.push(name);
         }
         let (call, said) = self.called(&names);
-        let _ = write!(text, "aqeAct(); {call}; return {} }}\n", said.unwrap_or_else(|| "\"\"".into()));
+        let _ = writeln!(text, "aqeAct(); {call}; return {} }}", said.unwrap_or_else(|| "\"\"".into()));
         text
     }
 
@@ -195,6 +196,9 @@ impl Call {
         (format!("func test_(t *testing.T) {{\n{object}\t{call}\n{check}}}\n"), oracle)
     }
 }
+
+/// File, line and text.
+type Errors = Vec<(String, u32, String)>;
 
 struct Search<'a> {
     scratch: &'a Scratch,
@@ -280,7 +284,7 @@ impl Search<'_> {
     }
 
     /// Compiles the tests of the package; or the lines of which files the compiler does not take.
-    fn compile(&self, program: &str) -> Result<Result<(), Vec<(String, u32, String)>>, Refusal> {
+    fn compile(&self, program: &str) -> Result<Result<(), Errors>, Refusal> {
         let out = self.scratch.beside(program).display().to_string();
         let (is_done, said) = self.go(&["test", "-c", "-vet=off", "-gcflags=-e", "-o", &out])?;
         if is_done {
@@ -384,7 +388,7 @@ impl Search<'_> {
         })
     }
 
-    fn found(&mut self, recording: Recording, version: String) -> Found {
+    fn found(&mut self, recording: &Recording, version: String) -> Found {
         let mut outcomes = BTreeMap::new();
         let faults = self.probes.faults();
         // Faults are counted from 0 by their place.

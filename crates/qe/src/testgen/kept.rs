@@ -106,6 +106,8 @@ type Commands<'a> = Box<dyn Fn(&str) -> Vec<String> + 'a>;
 /// A test file to be: the place that it would like, and by its real place its text and how it is run.
 pub(super) struct Emission<'a> {
     pub(super) wanted: String,
+    /// What a test is called in the file, by its name here.
+    pub(super) title: fn(&str) -> String,
     pub(super) text: Text<'a>,
     pub(super) commands: Commands<'a>,
 }
@@ -138,7 +140,7 @@ pub(super) fn tests(
             block.branches.iter().copied().filter(|one| branches.insert(*one)).collect();
         killed.extend(&block.kills);
         tests.push(Test {
-            name,
+            name: (emission.title)(&name),
             target: block.target.clone(),
             oracle: block.oracle.clone(),
             new_lines,

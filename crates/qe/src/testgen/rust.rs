@@ -6,6 +6,7 @@
 
 mod cargo;
 mod confirm;
+mod functions;
 mod instrument;
 mod items;
 mod package;
@@ -112,6 +113,7 @@ pub(super) fn evidence<'a>(
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted: format!("{folder}tests/{name}.rs"),
+            title: str::to_owned,
             text: Box::new(move |kept, _| file(kept, target, &uses, arguments.seed)),
             commands: Box::new(move |path| {
                 let test = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
@@ -217,7 +219,7 @@ impl Search<'_> {
         let root_text = fs::read_to_string(&self.package.root).map_err(|error| self.failed(&error))?;
         let is_root = place == self.package.root;
         for _ in 0..BUILDS_MAX {
-            let module = instrument::module(self.probes.count());
+            let module = instrument::module(&root_text, self.probes.count());
             let mut text = self.probes.put(self.source);
             if is_root {
                 text.push_str(&module);

@@ -64,14 +64,20 @@ impl Held {
 }
 
 impl Told {
-    pub(super) fn of(allow_effects: bool, limits_memory: bool) -> Self {
+    /// `is_native`: of some target, code is run that no interpreter holds back.
+    pub(super) fn of(allow_effects: bool, limits_memory: bool, is_native: bool) -> Self {
         let namespaces = namespaces();
         Self {
             network: if namespaces == Namespaces::None { "refused" } else { "none" },
             files: "refused",
             processes: if namespaces == Namespaces::All { "ended" } else { "refused" },
             folder: "temporary copy",
-            effects: if allow_effects { "allowed in the copy" } else { "refused" },
+            effects: match (allow_effects, is_native) {
+                (true, false) => "allowed in the copy",
+                (true, true) => "allowed; native code is not held to the copy",
+                (false, false) => "refused",
+                (false, true) => "functions that show them are not called; native code is not held back",
+            },
             memory_bytes: limits_memory.then_some(MEMORY_BYTES),
             cpu_seconds: CPU_SECONDS,
         }

@@ -55,7 +55,7 @@ pub(super) fn of(source: &str, root: Node<'_>, wanted: &[String], allow_effects:
     let mut cursor = root.walk();
     for node in root.named_children(&mut cursor) {
         if node.kind() == "package_clause" {
-            found.package = text(node).trim_start_matches("package").trim().to_owned();
+            text(node).trim_start_matches("package").trim().clone_into(&mut found.package);
         }
         if node.kind() == "type_declaration" {
             let mut cursor = node.walk();
@@ -145,14 +145,12 @@ pub(super) fn of(source: &str, root: Node<'_>, wanted: &[String], allow_effects:
             continue;
         }
         let kinds: Vec<String> = call.receiver.iter().chain(&call.parameters).cloned().collect();
-        match kinds.iter().find(|kind| values(kind, &types, &makers, &literals).is_none()) {
-            Some(kind) => fate("not searched", format!("no values are known of {kind}")),
-            None => {
-                call.values =
-                    kinds.iter().filter_map(|kind| values(kind, &types, &makers, &literals)).collect();
-                found.calls.push(call);
-            }
+        if let Some(kind) = kinds.iter().find(|kind| values(kind, &types, &makers, &literals).is_none()) {
+            fate("not searched", format!("no values are known of {kind}"));
+            continue;
         }
+        call.values = kinds.iter().filter_map(|kind| values(kind, &types, &makers, &literals)).collect();
+        found.calls.push(call);
     }
     found
 }
