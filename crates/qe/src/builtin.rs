@@ -39,6 +39,7 @@ pub fn builtin(
             durable,
             coverage: coverage::load::Cache::default(),
             measurements: Measurements::default(),
+            testgen: testgen::Memo::default(),
         }),
         clock: Box::new(clock),
     })
@@ -64,6 +65,7 @@ pub(crate) struct Context {
     pub(crate) durable: Arc<dyn Store>,
     pub(crate) coverage: coverage::load::Cache,
     pub(crate) measurements: Measurements,
+    pub(crate) testgen: testgen::Memo,
 }
 
 /// One call of such a tool.

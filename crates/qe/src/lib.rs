@@ -19,6 +19,7 @@ mod arguments;
 mod builtin;
 mod coverage;
 mod duplication;
+mod gap_id;
 mod gate;
 mod memory;
 mod metrics;

@@ -6,13 +6,18 @@
 
 mod answer;
 mod arguments;
+mod before;
+mod call;
 mod candidates;
 mod faults;
 mod figures;
 mod files;
+mod go;
+mod interpreter;
 mod javascript;
 mod judge;
 mod kept;
+mod memo;
 mod probes;
 mod python;
 mod recording;
@@ -28,12 +33,13 @@ use crate::arguments::parse;
 use crate::builtin::{Context, Request};
 use crate::reply::{Refusal, structured};
 use arguments::{Arguments, Mode};
+pub(crate) use memo::Memo;
 
 /// Entries of one list in a result.
 const LISTED_MAX: usize = 40;
 
 /// The tool as it is listed.
-pub(crate) const DEFINITION: &str = r#"{"name":"qe_test_generate","title":"Generate tests","description":"Characterization tests for Python, JavaScript, TypeScript and Rust libraries, found by running the code in a sandbox; each kept test passed in 2 fresh processes. workorder: what to write yourself; verify: judge it. Go, Java: plan.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"targets":{"type":"array","description":"{file,function?}"},"mode":{"enum":["generate","plan","workorder","verify"],"default":"generate"},"candidates":{"type":"array","description":"verify: {path,content}"},"framework":{"enum":["auto","pytest","unittest","node","vitest","jest"]},"mutants":{"type":"integer"},"budget_ms":{"type":"integer"},"max_tests":{"type":"integer"},"seed":{"type":"integer"},"write":{"enum":["none","patch","files"]},"allow_effects":{"type":"boolean"}},"required":["targets"]},"outputSchema":{"type":"object","required":["mode","results"]},"annotations":{"destructiveHint":false,"openWorldHint":false}}"#;
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_test_generate","title":"Generate tests","description":"Characterization tests for Python, JavaScript, TypeScript, Go and Rust libraries, found by running the code in a sandbox; each kept test passed in 2 fresh processes. workorder: what to write yourself; verify: judge it. Java: plan.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"targets":{"type":"array","description":"{file,function?} or {gap_id} of qe_coverage_gaps"},"mode":{"enum":["generate","plan","workorder","verify"],"default":"generate"},"candidates":{"type":"array","description":"verify: {path,content}"},"framework":{"enum":["auto","pytest","unittest","node","vitest","jest"]},"mutants":{"type":"integer"},"budget_ms":{"type":"integer"},"max_tests":{"type":"integer"},"seed":{"type":"integer"},"write":{"enum":["none","patch","files"]},"allow_effects":{"type":"boolean"}},"required":["targets"]},"outputSchema":{"type":"object","required":["mode","results"]},"annotations":{"destructiveHint":false,"openWorldHint":false}}"#;
 
 /// One call.
 pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Result<Vec<u8>, Refusal> {
@@ -42,9 +48,9 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let project = context.roots.project(arguments.root.as_deref())?;
     let targets = target::of(&project, &arguments.targets)?;
     let answer = match arguments.mode {
-        Mode::Generate | Mode::Plan => answer::generate(&project, &targets, &arguments, request)?,
-        Mode::Workorder => answer::workorder(&project, &targets, &arguments, request)?,
-        Mode::Verify => answer::verify(&project, &targets, &arguments, &request.stop)?,
+        Mode::Generate | Mode::Plan => answer::generate(context, &project, &targets, &arguments, request)?,
+        Mode::Workorder => answer::workorder(context, &project, &targets, &arguments, request)?,
+        Mode::Verify => answer::verify(context, &project, &targets, &arguments, request)?,
     };
     structured(&answer)
 }

@@ -6,15 +6,17 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::arguments::{Arguments, Mode};
+use super::before::Before;
+use super::call::Call;
 use super::judge::{self, Judged};
 use super::kept::{self, Tests};
-use super::sandbox::Told;
-use super::scratch::Scratch;
+use super::sandbox::{Held, Told};
+use super::scratch::Listing;
 use super::sketch::{self, Sketch};
 use super::target::{Language, Target};
 use super::workorder::{self, Order};
-use super::{files, javascript, python, rust};
-use crate::builtin::Request;
+use super::{files, go, javascript, python, rust};
+use crate::builtin::{Context, Request};
 use crate::project::Project;
 use crate::reply::Refusal;
 use crate::stop::Stop;
@@ -79,6 +81,7 @@ impl Answer {
 
 /// Modes `generate` and `plan`.
 pub(super) fn generate(
+    context: &Context,
     project: &Project,
     targets: &[Target],
     arguments: &Arguments,
@@ -86,20 +89,20 @@ pub(super) fn generate(
 ) -> Result<Answer, Refusal> {
     let stop = &request.stop;
     let mut answer = Answer::new(arguments.mode, arguments.seed, targets);
-    let mut scratch = None;
+    let listing = if arguments.mode == Mode::Plan { None } else { Some(listing(project, targets, stop)?) };
+    let call = listing.as_ref().map(|listing| Call::new(context, project, arguments, request, listing));
+    let mut held: Option<Held> = None;
     for (place, target) in targets.iter().enumerate() {
         stop.check()?;
-        let is_run = !matches!(target.language, Language::Go | Language::Java);
-        if arguments.mode == Mode::Plan || !is_run {
+        let is_run = target.language != Language::Java;
+        let Some(call) = call.as_ref().filter(|_| is_run) else {
             answer.results.push(Outcome::Sketch(sketch::of(target)));
             continue;
-        }
-        if scratch.is_none() {
-            scratch = Some(copied(project, targets, stop)?);
-        }
-        let Some(scratch) = &scratch else { continue };
-        let outcome = match tests(project, scratch, target, arguments, stop) {
-            Ok((tests, tool)) => {
+        };
+        let outcome = match tests(call, target) {
+            Ok((tests, tool, also)) => {
+                // What does not hold in all processes does not hold.
+                held = Some(held.map_or(also, |held| held.and(also)));
                 answer.provenance[place].tool = Some(tool);
                 Outcome::Tests(Box::new(tests))
             }
@@ -116,10 +119,13 @@ pub(super) fn generate(
         answer.results.push(outcome);
         request.report(place + 1, targets.len(), &target.file);
     }
-    if let Some(scratch) = scratch {
+    if let Some(held) = held {
         let is_python = targets.iter().any(|target| target.language == Language::Python);
-        answer.sandbox = Some(Told::of(arguments.allow_effects, is_python));
-        answer.warnings.extend(scratch.warnings.iter().cloned());
+        let is_native = targets.iter().any(|target| matches!(target.language, Language::Rust | Language::Go));
+        answer.sandbox = Some(Told::of(arguments.allow_effects, is_python, is_native).held(held));
+    }
+    if let Some(listing) = listing.filter(|_| answer.sandbox.is_some()) {
+        answer.warnings.extend(listing.warnings);
     }
     if let ([Outcome::Failed(failure)], [_]) = (&answer.results[..], targets) {
         return Err(Refusal(failure.failed.clone()));
@@ -127,8 +133,8 @@ pub(super) fn generate(
     Ok(answer)
 }
 
-/// The copy of the project, with both harnesses beside it.
-fn copied(project: &Project, targets: &[Target], stop: &Stop) -> Result<Scratch, Refusal> {
+/// What is copied of the project.
+fn listing(project: &Project, targets: &[Target], stop: &Stop) -> Result<Listing, Refusal> {
     // Where the whole is too much: the package that a target is in, with all above it that is needed to import it.
     let parts: BTreeSet<&str> = targets
         .iter()
@@ -141,36 +147,33 @@ fn copied(project: &Project, targets: &[Target], stop: &Stop) -> Result<Scratch,
             }
         })
         .collect();
-    let scratch = Scratch::of(project, &parts.into_iter().collect::<Vec<_>>(), stop)?;
-    python::install(&scratch)?;
-    javascript::install(&scratch)?;
-    Ok(scratch)
+    Listing::of(project, &parts.into_iter().collect::<Vec<_>>(), stop)
 }
 
 /// Searches one file by the means of its language.
-fn tests(
-    project: &Project,
-    scratch: &Scratch,
-    target: &Target,
-    arguments: &Arguments,
-    stop: &Stop,
-) -> Result<(Tests, String), Refusal> {
+fn tests(call: &Call<'_>, target: &Target) -> Result<(Tests, String, Held), Refusal> {
+    let (project, arguments) = (call.project, call.arguments);
     let evidence = match target.language {
-        Language::Python => python::evidence(project, scratch, target, arguments, stop)?,
-        Language::Rust => rust::evidence(scratch, target, arguments, stop)?,
-        _ => javascript::evidence(project, scratch, target, arguments, stop)?,
+        Language::Python => python::evidence(call, target)?,
+        Language::Go => go::evidence(call.scratch()?, target, arguments, call.stop())?,
+        Language::Rust => rust::evidence(call.scratch()?, target, arguments, call.stop())?,
+        _ => javascript::evidence(project, call.scratch()?, target, arguments, call.stop())?,
     };
-    kept::tests(project, target, arguments, evidence)
+    let held = evidence.found.held;
+    let before = Before::of(call.context, project, target, call.request)?;
+    let (tests, tool) = kept::tests(project, target, arguments, evidence, &before)?;
+    Ok((tests, tool, held))
 }
 
 /// Mode `workorder`.
 pub(super) fn workorder(
+    context: &Context,
     project: &Project,
     targets: &[Target],
     arguments: &Arguments,
     request: &Request,
 ) -> Result<Answer, Refusal> {
-    let mut answer = generate(project, targets, arguments, request)?;
+    let mut answer = generate(context, project, targets, arguments, request)?;
     answer.results = answer
         .results
         .into_iter()
@@ -182,20 +185,22 @@ pub(super) fn workorder(
 
 /// Mode `verify`.
 pub(super) fn verify(
+    context: &Context,
     project: &Project,
     targets: &[Target],
     arguments: &Arguments,
-    stop: &Stop,
+    request: &Request,
 ) -> Result<Answer, Refusal> {
     let mut answer = Answer::new(arguments.mode, arguments.seed, targets);
     let [target] = targets else {
         return Err(Refusal("mode `verify` judges candidates for one file: give one target".into()));
     };
-    let scratch = copied(project, targets, stop)?;
-    let (judged, tool) = judge::of(project, &scratch, target, arguments, stop)?;
+    let listing = listing(project, targets, &request.stop)?;
+    let call = Call::new(context, project, arguments, request, &listing);
+    let (judged, tool, held) = judge::of(&call, target)?;
     answer.provenance[0].tool = Some(tool);
-    answer.sandbox = Some(Told::of(true, target.language == Language::Python));
-    answer.warnings.extend(scratch.warnings.iter().cloned());
+    answer.sandbox = Some(Told::of(true, target.language == Language::Python, false).held(held));
+    answer.warnings.extend(listing.warnings.iter().cloned());
     answer.results.push(Outcome::Judged(Box::new(judged)));
     Ok(answer)
 }

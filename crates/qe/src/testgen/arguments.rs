@@ -19,8 +19,8 @@ pub(crate) struct Arguments {
     #[serde(default = "mutants")]
     pub(super) mutants: u32,
     /// How long is searched, about: it is counted in lines run, so that a seed gives the same everywhere.
-    #[serde(default = "budget_ms")]
-    pub(super) budget_ms: u32,
+    /// By default 400, and more for modules with many functions.
+    pub(super) budget_ms: Option<u32>,
     #[serde(default = "max_tests")]
     pub(super) max_tests: usize,
     #[serde(default = "seed")]
@@ -32,12 +32,13 @@ pub(crate) struct Arguments {
     pub(super) allow_effects: bool,
 }
 
-/// A file, or one function, class or method (`Class.method`) of it.
+/// A file, or one function, class or method (`Class.method`) of it, or a gap that `qe_coverage_gaps` found.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
-    pub(super) file: String,
+    pub(super) file: Option<String>,
     pub(super) function: Option<String>,
+    pub(super) gap_id: Option<String>,
 }
 
 /// A test file that somebody else wrote.
@@ -95,10 +96,6 @@ fn mutants() -> u32 {
     80
 }
 
-fn budget_ms() -> u32 {
-    400
-}
-
 fn max_tests() -> usize {
     60
 }
@@ -108,13 +105,18 @@ fn seed() -> u64 {
 }
 
 impl Arguments {
+    /// Milliseconds for languages in which it does not depend on the module.
+    pub(super) fn budget(&self) -> u32 {
+        self.budget_ms.unwrap_or(400)
+    }
+
     /// That numbers are within what can be done, and that what belongs together is there.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         let refuse = |text: String| Err(Refusal(text));
         if self.targets.is_empty() || self.targets.len() > TARGETS_MAX {
             return refuse(format!("`targets`: 1 to {TARGETS_MAX} are taken, not {}", self.targets.len()));
         }
-        if self.budget_ms == 0 || self.budget_ms > BUDGET_MAX_MS {
+        if self.budget_ms.is_some_and(|budget| budget == 0 || budget > BUDGET_MAX_MS) {
             return refuse(format!("`budget_ms`: 1 to {BUDGET_MAX_MS} are taken"));
         }
         if self.max_tests == 0 || self.max_tests > TESTS_MAX {

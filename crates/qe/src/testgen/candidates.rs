@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::sandbox::Held;
+
 /// An arc from a line to a line, or to the end of what it is in (negative).
 pub(super) type Branch = (i64, i64);
 
@@ -45,7 +47,7 @@ pub(crate) struct Fate {
 }
 
 /// What the search in one file came to.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Found {
     pub(super) blocks: Vec<Block>,
     pub(super) targets: Vec<Fate>,
@@ -56,6 +58,12 @@ pub(super) struct Found {
     /// The clock ended it, not the budget: another run may find other tests.
     pub(super) late: bool,
     pub(super) version: String,
+    /// What the kernel held the process to; not all harnesses say.
+    #[serde(default)]
+    pub(super) held: Held,
+    /// Files outside of the copy that were read.
+    #[serde(default)]
+    pub(super) outside: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

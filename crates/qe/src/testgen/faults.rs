@@ -127,8 +127,7 @@ fn other(operator: &str) -> Option<&'static str> {
         "+" => "-",
         "-" => "+",
         "*" => "/",
-        "/" => "*",
-        "%" => "*",
+        "/" | "%" => "*",
         _ => return None,
     })
 }
@@ -144,6 +143,7 @@ mod tests {
             path: "a.ts".into(),
             language: Language::TypeScript,
             functions: Vec::new(),
+            lines: None,
             source: b"type A = 1 | 2;\n// 1 < 2\nconst f = (x: number) => 'a < b' + (x < 3);\n".to_vec(),
         };
         let found = of(&target, 50);

@@ -79,6 +79,14 @@ impl Coverage {
     }
 }
 
+impl Coverage {
+    /// Of a source that says nothing of branches.
+    pub(super) fn without_branches(&mut self) {
+        self.branch = None;
+        self.block = None;
+    }
+}
+
 /// To one decimal, rounded down, so that 100 means all.
 pub(super) fn percent(part: usize, whole: usize) -> f64 {
     (part as f64 * 1_000.0 / whole as f64).floor() / 10.0

@@ -71,6 +71,7 @@ pub(super) fn evidence<'a>(
         framework: runner.name(),
         tool: "Node.js",
         status: runner.status(),
+        cached: false,
         mutation_reason: "no faults were planted",
         emission: runner.emission(scratch, target, arguments.seed),
     })
@@ -85,7 +86,7 @@ fn search(
     stop: &Stop,
 ) -> Result<Found, Refusal> {
     link_dependencies(project, scratch);
-    let wall = (Duration::from_millis(arguments.budget_ms.into()) * WALL_FACTOR).max(WALL_LEAST);
+    let wall = (Duration::from_millis(arguments.budget().into()) * WALL_FACTOR).max(WALL_LEAST);
     let status = scratch.beside("status");
     let documents = scratch.files.iter().filter(|file| file.to_ascii_lowercase().starts_with("readme"));
     let mut fatal: Vec<String> = Vec::new();
@@ -93,8 +94,8 @@ fn search(
     for _ in 0..=RESTARTS_MAX {
         let request = json!({
             "mode": "search", "scratch": scratch.project(), "file": target.file, "functions": target.functions,
-            "fatal": fatal, "seed": arguments.seed, "budget_ms": arguments.budget_ms, "wall_ms": wall.as_millis() as u64,
-            "allow_effects": arguments.allow_effects, "status": status,
+            "fatal": fatal, "seed": arguments.seed, "budget_ms": arguments.budget(), "wall_ms": wall.as_millis() as u64,
+            "allow_effects": arguments.allow_effects, "status": status, "plants": arguments.mutants > 0,
             "documents": documents.clone().take(DOCUMENTS_MAX).collect::<Vec<_>>(),
         });
         let _ = std::fs::remove_file(&status);

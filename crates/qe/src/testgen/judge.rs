@@ -8,17 +8,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::arguments::Arguments;
+use super::call::Call;
 use super::candidates::{Branch, Mutant, Reach};
 use super::figures::{Coverage, Mutation};
 use super::files::{self, ranges};
 use super::python::{self, Asked};
-use super::scratch::Scratch;
+use super::sandbox::Held;
 use super::target::{Language, Target};
 use super::{faults, javascript};
-use crate::project::Project;
 use crate::reply::Refusal;
-use crate::stop::Stop;
 
 /// Faults that are planted at most: for each, all candidates run once more.
 const MUTANTS_MAX: u32 = 20;
@@ -72,6 +70,8 @@ struct Run {
     universe: Reach,
     import: Reach,
     version: String,
+    #[serde(default)]
+    held: Held,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,19 +85,15 @@ struct Ran {
 }
 
 /// Puts the candidates into the copy and runs them twice.
-pub(super) fn of(
-    project: &Project,
-    scratch: &Scratch,
-    target: &Target,
-    arguments: &Arguments,
-    stop: &Stop,
-) -> Result<(Judged, String), Refusal> {
+pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<(Judged, String, Held), Refusal> {
+    let (project, arguments) = (call.project, call.arguments);
     if matches!(target.language, Language::Rust | Language::Go | Language::Java) {
         return Err(Refusal(format!(
             "{}: candidates are judged for Python, JavaScript and TypeScript",
             target.file
         )));
     }
+    let scratch = call.scratch()?;
     let mut paths = Vec::new();
     for candidate in &arguments.candidates {
         if project.place(&candidate.path)?.symlink_metadata().is_ok() {
@@ -115,8 +111,8 @@ pub(super) fn of(
         paths.push(candidate.path.clone());
     }
     let (first, second) = match target.language {
-        Language::Python => of_python(project, scratch, target, arguments, &paths, stop)?,
-        _ => of_javascript(project, scratch, target, arguments, &paths, stop)?,
+        Language::Python => of_python(call, target, &paths)?,
+        _ => of_javascript(call, target, &paths)?,
     };
     let again: BTreeMap<&str, &str> =
         second.tests.iter().map(|test| (test.name.as_str(), test.outcome.as_str())).collect();
@@ -177,23 +173,17 @@ pub(super) fn of(
         accepted_files: whole.iter().map(|candidate| candidate.path.clone()).collect(),
     };
     let tool = if target.language == Language::Python { "Python" } else { "Node.js" };
-    Ok((judged, format!("{tool} {}", first.version)))
+    Ok((judged, format!("{tool} {}", first.version), first.held.and(second.held)))
 }
 
-fn of_python(
-    project: &Project,
-    scratch: &Scratch,
-    target: &Target,
-    arguments: &Arguments,
-    paths: &[String],
-    stop: &Stop,
-) -> Result<(Run, Run), Refusal> {
-    let module = python::Module::of(project, target)?;
+fn of_python(call: &Call<'_>, target: &Target, paths: &[String]) -> Result<(Run, Run), Refusal> {
+    let (arguments, stop, scratch) = (call.arguments, call.stop(), call.scratch()?);
+    let module = python::Module::of(call, target)?;
     let run = |backwards: bool, mutants: u32, env: &[(&str, &str)]| -> Result<Run, Refusal> {
         let request = json!({
             "mode": "judge", "scratch": scratch.project(), "import_root": module.import_root, "file": target.file,
             "module": module.name, "paths": paths, "backwards": backwards, "mutants": mutants, "seed": arguments.seed,
-            "allow_effects": true, "functions": [], "skip": [],
+            "allow_effects": true, "functions": [], "lines": null, "skip": [],
         });
         python::ask(scratch, &module.interpreter, request, env, stop).map_err(|asked| match asked {
             Asked::Refused(refusal) => refusal,
@@ -207,14 +197,8 @@ fn of_python(
 }
 
 /// As for Python; a fault is planted in the copy, and all candidates run once more in a process of their own.
-fn of_javascript(
-    project: &Project,
-    scratch: &Scratch,
-    target: &Target,
-    arguments: &Arguments,
-    paths: &[String],
-    stop: &Stop,
-) -> Result<(Run, Run), Refusal> {
+fn of_javascript(call: &Call<'_>, target: &Target, paths: &[String]) -> Result<(Run, Run), Refusal> {
+    let (project, arguments, stop, scratch) = (call.project, call.arguments, call.stop(), call.scratch()?);
     javascript::link_dependencies(project, scratch);
     let run = |backwards: bool, zone: &str| -> Result<Run, javascript::Asked> {
         let request = json!({

@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use super::LISTED_MAX;
 use super::arguments::Arguments;
+use super::before::{self, Before};
 use super::candidates::{Block, Branch, Fate, Found, Verdicts};
 use super::figures::{Coverage, Mutation, Uncovered, percent};
 use super::files::{self, TestFile, ranges};
-use super::select::{self, Counts};
+use super::select::{self, Counts, Goal};
 use super::target::{Language, Target};
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -22,7 +23,7 @@ pub(crate) struct Tests {
     framework: &'static str,
     /// `characterization`: they say what the code does, not that it is right.
     kind: &'static str,
-    /// `kept`: the file was run. `compiled`, `emitted`: `reason` says what it was not.
+    /// `kept`: its tests were run as they are. `emitted`: `reason` says how they were not.
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -37,8 +38,12 @@ pub(crate) struct Tests {
     /// Functions, methods and classes.
     targets: Vec<Fate>,
     targets_total: usize,
-    /// What importing the file reaches, without any test; other tests of the project were not run.
-    before: Coverage,
+    /// What the project's own tests reach; `null` where nobody knows.
+    before: Option<Coverage>,
+    before_source: before::Told,
+    /// What importing the file reaches, without any test.
+    by_import: Coverage,
+    /// `before`, what importing reaches, and the new tests.
     after: Coverage,
     mutation: Option<Mutation>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +52,9 @@ pub(crate) struct Tests {
     /// The same seed gives the same bytes; not where the clock cut the search short.
     deterministic: bool,
     executed: u64,
+    /// From an earlier call: nothing that it depends on has changed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cached: bool,
     verified_by: &'static str,
     commands: Vec<String>,
 }
@@ -76,6 +84,8 @@ pub(super) struct Evidence<'a> {
     /// The name of what ran them; its version is in `found`.
     pub(super) tool: &'static str,
     pub(super) status: Status,
+    /// Known from an earlier call.
+    pub(super) cached: bool,
     /// Why `mutation` is unknown, if it is.
     pub(super) mutation_reason: &'static str,
     pub(super) emission: Emission<'a>,
@@ -86,9 +96,7 @@ pub(super) struct Evidence<'a> {
 pub(super) enum Status {
     /// Run: each test passed in two fresh processes.
     Kept,
-    /// Compiled, and not run as it stands.
-    Compiled(String),
-    /// Not even compiled.
+    /// Written for a runner that was not called; its tests passed by other means.
     Emitted(String),
 }
 
@@ -98,6 +106,8 @@ type Commands<'a> = Box<dyn Fn(&str) -> Vec<String> + 'a>;
 /// A test file to be: the place that it would like, and by its real place its text and how it is run.
 pub(super) struct Emission<'a> {
     pub(super) wanted: String,
+    /// What a test is called in the file, by its name here.
+    pub(super) title: fn(&str) -> String,
     pub(super) text: Text<'a>,
     pub(super) commands: Commands<'a>,
 }
@@ -108,15 +118,19 @@ pub(super) fn tests(
     target: &Target,
     arguments: &Arguments,
     evidence: Evidence<'_>,
+    before: &Before,
 ) -> Result<(Tests, String), Refusal> {
-    let Evidence { found, runs, framework, tool, status, mutation_reason, emission } = evidence;
+    let Evidence { mut found, runs, framework, tool, status, cached, mutation_reason, emission } = evidence;
     let mut counts = Counts::default();
-    let confirmed = select::confirmed(found.blocks, &runs, &mut counts);
-    let kept = select::smallest(confirmed, arguments.max_tests, &mut counts);
+    let confirmed = select::confirmed(std::mem::take(&mut found.blocks), &runs, &mut counts);
+    let goal = Goal::of(target, &found, before);
+    let kept = select::smallest(confirmed, arguments.max_tests, &goal, &mut counts);
 
     let mut lines: BTreeSet<u32> = found.import.lines.iter().copied().collect();
     let mut branches: BTreeSet<Branch> = found.import.branches.iter().copied().collect();
-    let before = Coverage::of(&found.universe, &lines, &branches, target.language);
+    let by_import = Coverage::of(&found.universe, &lines, &branches, target.language);
+    lines.extend(before.lines.iter().flatten());
+    branches.extend(before.reached(&found.universe.branches));
     let mut tests = Vec::new();
     let mut killed: BTreeSet<u32> = BTreeSet::new();
     for (block, (name, _)) in kept.iter().zip(files::named(&kept)) {
@@ -126,7 +140,7 @@ pub(super) fn tests(
             block.branches.iter().copied().filter(|one| branches.insert(*one)).collect();
         killed.extend(&block.kills);
         tests.push(Test {
-            name,
+            name: (emission.title)(&name),
             target: block.target.clone(),
             oracle: block.oracle.clone(),
             new_lines,
@@ -145,15 +159,14 @@ pub(super) fn tests(
     };
     let commands = test_file.as_ref().map_or_else(Vec::new, |file| (emission.commands)(file.path()));
     let rate = |part: usize| (counts.candidates > 0).then(|| percent(part, counts.candidates) / 100.0);
-    let mut fates = found.targets;
+    let mut fates = std::mem::take(&mut found.targets);
     let targets_total = fates.len();
     fates.sort_by_key(|fate| fate.status == "searched");
     fates.truncate(LISTED_MAX);
     let tool = format!("{tool} {}", found.version);
     let (status, reason, verified_by) = match status {
         Status::Kept => ("kept", None, "two fresh processes"),
-        Status::Compiled(reason) => ("compiled", Some(reason), "a recorder, in two fresh processes"),
-        Status::Emitted(reason) => ("emitted", Some(reason), "a recorder, in two fresh processes"),
+        Status::Emitted(reason) => ("emitted", Some(reason), "two fresh processes"),
     };
     let tests = Tests {
         file: target.file.clone(),
@@ -170,13 +183,16 @@ pub(super) fn tests(
         tests_total,
         targets: fates,
         targets_total,
-        before,
+        before: before.coverage(&found, target),
+        before_source: before.told.clone(),
+        by_import,
         after: Coverage::of(&found.universe, &lines, &branches, target.language),
         mutation_reason: found.mutants.is_none().then_some(mutation_reason),
         mutation: found.mutants.map(|mutants| Mutation::of(mutants, &killed)),
         uncovered_left: Uncovered::of(&found.universe, &lines, &branches),
         deterministic: !found.late,
         executed: found.executed,
+        cached,
         verified_by,
         commands,
     };

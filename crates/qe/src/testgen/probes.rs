@@ -22,7 +22,7 @@ pub(super) struct Style {
 #[derive(Debug)]
 pub(super) struct Probes {
     style: Style,
-    probes: Vec<Probe>,
+    all: Vec<Probe>,
     faults: Vec<Fault>,
     /// Lines with code in functions, and the probes that stand for each.
     lines: BTreeMap<u32, Vec<usize>>,
@@ -50,7 +50,7 @@ struct Fault {
 impl Probes {
     /// Those that `walk` finds; of the faults at most `faults_max`, evenly over the file.
     pub(super) fn of(source: &str, style: Style, faults_max: usize, walk: impl FnOnce(&mut Self)) -> Self {
-        let mut found = Self { style, probes: Vec::new(), faults: Vec::new(), lines: BTreeMap::new() };
+        let mut found = Self { style, all: Vec::new(), faults: Vec::new(), lines: BTreeMap::new() };
         walk(&mut found);
         found.faults.retain(|fault| fault.to - fault.from <= OPERATION_BYTES_MAX);
         let (count, most) = (found.faults.len(), faults_max);
@@ -68,7 +68,7 @@ impl Probes {
     /// A probe before a node, or around it where it is no statement.
     pub(super) fn probe(&mut self, node: Node<'_>, depth: usize, closes: Option<usize>) {
         let row = |point: tree_sitter::Point| u32::try_from(point.row).unwrap_or(u32::MAX);
-        self.probes.push(Probe {
+        self.all.push(Probe {
             at: node.start_byte(),
             closes,
             rows: (row(node.start_position()), row(node.end_position())),
@@ -104,11 +104,11 @@ impl Probes {
             if !code.chars().any(|one| !one.is_whitespace() && !"{}()[];,".contains(one)) {
                 continue;
             }
-            let over: Vec<usize> = (0..self.probes.len())
-                .filter(|probe| (self.probes[*probe].rows.0..=self.probes[*probe].rows.1).contains(&row))
+            let over: Vec<usize> = (0..self.all.len())
+                .filter(|probe| (self.all[*probe].rows.0..=self.all[*probe].rows.1).contains(&row))
                 .collect();
-            let Some(deepest) = over.iter().map(|probe| self.probes[*probe].depth).max() else { continue };
-            let own = over.into_iter().filter(|probe| self.probes[*probe].depth == deepest);
+            let Some(deepest) = over.iter().map(|probe| self.all[*probe].depth).max() else { continue };
+            let own = over.into_iter().filter(|probe| self.all[*probe].depth == deepest);
             self.lines.insert(row + 1, own.collect());
         }
     }
@@ -116,7 +116,7 @@ impl Probes {
     /// The source with what was not dropped.
     pub(super) fn put(&self, source: &str) -> String {
         let mut pieces: Vec<(usize, u8, usize, String)> = Vec::new();
-        for (number, probe) in self.probes.iter().enumerate().filter(|(_, probe)| !probe.is_out) {
+        for (number, probe) in self.all.iter().enumerate().filter(|(_, probe)| !probe.is_out) {
             let brace = if probe.closes.is_some() { "{ " } else { "" };
             pieces.push((probe.at, 1, probe.at, format!("{brace}{}; ", (self.style.hit)(number))));
             if let Some(end) = probe.closes {
@@ -151,7 +151,7 @@ impl Probes {
         if !some {
             let is_on =
                 |probe: &Probe| lines.iter().any(|line| (probe.rows.0..=probe.rows.1).contains(&(line - 1)));
-            for probe in self.probes.iter_mut().filter(|probe| !probe.is_out && is_on(probe)) {
+            for probe in self.all.iter_mut().filter(|probe| !probe.is_out && is_on(probe)) {
                 probe.is_out = true;
                 some = true;
             }
@@ -160,12 +160,12 @@ impl Probes {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.probes.len()
+        self.all.len()
     }
 
     /// Lines that probes stand for.
     pub(super) fn universe(&self) -> Vec<u32> {
-        let is_in = |probe: &usize| !self.probes[*probe].is_out;
+        let is_in = |probe: &usize| !self.all[*probe].is_out;
         self.lines.iter().filter(|(_, own)| own.iter().any(is_in)).map(|(line, _)| *line).collect()
     }
 

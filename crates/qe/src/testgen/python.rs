@@ -1,49 +1,34 @@
 //! Python: the harness in `python/`, run by the interpreter of the project.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::arguments::{Arguments, Framework};
+use super::call::Call;
 use super::candidates::{Block, Fate, Found, Verdicts};
 use super::files;
+use super::interpreter::Interpreter;
 use super::kept::{Emission, Evidence, Status};
+use super::memo::Searched;
 use super::sandbox::{self, CPU_SECONDS, FILE_BYTES, MEMORY_BYTES};
 use super::scratch::Scratch;
 use super::target::Target;
-use crate::project::Project;
 use crate::reply::Refusal;
 use crate::stop::Stop;
 
-const PACKAGE: &str = "harness/aqe_testgen";
-const HARNESS: [(&str, &str); 16] = [
-    ("__init__.py", include_str!("python/__init__.py")),
-    ("cases.py", include_str!("python/cases.py")),
-    ("clock.py", include_str!("python/clock.py")),
-    ("discover.py", include_str!("python/discover.py")),
-    ("emit.py", include_str!("python/emit.py")),
-    ("fresh.py", include_str!("python/fresh.py")),
-    ("generate.py", include_str!("python/generate.py")),
-    ("guard.py", include_str!("python/guard.py")),
-    ("judge.py", include_str!("python/judge.py")),
-    ("main.py", include_str!("python/main.py")),
-    ("mutate.py", include_str!("python/mutate.py")),
-    ("outcome.py", include_str!("python/outcome.py")),
-    ("search.py", include_str!("python/search.py")),
-    ("strings.py", include_str!("python/strings.py")),
-    ("tracer.py", include_str!("python/tracer.py")),
-    ("values.py", include_str!("python/values.py")),
-];
-
+const BUDGET_MOST_MS: u32 = 4_000;
 /// The search may take so many times its budget by the clock before it is cut off, and then a moment to end.
 const WALL_FACTOR: u32 = 12;
 const WALL_LEAST: Duration = Duration::from_secs(8);
 const GRACE: Duration = Duration::from_secs(8);
 /// How often a search begins again without the case that ended its process.
-const RESTARTS_MAX: usize = 4;
+const RESTARTS_MAX: usize = 6;
 /// Files in which calls are looked for that show how a function is used.
 const CALLERS_MAX: usize = 60;
 const DOCUMENTS_MAX: usize = 8;
@@ -51,7 +36,7 @@ const DOCUMENTS_MAX: usize = 8;
 /// A module of a project, ready to be run.
 #[derive(Debug)]
 pub(super) struct Module {
-    pub(super) interpreter: String,
+    pub(super) interpreter: Arc<Interpreter>,
     /// Dotted, as tests import it.
     pub(super) name: String,
     /// The folder that has to be on the path, relative to the project; empty: the project's own.
@@ -60,7 +45,8 @@ pub(super) struct Module {
 
 impl Module {
     /// How a file is imported, and by which interpreter.
-    pub(super) fn of(project: &Project, target: &Target) -> Result<Self, Refusal> {
+    pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<Self, Refusal> {
+        let project = call.project;
         let mut folder = target.path.parent().unwrap_or(&project.root).to_path_buf();
         let mut parts = Vec::new();
         let stem = target.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -81,7 +67,7 @@ impl Module {
             return Err(Refusal(format!("{}: its name cannot be imported", target.file)));
         }
         Ok(Self {
-            interpreter: interpreter(project, &target.path),
+            interpreter: call.memo().interpreters.of(project, &target.path, call.stop())?,
             name: parts.join("."),
             import_root: project
                 .shown(&folder)
@@ -91,33 +77,20 @@ impl Module {
     }
 }
 
-/// The interpreter of the virtual environment nearest above a file, or the one on the path.
-fn interpreter(project: &Project, file: &Path) -> String {
-    let folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(&project.root));
-    for folder in folders {
-        for name in [".venv", "venv", "env"] {
-            let python = folder.join(name).join("bin/python");
-            if folder.join(name).join("pyvenv.cfg").is_file() && python.exists() {
-                return python.display().to_string();
-            }
-        }
-    }
-    "python3".into()
-}
-
 /// `pytest` unless the project's tests are written for `unittest` alone.
-fn framework(arguments: &Arguments, scratch: &Scratch) -> &'static str {
+fn framework(call: &Call<'_>) -> &'static str {
+    let (arguments, listing) = (call.arguments, call.listing);
     match arguments.framework {
         Framework::Unittest => "unittest",
         Framework::Auto => {
-            let tests = scratch.files.iter().filter(|file| is_test(file)).take(20);
+            let tests = listing.files.iter().filter(|file| is_test(file)).take(20);
             let mut texts = tests
-                .filter_map(|file| std::fs::read_to_string(scratch.project().join(file)).ok())
+                .filter_map(|file| std::fs::read_to_string(call.project.root.join(file)).ok())
                 .peekable();
             let some = texts.peek().is_some();
             let configured = ["pytest.ini", "conftest.py", "tests/conftest.py"]
                 .iter()
-                .any(|name| scratch.files.iter().any(|file| file == name));
+                .any(|name| listing.files.iter().any(|file| file == name));
             if some && !configured && texts.all(|text| text.contains("unittest") && !text.contains("pytest"))
             {
                 "unittest"
@@ -146,7 +119,9 @@ fn search(
 ) -> Result<Found, Refusal> {
     let mut fatal: Vec<String> = Vec::new();
     let mut skip: Vec<(String, String)> = Vec::new();
-    let wall = (Duration::from_millis(arguments.budget_ms.into()) * WALL_FACTOR).max(WALL_LEAST);
+    // Without a budget the harness takes one by the size of the module.
+    let budget = arguments.budget_ms.unwrap_or(BUDGET_MOST_MS);
+    let wall = (Duration::from_millis(budget.into()) * WALL_FACTOR).max(WALL_LEAST);
     let status = scratch.beside("status");
     let documents = scratch.files.iter().filter(|file| {
         let name = file.to_ascii_lowercase();
@@ -154,11 +129,12 @@ fn search(
     });
     let callers = scratch.files.iter().filter(|file| has_ending(file, &["py"]) && **file != target.file);
     let mut ended = String::new();
+    let mut mutants = arguments.mutants;
     for _ in 0..=RESTARTS_MAX {
         let request = json!({
             "mode": "search", "scratch": scratch.project(), "import_root": module.import_root, "file": target.file,
-            "module": module.name, "functions": target.functions, "skip": skip, "fatal": fatal, "seed": arguments.seed,
-            "budget_ms": arguments.budget_ms, "wall_ms": wall.as_millis() as u64, "mutants": arguments.mutants,
+            "module": module.name, "functions": target.functions, "lines": target.lines, "skip": skip, "fatal": fatal, "seed": arguments.seed,
+            "budget_ms": arguments.budget_ms, "wall_ms": wall.as_millis() as u64, "mutants": mutants,
             "framework": framework, "allow_effects": arguments.allow_effects, "status": status,
             "documents": documents.clone().take(DOCUMENTS_MAX).collect::<Vec<_>>(),
             "callers": callers.clone().take(CALLERS_MAX).collect::<Vec<_>>(),
@@ -193,6 +169,12 @@ fn search(
                         target.file
                     )));
                 };
+                if name.is_empty() {
+                    // A fault that was planted: it says nothing of the code.
+                    mutants = 0;
+                    ended = how;
+                    continue;
+                }
                 if fatal.iter().any(|one| one.starts_with(name)) || fatal.iter().any(|one| one == expression)
                 {
                     skip.push((
@@ -212,44 +194,93 @@ fn search(
     )))
 }
 
-/// Searches one module and tries what was found in fresh processes.
-pub(super) fn evidence<'a>(
-    project: &Project,
-    scratch: &Scratch,
-    target: &'a Target,
-    arguments: &'a Arguments,
-    stop: &Stop,
-) -> Result<Evidence<'a>, Refusal> {
-    let module = Module::of(project, target)?;
-    let framework = framework(arguments, scratch);
-    let found = search(scratch, &module, target, framework, arguments, stop)?;
-    let runs = confirm(scratch, &module, &found.blocks, framework, arguments.allow_effects, stop)?;
-    let Module { name, import_root, .. } = module;
+/// Searches one module and tries what was found in fresh processes, unless that is known from an earlier call.
+pub(super) fn evidence<'a>(call: &Call<'a>, target: &'a Target) -> Result<Evidence<'a>, Refusal> {
+    let module = Module::of(call, target)?;
+    let framework = framework(call);
+    let began = SystemTime::now();
+    let key = key(call, &module, target)?;
+    let known = key.as_ref().and_then(|key| call.memo().known(key));
+    let cached = known.is_some();
+    let searched = if let Some(searched) = known {
+        searched
+    } else {
+        let searched = Arc::new(searched(call, &module, target, framework)?);
+        if let Some(key) = key {
+            call.memo().keep(key, &searched, began);
+        }
+        searched
+    };
+    let Searched { found, runs } = Arc::unwrap_or_clone(searched);
+    let folders = ["tests", "test", "__tests__"];
+    let folder = folders.into_iter().find(|name| call.project.root.join(name).is_dir()).unwrap_or("tests");
+    let wanted = format!("{folder}/test_{}_characterization.py", module.name.replace('.', "_"));
+    let (path, seed) = (path_statement(call, &module.import_root, folder, framework), call.arguments.seed);
+    let name = module.name;
     Ok(Evidence {
         found,
         runs,
         framework,
         tool: "Python",
         status: Status::Kept,
+        cached,
         mutation_reason: "no faults were planted",
         emission: Emission {
-            wanted: format!("{}/test_{}_characterization.py", scratch.tests("tests"), name.replace('.', "_")),
-            text: Box::new(move |kept, _| files::python(kept, &name, framework, arguments.seed)),
-            commands: Box::new(move |path| vec![command(path, framework, &import_root)]),
+            wanted,
+            title: str::to_owned,
+            text: Box::new(move |kept, _| files::python(kept, &name, framework, path.as_deref(), seed)),
+            commands: Box::new(move |path| {
+                let runner = if framework == "unittest" { "python" } else { "python -m pytest" };
+                vec![format!("{runner} {path}")]
+            }),
         },
     })
 }
 
-/// How a user runs a test file.
-fn command(path: &str, framework: &str, import_root: &str) -> String {
-    let runner = if framework == "unittest" { "python" } else { "python -m pytest" };
-    let root = if import_root.is_empty() { "." } else { import_root };
-    // `python -m pytest` puts the folder that it is called in on the path, and a file's own folder is not enough.
-    if root == "." && framework != "unittest" {
-        format!("{runner} {path}")
-    } else {
-        format!("PYTHONPATH={root} {runner} {path}")
+fn searched(call: &Call<'_>, module: &Module, target: &Target, framework: &str) -> Result<Searched, Refusal> {
+    let (arguments, stop) = (call.arguments, call.stop());
+    let scratch = call.scratch()?;
+    let found = search(scratch, module, target, framework, arguments, stop)?;
+    let runs = confirm(scratch, module, &found.blocks, framework, arguments.allow_effects, stop)?;
+    Ok(Searched { found, runs })
+}
+
+/// A hash of all that is known beforehand and may change what is found.
+fn key(call: &Call<'_>, module: &Module, target: &Target) -> Result<Option<[u8; 32]>, Refusal> {
+    let Some(content) = call.listing.digest(call.stop())? else { return Ok(None) };
+    let Arguments { seed, budget_ms, mutants, allow_effects, framework, .. } = call.arguments;
+    let interpreter = &module.interpreter;
+    let all = format!(
+        "{:?}",
+        (
+            (
+                content,
+                &call.project.root,
+                &module.name,
+                &module.import_root,
+                &target.functions,
+                &target.lines
+            ),
+            (&interpreter.executable, interpreter.stamp, seed, budget_ms, mutants, allow_effects, framework),
+        )
+    );
+    Ok(Some(Sha256::digest(all).into()))
+}
+
+/// The statement of a test file that makes the project's modules importable, wherever it is started from. `None` where
+/// pytest does so by itself: by its `pythonpath` setting, or by a `conftest.py` or a package that make it add the right folder.
+fn path_statement(call: &Call<'_>, import_root: &str, folder: &str, framework: &str) -> Option<String> {
+    let root = &call.project.root;
+    let has = |name: &str| root.join(name).is_file();
+    let is_set = ["pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini"]
+        .iter()
+        .any(|name| std::fs::read_to_string(root.join(name)).is_ok_and(|text| text.contains("pythonpath")));
+    let is_added = import_root.is_empty() && (has("conftest.py") || has(&format!("{folder}/__init__.py")));
+    if framework == "pytest" && (is_set || is_added) {
+        return None;
     }
+    let place = if import_root.is_empty() { String::new() } else { format!(" / {import_root:?}") };
+    Some(format!("sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]{place}))"))
 }
 
 #[derive(Debug, Deserialize)]
@@ -269,7 +300,7 @@ fn confirm(
 ) -> Result<Vec<Vec<Verdicts>>, Refusal> {
     let texts: Vec<_> =
         blocks.iter().map(|block| json!({"strong": block.strong, "weak": block.weak})).collect();
-    let header = files::python_imports(blocks, framework);
+    let header = files::python_imports(blocks, framework, None);
     let request = |backwards: bool, days: u32| {
         json!({
             "mode": "fresh", "scratch": scratch.project(), "import_root": module.import_root, "blocks": texts, "header": header,
@@ -307,7 +338,7 @@ pub(super) enum Asked {
 /// Sends a request to the harness.
 pub(super) fn ask<T: for<'de> Deserialize<'de>>(
     scratch: &Scratch,
-    interpreter: &str,
+    interpreter: &Interpreter,
     mut request: Value,
     env: &[(&str, &str)],
     stop: &Stop,
@@ -315,12 +346,9 @@ pub(super) fn ask<T: for<'de> Deserialize<'de>>(
     request["memory"] = MEMORY_BYTES.into();
     request["cpu_seconds"] = CPU_SECONDS.into();
     request["file_bytes"] = FILE_BYTES.into();
-    let begin = "import sys; sys.path.insert(0, sys.argv[1]); from aqe_testgen import main; sys.path.pop(0); main.run()";
-    let harness = scratch.beside("harness").display().to_string();
     let refused = |text: String| Asked::Refused(Refusal(text));
-    let args = ["-I", "-X", "utf8", "-c", begin, &harness];
-    let output = match sandbox::run(scratch, interpreter, &args, env, request.to_string().into_bytes(), stop)
-    {
+    let input = interpreter.input(&request.to_string());
+    let output = match sandbox::run(scratch, &interpreter.executable, &Interpreter::ARGS, env, input, stop) {
         Ok(output) => output,
         Err(crate::project::child::RunError::Stopped { .. }) => {
             return Err(Asked::Died("it did not end in time".into()));
@@ -329,7 +357,7 @@ pub(super) fn ask<T: for<'de> Deserialize<'de>>(
     };
     if output.stdout.is_empty() {
         return Err(match output.status.code() {
-            Some(127) => refused(format!("{interpreter} is not installed")),
+            Some(127) => refused(format!("{} is not installed", interpreter.executable)),
             Some(1) if output.stderr.contains("Traceback") => {
                 let last = output.stderr.trim_end().lines().next_back().unwrap_or_default();
                 Asked::Died(format!("it failed: {last}"))
@@ -348,9 +376,4 @@ pub(super) fn ask<T: for<'de> Deserialize<'de>>(
 
 fn has_ending(file: &str, endings: &[&str]) -> bool {
     Path::new(file).extension().is_some_and(|ending| endings.iter().any(|one| ending == *one))
-}
-
-/// Puts the harness beside the copy.
-pub(super) fn install(scratch: &Scratch) -> Result<PathBuf, Refusal> {
-    scratch.put(PACKAGE, &HARNESS)
 }

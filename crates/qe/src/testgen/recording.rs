@@ -10,7 +10,7 @@ use crate::stop::Stop;
 
 const RESTARTS_MAX: usize = 6;
 /// Outcomes of a function that get a test because they differ.
-const OUTCOMES_MAX: usize = 3;
+const OUTCOMES_MAX: i64 = 3;
 
 /// A case that was worth keeping.
 pub(super) struct Recorded {
@@ -121,12 +121,14 @@ pub(super) fn different<'a>(
         ('p', _) => "panic",
         _ => "runs",
     };
-    let form = form.bytes().fold(7_i64, |sum, byte| (sum * 31 + i64::from(byte)) & 0xffff_ffff)
-        + OUTCOMES_MAX as i64;
+    let form =
+        form.bytes().fold(7_i64, |sum, byte| (sum * 31 + i64::from(byte)) & 0xffff_ffff) + OUTCOMES_MAX;
     let seen = outcomes.entry(one.case).or_default();
-    let mut found = vec![(one.case as i64, form)];
-    if seen.len() < OUTCOMES_MAX && !seen.contains(&one.text.as_str()) {
-        found.push((one.case as i64, seen.len() as i64));
+    let case = i64::try_from(one.case).unwrap_or(i64::MAX);
+    let mut found = vec![(case, form)];
+    let rank = i64::try_from(seen.len()).unwrap_or(i64::MAX);
+    if rank < OUTCOMES_MAX && !seen.contains(&one.text.as_str()) {
+        found.push((case, rank));
         seen.push(&one.text);
     }
     found

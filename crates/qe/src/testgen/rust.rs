@@ -6,6 +6,7 @@
 
 mod cargo;
 mod confirm;
+mod functions;
 mod instrument;
 mod items;
 mod package;
@@ -108,9 +109,11 @@ pub(super) fn evidence<'a>(
         framework: "cargo",
         tool: "Rust",
         status: Status::Kept,
+        cached: false,
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted: format!("{folder}tests/{name}.rs"),
+            title: str::to_owned,
             text: Box::new(move |kept, _| file(kept, target, &uses, arguments.seed)),
             commands: Box::new(move |path| {
                 let test = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
@@ -216,7 +219,7 @@ impl Search<'_> {
         let root_text = fs::read_to_string(&self.package.root).map_err(|error| self.failed(&error))?;
         let is_root = place == self.package.root;
         for _ in 0..BUILDS_MAX {
-            let module = instrument::module(self.probes.count());
+            let module = instrument::module(&root_text, self.probes.count());
             let mut text = self.probes.put(self.source);
             if is_root {
                 text.push_str(&module);
@@ -302,7 +305,7 @@ impl Search<'_> {
             file: &self.target.file,
             faults: self.probes.faults().into_iter().map(|(number, _)| number).collect(),
             seed: self.arguments.seed,
-            cases: self.arguments.budget_ms.saturating_mul(CASES_PER_MS),
+            cases: self.arguments.budget().saturating_mul(CASES_PER_MS),
             stop: self.stop,
         };
         let shown =
@@ -363,6 +366,8 @@ impl Search<'_> {
             mutants: is_known.then(|| faults.into_iter().map(|(_, mutant)| mutant).collect()),
             executed: recording.executed,
             late: false,
+            held: super::sandbox::Held::default(),
+            outside: Vec::new(),
             version,
         };
         (found, recorder::uses(self.cases.iter()))

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::scratch::Scratch;
 use crate::project::child::{Output, Program, RunError};
@@ -31,31 +31,100 @@ pub(crate) struct Told {
     /// `none`: a network namespace of its own, without any interface that is up. `refused`: calls that open connections
     /// are refused inside of the interpreter; native code is not held back.
     network: &'static str,
+    /// `kernel`: only the copy can be written, and nothing read but it and what is installed (Landlock). `refused`: calls
+    /// that write elsewhere are refused inside of the interpreter; native code is not held back.
+    files: &'static str,
+    /// `none`: the kernel refuses new ones, and signals to others (seccomp). `ended`: they cannot outlive the call (a
+    /// process namespace). `refused`: inside of the interpreter; those that leave the group are not ended with the call.
+    processes: &'static str,
     folder: &'static str,
     effects: &'static str,
     memory_bytes: Option<u64>,
     cpu_seconds: u64,
 }
 
+/// What the kernel holds a process to, as the process itself says.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct Held {
+    pub(super) files: bool,
+    pub(super) processes: bool,
+}
+
+impl Limits {
+    /// Of interpreters.
+    pub(super) const USUAL: Self =
+        Self { cpu_seconds: CPU_SECONDS, open_files: OPEN_FILES, file_bytes: FILE_BYTES };
+}
+
+impl Held {
+    /// What holds in both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { files: self.files && other.files, processes: self.processes && other.processes }
+    }
+}
+
 impl Told {
-    pub(super) fn of(allow_effects: bool, limits_memory: bool) -> Self {
+    /// `is_native`: of some target, code is run that no interpreter holds back.
+    pub(super) fn of(allow_effects: bool, limits_memory: bool, is_native: bool) -> Self {
+        let namespaces = namespaces();
         Self {
-            network: if has_namespaces() { "none" } else { "refused" },
+            network: if namespaces == Namespaces::None { "refused" } else { "none" },
+            files: "refused",
+            processes: if namespaces == Namespaces::All { "ended" } else { "refused" },
             folder: "temporary copy",
-            effects: if allow_effects { "allowed in the copy" } else { "refused" },
+            effects: match (allow_effects, is_native) {
+                (true, false) => "allowed in the copy",
+                (true, true) => "allowed; native code is not held to the copy",
+                (false, false) => "refused",
+                (false, true) => "functions that show them are not called; native code is not held back",
+            },
             memory_bytes: limits_memory.then_some(MEMORY_BYTES),
             cpu_seconds: CPU_SECONDS,
         }
     }
+
+    /// With what held in the processes that were run.
+    pub(super) fn held(mut self, held: Held) -> Self {
+        if held.files {
+            self.files = "kernel";
+        }
+        if held.processes {
+            self.processes = "none";
+        }
+        self
+    }
 }
 
-/// Whether a process may be given a network of its own. Asked of the kernel once.
-fn has_namespaces() -> bool {
-    static HAS: OnceLock<bool> = OnceLock::new();
+/// What a process may be given of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Namespaces {
+    None,
+    Network,
+    /// Of processes, too: all that is in one ends with its first.
+    All,
+}
+
+impl Namespaces {
+    fn args(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::Network => &["unshare", "-rn", "--"],
+            // The first process of a namespace is not ended by its own signals, so another one has to be it.
+            Self::All => &["unshare", "-rnpf", "--kill-child", "--", "sh", "-c", "\"$@\"; exit $?", "sh"],
+        }
+    }
+}
+
+/// Asked of the kernel once.
+fn namespaces() -> Namespaces {
+    static HAS: OnceLock<Namespaces> = OnceLock::new();
     *HAS.get_or_init(|| {
-        let (stop, _call) = Stop::at(Instant::now() + std::time::Duration::from_secs(2));
-        let program = Program::new("unshare", Path::new("/")).args(["-rn", "true"]);
-        program.run(&stop).is_ok_and(|output| output.status.success())
+        let works = |has: &Namespaces| {
+            let (stop, _call) = Stop::at(Instant::now() + Duration::from_secs(2));
+            let program = Program::new("env", Path::new("/")).args(has.args()).args(["true"]);
+            program.run(&stop).is_ok_and(|output| output.status.success())
+        };
+        [Namespaces::All, Namespaces::Network].into_iter().find(works).unwrap_or(Namespaces::None)
     })
 }
 
@@ -68,13 +137,35 @@ pub(super) fn run(
     input: Vec<u8>,
     stop: &Stop,
 ) -> Result<Output, RunError> {
-    let limits = Limits { cpu_seconds: CPU_SECONDS, open_files: OPEN_FILES, file_bytes: FILE_BYTES };
-    run_within(scratch, &limits, program, args, env, input, stop)
+    run_within(scratch, &Limits::USUAL, program, args, env, input, stop)
 }
 
 /// As [`run`], within other limits: for compilers.
 pub(super) fn run_within(
     scratch: &Scratch,
+    limits: &Limits,
+    program: &str,
+    args: &[&str],
+    env: &[(&str, &str)],
+    input: Vec<u8>,
+    stop: &Stop,
+) -> Result<Output, RunError> {
+    let places =
+        Places { folder: &scratch.project(), home: &scratch.beside("home"), tmp: &scratch.beside("tmp") };
+    started(places, limits, program, args, env, input, stop)
+}
+
+/// Where a program works, has its home and puts what is for a moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Places<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) home: &'a Path,
+    pub(super) tmp: &'a Path,
+}
+
+/// Runs a program where it is told to.
+pub(super) fn started(
+    places: Places<'_>,
     limits: &Limits,
     program: &str,
     args: &[&str],
@@ -90,15 +181,13 @@ pub(super) fn run_within(
         limits.file_bytes / 512
     );
     let mut line = vec!["-c", limits.as_str(), "sh"];
-    if has_namespaces() {
-        line.extend(["unshare", "-rn", "--"]);
-    }
+    line.extend(namespaces().args());
     line.push(program);
     line.extend(args);
-    let mut child = Program::new("sh", &scratch.project())
+    let mut child = Program::new("sh", places.folder)
         .args(line)
-        .env("HOME", scratch.beside("home"))
-        .env("TMPDIR", scratch.beside("tmp"))
+        .env("HOME", places.home)
+        .env("TMPDIR", places.tmp)
         .env("LANG", "C.UTF-8");
     for (name, value) in env {
         child = child.env(name, value);

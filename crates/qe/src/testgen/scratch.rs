@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::project::Project;
 use crate::reply::Refusal;
 use crate::stop::Stop;
@@ -38,53 +40,88 @@ pub(super) struct Scratch {
     folder: tempfile::TempDir,
     /// Files of the copy, relative to the project, in order.
     pub(super) files: Vec<String>,
-    /// What was left out that might be missed.
+}
+
+/// What of a project is copied.
+#[derive(Debug)]
+pub(super) struct Listing {
+    root: PathBuf,
+    /// Relative to the project, in order.
+    pub(super) files: Vec<String>,
+    /// What is left out that might be missed.
     pub(super) warnings: Vec<String>,
 }
 
-impl Scratch {
-    /// Copies what is below `top` (relative to the project) or, where that is too much, below each of `less`.
+impl Listing {
+    /// All of the project or, where that is too much, what is below each of `less`.
     pub(super) fn of(project: &Project, less: &[&str], stop: &Stop) -> Result<Self, Refusal> {
-        let folder = tempfile::Builder::new()
-            .prefix("aqe-testgen-")
-            .tempdir()
-            .map_err(|error| Refusal(format!("no temporary folder: {error}")))?;
-        let mut scratch = Self { folder, files: Vec::new(), warnings: Vec::new() };
-        for inside in ["project", "home", "tmp"] {
-            fs::create_dir(scratch.folder.path().join(inside)).map_err(failed)?;
-        }
-        let mut copy = Copy {
-            from: &project.root,
-            to: scratch.project(),
-            left: (FILES_MAX, BYTES_MAX),
-            files: Vec::new(),
-            stop,
-            big: 0,
-        };
-        if copy.below(Path::new(""), 0)? == Whole::No {
-            fs::remove_dir_all(scratch.project()).map_err(failed)?;
-            fs::create_dir(scratch.project()).map_err(failed)?;
-            copy.left = (FILES_MAX, BYTES_MAX);
-            copy.files.clear();
+        let mut walk =
+            Walk { from: &project.root, left: (FILES_MAX, BYTES_MAX), files: Vec::new(), stop, big: 0 };
+        let mut warnings = Vec::new();
+        if walk.below(Path::new(""), 0)? == Whole::No {
+            walk.left = (FILES_MAX, BYTES_MAX);
+            walk.files.clear();
             for part in less {
-                if copy.below(Path::new(part), 0)? == Whole::No {
+                if walk.below(Path::new(part), 0)? == Whole::No {
                     return Err(Refusal(format!(
                         "{part}: more than {FILES_MAX} files or {BYTES_MAX} bytes; give a smaller folder as `root`"
                     )));
                 }
             }
-            scratch
-                .warnings
-                .push("the project is large: only the packages of the targets were copied to run".into());
+            warnings.push("the project is large: only the packages of the targets were copied to run".into());
         }
-        if copy.big > 0 {
-            scratch.warnings.push(format!(
+        if walk.big > 0 {
+            warnings.push(format!(
                 "{} files of more than {FILE_BYTES_MAX} bytes were not copied to run",
-                copy.big
+                walk.big
             ));
         }
-        scratch.files = copy.files;
-        scratch.files.sort_unstable();
+        let mut files = walk.files;
+        files.sort_unstable();
+        Ok(Self { root: project.root.clone(), files, warnings })
+    }
+
+    /// The SHA-256 of all names and contents; `None` if some cannot be read.
+    pub(super) fn digest(&self, stop: &Stop) -> Result<Option<[u8; 32]>, Refusal> {
+        let mut hash = Sha256::new();
+        for file in &self.files {
+            stop.check()?;
+            let Ok(content) = fs::read(self.root.join(file)) else { return Ok(None) };
+            hash.update((file.len() as u64).to_le_bytes());
+            hash.update(file);
+            hash.update((content.len() as u64).to_le_bytes());
+            hash.update(content);
+        }
+        Ok(Some(hash.finalize().into()))
+    }
+}
+
+impl Scratch {
+    /// Copies what is listed.
+    pub(super) fn of(listing: &Listing, stop: &Stop) -> Result<Self, Refusal> {
+        let folder = tempfile::Builder::new()
+            .prefix("aqe-testgen-")
+            .tempdir()
+            .map_err(|error| Refusal(format!("no temporary folder: {error}")))?;
+        let mut scratch = Self { folder, files: Vec::with_capacity(listing.files.len()) };
+        for inside in ["project", "home", "tmp"] {
+            fs::create_dir(scratch.folder.path().join(inside)).map_err(failed)?;
+        }
+        let to = scratch.project();
+        let mut made = PathBuf::new();
+        for file in &listing.files {
+            stop.check()?;
+            if let Some(parent) = Path::new(file).parent().filter(|parent| *parent != made) {
+                fs::create_dir_all(to.join(parent)).map_err(failed)?;
+                parent.clone_into(&mut made);
+            }
+            match fs::copy(listing.root.join(file), to.join(file)) {
+                Ok(_) => scratch.files.push(file.clone()),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
         Ok(scratch)
     }
 
@@ -121,16 +158,15 @@ enum Whole {
     No,
 }
 
-struct Copy<'a> {
+struct Walk<'a> {
     from: &'a Path,
-    to: PathBuf,
     left: (usize, u64),
     files: Vec<String>,
     stop: &'a Stop,
     big: usize,
 }
 
-impl Copy<'_> {
+impl Walk<'_> {
     fn below(&mut self, inside: &Path, depth: usize) -> Result<Whole, Refusal> {
         self.stop.check()?;
         if depth > DEPTH_MAX {
@@ -138,9 +174,8 @@ impl Copy<'_> {
         }
         let from = self.from.join(inside);
         if from.is_file() {
-            return self.file(inside);
+            return Ok(self.file(inside));
         }
-        fs::create_dir_all(self.to.join(inside)).map_err(failed)?;
         // What cannot be read is not needed, or is missed by who needs it.
         let Ok(entries) = fs::read_dir(&from) else { return Ok(Whole::Yes) };
         for entry in entries.flatten() {
@@ -161,7 +196,7 @@ impl Copy<'_> {
                 }
             } else if kind.is_file() && path.extension().is_none_or(|ending| ending != "pyc") {
                 // Links are not followed: they may lead anywhere.
-                if self.file(&path)? == Whole::No {
+                if self.file(&path) == Whole::No {
                     return Ok(Whole::No);
                 }
             }
@@ -169,27 +204,18 @@ impl Copy<'_> {
         Ok(Whole::Yes)
     }
 
-    fn file(&mut self, inside: &Path) -> Result<Whole, Refusal> {
-        let from = self.from.join(inside);
-        let bytes = fs::metadata(&from).map_or(0, |is| is.len());
+    fn file(&mut self, inside: &Path) -> Whole {
+        let bytes = fs::metadata(self.from.join(inside)).map_or(0, |is| is.len());
         if bytes > FILE_BYTES_MAX {
             self.big += 1;
-            return Ok(Whole::Yes);
+            return Whole::Yes;
         }
         if self.left.0 == 0 || self.left.1 < bytes {
-            return Ok(Whole::No);
+            return Whole::No;
         }
         self.left = (self.left.0 - 1, self.left.1 - bytes);
-        let to = self.to.join(inside);
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent).map_err(failed)?;
-        }
-        match fs::copy(&from, &to) {
-            Ok(_) => self.files.push(inside.display().to_string()),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-            Err(error) => return Err(failed(error)),
-        }
-        Ok(Whole::Yes)
+        self.files.push(inside.display().to_string());
+        Whole::Yes
     }
 }
 

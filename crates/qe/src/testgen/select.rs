@@ -1,11 +1,16 @@
 //! Which tests stay: those that pass in every fresh process, and of these the few that reach all that all of them reach.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::candidates::{Block, Branch, Verdict, Verdicts};
+use super::before::Before;
+use super::candidates::{Block, Branch, Found, Verdict, Verdicts};
+use super::target::Target;
+
+/// The oracle of tests that say something of many inputs at once.
+const PROPERTY: &str = "property";
 
 /// How many of the candidates went which way.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -60,20 +65,68 @@ enum Reached {
     Fault(u32),
 }
 
-fn reach(block: &Block) -> impl Iterator<Item = Reached> + '_ {
+/// What is worth reaching: what the project's own tests do not reach yet and, of gaps, their lines alone.
+#[derive(Debug, Default)]
+pub(super) struct Goal {
+    lines: BTreeSet<u32>,
+    /// `None`: the report says nothing of branches, so those of lines that run count as taken.
+    branches: Option<BTreeSet<Branch>>,
+    wanted: Option<BTreeSet<u32>>,
+    /// The line of each fault.
+    faults: Vec<u32>,
+}
+
+impl Goal {
+    pub(super) fn of(target: &Target, found: &Found, before: &Before) -> Self {
+        Self {
+            lines: before.lines.clone().unwrap_or_default(),
+            branches: before.branches.as_ref().map(|_| before.reached(&found.universe.branches)),
+            wanted: target
+                .lines
+                .as_ref()
+                .map(|ranges| ranges.iter().flat_map(|range| range.start..=range.end).collect()),
+            faults: found.mutants.iter().flatten().map(|mutant| mutant.line).collect(),
+        }
+    }
+
+    fn has(&self, one: &Reached) -> bool {
+        let is_wanted = |line: u32| self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&line));
+        match one {
+            Reached::Line(line) => is_wanted(*line) && !self.lines.contains(line),
+            Reached::Branch(branch) => {
+                let from = u32::try_from(branch.0).unwrap_or(0);
+                let is_known = match &self.branches {
+                    Some(taken) => taken.contains(branch),
+                    None => self.lines.contains(&from),
+                };
+                is_wanted(from) && !is_known
+            }
+            // Whether other tests notice a fault in lines that they reach is not known.
+            Reached::Fault(fault) => match self.faults.get(*fault as usize) {
+                Some(line) => is_wanted(*line) && !self.lines.contains(line),
+                None => true,
+            },
+        }
+    }
+}
+
+fn reach<'a>(block: &'a Block, goal: &'a Goal) -> impl Iterator<Item = Reached> + 'a {
     let lines = block.lines.iter().map(|line| Reached::Line(*line));
     let branches = block.branches.iter().map(|branch| Reached::Branch(*branch));
-    lines.chain(branches).chain(block.kills.iter().map(|fault| Reached::Fault(*fault)))
+    let faults = block.kills.iter().map(|fault| Reached::Fault(*fault));
+    lines.chain(branches).chain(faults).filter(|one| goal.has(one))
 }
 
 /// The cheapest few that reach what all do (greedy), at most `most`, in the order in which they came.
-pub(super) fn smallest(blocks: Vec<Block>, most: usize, counts: &mut Counts) -> Vec<Block> {
+///
+/// Properties come first: they say more than one value does.
+pub(super) fn smallest(blocks: Vec<Block>, most: usize, goal: &Goal, counts: &mut Counts) -> Vec<Block> {
     // What is reached gets numbers: there are thousands of things, looked at for each choice.
     let mut numbers: HashMap<Reached, usize> = HashMap::new();
     let mut reaches: Vec<Vec<usize>> = Vec::with_capacity(blocks.len());
     for block in &blocks {
         let mut own = Vec::new();
-        for one in reach(block) {
+        for one in reach(block, goal) {
             let next = numbers.len();
             own.push(*numbers.entry(one).or_insert(next));
         }
@@ -86,7 +139,9 @@ pub(super) fn smallest(blocks: Vec<Block>, most: usize, counts: &mut Counts) -> 
         let gain = |place: usize| reaches[place].iter().filter(|one| by[**one] == 0).count() as u64;
         // What reading them costs stands against what they reach; the first of equals, so that order decides, not chance.
         let worth = |place: usize| gain(place) * 1_000_000 / u64::from(30 + blocks[place].cost);
-        let best = (0..blocks.len()).map(|place| (worth(place), Reverse(place))).max();
+        let is_next = |place: &usize| blocks[*place].oracle == PROPERTY && worth(*place) > 0;
+        let first = (0..blocks.len()).find(is_next).map(|place| (worth(place), Reverse(place)));
+        let best = first.or_else(|| (0..blocks.len()).map(|place| (worth(place), Reverse(place))).max());
         let Some((1.., Reverse(best))) = best else { break };
         for one in &reaches[best] {
             by[*one] += 1;
@@ -97,7 +152,7 @@ pub(super) fn smallest(blocks: Vec<Block>, most: usize, counts: &mut Counts) -> 
     let mut by_cost = chosen.clone();
     by_cost.sort_by_key(|place| (Reverse(blocks[*place].cost), *place));
     for place in by_cost {
-        if reaches[place].iter().all(|one| by[*one] > 1) {
+        if blocks[place].oracle != PROPERTY && reaches[place].iter().all(|one| by[*one] > 1) {
             for one in &reaches[place] {
                 by[*one] -= 1;
             }
@@ -183,10 +238,12 @@ mod tests {
             block("1", &[1], 1),
         ];
         let mut counts = Counts::default();
-        let kept: Vec<_> =
-            smallest(blocks.clone(), 10, &mut counts).into_iter().map(|one| one.name).collect();
+        let kept: Vec<_> = smallest(blocks.clone(), 10, &Goal::default(), &mut counts)
+            .into_iter()
+            .map(|one| one.name)
+            .collect();
         assert_eq!(kept, ["all but 4", "4"]);
         assert_eq!((counts.redundant, counts.kept), (2, 2));
-        assert_eq!(smallest(blocks, 1, &mut counts).len(), 1);
+        assert_eq!(smallest(blocks, 1, &Goal::default(), &mut counts).len(), 1);
     }
 }

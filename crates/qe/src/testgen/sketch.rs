@@ -1,4 +1,4 @@
-//! Mode `plan`, and all there is for languages that are not run: functions found in the text, and boundary inputs for what
+//! Mode `plan`, and all there is for Java, which is not run: functions found in the text, and boundary inputs for what
 //! types they name. Nothing is run, so nothing is said of results.
 
 use serde::Serialize;
@@ -50,7 +50,7 @@ pub(super) fn of(target: &Target) -> Sketch {
         .collect();
     let functions_total = functions.len();
     functions.truncate(FUNCTIONS_MAX);
-    let is_run = matches!(target.language, Language::Python | Language::JavaScript | Language::TypeScript);
+    let is_run = target.language != Language::Java;
     Sketch {
         file: target.file.clone(),
         language: target.language,
@@ -251,6 +251,7 @@ mod tests {
             path: "f".into(),
             language,
             functions: Vec::new(),
+            lines: None,
             source: source.as_bytes().to_vec(),
         };
         let inputs = |function: Function| {

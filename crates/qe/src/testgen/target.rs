@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::arguments::Wanted;
+use crate::gap_id::GapId;
 use crate::project::Project;
+use crate::project::git::Lines;
 use crate::reply::Refusal;
 
 /// Bytes of a source file that are read.
@@ -30,6 +32,8 @@ pub(crate) struct Target {
     pub(super) path: PathBuf,
     pub(super) language: Language,
     pub(super) functions: Vec<String>,
+    /// Lines that are to be reached, if not all are.
+    pub(super) lines: Option<Vec<Lines>>,
     pub(super) source: Vec<u8>,
 }
 
@@ -37,15 +41,26 @@ pub(crate) struct Target {
 pub(super) fn of(project: &Project, wanted: &[Wanted]) -> Result<Vec<Target>, Refusal> {
     let mut targets: Vec<Target> = Vec::new();
     for one in wanted {
-        let path = project.find(&one.file)?;
+        let gap = one.gap_id.as_deref().map(GapId::parse).transpose()?;
+        let named = match (&one.file, &gap) {
+            (Some(file), None) => file,
+            (None, Some(gap)) => &gap.file,
+            _ => return Err(Refusal("`targets`: each has either a `file` or a `gap_id`".into())),
+        };
+        let path = project.find(named)?;
         let file = project.shown(&path);
         let language = language(&file).ok_or_else(|| {
             Refusal(format!(
-                "{file}: tests are generated for Python (.py), JavaScript (.js, .mjs, .cjs) and TypeScript (.ts), planned for Rust, Go, Java"
+                "{file}: tests are generated for Python (.py), JavaScript (.js, .mjs, .cjs), TypeScript (.ts), Rust (.rs) and Go (.go), planned for Java"
             ))
         })?;
         let place = targets.iter().position(|target| target.path == path);
         if let Some(target) = place.and_then(|place| targets.get_mut(place)) {
+            if let Some(gap) = &gap {
+                gap.check(&target.source)?;
+            }
+            // What is wanted whole is wanted whole.
+            target.lines = target.lines.take().zip(gap).map(|(lines, gap)| [lines, gap.lines].concat());
             match &one.function {
                 // The whole file is more than a function of it.
                 None => target.functions.clear(),
@@ -55,11 +70,15 @@ pub(super) fn of(project: &Project, wanted: &[Wanted]) -> Result<Vec<Target>, Re
             continue;
         }
         let source = project.read(&path, SOURCE_BYTES_MAX)?;
+        if let Some(gap) = &gap {
+            gap.check(&source)?;
+        }
         targets.push(Target {
             file,
             path,
             language,
             functions: one.function.iter().cloned().collect(),
+            lines: gap.map(|gap| gap.lines),
             source,
         });
     }

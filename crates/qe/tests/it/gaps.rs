@@ -45,7 +45,7 @@ async fn a_gap_has_what_is_needed_to_write_its_test() {
     assert!(first["snippet"].as_str().unwrap().contains("11:     elif a and b:"), "{first}");
     let suggest = &first["suggest"];
     assert_eq!(suggest["tool"], "qe_test_generate");
-    assert_eq!(suggest["arguments"], json!({"targets": [{"file": "src/m.py", "function": "risky"}]}));
+    assert_eq!(suggest["arguments"], json!({"targets": [{"gap_id": first["id"]}]}));
     assert_eq!(named(&result, "simple")["nearest_tests"], json!(["tests/test_m.py"]));
     assert_eq!(named(&result, "risky.inner")["ranges"], json!([[17, 17]]), "a function inside has its own");
     assert_eq!(first["commits_90d"], Value::Null);

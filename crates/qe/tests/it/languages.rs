@@ -111,26 +111,6 @@ fn cargo_passes(folder: &Path) -> bool {
 }
 
 #[tokio::test]
-#[ignore = "a trial by hand: AQE_TRY names the folder, AQE_FILE the file"]
-async fn trial() {
-    let folder = std::env::var("AQE_TRY").unwrap();
-    let began = std::time::Instant::now();
-    let file = std::env::var("AQE_FILE").unwrap();
-    let more: Value =
-        std::env::var("AQE_MORE").map_or(json!({}), |more| serde_json::from_str(&more).unwrap());
-    let mut arguments = json!({ "targets": [{ "file": file }] });
-    arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let tools = Tools::over(&[Path::new(&folder)]);
-    let reply = tools.raw("qe_test_generate", &arguments.to_string()).await.unwrap();
-    let reply: Value = serde_json::from_str(&reply).unwrap();
-    let text = reply["content"][0]["text"].as_str().unwrap();
-    let Ok(answer) = serde_json::from_str::<Value>(text) else { panic!("{text}") };
-    eprintln!("{}", serde_json::to_string_pretty(&answer).unwrap());
-    eprintln!("{}", answer["results"][0]["test_file"]["content"].as_str().unwrap_or(""));
-    eprintln!("took {:?}", began.elapsed());
-}
-
-#[tokio::test]
 async fn tests_for_a_rust_library_pass_by_themselves_and_a_fault_turns_one_red() {
     let folder = package(&[
         ("Cargo.toml", "[package]\nname = \"till\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),
@@ -269,4 +249,96 @@ async fn tests_for_the_projects_own_runner_say_that_it_was_not_run() {
         result["test_file"]["content"].as_str().unwrap().contains("import { test } from 'vitest';"),
         "{answer}"
     );
+}
+
+#[tokio::test]
+async fn lines_of_javascript_are_those_of_the_file() {
+    let source = "export const zero = () => 0;\n\n\n// A remark after empty lines.\nexport function sign(n) {\n  if (n < 0) {\n\n    // Another.\n    return -1;\n  }\n  return 1;\n}\n";
+    let folder = package(&[("sign.mjs", source)]);
+    let answer = generate(folder.path(), "sign.mjs", json!({})).await;
+    let tests = answer["results"][0]["tests"].as_array().unwrap();
+    let lines: Vec<u64> = tests
+        .iter()
+        .flat_map(|test| test["new_lines"].as_array().unwrap())
+        .flat_map(|range| range[0].as_u64().unwrap()..=range[1].as_u64().unwrap())
+        .collect();
+    for line in [6, 9, 11] {
+        assert!(lines.contains(&line), "{line}: {answer}");
+    }
+    assert!(!lines.contains(&8) && !lines.contains(&4), "{answer}");
+}
+
+const GO: &str = "package till
+
+import \"errors\"
+
+// Price says what count of them cost.
+func Price(size string, count int) (int, error) {
+	if count < 0 {
+		return 0, errors.New(\"count\")
+	}
+	unit := 5
+	switch size {
+	case \"large\":
+		unit = 9
+	}
+	if count >= 10 {
+		return count * unit * 9 / 10, nil
+	}
+	return count * unit, nil
+}
+
+func First(names []string) string {
+	return names[0]
+}
+
+type Basket struct {
+	names []string
+	limit int
+}
+
+func NewBasket(limit int) *Basket {
+	return &Basket{limit: limit}
+}
+
+func (b *Basket) Add(name string) bool {
+	if len(b.names) >= b.limit {
+		return false
+	}
+	b.names = append(b.names, name)
+	return true
+}
+";
+
+#[tokio::test]
+async fn tests_for_a_go_package_pass_by_themselves_and_a_fault_turns_one_red() {
+    if Command::new("go").arg("version").output().is_err() {
+        let folder = package(&[("till.go", GO)]);
+        let arguments = json!({ "targets": [{ "file": "till.go" }] }).to_string();
+        let text = Tools::over(&[folder.path()]).refusal("qe_test_generate", &arguments).await;
+        assert!(text.contains("plan only: go is not installed"), "{text}");
+        eprintln!("skipped: go is not installed; that it is missing was tested");
+        return;
+    }
+    let folder = package(&[("go.mod", "module example.org/till\n"), ("till.go", GO)]);
+    let answer = generate(folder.path(), "till.go", json!({ "write": "files" })).await;
+    let result = &answer["results"][0];
+    assert_eq!((&result["status"], &result["framework"]), (&json!("kept"), &json!("go")), "{answer}");
+    assert_eq!(result["after"]["line"]["pct"], 100.0, "{answer}");
+    assert_eq!(result["mutation"]["killed"], result["mutation"]["total"], "{answer}");
+    assert_eq!(result["tests"][0]["name"], "TestPriceCharacterization1", "{answer}");
+    let path = folder.path().join("till_characterization_test.go");
+    let text = fs::read_to_string(&path).unwrap();
+    for part in ["Price(\"large\"", "it did not panic", "object := NewBasket("] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let passes = || {
+        let cache = folder.path().join(".cache");
+        let run =
+            Command::new("go").arg("test").env("GOCACHE", cache).current_dir(folder.path()).output().unwrap();
+        run.status.success()
+    };
+    assert!(passes(), "{text}");
+    fs::write(folder.path().join("till.go"), GO.replace("unit = 9", "unit = 8")).unwrap();
+    assert!(!passes(), "{text}");
 }

@@ -12,6 +12,7 @@ use super::find::{Gap, Users, first_line, name};
 use crate::coverage::collect::Coverage;
 use crate::coverage::load::Cache;
 use crate::coverage::model::{Branch, Outcome};
+use crate::gap_id::GapId;
 use crate::metrics::Snapshot;
 use crate::project::Project;
 use crate::project::git::Lines;
@@ -30,6 +31,8 @@ const LINE_CHARS: usize = 120;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Told {
+    /// By which a call for tests names it.
+    id: String,
     file: String,
     range: Lines,
     ranges: Vec<Lines>,
@@ -101,18 +104,17 @@ impl Teller<'_> {
         let last = gap.ranges.last().map_or(first, |range| range.end);
         let missing =
             gap.missing.iter().take(MOST_MISSING).map(|branch| missing(branch, gap, &read.branches));
+        let lines = gap.missing.iter().map(|branch| Lines { start: branch.line, end: branch.line });
+        let id = GapId::new(path, gap.ranges.iter().copied().chain(lines).collect(), &read.text).to_string();
         let suggest = source.filter(|source| !source.file.is_test).map(|_| {
-            let mut target = json!({ "file": path });
-            if let Some(function) = function {
-                target["function"] = function.qualified.as_str().into();
-            }
-            let mut arguments = json!({ "targets": [target] });
+            let mut arguments = json!({ "targets": [{ "gap_id": id }] });
             if let Some(root) = self.root {
                 arguments["root"] = root.into();
             }
             json!({ "tool": "qe_test_generate", "arguments": arguments })
         });
         Told {
+            id,
             file: path.clone(),
             range: Lines { start: first, end: last },
             ranges: gap.ranges.clone(),

@@ -73,7 +73,7 @@ export class Coverage {
 function codeLines(source) {
   const plain = source
     .replace(/\/\*[\s\S]*?\*\//g, (text) => text.replace(/[^\n]/g, ' '))
-    .replace(/^\s*\/\/.*$/gm, (text) => ' '.repeat(text.length));
+    .replace(/^[^\S\n]*\/\/.*$/gm, (text) => ' '.repeat(text.length));
   const found = [];
   let at = 0;
   plain.split('\n').forEach((text, number) => {

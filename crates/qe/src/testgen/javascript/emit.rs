@@ -71,6 +71,7 @@ impl Runner {
         let has_tsx = scratch.project().join("node_modules/tsx").exists();
         Emission {
             wanted: format!("{}/{stem}.characterization.test.{ending}", scratch.tests("test")),
+            title: str::to_owned,
             text: Box::new(move |kept, path| file(kept, target, path, seed, self, requires)),
             commands: Box::new(move |path| {
                 vec![match (self, target.language) {
@@ -93,7 +94,11 @@ impl Runner {
 fn is_common(scratch: &Scratch, target: &Target) -> bool {
     let manifest = std::fs::read_to_string(scratch.project().join("package.json")).unwrap_or_default();
     let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap_or_default();
-    target.file.ends_with(".cjs") || target.file.ends_with(".js") && manifest["type"] != "module"
+    match target.file.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("cjs") => true,
+        Some("js") => manifest["type"] != "module",
+        _ => false,
+    }
 }
 
 /// A whole test file.

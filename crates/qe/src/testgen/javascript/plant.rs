@@ -38,7 +38,7 @@ pub(super) fn plant(
     if faults.is_empty() || found.blocks.is_empty() {
         return Ok(());
     }
-    let wall = Duration::from_millis(arguments.budget_ms.into()).saturating_mul(WALL_FACTOR).max(WALL_LEAST);
+    let wall = Duration::from_millis(arguments.budget().into()).saturating_mul(WALL_FACTOR).max(WALL_LEAST);
     let mut skip: Vec<usize> = Vec::new();
     let status = scratch.beside("status");
     let texts: Vec<Value> =

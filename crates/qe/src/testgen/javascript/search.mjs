@@ -22,6 +22,7 @@ const MOST_BATCH = 32;
 const MOST_OBJECTS = 6;
 const MOST_CANDIDATES = 300;
 const MOST_ITEMS = 20;
+const MOST_OUTCOMES = 24;
 
 /** Numbers from a seed (mulberry32, a public-domain generator by Tommy Ettinger). */
 function randomFrom(seed) {
@@ -179,7 +180,7 @@ async function one(state, target, share) {
   // What makes an object of a class is often what its methods take.
   const made = target.owner ? receivers.filter(Boolean).flatMap((source) => split(source.slice(source.indexOf('(') + 1, -1))) : [];
   pools.forEach((pool, at) => { pools[at] = join(made, receivers.filter(Boolean).slice(0, 2), pool); });
-  const gained = [], seen = new Set();
+  const gained = [], seen = new Set(), outcomes = new Set();
   const endless = state.endless;
   let idle = 0, batch = [], size = 2;
   const end = state.left - share;
@@ -192,6 +193,14 @@ async function one(state, target, share) {
     if (!ran || !state.covered.isNew(ran.ranges)) {
       size = Math.min(size * 2, MOST_BATCH);
       idle += held.length;
+      // They reach nothing new, but may notice a fault that others do not.
+      for (const { expression } of state.request.plants ? held : []) {
+        if (outcomes.size >= MOST_OUTCOMES) break;
+        const found = await attempt(state, target, expression, true);
+        if (!found || outcomes.has(found.outcome.key)) continue;
+        outcomes.add(found.outcome.key);
+        state.kept.push({ target, expression, ...found });
+      }
       return;
     }
     size = 2;
@@ -202,6 +211,7 @@ async function one(state, target, share) {
       for (const cut of found.cuts) state.cuts.add(cut);
       if (state.covered.add(found.ranges)) {
         gained.push(inputs);
+        outcomes.add(found.outcome.key);
         state.kept.push({ target, expression, ...found });
       }
     }

@@ -1,15 +1,12 @@
 """Cases: one call each, as source, and what running it does."""
 
-import datetime
-import decimal
-import fractions
+import importlib
 import inspect
-import pathlib
 
-from . import guard, outcome, tracer
+from . import discover, guard, outcome, tracer
 
 # Modules that inputs and results may name.
-STANDARD = {"datetime": datetime, "decimal": decimal, "fractions": fractions, "pathlib": pathlib}
+STANDARD = {name: importlib.import_module(name) for name in discover.STANDARD_NAMES}
 
 CASE_SECONDS = 0.25
 CASE_LINES = 10_000
@@ -26,7 +23,8 @@ SPECIAL = {
     "__ge__": "{0} >= {1}", "__add__": "{0} + {1}", "__sub__": "{0} - {1}", "__mul__": "{0} * {1}", "__truediv__": "{0} / {1}",
     "__floordiv__": "{0} // {1}", "__mod__": "{0} % {1}", "__and__": "{0} & {1}", "__or__": "{0} | {1}",
     "__getitem__": "{0}[{1}]", "__contains__": "{1} in {0}", "__reversed__": "list(reversed({0}))",
-    "__del__": None, "__enter__": None, "__exit__": None, "__getstate__": None, "__setstate__": None, "__reduce__": None,
+    "__del__": None, "__enter__": None, "__call__": "{0}({1})", "__invert__": "~{0}", "__round__": "round({0})", "__next__": "next({0})",
+    "__radd__": "{1} + {0}", "__rsub__": "{1} - {0}", "__rmul__": "{1} * {0}", "__rtruediv__": "{1} / {0}", "__pos__": "+{0}", "__getstate__": None, "__setstate__": None, "__reduce__": None,
     "__init_subclass__": None, "__class_getitem__": None, "__getattr__": None, "__setattr__": None, "__new__": None,
 }
 
@@ -38,17 +36,25 @@ EMPTY = {"''", "None", "[]", "0", "False", "{}", "()", "b''"}
 class Case:
     """A call of a target: the statements before it, and its expression."""
 
-    __slots__ = ("target", "setup", "expression", "receiver", "inputs", "outcome", "lines", "arcs", "order", "kills", "work")
+    __slots__ = ("target", "setup", "expression", "receiver", "inputs", "outcome", "lines", "arcs", "order", "kills", "work", "code")
 
     def __init__(self, target, setup, expression, receiver, inputs):
         self.target, self.setup, self.expression, self.receiver = target, tuple(setup), expression, receiver
         # How it was made, for mutation: (chosen, receiver source, earlier calls).
         self.inputs = inputs
         self.outcome, self.lines, self.arcs, self.order, self.kills, self.work = None, frozenset(), frozenset(), 0, set(), 0
+        self.code = None
 
     @property
     def key(self):
         return self.setup + (self.expression,)
+
+    def compiled(self):
+        """Code of what is before the call, or None, and of the call. It runs many times: once for each planted fault."""
+        if self.code is None:
+            setup = compile("\n".join(self.setup), "<case>", "exec") if self.setup else None
+            self.code = setup, compile(self.expression, "<case>", "eval")
+        return self.code
 
     @property
     def cost(self):
@@ -129,8 +135,7 @@ class Runner:
     def run(self, case, traced=True, seconds=CASE_SECONDS):
         """The outcome, or None if the case is of no use. Sets the case's lines and arcs."""
         try:
-            setup = compile("\n".join(case.setup), "<case>", "exec") if case.setup else None
-            expression = compile(case.expression, "<case>", "eval")
+            setup, expression = case.compiled()
         except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError):
             return None
         if traced:

@@ -1,12 +1,18 @@
 """What there is to test in a module, and what its source says of inputs."""
 
 import ast
+import copy
 import enum
 import inspect
 import re
 import typing
 
 MOST_LITERALS = 60
+# Lines of interactive sessions that are looked at.
+MOST_PROMPTS = 2000
+MOST_CHOICES = 60
+# Calls that a parameter is followed through.
+MOST_HANDED_ON = 4
 
 # Calls by dotted name, or by the last part of a method's name, that touch what is outside.
 EFFECT_NAMES = {
@@ -55,6 +61,8 @@ class Param:
         self.name, self.kind, self.annotation = name, kind, annotation
         self.default, self.has_default = default, has_default
         self.methods, self.compared, self.isinstances, self.uses, self.patterns = set(), [], [], set(), []
+        # Keys of tables that it is looked up in.
+        self.choices = []
 
 
 class Module:
@@ -184,11 +192,11 @@ class Module:
             has = one.default is not inspect.Parameter.empty
             params.append(Param(one.name, one.kind, annotation, one.default if has else None, has))
         if node is not None:
-            self._usage(node, {param.name: param for param in params})
+            self._usage(node, {param.name: param for param in params}, ())
         return params
 
-    def _usage(self, node, params):
-        # A name that is assigned from a parameter alone is another name for it.
+    def _usage(self, node, params, way):
+        """What a body does with its parameters, and functions of this module that it hands them on to."""
         for inner in ast.walk(node):
             if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name) and inner.value.id in params:
                 params[inner.value.id].methods.add(inner.attr)
@@ -210,11 +218,14 @@ class Module:
                                 params[argument.id].uses.add("sized")
             elif isinstance(inner, ast.Call):
                 self._call_usage(inner, params)
+                self._handed_on(inner, params, way + (node,))
             elif isinstance(inner, (ast.For, ast.AsyncFor, ast.comprehension)) and isinstance(inner.iter, ast.Name):
                 if inner.iter.id in params:
                     params[inner.iter.id].uses.add("iterated")
-            elif isinstance(inner, ast.Subscript) and isinstance(inner.value, ast.Name) and inner.value.id in params:
-                params[inner.value.id].uses.add("indexed")
+            elif isinstance(inner, ast.Subscript):
+                if isinstance(inner.value, ast.Name) and inner.value.id in params:
+                    params[inner.value.id].uses.add("indexed")
+                self._looked_up(inner.value, inner.slice, params)
             elif isinstance(inner, ast.BinOp):
                 for side in (inner.left, inner.right):
                     if isinstance(side, ast.Name) and side.id in params:
@@ -222,8 +233,32 @@ class Module:
                         text = isinstance(other, ast.Constant) and isinstance(other.value, str) or isinstance(other, ast.JoinedStr)
                         params[side.id].uses.add("text" if text else "arithmetic")
 
+    def _handed_on(self, call, params, way):
+        if len(way) > MOST_HANDED_ON:
+            return
+        name = dotted(call.func)
+        callee = self.functions.get(name.split(".")[-1]) if name else None
+        if callee is None or callee in way or not (name.count(".") == 0 or name.startswith(("self.", "cls."))):
+            return
+        names = [argument.arg for argument in callee.args.posonlyargs + callee.args.args]
+        if names[:1] in (["self"], ["cls"]) and "." in name:
+            names = names[1:]
+        given = list(zip(names, call.args)) + [(keyword.arg, keyword.value) for keyword in call.keywords]
+        inner = {name: params[value.id] for name, value in given if isinstance(value, ast.Name) and value.id in params}
+        if inner:
+            self._usage(callee, inner, way)
+
+    def _looked_up(self, container, key, params):
+        """Keys of a module's table in which a parameter is looked up."""
+        if isinstance(key, ast.Name) and key.id in params and isinstance(container, ast.Name):
+            table = vars(self.module).get(container.id)
+            if isinstance(table, dict) and container.id in self.constants:
+                params[key.id].choices.extend(one for one in list(table)[:MOST_CHOICES] if isinstance(one, (int, float, str, bytes)))
+
     def _call_usage(self, call, params):
         name = dotted(call.func)
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ("get", "pop", "setdefault") and call.args:
+            self._looked_up(call.func.value, call.args[0], params)
         if isinstance(call.func, ast.Name) and call.func.id in params:
             params[call.func.id].uses.add("called:%d" % len(call.args))
         for place, argument in enumerate(call.args):
@@ -340,20 +375,58 @@ def examples(module, texts):
     docs = [ast.get_docstring(module.tree) or ""]
     for target in module.targets:
         docs.append(ast.get_docstring(target.node) or "")
-    sources = []
+    left = MOST_PROMPTS
     for doc in docs + texts:
-        sources.extend(prompts(doc))
-    for source in sources[:2000]:
-        try:
-            tree = ast.parse(source)
-        except SyntaxError:
-            continue
-        collect(tree, by_name, found)
+        known = {}
+        for source in prompts(doc):
+            left -= 1
+            try:
+                tree = ast.parse(source) if left > 0 else None
+            except SyntaxError:
+                continue
+            if tree is not None:
+                collect(tree, by_name, found, known)
     return found
 
 
-def collect(tree, by_name, found):
-    """Adds the calls in a tree whose arguments are expressions of literals."""
+class Session(ast.NodeTransformer):
+    """Puts what a name was given before in an interactive session in the place of the name."""
+
+    def __init__(self, known):
+        self.known = known
+
+    def visit_Name(self, node):
+        held = self.known.get(node.id)
+        return held if held is not None and isinstance(node.ctx, ast.Load) else node
+
+    def visit_Lambda(self, node):
+        bound = {argument.arg for argument in node.args.args}
+        return Session({name: held for name, held in self.known.items() if name not in bound}).generic_visit(node)
+
+
+def remember(tree, by_name, known):
+    """Names that a session gives to plain values, or takes from modules that tests may import."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module in STANDARD_NAMES and not node.level:
+            for one in node.names:
+                holder = ast.Name(node.module, ast.Load())
+                known[one.asname or one.name] = ast.copy_location(ast.Attribute(holder, one.name, ast.Load()), node)
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            value = Session(known).visit(copy.deepcopy(node.value))
+            if _is_plain(value, by_name) and sum(1 for _ in ast.walk(value)) < 60:
+                known[node.targets[0].id] = value
+            else:
+                known.pop(node.targets[0].id, None)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            known.pop(node.name, None)
+
+
+def collect(tree, by_name, found, known=None):
+    """Adds the calls in a tree whose arguments are plain. `known`: what names stand for, and learns more."""
+    if known is not None:
+        remember(tree, by_name, known)
+        if known:
+            tree = Session(known).visit(tree)
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call):
             continue
@@ -363,25 +436,34 @@ def collect(tree, by_name, found):
             continue
         if any(isinstance(argument, ast.Starred) for argument in call.args) or any(k.arg is None for k in call.keywords):
             continue
-        if not all(_is_plain(argument) for argument in call.args + [k.value for k in call.keywords]):
+        if not all(_is_plain(argument, by_name) for argument in call.args + [k.value for k in call.keywords]):
             continue
         entry = ([_source(one) for one in call.args], {k.arg: _source(k.value) for k in call.keywords})
         if entry not in found.setdefault(name, []):
             found[name].append(entry)
 
 
+# Modules whose names inputs may use.
+STANDARD_NAMES = ("collections", "datetime", "decimal", "fractions", "functools", "itertools", "math", "operator", "pathlib")
+
 PLAIN_NAMES = {"range", "list", "tuple", "set", "frozenset", "dict", "str", "int", "float", "bytes", "len", "sum", "max", "min",
                "iter", "True", "False", "None", "bool", "sorted", "abs", "zip", "enumerate", "map", "filter", "pow", "divmod",
                "object", "isinstance", "repr", "chr", "ord", "reversed"}
 
 
-def _is_plain(node):
-    """Builds on nothing but builtins and its own lambda's parameters."""
-    bound = {argument.arg for inner in ast.walk(node) if isinstance(inner, ast.Lambda) for argument in inner.args.args}
-    bound |= {inner.target.id for inner in ast.walk(node) if isinstance(inner, ast.comprehension) and isinstance(inner.target, ast.Name)}
+def _is_plain(node, by_name):
+    """Builds on nothing but builtins, the module itself, modules that tests may import, and what it binds itself."""
+    bound = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Lambda):
+            bound |= {argument.arg for argument in inner.args.args}
+            bound |= {one.arg for one in (inner.args.vararg, inner.args.kwarg) if one}
+        elif isinstance(inner, ast.comprehension):
+            bound |= {one.id for one in ast.walk(inner.target) if isinstance(one, ast.Name)}
     for inner in ast.walk(node):
         if isinstance(inner, ast.Name) and inner.id not in PLAIN_NAMES and inner.id not in bound:
-            return False
+            if inner.id not in STANDARD_NAMES and inner.id not in by_name:
+                return False
         if isinstance(inner, (ast.Yield, ast.Await, ast.NamedExpr if hasattr(ast, "NamedExpr") else ast.Await)):
             return False
     return True

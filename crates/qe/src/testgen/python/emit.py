@@ -38,7 +38,11 @@ class Emitter:
                 return None
             name = name_of(case.target, found)
             holder = "self.assertRaises" if self.unittest else "pytest.raises"
-            strong = lines + ["with %s(%s):" % (holder, raised[0]), "    " + call]
+            strong = list(case.setup) + ["with %s(%s):" % (holder, raised[0])]
+            # The statement that raises is the `with` itself, if there is one.
+            strong += ["    " + line for line in (before if found.form == "with" else [call])]
+            if found.form != "with":
+                strong[len(case.setup):len(case.setup)] = before
             weak = None
             imports = [raised[1]] if raised[1] else []
             if not self.unittest:
@@ -50,8 +54,8 @@ class Emitter:
             if weak == strong:
                 weak = None
             imports = []
-        texts = [self._function("test_", body) for body in (strong, weak) if body]
-        imports += self._imports(texts[0])
+        texts = [self.function("test_", body) for body in (strong, weak) if body]
+        imports += self.imports(texts[0])
         return {
             "name": name, "strong": texts[0], "weak": texts[1] if weak else None,
             "imports": sorted(set(imports), key=lambda one: (one[0], one[1] or "")),
@@ -63,6 +67,8 @@ class Emitter:
             return "asyncio.run(%s)" % text, []
         if form in ("async for", "endless"):
             return "asyncio.run(collect())", ["async def collect():", "    return [item async for item in %s]" % text]
+        if form == "with":
+            return "entered", ["with %s as entered:" % text, "    pass"]
         if form == "list":
             return "list(%s)" % text, []
         if form == "islice":
@@ -103,7 +109,8 @@ class Emitter:
     def _truth(self, text):
         return "self.assertTrue(%s)" % text if self.unittest else "assert %s" % text
 
-    def _function(self, name, body):
+    def function(self, name, body):
+        """A test of these lines."""
         arguments = "self" if self.unittest else ""
         return "\n".join(["def %s(%s):" % (name, arguments)] + ["    " + line for text in body for line in text.split("\n")]) + "\n"
 
@@ -117,7 +124,8 @@ class Emitter:
             return found.text, (found.module, found.text)
         return None
 
-    def _imports(self, text):
+    def imports(self, text):
+        """What a text has to import: modules, and names of them."""
         used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
         found = []
         for name in sorted(used):

@@ -8,15 +8,18 @@ import re
 import sys
 import time
 
-from . import cases, clock, discover, emit, guard, mutate, tracer
+from . import cases, clock, discover, emit, guard, mutate, properties, tracer
 from . import search as searching
 
 # Lines that a millisecond of the budget stands for.
 WORK_PER_MS = 400
+# The budget in milliseconds where none is given: so much, and more for each target above so many.
+BUDGET, BUDGET_PER_TARGET, FEW_TARGETS, MOST_BUDGET = 400, 20, 20, 4_000
 # A search sees the clock stand still at 2025-06-15 12:00 UTC, so that its way does not depend on it.
 FIXED = 1_749_988_800
 MOST_CALLER_BYTES = 200_000
-MOST_CANDIDATES = 300
+# Candidates, and of them those that reach nothing new but show another outcome.
+MOST_CANDIDATES, MOST_SPARE = 1_200, 240
 MOST_MUTANT_RUNS = 8_000
 MOST_NEAR = 60
 
@@ -45,23 +48,35 @@ def tests(request, watch, began):
 
     inside = discover.Module(tree_source, file, module)
     chosen, listed = chosen_targets(inside, request)
+    if any(isinstance(node, ast.AsyncFunctionDef) for node in ast.walk(tree)):
+        # Not while a case waits for it.
+        importlib.import_module("asyncio")
     examples(inside, request, root)
-    status = status_of(request["status"])
+    status, planting = status_of(request["status"])
     runner = cases.Runner(inside, tracing, watch, status)
     rng = random.Random(request["seed"])
     late = began + request["wall_ms"] / 1000.0
-    work = request["budget_ms"] * WORK_PER_MS
+    work = (request["budget_ms"] or budget(len(chosen))) * WORK_PER_MS
     looking = searching.Search(inside, universe, runner, rng, work, late - request["wall_ms"] / 4000.0, request["fatal"])
+    if request["lines"] is not None:
+        looking.only(line for first, last in request["lines"] for line in range(first, min(last, 1 << 20) + 1))
     looking.lines |= import_lines
     looking.arcs |= import_arcs
     looking.go(chosen)
+    promises = properties.surviving(inside, chosen, looking)
     pool = candidates(looking)
+    planting()
     mutation = with_mutants(inside, file, chosen, pool, runner, rng, request, late)
 
     emitter = emit.Emitter(request["module"], request["framework"], runner)
     by_target = {target.name: place for place, target in enumerate(inside.targets)}
     pool.sort(key=lambda case: (by_target[case.target.name], case.outcome.kind == "exception", case.order))
     blocks = []
+    for promise in promises:
+        blocks.append(dict(
+            properties.block(promise, emitter), lines=sorted((promise.lines & universe.lines) - import_lines),
+            branches=sorted((promise.arcs & universe.branches) - import_arcs),
+        ))
     for case in pool:
         block = emitter.block(case)
         if block is not None:
@@ -80,6 +95,11 @@ def tests(request, watch, began):
         "mutants": mutation and mutation["made"], "executed": runner.executed,
         "late": looking.late or bool(mutation and mutation["late"]),
     }
+
+
+def budget(targets):
+    """Milliseconds for so many targets."""
+    return min(BUDGET + BUDGET_PER_TARGET * max(0, targets - FEW_TARGETS), MOST_BUDGET)
 
 
 def imported(name, file, tracing, watch):
@@ -111,6 +131,13 @@ def imported(name, file, tracing, watch):
 def chosen_targets(module, request):
     """Targets to search, and what is said of each."""
     wanted, skipped = request["functions"], dict(request["skip"])
+    lines = request["lines"]
+    if lines is not None:
+        # A gap names lines: the functions that they are in are wanted, whatever they are called.
+        wanted = [target.name for target in module.targets if any(first <= target.span[1] and target.span[0] <= last for first, last in lines)]
+        wanted = [name for name in wanted if not any(other.startswith(name + ".") for other in wanted)]
+        if not wanted:
+            raise Failed("%s: no function or class of it has lines of the gap" % request["file"])
     chosen, listed = [], []
     for target in module.targets:
         if wanted and not any(target.name == one or target.name.startswith(one + ".") for one in wanted):
@@ -182,22 +209,23 @@ def status_of(path):
     """Writes what is about to run, for whoever finds this process dead."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
-    def status(case):
-        text = ("%s\n%s" % (case.target.name, case.expression)).encode("utf-8", "replace")[:500]
+    def written(target, expression):
+        text = ("%s\n%s" % (target, expression)).encode("utf-8", "replace")[:500]
         os.pwrite(descriptor, text.ljust(500), 0)
 
-    return status
+    return lambda case: written(case.target.name, case.expression), lambda: written("", "planted faults")
 
 
 def candidates(looking):
     """What may become a test: all that gained, and of the rest what shows other outcomes, the targets in turn."""
     pool = list(looking.kept[:MOST_CANDIDATES])
+    most = min(MOST_CANDIDATES, len(pool) + MOST_SPARE)
     by_target = {}
     for case in looking.spare:
         by_target.setdefault(case.target.name, []).append(case)
     for turn in range(searching.MOST_SPARE):
         for spare in by_target.values():
-            if turn < len(spare) and len(pool) < MOST_CANDIDATES:
+            if turn < len(spare) and len(pool) < most:
                 pool.append(spare[turn])
     return pool
 

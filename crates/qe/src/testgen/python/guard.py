@@ -14,6 +14,8 @@ except ImportError:  # pragma: no cover - only Unix is served
 
 
 NATIVE_SECONDS = 0.25
+# Files that are noted.
+MOST_OUTSIDE = 2_000
 
 
 class Refused(BaseException):
@@ -52,6 +54,8 @@ class Guard:
         self.active = False
         self.importing = False
         self.seen = None
+        # Files outside of the copy that were read: what was found depends on them.
+        self.outside = set()
 
     def install(self):
         if hasattr(sys, "addaudithook"):
@@ -79,6 +83,8 @@ class Guard:
                 if isinstance(path, int) or (isinstance(path, str) and path.endswith(".pyc")):
                     return
                 self._refuse("open for writing")
+            if isinstance(path, str) and len(self.outside) < MOST_OUTSIDE and not path.startswith(self.scratch) and os.path.isabs(path):
+                self.outside.add(path)
         elif event in EFFECTS:
             paths = [one for one in args if isinstance(one, (str, bytes))] if event.startswith(("os.", "shutil.")) else []
             inside = all(self._inside(path) for path in paths)
@@ -114,10 +120,14 @@ def _ring(*_):
 
 def alarms():
     signal.signal(signal.SIGALRM, _ring)
+    signal.signal(signal.SIGVTALRM, _ring)
 
 
 def alarm(seconds):
-    """Rings once, and again a moment later for who caught it. Zero: no more."""
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds and 0.05)
+    """Rings after so much time on the processor, so that a machine with much to do changes nothing, and again a moment later
+    for who caught it. What waits instead of working is rung for by the clock, later. Zero: no more."""
+    again = seconds and 0.05
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, again)
+    signal.setitimer(signal.ITIMER_REAL, min(3 * seconds, seconds + 2), again)
     # A loop in native code runs no handler: after so much time on the processor the system ends the process.
     signal.setitimer(signal.ITIMER_PROF, seconds and seconds + NATIVE_SECONDS)

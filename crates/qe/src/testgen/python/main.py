@@ -19,8 +19,10 @@ def run():
     began = time.monotonic()
     request = json.loads(sys.stdin.buffer.read().decode("utf-8"))
     out = answer_to()
-    from . import guard
+    from . import confine, guard
 
+    scratch = os.path.realpath(request["scratch"])
+    held = confine.confined([os.path.dirname(scratch)], [sys.prefix, sys.base_prefix, sys.exec_prefix] + sys.path)
     guard.limit(request["memory"], request["cpu_seconds"], request["file_bytes"])
     guard.alarms()
     watch = guard.Guard(request["scratch"], request["allow_effects"])
@@ -44,6 +46,8 @@ def run():
         answer = fresh.run(request, watch)
     watch.active = False
     answer["version"] = "%d.%d.%d" % sys.version_info[:3]
+    answer["held"] = held
+    answer["outside"] = sorted(watch.outside)
     data = json.dumps(answer).encode("ascii")
     while data:
         data = data[os.write(out, data):]

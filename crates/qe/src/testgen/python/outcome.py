@@ -1,6 +1,7 @@
 """What a case does: its value as a literal, or what can be said of it, or its exception."""
 
 import collections.abc
+import contextlib
 import datetime
 import decimal
 import enum
@@ -41,6 +42,8 @@ def literal(value, names, depth=0):
         if math.isnan(value):
             raise NoLiteral()
         text = repr(value) if math.isfinite(value) else "float(%r)" % repr(value)
+    elif kind in (list, tuple, set, frozenset, dict) and len(value) > MOST_CHARS // 3:
+        raise NoLiteral()
     elif kind in (list, tuple, set, frozenset):
         items = [literal(item, names, depth + 1) for item in value]
         if kind is list:
@@ -90,18 +93,35 @@ def form_of(value):
         return "await"
     if isinstance(value, types.AsyncGeneratorType):
         return "async for"
+    if isinstance(value, contextlib._GeneratorContextManager):
+        return "with"
     return "list" if is_lazy(value) else ""
+
+
+LOOPS = []
+
+
+def awaited(coroutine):
+    """What a coroutine comes to, as `asyncio.run` has it; a loop that nothing is left in is used again, for making one takes
+    longer than most coroutines do."""
+    import asyncio
+
+    loop = LOOPS.pop() if LOOPS else asyncio.new_event_loop()
+    try:
+        found = loop.run_until_complete(coroutine)
+        if not asyncio.all_tasks(loop):
+            LOOPS.append(loop)
+        return found
+    finally:
+        if not LOOPS:
+            loop.close()
 
 
 def settle(value, form):
     """Coroutines are awaited, iterators walked a bounded way: the value and its form."""
     if form == "await":
-        import asyncio
-
-        return asyncio.run(value), form
+        return awaited(value), form
     if form == "async for":
-        import asyncio
-
         async def walk():
             found = []
             async for item in value:
@@ -110,8 +130,11 @@ def settle(value, form):
                     break
             return found
 
-        found = asyncio.run(walk())
+        found = awaited(walk())
         return found, form if len(found) < MOST_ITEMS else "endless"
+    if form == "with":
+        with value as entered:
+            return entered, form
     if form == "list":
         found = []
         for item in value:
@@ -155,9 +178,11 @@ def attributes(value, names):
 class Outcome:
     """`kind`: value, type or exception. `key` is equal for equal outcomes."""
 
-    __slots__ = ("kind", "text", "type", "attributes", "form", "module", "state")
+    __slots__ = ("kind", "text", "type", "attributes", "form", "module", "state", "called")
 
-    def __init__(self, kind, text="", type_="", attributes_=(), form="", module="", state=()):
+    def __init__(self, kind, text="", type_="", attributes_=(), form="", module="", state=(), called=False):
+        # `called`: it is a function, which a test may call in turn.
+        self.called = called
         self.kind, self.text, self.type = kind, text, type_
         self.attributes, self.form, self.module, self.state = tuple(attributes_), form, module, tuple(state)
 
@@ -180,7 +205,8 @@ def of_value(value, form, names, receiver=None):
         pass
     if isinstance(value, float) and math.isnan(value):
         return Outcome("nan", "", name, (), form, state=state)
-    return Outcome("type", "", name, attributes(value, names), form, state=state)
+    called = form == "" and callable(value) and not isinstance(value, type)
+    return Outcome("type", "", name, attributes(value, names), form, state=state, called=called)
 
 
 def of_exception(error, form):

@@ -5,6 +5,7 @@ ends what is far too slow.
 """
 
 import ast
+import enum
 import time
 
 from . import cases, values
@@ -15,6 +16,9 @@ Parameter = cases.Parameter
 PATIENCE = 260
 # And when so many cases of it did not end.
 MOST_ENDLESS = 3
+# A function that is returned is called in turn, with these arguments; so many of one target's.
+FOLLOWING = ("()", "(1)", "('a')", "([1, 2, 3])", "(lambda *args: args)", "(2, 3)", "(lambda *args: args)(1)")
+MOST_FOLLOWED = 4
 # Cases beyond those that gain, kept for what they may kill.
 MOST_SPARE = 40
 
@@ -27,6 +31,9 @@ class Search:
         self.values = values.Values(module, rng)
         self.work_left, self.deadline = work, deadline
         self.lines, self.arcs = set(), set()
+        self.own = {}
+        # What is worth searching for; all, if nothing else is said.
+        self.wanted_lines, self.wanted_arcs = universe.lines, universe.branches
         self.kept, self.spare = [], []
         self.seen = set()
         self.outcomes, self.objects = {}, {}
@@ -34,6 +41,12 @@ class Search:
         # Expressions that ended the process before.
         self.fatal = set(fatal)
         self.order = 0
+
+    def only(self, lines):
+        """Other lines are not searched for."""
+        lines = {self.universe.first.get(line, line) for line in lines}
+        self.wanted_lines = self.universe.lines & lines
+        self.wanted_arcs = {arc for arc in self.universe.branches if arc[0] in lines}
 
     def go(self, targets):
         """Searches all targets, then those that have something left once more."""
@@ -49,17 +62,25 @@ class Search:
 
     def missing(self, target):
         """Lines and branches of a target that nothing has reached."""
-        first, last = target.span
-        lines = {line for line in self.universe.lines if first < line <= last} - self.lines
-        return len(lines) + len({arc for arc in self.universe.branches - self.arcs if first <= arc[0] <= last})
+        lines, arcs = self._own(target)
+        return len(lines - self.lines) + len(arcs - self.arcs)
+
+    def _own(self, target):
+        """Lines and branches of a target; of them those that are wanted, if not all are."""
+        found = self.own.get(target.name)
+        if found is None:
+            first, last = target.span
+            lines = {line for line in self.universe.lines if first < line <= last}
+            arcs = {arc for arc in self.universe.branches if first <= arc[0] <= last}
+            found = self.own[target.name] = lines & self.wanted_lines, arcs & self.wanted_arcs
+        return found
 
     def one(self, target, share, turn):
         params = self.module.params(target)
         if params is None:
             return
-        if target.kind != "class" and target.name.rsplit(".", 1)[-1] in cases.SPECIAL:
-            if cases.SPECIAL[target.name.rsplit(".", 1)[-1]] is None:
-                return
+        if target.name.endswith(".__exit__"):
+            params = []
         receivers = [None]
         if target.kind in ("method", "property"):
             receivers = self._objects(target.owner)
@@ -69,9 +90,11 @@ class Search:
         if target.name.split(".")[-1] in cases.SPECIAL and target.owner in self.module.names:
             for param in params:
                 pools[param.name] = self.values.objects(target.owner)[:5] + pools[param.name]
-        gained, idle, ran, endless = [], 0, 0, 0
+        gained, idle, ran, endless, followed = [], 0, 0, 0, 0
+        # The inputs that went through most of the code without an exception.
+        furthest, most = [], 0
         end = self.work_left - share
-        for inputs in self._inputs(target, params, pools, receivers, gained, turn):
+        for inputs in self._inputs(target, params, pools, receivers, gained, furthest, turn):
             if self.work_left <= end:
                 break
             if idle >= PATIENCE * (1 + turn) or (ran >= 60 and not self.missing(target) and idle >= 40):
@@ -91,6 +114,16 @@ class Search:
                 idle = 0
             else:
                 idle += 1
+            if case.outcome is not None and case.outcome.kind != "exception" and len(case.arcs) > most:
+                most = len(case.arcs)
+                furthest[:] = [inputs[0]]
+            if case.outcome is not None and case.outcome.called and followed < MOST_FOLLOWED:
+                followed += 1
+                for arguments in FOLLOWING:
+                    further = cases.Case(target, case.setup, "%s%s" % (case.expression, arguments), case.receiver, None)
+                    if further.key not in self.seen:
+                        self.seen.add(further.key)
+                        idle = 0 if self.try_one(further) else idle
             endless += self.runner.too_long - long
             if endless >= MOST_ENDLESS:
                 break
@@ -118,6 +151,9 @@ class Search:
 
     def _objects(self, owner):
         """Ways to make an object of a class that do make one."""
+        if owner not in self.objects and issubclass(owner, enum.Enum):
+            name = self.module.names.get(owner)
+            self.objects[owner] = ["%s.%s" % (name, member) for member in list(owner.__members__)[:10]] if name else []
         if owner not in self.objects:
             name = self.module.names.get(owner)
             target = next((one for one in self.module.targets if one.kind == "class" and one.obj is owner), None)
@@ -140,9 +176,13 @@ class Search:
             name = "obj"
             setup.append("%s = %s" % (name, receiver))
             setup.extend(before)
+            if target.name.endswith(".__exit__"):
+                # What a block leaves behind is seen at the object.
+                setup.append("with obj:\n    pass")
+                return cases.Case(target, setup, name, name, inputs)
         return cases.Case(target, setup, cases.expression_of(target, params, chosen, name), name, inputs)
 
-    def _inputs(self, target, params, pools, receivers, gained, turn):
+    def _inputs(self, target, params, pools, receivers, gained, furthest, turn):
         rng = self.rng
         base = {param.name: self._base(param, pools[param.name]) for param in params}
         required = {name: source for name, source in base.items() if source is not None}
@@ -153,13 +193,19 @@ class Search:
                     yield chosen, receivers[0], ()
             for receiver in receivers:
                 yield required, receiver, ()
-            for param in params:
+            # Those without a default first: the others then vary with what went furthest.
+            for param in sorted(params, key=lambda param: param.has_default):
+                base = furthest[0] if furthest and param.has_default else required
                 for source in pools[param.name]:
                     if param.kind == Parameter.VAR_POSITIONAL:
-                        yield dict(required, **{param.name: (source,)}), receivers[0], ()
-                        yield dict(required, **{param.name: (source, pools[param.name][0])}), receivers[0], ()
+                        yield dict(base, **{param.name: (source,)}), receivers[0], ()
+                        yield dict(base, **{param.name: (source, pools[param.name][0])}), receivers[0], ()
                     elif param.kind != Parameter.VAR_KEYWORD:
-                        yield dict(required, **{param.name: source}), receivers[0], ()
+                        yield dict(base, **{param.name: source}), receivers[0], ()
+        containers = {
+            param.name for param in params
+            if param.kind != Parameter.VAR_KEYWORD and any(source[0] in "[{" for source in pools[param.name])
+        }
         calls = self._earlier(target) if target.kind in ("method", "property") else []
         if calls:
             for call in calls[:20]:
@@ -186,10 +232,13 @@ class Search:
                 if not params:
                     break
                 param = rng.choice(params)
-                if rng.random() < 0.5 or not isinstance(chosen.get(param.name), str):
+                if param.name in containers and rng.random() < 0.3:
+                    source = self.values.composed(pools[param.name])
+                    chosen[param.name] = (source,) if param.kind == Parameter.VAR_POSITIONAL else source
+                elif rng.random() < 0.5 or not isinstance(chosen.get(param.name), str):
                     self._choose(param, pools, chosen)
                 else:
-                    chosen[param.name] = self._mutated(chosen[param.name], pools[param.name])
+                    chosen[param.name] = self.mutated(chosen[param.name], pools[param.name])
             if calls and len(before) < 3 and rng.random() < 0.5:
                 before = before + (rng.choice(calls),)
             yield chosen, receiver if rng.random() < 0.8 else rng.choice(receivers), before
@@ -243,7 +292,7 @@ class Search:
                     found.append("obj.%s(%s)" % (name, ", ".join("%s=%s" % (k, v) if k else v for k, v in arguments)))
         return found
 
-    def _mutated(self, source, pool):
+    def mutated(self, source, pool):
         """A neighbour of a literal; another of the pool where it is none."""
         rng = self.rng
         try:
@@ -271,7 +320,7 @@ class Search:
                 rng.shuffle(items)
             elif items:
                 place = rng.randrange(len(items))
-                items[place] = ast.literal_eval(self._mutated(repr(items[place]), [repr(items[place])]))
+                items[place] = ast.literal_eval(self.mutated(repr(items[place]), [repr(items[place])]))
             value = type(value)(items)
         else:
             return rng.choice(pool) if pool else source

@@ -1,5 +1,7 @@
 """Strings that a regular expression matches, by walking its parsed form."""
 
+import re
+
 try:
     from re import _parser as parser  # 3.11
 except ImportError:
@@ -8,16 +10,20 @@ except ImportError:
 MOST_CHARS = 60
 
 
-def matching(pattern, rng):
-    """Up to three strings: shortest, middling, random. None if the pattern cannot be walked."""
-    if len(pattern) > 400:
+# Flags that say how a pattern is written, not what it matches.
+WRITTEN = re.VERBOSE | re.ASCII
+
+
+def matching(pattern, rng, flags=0):
+    """Up to six strings: shortest, longest, random ones. None if the pattern cannot be walked."""
+    if len(pattern) > 4000:
         return []
     try:
-        tree = parser.parse(pattern)
+        tree = parser.parse(pattern, flags & WRITTEN)
     except Exception:
         return []
     found = []
-    for way in ("short", "long", "random"):
+    for way in ("short", "long") + ("random",) * (1 if len(pattern) < 30 else 4):
         try:
             text = "".join(_walk(tree, way, rng, {}))[:MOST_CHARS]
         except (NotImplementedError, RecursionError):

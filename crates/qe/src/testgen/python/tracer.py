@@ -122,50 +122,55 @@ class Tracer:
         self.events = 0
         self.most = 0
         self.first = {}
+        # Of each frame, the lines in the order in which they ran. What they come to is counted afterwards, all at once.
+        self.trails = []
 
     def start(self, most=1 << 62):
-        self.lines, self.arcs, self.events, self.most = set(), set(), 0, most
+        self.trails, self.events, self.most = [], 0, most
         sys.settrace(self._call)
 
     def stop(self):
         sys.settrace(None)
+        lines, arcs = set(), set()
+        for trail in self.trails:
+            self.events += len(trail) - 2
+            lines.update(trail)
+            arcs.update(zip(trail, trail[1:]))
+        self.trails = []
         first = self.first
-        if first:
-            self.lines = {first.get(line, line) for line in self.lines}
-            arcs = {(first.get(one, one), first.get(to, to)) for one, to in self.arcs}
-            self.arcs = {arc for arc in arcs if arc[0] != arc[1]}
+        self.lines = {first.get(line, line) for line in lines if line > 0}
+        arcs = {(first.get(one, one), first.get(to, to)) for one, to in arcs}
+        self.arcs = {arc for arc in arcs if arc[0] != arc[1]}
 
     def _call(self, frame, event, arg):
+        # A long way round through other files counts too, a little.
+        self.events += 1
+        most = self.most - self.events
+        if most < 0:
+            self._too_long()
         code = frame.f_code
         if code.co_filename != self.file:
-            # A long way round through other files counts too, a little.
-            self.events += 1
-            if self.events > self.most:
-                self.most = 1 << 62
-                raise TooLong()
             return None
-        last = -code.co_firstlineno
-        lines, arcs = self.lines, self.arcs
+        outside = -code.co_firstlineno
+        trail = [outside]
+        self.trails.append(trail)
+        append = trail.append
 
         def local(frame, event, arg):
-            nonlocal last
             if event == "line":
-                now = frame.f_lineno
-                lines.add(now)
-                arcs.add((last, now))
-                last = now
-                self.events += 1
-                if self.events > self.most:
-                    # Raised once: what the code does to get out of it is not counted again.
-                    self.most = 1 << 62
-                    raise TooLong()
+                append(frame.f_lineno)
+                if len(trail) > most:
+                    self._too_long()
             elif event == "return":
-                arcs.add((last, -code.co_firstlineno))
-            elif event == "exception":
-                pass
+                append(outside)
             return local
 
         return local
+
+    def _too_long(self):
+        # Raised once: what the code does to get out of it is not counted again.
+        self.most = 1 << 62
+        raise TooLong()
 
 
 class Universe:

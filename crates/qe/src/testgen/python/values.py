@@ -20,13 +20,20 @@ STRINGS = ["''", "'a'", "'hello world'", "'Hello, World! 123'", "'  padded  '", 
 BYTES = ["b''", "b'a'", "b'\\x00\\xff'", "b'hello world'"]
 BOOLS = ["True", "False"]
 LISTS = ["[]", "[1]", "[1, 2, 3]", "[3, 1, 2, 1]", "['a', 'b', 'c']", "[0, None, '', 'x']", "[[1, 2], [3, 4]]", "[1, 2, 3, 4, 5, 6, 7]",
-         "[True, False, True]", "['b', 'a']", "[('a', 1), ('b', 2)]", "'abc'", "range(5)", "[1.5, 2.5]"]
+         "[True, False, True]", "['b', 'a']", "[('a', 1), ('b', 2)]", "'abc'", "range(5)", "[1.5, 2.5]",
+         "iter([1, 2, 3])", "[[1, [2, [3]]], 4]", "[]"]
+TABLES = ["[['a', 1], ['b', 22]]", "[{'a': 1, 'b': 'x'}, {'a': 2, 'c': None}]", "{'a': [1, 2], 'b': ['x']}", "[['Name', 'Age'], ['Al', 1.5], ['B', None]]",
+          "[[1.5, '2', True], [-10, 'x\\ny', None]]", "[]", "[[]]", "['a', 'b']", "[(1, 2), (3, 4)]", "[['1.25', b'x'], ['1e3', b'y']]",
+          "{}", "iter([[1, 2], [3, 4]])", "[['\u5f71', '\\x1b[31mred\\x1b[0m']]", "range(3)"]
 DICTS = ["{}", "{'a': 1}", "{'a': 1, 'b': 2}", "{1: 'x'}", "{'a': [1, 2], 'b': {'c': 3}}", "{'a': None}"]
+SCALARS = ["1", "2", "0", "'a'", "'b'", "-1", "2.5", "None", "True", "''", "'1.5'", "10"]
+KEYS = ["'a'", "'b'", "'c'", "1"]
 CALLS = {
-    0: ["lambda: 1", "lambda: None"],
-    1: ["lambda x: x", "lambda x: not x", "str", "bool", "lambda x: x == 1", "len", "lambda x: x % 2 == 0", "lambda x: (x, x)"],
-    2: ["lambda x, y: x + y", "lambda x, y: x == y", "lambda x, y: x < y", "max"],
-    3: ["lambda *args: len(args)"],
+    0: ["lambda: 1", "lambda: None", "list", "iter([1, 2, 3]).__next__"],
+    1: ["lambda x: x", "lambda x: not x", "str", "bool", "lambda x: x == 1", "len", "lambda x: x % 2 == 0", "lambda x: (x, x)", "lambda x: x > 2", "int",
+        "lambda x: x[0]"],
+    2: ["lambda x, y: x + y", "lambda x, y: x == y", "lambda x, y: x < y", "max", "operator.add", "lambda x, y: x != y"],
+    3: ["lambda *args: len(args)", "lambda *args, **kwargs: sum(args)"],
 }
 DATES = ["datetime.date(2024, 2, 29)", "datetime.date.today()", "datetime.date.today() + datetime.timedelta(days=1)",
          "datetime.date.today() - datetime.timedelta(days=1)", "datetime.date.today() + datetime.timedelta(days=200)", "datetime.date(1970, 1, 1)", "datetime.date(1999, 12, 31)"]
@@ -40,6 +47,7 @@ TIMEDELTAS = ["datetime.timedelta(0)", "datetime.timedelta(seconds=1)", "datetim
               "datetime.timedelta(milliseconds=5)", "datetime.timedelta(days=2, hours=3, seconds=4)"]
 
 NAMES = (
+    (re.compile(r"^(tabular_data|table|rows|records|matrix|grid|data)$|(_rows|_table|_records)$"), TABLES + LISTS[:6]),
     (re.compile(r"^(n|k|i|j|x|y|size|count|num|number|index|idx|length|width|height|limit|maxsplit|times|step|depth|level|port|year|month|day|start|stop|end|offset|position|pos|precision|digits|ndigits|places|max_length|min_length|r)$|(_size|_count|_length|_width|_index|_limit|^max_|^min_|^num_|^n_)"), INTS),
     (re.compile(r"^(s|text|string|str|name|title|label|word|words|line|msg|message|prefix|suffix|sep|separator|delimiter|path|url|fmt|format|pattern|encoding|char|chars|html|source|code|val|word)$|(_text|_string|_name|_prefix|_suffix|_sep|format)$"), STRINGS),
     (re.compile(r"^(iterable|iterables|iterator|it|seq|sequence|items|values|elements|lst|list|data|rows|args|array|collection|xs|tabular_data|headers|arr|pool)$|(_list|_items|_values|s_list)$"), LISTS),
@@ -250,10 +258,11 @@ class Values:
             guess = ["1", "'a'", "[1, 2, 3]", "None", "0", "''", "{'a': 1}", "2.5", "True", "lambda *args: args"]
         texty = any(_sort(one) == "str" for one in guess)
         regexes = self._regex_strings(target) if texty else []
-        pool = join(default[:2], compared, guess[:4], patterns, fitting[:20], guess[4:], regexes, default[2:])
+        choices = [repr(one) for one in param.choices]
+        pool = join(default[:2], compared[:MOST // 2], guess[:4], patterns, fitting[:20], guess[4:], regexes, default[2:])
         if not strict:
             pool = join(pool[:MOST - 4], ["None"], ["1" if texty else "'a'"])
-        return pool[:MOST]
+        return join(pool[:4], choices, pool[4:MOST])
 
     def _by_use(self, param, depth):
         found = []
@@ -301,6 +310,24 @@ class Values:
             return [text] if len(text) < 200 else []
         return []
 
+    def composed(self, pool):
+        """A new list, tuple or mapping of what a pool holds and of common scalars, nested at times."""
+        rng = self.rng
+        scalars = SCALARS + [one for one in pool if _sort(one) in ("str", "number", "bool", "bytes")][:12]
+        items = [rng.choice(scalars) for _ in range(rng.randrange(5))]
+        way = rng.randrange(6)
+        if way == 0:
+            return "{%s}" % ", ".join("%s: %s" % (rng.choice(KEYS), item) for item in items)
+        if way == 1:
+            width = rng.randint(1, 3)
+            return "[%s]" % ", ".join("(%s,)" % ", ".join(rng.choice(scalars) for _ in range(width)) for _ in range(rng.randint(1, 3)))
+        if way == 2:
+            keys = rng.sample(KEYS, rng.randint(1, 3))
+            return "[%s]" % ", ".join("{%s}" % ", ".join("%s: %s" % (key, rng.choice(scalars)) for key in keys) for _ in range(rng.randint(1, 3)))
+        if way == 3:
+            items = [rng.choice(SCALARS[:4])] * rng.randint(1, 4) + items[:1]
+        return ("iter([%s])" if way == 4 else "[%s]") % ", ".join(items)
+
     def own(self, target):
         """Literals of the body, with neighbours."""
         found = getattr(target, "_own", None)
@@ -309,14 +336,18 @@ class Values:
             target._own = found
         return found
 
+    def _patterns(self):
+        """Compiled patterns of the module and of its classes, in order of their names."""
+        held = [vars(self.module.module)] + [vars(kind) for _, kind in sorted(self.module.classes.items())]
+        return [value for names in held for _, value in sorted(names.items()) if isinstance(value, re.Pattern)]
+
     def _regex_strings(self, target):
         found = getattr(target, "_regexes", None)
         if found is None:
             found = []
-            for name, value in sorted(vars(self.module.module).items()):
-                pattern = getattr(value, "pattern", None)
-                if isinstance(pattern, str) and isinstance(value, re.Pattern):
-                    for text in strings.matching(pattern, self.rng):
+            for value in self._patterns():
+                if isinstance(value.pattern, str):
+                    for text in strings.matching(value.pattern, self.rng, value.flags):
                         found += [repr(text), repr("a " + text + " b")]
             for value in self.module.literals(target):
                 if isinstance(value, str) and re.search(r"[\\\[(][^ ]*[+*)\]]", value):

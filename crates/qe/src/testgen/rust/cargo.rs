@@ -64,7 +64,8 @@ struct Named {
 #[derive(Deserialize)]
 struct Message {
     level: String,
-    message: String,
+    #[serde(rename = "message")]
+    text: String,
     spans: Vec<Span>,
 }
 
@@ -99,7 +100,7 @@ impl<'a> Cargo<'a> {
                 "plan only: cargo is not installed, or not where the server finds it".into(),
             ));
         }
-        cargo.version = String::from_utf8_lossy(&out).trim().trim_start_matches("cargo ").to_owned();
+        String::from_utf8_lossy(&out).trim().trim_start_matches("cargo ").clone_into(&mut cargo.version);
         Ok(cargo)
     }
 
@@ -295,7 +296,7 @@ fn places(message: &Message) -> Vec<CompileError> {
             span = &outer.span;
         }
         for line in span.line_start..=span.line_end.min(span.line_start + 50) {
-            found.push(CompileError { file: span.file_name.clone(), line, text: message.message.clone() });
+            found.push(CompileError { file: span.file_name.clone(), line, text: message.text.clone() });
         }
     }
     found

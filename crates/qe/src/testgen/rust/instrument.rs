@@ -4,17 +4,18 @@ use tree_sitter::Node;
 
 use super::super::probes::{Probes, Style};
 
-/// The module that probes call. It needs no `std`.
-pub(super) fn module(probes: usize) -> String {
+/// The module that probes call, in a library whose root has this text: `core` where there is no `std`.
+pub(super) fn module(root: &str, probes: usize) -> String {
     format!(
-        "\n#[doc(hidden)] pub mod aqe_probe {{ use core::sync::atomic::{{AtomicBool, AtomicU32, Ordering::Relaxed}}; \
+        "\n#[doc(hidden)] pub mod aqe_probe {{ use {1}::sync::atomic::{{AtomicBool, AtomicU32, Ordering::Relaxed}}; \
          #[allow(clippy::declare_interior_mutable_const)] const OFF: AtomicBool = AtomicBool::new(false); \
          static HITS: [AtomicBool; {0}] = [OFF; {0}]; static FAULT: AtomicU32 = AtomicU32::new(0); \
          pub const PROBES: usize = {0}; pub fn hit(n: usize) {{ HITS[n].store(true, Relaxed) }} \
          pub fn take(n: usize) -> bool {{ HITS[n].swap(false, Relaxed) }} \
          pub fn fault(n: u32) -> bool {{ FAULT.load(Relaxed) == n }} \
          pub fn plant(n: u32) {{ FAULT.store(n, Relaxed) }} }}\n",
-        probes.max(1)
+        probes.max(1),
+        if root.contains("no_std") { "core" } else { "std" }
     )
 }
 
@@ -70,10 +71,11 @@ impl<'a> Walk<'a> {
         if runs && kind == "block" {
             self.statements(node, depth);
         }
-        if runs && kind == "match_arm" {
-            if let Some(value) = node.child_by_field_name("value").filter(|value| value.kind() != "block") {
-                self.found.probe(value, depth, Some(value.end_byte()));
-            }
+        if runs
+            && kind == "match_arm"
+            && let Some(value) = node.child_by_field_name("value").filter(|value| value.kind() != "block")
+        {
+            self.found.probe(value, depth, Some(value.end_byte()));
         }
         let before = self.found.faults_so_far();
         let mut cursor = node.walk();
@@ -127,8 +129,7 @@ impl<'a> Walk<'a> {
             "&&" => "||",
             "||" => "&&",
             "+" if numbers => "-",
-            "-" if numbers => "+",
-            "*" if numbers => "+",
+            "-" | "*" if numbers => "+",
             "/" if numbers => "*",
             "%" if numbers => "/",
             _ => return,

@@ -38,9 +38,12 @@ impl Values {
     pub(super) fn written(&self, place: usize) -> String {
         let made = &self.made[place];
         match self.passed {
-            ("&", "[..]") => {
-                made.strip_prefix("vec!").map_or_else(|| format!("&{made}[..]"), |list| format!("&{list}"))
-            }
+            // Borrowed for good, so that an object may be made of it.
+            ("&", "[..]") => match (made.strip_suffix(".to_vec()"), made.strip_prefix("vec!")) {
+                (Some(bytes), _) => bytes.to_owned(),
+                (_, Some(list)) => format!("&{list}"),
+                _ => format!("&{made}[..]"),
+            },
             ("&", "") if made.starts_with('"') => made.clone(),
             (before, after) => format!("{before}{made}{after}"),
         }
@@ -196,7 +199,7 @@ impl Pools<'_> {
         }
         if let Some(inner) = kind.strip_prefix("&mut ") {
             let inner = self.of(inner, generics, depth)?;
-            return (inner.passed == ("", "")).then(|| Values { passed: ("&mut ", ""), ..inner });
+            return (inner.passed == ("", "")).then_some(Values { passed: ("&mut ", ""), ..inner });
         }
         if let Some(inner) = kind.strip_prefix('&') {
             return self.shared(inner.trim(), generics, depth);
@@ -293,7 +296,7 @@ impl Pools<'_> {
             }
             _ => {
                 let inner = self.of(inner, generics, depth)?;
-                (inner.passed == ("", "")).then(|| Values { passed: ("&", ""), ..inner })
+                (inner.passed == ("", "")).then_some(Values { passed: ("&", ""), ..inner })
             }
         }
     }

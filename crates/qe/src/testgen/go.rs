@@ -1,0 +1,499 @@
+//! Go: a recorder in the package of the file calls its exported functions, compiled with `go test -c` in the copy, and tests
+//! of what it saw, compiled and run as `go test` does.
+
+mod instrument;
+mod items;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tree_sitter::Parser;
+
+use super::arguments::Arguments;
+use super::candidates::{Block, Fate, Found, Reach, Verdict, Verdicts};
+use super::files;
+use super::kept::{Emission, Evidence, Status};
+use super::probes::Probes;
+use super::recording::{self, Recording, different};
+use super::sandbox::{self, Limits};
+use super::scratch::Scratch;
+use super::target::Target;
+use crate::project::child::RunError;
+use crate::reply::Refusal;
+use crate::stop::Stop;
+use items::Call;
+
+const RUNTIME: &str = include_str!("go/recorder.txt");
+const CASES_PER_MS: u32 = 5;
+const CANDIDATES_MAX: usize = 150;
+const BUILDS_MAX: usize = 8;
+const BUILD: Duration = Duration::from_secs(240);
+const RUN: Duration = Duration::from_secs(60);
+const BUILDING: Limits = Limits { cpu_seconds: 600, open_files: 4_096, file_bytes: 1 << 30 };
+const RECORDER: &str = "aqe_recorder_test.go";
+const CONFIRMER: &str = "aqe_confirmer_test.go";
+
+/// Searches one file and tries what was found in fresh processes.
+pub(super) fn evidence<'a>(
+    scratch: &Scratch,
+    target: &'a Target,
+    arguments: &'a Arguments,
+    stop: &Stop,
+) -> Result<Evidence<'a>, Refusal> {
+    let source = String::from_utf8(target.source.clone())
+        .map_err(|_| Refusal(format!("{}: it is not UTF-8", target.file)))?;
+    let mut parser = Parser::new();
+    let tree = parser
+        .set_language(&tree_sitter_go::LANGUAGE.into())
+        .ok()
+        .and_then(|()| parser.parse(&source, None))
+        .ok_or_else(|| Refusal(format!("{}: it cannot be parsed", target.file)))?;
+    let items = items::of(&source, tree.root_node(), &target.functions, arguments.allow_effects);
+    if items.calls.is_empty() {
+        return Err(Refusal(format!(
+            "{}: plan only: no exported function of it can be called: {}",
+            target.file,
+            items.fates.first().map_or("it has none", |fate| fate.reason.as_deref().unwrap_or_default())
+        )));
+    }
+    let folder = scratch.project().join(&target.file).parent().map(PathBuf::from).unwrap_or_default();
+    let mut search = Search {
+        scratch,
+        target,
+        folder,
+        source: &source,
+        package: items.package,
+        calls: items.calls,
+        fates: items.fates,
+        probes: instrument::probes(&source, tree.root_node(), arguments.mutants as usize),
+        arguments,
+        stop,
+    };
+    let version = search.prepare()?;
+    search.build()?;
+    let recorded = search.record()?;
+    let found = search.found(&recorded, version);
+    let runs = search.confirm(&found.blocks)?;
+    let package = search.package.clone();
+    let stem = target.file.strip_suffix(".go").unwrap_or(&target.file);
+    let inside =
+        target.file.rsplit_once('/').map_or_else(|| ".".to_owned(), |(folder, _)| format!("./{folder}"));
+    Ok(Evidence {
+        found,
+        runs,
+        framework: "go",
+        tool: "Go",
+        status: Status::Kept,
+        cached: false,
+        mutation_reason: "no faults were planted",
+        emission: Emission {
+            wanted: format!("{stem}_characterization_test.go"),
+            title,
+            text: Box::new(move |kept, _| file(kept, target, &package, arguments.seed)),
+            commands: Box::new(move |_| vec![format!("go test {inside} -run Characterization")]),
+        },
+    })
+}
+
+/// A whole test file.
+fn file(kept: &[Block], target: &Target, package: &str, seed: u64) -> String {
+    let tests: Vec<String> =
+        files::named(kept).into_iter().map(|(name, test)| test.replacen(&name, &title(&name), 1)).collect();
+    format!(
+        "// Characterization tests of {}: they pin what it does, which need not be right.\n// Made by qe_test_generate (seed {seed}).\n\npackage {package}\n\n{}\n{}",
+        target.file,
+        imports(&tests),
+        tests.join("\n")
+    )
+}
+
+/// `test_basket_add_2` as Go names a test.
+fn title(name: &str) -> String {
+    let parts = name.trim_start_matches("test_").split('_').filter(|part| !part.is_empty());
+    let mut camel = String::new();
+    for part in parts {
+        let (first, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
+        camel.extend(first.chars().flat_map(char::to_uppercase));
+        camel.push_str(rest);
+    }
+    let stem = camel.trim_end_matches(|one: char| one.is_ascii_digit());
+    format!("Test{stem}Characterization{}", &camel[stem.len()..])
+}
+
+fn imports(tests: &[String]) -> &'static str {
+    if tests.iter().any(|test| test.contains("fmt.")) {
+        "import (\n\t\"fmt\"\n\t\"testing\"\n)\n"
+    } else {
+        "import \"testing\"\n"
+    }
+}
+
+impl Call {
+    /// Statements that call it with these values, and what is then said of it.
+    fn called(&self, values: &[String]) -> (String, Option<String>) {
+        let arguments = if self.receiver.is_some() { values.get(1..).unwrap_or_default() } else { values };
+        let whole = match &self.receiver {
+            Some(_) => format!("object.{}({})", self.name, arguments.join(", ")),
+            None => format!("{}({})", self.name, arguments.join(", ")),
+        };
+        let names: Vec<String> = (0..self.results.len()).map(|at| format!("r{at}")).collect();
+        let call = if names.is_empty() { whole } else { format!("{} := {whole}", names.join(", ")) };
+        let mut verbs: Vec<&str> =
+            self.results.iter().map(|kind| if kind == "error" { "%v" } else { "%#v" }).collect();
+        let mut said = names;
+        if self.receiver.as_ref().is_some_and(|kind| kind.starts_with('*')) {
+            verbs.push("%+v");
+            said.push("*object".into());
+        }
+        let said =
+            (!said.is_empty()).then(|| format!("fmt.Sprintf(\"{}\", {})", verbs.join(" "), said.join(", ")));
+        (call, said)
+    }
+
+    /// In one line, so that an error of the compiler names the case.
+    fn recorded(&self, number: usize) -> String {
+        if self.is_out {
+            return format!("func aqeC{number}(i []int) string {{ panic(0) }}\n");
+        }
+        let mut text = format!("func aqeC{number}(i []int) string {{ ");
+        let kinds: Vec<&String> = self.receiver.iter().chain(&self.parameters).collect();
+        let mut names = Vec::new();
+        for (at, (kind, values)) in kinds.iter().zip(&self.values).enumerate() {
+            let name = if at == 0 && self.receiver.is_some() { "object".into() } else { format!("a{at}") };
+            let kind = kind.trim_start_matches("...");
+            let _ = write!(text, "{name} := []{kind}{{{}}}[i[{at}]]; ", values.join(", "));
+            names.push(name);
+        }
+        let (call, said) = self.called(&names);
+        let _ = writeln!(text, "aqeAct(); {call}; return {} }}", said.unwrap_or_else(|| "\"\"".into()));
+        text
+    }
+
+    fn chosen(&self, at: &[usize]) -> Vec<String> {
+        self.values.iter().zip(at).filter_map(|(values, at)| values.get(*at).cloned()).collect()
+    }
+
+    /// A test of what was recorded.
+    fn test(&self, at: &[usize], kind: char, text: &str) -> (String, &'static str) {
+        let values = self.chosen(at);
+        let (call, said) = self.called(&values);
+        let object = match (&self.receiver, values.first()) {
+            (Some(_), Some(value)) => format!("\tobject := {value}\n"),
+            _ => String::new(),
+        };
+        if kind == 'p' {
+            let call = call.split_once(" := ").map_or(call.as_str(), |(_, call)| call);
+            let guard = "\tdefer func() {\n\t\tif recover() == nil {\n\t\t\tt.Error(\"it did not panic\")\n\t\t}\n\t}()\n";
+            return (format!("func test_(t *testing.T) {{\n{object}{guard}\t{call}\n}}\n"), "panic");
+        }
+        let check = said.map_or_else(String::new, |said| {
+            format!("\tgot := {said}\n\tif want := {text}; got != want {{\n\t\tt.Errorf(\"got %s, want %s\", got, want)\n\t}}\n")
+        });
+        let oracle = if check.is_empty() { "runs" } else { "value" };
+        (format!("func test_(t *testing.T) {{\n{object}\t{call}\n{check}}}\n"), oracle)
+    }
+}
+
+/// File, line and text.
+type Errors = Vec<(String, u32, String)>;
+
+struct Search<'a> {
+    scratch: &'a Scratch,
+    target: &'a Target,
+    folder: PathBuf,
+    source: &'a str,
+    package: String,
+    calls: Vec<Call>,
+    fates: Vec<Fate>,
+    probes: Probes,
+    arguments: &'a Arguments,
+    stop: &'a Stop,
+}
+
+impl Search<'_> {
+    fn failed(&self, error: &std::io::Error) -> Refusal {
+        Refusal(format!("{}: the copy cannot be written: {error}", self.target.file))
+    }
+
+    /// Whether Go is there, and a module around the file; tests of others would be compiled with ours, and are left out.
+    fn prepare(&self) -> Result<String, Refusal> {
+        let (is_there, said) = self.go(&["version"])?;
+        if !is_there {
+            return Err(Refusal(format!(
+                "{}: plan only: go is not installed, or not where the server finds it",
+                self.target.file
+            )));
+        }
+        let root = self.scratch.project();
+        let mut above = self.folder.ancestors().take_while(|folder| folder.starts_with(&root));
+        if !above.any(|folder| folder.join("go.mod").is_file()) {
+            fs::write(self.folder.join("go.mod"), "module example.invalid/copy\n")
+                .map_err(|error| self.failed(&error))?;
+        }
+        for entry in fs::read_dir(&self.folder).map_err(|error| self.failed(&error))?.flatten() {
+            if entry.file_name().to_string_lossy().ends_with("_test.go") {
+                fs::remove_file(entry.path()).map_err(|error| self.failed(&error))?;
+            }
+        }
+        Ok(said.trim().trim_start_matches("go version go").to_owned())
+    }
+
+    /// Runs `go` in the folder of the package; whether it did, and what it said.
+    fn go(&self, args: &[&str]) -> Result<(bool, String), Refusal> {
+        let text = |path: PathBuf| path.display().to_string();
+        let folder = text(self.folder.clone());
+        let mut all = vec!["-c", "cd \"$1\" && shift && exec go \"$@\"", "sh", &folder];
+        all.extend(args);
+        let (cache, path) = (text(self.scratch.beside("go-cache")), text(self.scratch.beside("go")));
+        let modules = std::env::var_os("GOMODCACHE")
+            .map(PathBuf::from)
+            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join("go/pkg/mod")))
+            .filter(|place| place.is_dir())
+            .map_or_else(|| text(self.scratch.beside("go/pkg/mod")), text);
+        let env = [
+            ("GOCACHE", cache.as_str()),
+            ("GOPATH", path.as_str()),
+            ("GOMODCACHE", modules.as_str()),
+            ("GOPROXY", "off"),
+            ("GOTOOLCHAIN", "local"),
+            ("GOFLAGS", ""),
+            ("CGO_ENABLED", "0"),
+        ];
+        match sandbox::run_within(
+            self.scratch,
+            &BUILDING,
+            "sh",
+            &all,
+            &env,
+            Vec::new(),
+            &self.stop.within(BUILD),
+        ) {
+            Ok(output) => {
+                let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+                Ok((output.status.success(), said))
+            }
+            Err(RunError::Stopped { .. }) => {
+                self.stop.check()?;
+                Err(Refusal(format!("go did not end within {} s", BUILD.as_secs())))
+            }
+            Err(error) => Err(Refusal(error.to_string())),
+        }
+    }
+
+    /// Compiles the tests of the package; or the lines of which files the compiler does not take.
+    fn compile(&self, program: &str) -> Result<Result<(), Errors>, Refusal> {
+        let out = self.scratch.beside(program).display().to_string();
+        let (is_done, said) = self.go(&["test", "-c", "-vet=off", "-gcflags=-e", "-o", &out])?;
+        if is_done {
+            return Ok(Ok(()));
+        }
+        let errors: Vec<_> = said
+            .lines()
+            .filter_map(|line| {
+                let mut parts = line.trim_start_matches("./").splitn(4, ':');
+                let (file, number) = (parts.next()?, parts.next()?.parse().ok()?);
+                parts.next();
+                Some((file.to_owned(), number, parts.next().unwrap_or_default().trim().to_owned()))
+            })
+            .collect();
+        if errors.is_empty() {
+            let text: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            let text: String = text.chars().take(400).collect();
+            return Err(Refusal(format!("plan only: go cannot build it here: {text}")));
+        }
+        Ok(Err(errors))
+    }
+
+    /// Runs what was compiled; how it ended, and what it printed.
+    fn run(&self, program: &str, args: &[&str], env: &[(&str, String)]) -> Result<(String, String), Refusal> {
+        let program = self.scratch.beside(program).display().to_string();
+        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        match sandbox::run(self.scratch, &program, args, &env, Vec::new(), &self.stop.within(RUN)) {
+            Ok(output) => {
+                Ok((files::ended(output.status), String::from_utf8_lossy(&output.stdout).into_owned()))
+            }
+            Err(RunError::Stopped { .. }) => {
+                self.stop.check()?;
+                Ok(("it did not end in time".into(), String::new()))
+            }
+            Err(error) => Err(Refusal(error.to_string())),
+        }
+    }
+
+    fn build(&mut self) -> Result<(), Refusal> {
+        let place = self.scratch.project().join(&self.target.file);
+        let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        for _ in 0..BUILDS_MAX {
+            let mut text = RUNTIME.replace("PACKAGE", &self.package).replace("IMPORTS\n", "");
+            let first = text.lines().count() + 1;
+            for (number, call) in self.calls.iter().enumerate() {
+                text.push_str(&call.recorded(number));
+            }
+            text.push_str("\nvar aqeCases = []aqeCase{\n");
+            for (number, call) in self.calls.iter().enumerate() {
+                let sizes: Vec<String> =
+                    call.values.iter().filter(|_| !call.is_out).map(|one| one.len().to_string()).collect();
+                let _ = writeln!(text, "\t{{[]int{{{}}}, aqeC{number}}},", sizes.join(", "));
+            }
+            text.push_str("}\n");
+            let put = |name: &str, text: &str| fs::write(self.folder.join(name), text);
+            put(RECORDER, &text).map_err(|error| self.failed(&error))?;
+            put("aqe_probe.go", &instrument::module(&self.package, self.probes.count()))
+                .map_err(|error| self.failed(&error))?;
+            fs::write(&place, self.probes.put(self.source)).map_err(|error| self.failed(&error))?;
+            let Err(errors) = self.compile("recorder.test")? else { return Ok(()) };
+            let own: BTreeSet<u32> =
+                errors.iter().filter(|(file, ..)| *file == name).map(|(_, line, _)| *line).collect();
+            let mut is_better = !own.is_empty() && self.probes.drop_on(&own);
+            for (_, line, reason) in errors.iter().filter(|(file, ..)| file == RECORDER) {
+                let at = (*line as usize).wrapping_sub(first);
+                if let Some(call) = self.calls.get_mut(at).filter(|call| !call.is_out) {
+                    call.is_out = true;
+                    is_better = true;
+                    self.fates.push(Fate {
+                        target: call.target.clone(),
+                        status: "not searched".into(),
+                        reason: Some(format!("a call of it does not compile: {reason}")),
+                    });
+                }
+            }
+            if !is_better {
+                let (file, line, text) = &errors[0];
+                return Err(Refusal(format!(
+                    "{}: it does not compile: {file}:{line}: {text}",
+                    self.target.file
+                )));
+            }
+        }
+        Err(Refusal(format!("{}: calls of it do not compile", self.target.file)))
+    }
+
+    fn record(&self) -> Result<Recording, Refusal> {
+        let asked = recording::Asked {
+            scratch: self.scratch,
+            file: &self.target.file,
+            faults: self.probes.faults().into_iter().map(|(number, _)| number).collect(),
+            seed: self.arguments.seed,
+            cases: self.arguments.budget().saturating_mul(CASES_PER_MS),
+            stop: self.stop,
+        };
+        let shown = |case: usize, at: &[usize]| {
+            self.calls.get(case).map(|call| call.called(&call.chosen(at)).0).unwrap_or_default()
+        };
+        recording::of(asked, &shown, &|env| {
+            self.run("recorder.test", &["-test.run=TestAqeRecord"], env).map(|(how, _)| how)
+        })
+    }
+
+    fn found(&mut self, recording: &Recording, version: String) -> Found {
+        let mut outcomes = BTreeMap::new();
+        let faults = self.probes.faults();
+        // Faults are counted from 0 by their place.
+        let places: BTreeMap<u32, u32> = faults.iter().map(|(number, _)| *number).zip(0..).collect();
+        let mut blocks = Vec::new();
+        for one in recording.kept.iter().take(CANDIDATES_MAX) {
+            let Some(call) = self.calls.get(one.case) else { continue };
+            let (strong, oracle) = call.test(&one.at, one.kind, &one.text);
+            let base: String = call.target.chars().map(|one| if one == '.' { '_' } else { one }).collect();
+            blocks.push(Block {
+                name: format!("test_{base}{}", if oracle == "panic" { "_Panics" } else { "" }),
+                cost: u32::try_from(strong.len() / 2 + usize::from(oracle != "value") * 50)
+                    .unwrap_or(u32::MAX),
+                strong,
+                weak: None,
+                imports: Vec::new(),
+                target: call.target.clone(),
+                oracle: oracle.into(),
+                kills: one.kills.iter().filter_map(|fault| places.get(fault).copied()).collect(),
+                lines: self.probes.lines(&one.hits),
+                branches: different(one, &mut outcomes),
+            });
+        }
+        let mut fates = std::mem::take(&mut self.fates);
+        for call in self.calls.iter().filter(|call| !call.is_out) {
+            fates.push(Fate { target: call.target.clone(), status: "searched".into(), reason: None });
+        }
+        for (shown, how) in &recording.fatal {
+            let reason = format!("a case that ended the process ({how}) was left out");
+            fates.push(Fate { target: shown.clone(), status: "fatal".into(), reason: Some(reason) });
+        }
+        let is_known = self.arguments.mutants > 0 && !recording.cut;
+        Found {
+            blocks,
+            targets: fates,
+            universe: Reach { lines: self.probes.universe(), branches: Vec::new() },
+            import: Reach::default(),
+            mutants: is_known.then(|| faults.into_iter().map(|(_, mutant)| mutant).collect()),
+            executed: recording.executed,
+            late: false,
+            held: super::sandbox::Held::default(),
+            outside: Vec::new(),
+            version,
+        }
+    }
+
+    /// Against the file as it is: all tests in one process, then each in one of its own.
+    fn confirm(&self, blocks: &[Block]) -> Result<Vec<Vec<Verdicts>>, Refusal> {
+        let place = self.scratch.project().join(&self.target.file);
+        fs::write(&place, self.source).map_err(|error| self.failed(&error))?;
+        for name in [RECORDER, "aqe_probe.go"] {
+            fs::remove_file(self.folder.join(name)).map_err(|error| self.failed(&error))?;
+        }
+        let mut broken: BTreeSet<usize> = BTreeSet::new();
+        let name = |place: usize| format!("TestAqe{place}");
+        for turn in 0..=BUILDS_MAX {
+            let mut lines: BTreeMap<u32, usize> = BTreeMap::new();
+            let tests: Vec<String> = blocks.iter().map(|block| block.strong.clone()).collect();
+            let mut text = format!("package {}\n\n{}", self.package, imports(&tests));
+            // Where all that used it is out.
+            text.push_str("\nvar _ = testing.Short\n");
+            if text.contains("\"fmt\"") {
+                text.push_str("var _ = fmt.Sprint\n");
+            }
+            for (place, test) in tests.iter().enumerate().filter(|(place, _)| !broken.contains(place)) {
+                lines.insert(u32::try_from(text.lines().count()).unwrap_or(u32::MAX) + 1, place);
+                text.push_str(&test.replacen("test_", &name(place), 1));
+            }
+            fs::write(self.folder.join(CONFIRMER), text).map_err(|error| self.failed(&error))?;
+            let Err(errors) = self.compile("confirmer.test")? else { break };
+            let before = broken.len();
+            for (_, line, _) in errors.iter().filter(|(file, ..)| file == CONFIRMER) {
+                broken.extend(lines.range(..=line).next_back().map(|(_, place)| *place));
+            }
+            if broken.len() == before || turn == BUILDS_MAX {
+                let text = errors.first().map_or("", |(_, _, text)| text.as_str());
+                return Err(Refusal(format!("{}: its tests do not compile: {text}", self.target.file)));
+            }
+        }
+        let passed = |printed: &str| -> BTreeSet<String> {
+            let lines = printed.lines().filter_map(|line| line.strip_prefix("--- PASS: "));
+            lines.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+        };
+        let zone = |zone: &str| [("TZ", zone.to_owned())];
+        let (_, printed) = self.run("confirmer.test", &["-test.v"], &zone("Asia/Tokyo"))?;
+        let together = passed(&printed);
+        let mut alone = BTreeSet::new();
+        for place in (0..blocks.len()).rev().filter(|place| together.contains(&name(*place))) {
+            let only = format!("-test.run=^{}$", name(place));
+            let (_, printed) = self.run("confirmer.test", &["-test.v", &only], &zone("America/New_York"))?;
+            alone.extend(passed(&printed));
+        }
+        let run = |passed: &BTreeSet<String>| {
+            let of = |place: usize| {
+                let strong = if broken.contains(&place) {
+                    Verdict::Broken
+                } else if passed.contains(&name(place)) {
+                    Verdict::Passed
+                } else {
+                    Verdict::Failed
+                };
+                Verdicts { strong, weak: None }
+            };
+            (0..blocks.len()).map(of).collect()
+        };
+        Ok(vec![run(&together), run(&alone)])
+    }
+}
