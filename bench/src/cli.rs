@@ -13,7 +13,7 @@ use crate::serve::Serve;
 use crate::subject::Subject;
 use crate::{
     Result, budget, callgrind, compression, flat, latency, memory, monitoring, optimized, peers, pipes, pool,
-    record, soak, start, strategies, syscalls, threads, workers,
+    qe, record, soak, start, strategies, syscalls, threads, workers,
 };
 
 /// Connections over HTTP, where nothing is said.
@@ -62,7 +62,9 @@ enum Command {
     Syscalls(Options),
     /// Bytes, CPU time and time to the whole reply with each coding, on lines of several bandwidths.
     Compression(Options),
-    /// All but strategies, threads, budget, syscalls, compression and soak; instructions where valgrind is installed.
+    /// How long the quality tools take on 100,000 lines, cold and warm. Fails if a bar is missed.
+    Qe(Qe),
+    /// All but strategies, threads, budget, syscalls, compression, soak and qe; instructions where valgrind is installed.
     All(Options),
     /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
     Soak(Soak),
@@ -143,6 +145,22 @@ struct Soak {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     clients: u16,
     /// What the clients do follows from it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The gateway to measure, instead of a release build of this workspace.
+    #[arg(long, value_name = "FILE")]
+    subject: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Qe {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// New processes for each figure that is cold; calls for each that is warm.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
+    /// What the project is made of.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// The gateway to measure, instead of a release build of this workspace.
@@ -338,6 +356,15 @@ pub(crate) fn run() -> Result<()> {
             match sections.iter().map(Section::missed).sum() {
                 0 => Ok(()),
                 missed => Err(format!("the soak has missed {missed} of its bars").into()),
+            }
+        }
+        Command::Qe(options) => {
+            let plan = qe::Plan { runs: options.runs.into(), seed: options.seed };
+            let sections =
+                report(options.json, options.subject, |subject| Ok(vec![qe::measure(subject, plan)?]))?;
+            match sections.iter().map(Section::missed).sum() {
+                0 => Ok(()),
+                missed => Err(format!("the quality tools have missed {missed} of their bars").into()),
             }
         }
         Command::Peers(options) => compare(&options),

@@ -11,7 +11,7 @@
 //! - [`syscalls`], [`compression`]: what writing replies costs. [`shaper`]: lines of less bandwidth.
 //! - [`calls`], [`pipes`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`],
 //!   [`threads`], [`monitoring`]: the measurements. [`budget`]: what calls may cost. [`soak`]: minutes of everything at once.
-//!   [`peers`]: other gateways and servers beside ours.
+//!   [`peers`]: other gateways and servers beside ours. [`qe`]: the quality tools.
 //! - [`trend`], [`report`]: tables. [`record`], [`results`], [`claims`]: keeping them in a file, and the pages that quote
 //!   it.
 
@@ -40,6 +40,7 @@ mod peers;
 mod pipes;
 mod place;
 mod pool;
+mod qe;
 mod record;
 mod report;
 mod results;

@@ -2,7 +2,7 @@
 
 `python coverage_py.py -- COMMAND…`; the command serves the tools with the current folder among its folders. Runs the
 tests of nothing: it imports and calls packages that are installed (`humanize`, `slugify`) under coverage.py with branches,
-in copies below the current folder, and asks for the totals of each file. Prints a JSON line of counts; fails on the first
+in copies below the current folder, and asks for the totals of each file. Prints the counts; fails on the first
 difference.
 """
 
@@ -14,7 +14,7 @@ import tempfile
 
 import coverage
 
-from tools import opened
+from tools import check, finish, opened
 
 CALLS = """
 import datetime, humanize, slugify
@@ -106,7 +106,10 @@ def main():
         if not missing <= found:
             sys.exit(f"uncovered lines that are in no gap: {sorted(missing - found)[:5]}")
     tools.close()
-    print(json.dumps({"coverage.py": coverage.__version__, "files": compared, "uncovered_lines": len(missing)}))
+    for report, files in compared.items():
+        check(f"coverage.py {coverage.__version__} {report}", files > 0, f"lines and branches of {files} files equal")
+    check("coverage.py uncovered lines", len(missing) > 0, f"{len(missing)}, the same from the three reports, and all in gaps")
+    finish()
 
 
 main()

@@ -2,7 +2,7 @@
 
 `python diff_cover.py [COMMITS] -- COMMAND…`; the command serves the tools with the current folder among its folders.
 Makes a repository below the current folder, changes its sources at random, gives them made-up coverage, and compares the
-number of lines, the percentage and each line that is not covered. Prints a JSON line of counts; fails on the first
+number of lines, the percentage and each line that is not covered. Prints the counts; fails on the first
 difference.
 """
 
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 
-from tools import opened
+from tools import check, finish, opened
 
 FILES = ("pkg/one.py", "pkg/two words.py", "pkg/sub/three.py", "four.py")
 
@@ -132,7 +132,8 @@ def main():
                 compared += 1
                 lines += total
     tools.close()
-    print(json.dumps({"compared": compared, "lines": lines}))
+    check("coverage of changes beside diff-cover", lines > 0, f"{compared} of {compared} reports with {lines} changed lines equal")
+    finish()
 
 
 main()

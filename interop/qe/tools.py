@@ -1,12 +1,34 @@
-"""Calls of the built-in tools over standard input and output.
+"""Calls of the built-in tools over standard input and output, and what the oracles have in common.
 
-The command is either the gateway (`aqe-v3 start --stdio …`) or, for trying things out, the tools alone:
+The command is either the gateway (`aqe-v3 mcp start --transport stdio …`) or, for trying things out, the tools alone:
 `cargo run --release -p aqe-qe --example serve -- FOLDER`.
 """
 
+import glob
 import json
+import os
 import subprocess
 import sys
+
+# Where `cargo xtask interop` installs: this script is in its `scripts/qe`.
+BASE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MODULES = os.path.join(BASE, "node_modules")
+# Programs by their names: those of this Python environment, of the npm packages, and the Node.js among them.
+PLACES = [os.path.dirname(sys.executable), os.path.join(MODULES, ".bin"), *glob.glob(os.path.join(MODULES, "node-linux-*/bin"))]
+os.environ["PATH"] = os.pathsep.join([*PLACES, os.environ["PATH"]])
+
+
+def check(what, holds, figure):
+    """One line, which the run counts; what does not hold is also the script's failure."""
+    check.failed |= not holds
+    print(f"{'ok' if holds else 'not ok'} {what}: {figure}", flush=True)
+
+
+check.failed = False
+
+
+def finish():
+    sys.exit(check.failed)
 
 
 class Tools:

@@ -53,8 +53,8 @@ pub(super) struct Bench {
     /// Needs nothing else.
     #[arg(long = "self", conflicts_with_all = ["urls", "commands", "tool", "payload", "expect_error", "rate", "header", "ca_file"])]
     itself: bool,
-    /// The tool to call; once for all targets, or once for each. Without it the first one that only reads and needs no arguments is
-    /// called, and if there is none the tools are listed.
+    /// The tool to call; once for all targets, or once for each. Without it the first one that only reads and answers
+    /// without arguments is called, and if there is none the tools are listed.
     #[arg(long, value_name = "NAME")]
     tool: Vec<String>,
     /// The tool's arguments. Each {number} becomes another number of nine digits in each request, each {payload} what --payload says.
@@ -150,7 +150,7 @@ impl Bench {
         let targets: Result<Vec<Target>, _> =
             places.into_iter().map(|place| Target::open(place, &options)).collect();
         let mut targets = targets.map_err(|error| failed(&error))?;
-        let calls = self.calls(&template, &targets)?;
+        let calls = self.calls(&template, &mut targets)?;
         let plan = self.plan();
         let time = ladder::time(&plan, steps.len(), targets.len());
         if let Some(time) = time {
@@ -285,9 +285,12 @@ impl Bench {
         }
     }
 
-    fn calls(&self, arguments: &str, targets: &[Target]) -> Result<Vec<Call>, Failure> {
-        let lists: Vec<&[_]> = targets.iter().map(|target| target.tools.as_slice()).collect();
-        let chosen = choose(&lists);
+    fn calls(&self, arguments: &str, targets: &mut [Target]) -> Result<Vec<Call>, Failure> {
+        // Where a tool is named, none is tried.
+        let chosen = match self.tool[..] {
+            [] => choose(targets).map_err(|error| failed(&error))?,
+            _ => None,
+        };
         let mut calls = Vec::new();
         for (at, target) in targets.iter().enumerate() {
             let tool = self.tool.get(at).or(self.tool.first()).map(String::as_str);
@@ -303,7 +306,7 @@ impl Bench {
                     names.join(", ")
                 ))));
             }
-            calls.push(match tool.or(chosen) {
+            calls.push(match tool.or(chosen.as_deref()) {
                 Some(tool) => Call::tool(target.era, tool, arguments),
                 None => Call::method(target.era, "tools/list"),
             });

@@ -86,7 +86,7 @@ impl Qe {
         if self.json {
             output::line(&said.to_string())?;
         } else {
-            output::line(&output::printable(text::of(said).trim_end()))?;
+            output::line(&output::printable(text::of(&self.tool, said).trim_end()))?;
         }
         // A gate says what its run exits with.
         let code = said["exit_code"].as_u64().and_then(|code| u8::try_from(code).ok());

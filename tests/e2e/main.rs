@@ -35,6 +35,7 @@ mod resuming;
 mod scopes;
 mod sessions;
 mod support;
+mod tasks;
 mod terminal;
 mod traces;
 mod upstreams;

@@ -112,6 +112,18 @@ fn without_a_tool_that_is_safe_to_call_the_tools_are_listed() {
 }
 
 #[test]
+fn a_tool_that_fails_without_arguments_is_not_the_one_that_is_measured() {
+    let home = Home::new();
+    let server = home.start(&[]);
+    // There is no coverage report here, of which the first of the tools would tell.
+    let said = bench(&home, &["--json", server.info["url"].as_str().unwrap()]).json();
+    let target = &said["targets"][0];
+    let tool = target["request"]["tool"].as_str().unwrap_or_else(|| panic!("{target:#}"));
+    assert!(tool.starts_with("qe_quality_"), "{tool}");
+    assert_eq!(target["figures"]["errors"], 0, "{target:#}");
+}
+
+#[test]
 fn wrong_replies_are_counted_by_kind_and_fail_the_command() {
     let home = Home::new();
     let server = home.start(&[]);

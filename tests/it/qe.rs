@@ -69,3 +69,67 @@ fn results_are_for_people_unless_json_is_asked_for() {
     let wrong = home.run(&["qe", "quality-metrics", "--group-by", "moon"]);
     assert!(wrong.code() == Some(2) && wrong.err().contains("function"), "{}", wrong.err());
 }
+
+#[test]
+fn each_tool_tells_people_what_matters() {
+    let home = project();
+    home.write("junit.xml", "<testsuite><testcase name='a'/></testsuite>");
+    let plan = ["test-generate", "--targets", r#"{"file":"half.py"}"#, "--mode", "plan"];
+    for (line, wanted) in [
+        (&["coverage-analyze"][..], &["lines      75 % (3 of 4)", "half.py", "from lcov.info"][..]),
+        (
+            &["coverage-gaps"],
+            &["half.py:3  half", "CRAP", r#"qe test-generate --targets '{"file":"half.py","#],
+        ),
+        (
+            &["quality-metrics", "--group-by", "function"],
+            &[
+                "coverage         lines 75 %",
+                "tests            1: 0 failed",
+                "mutation         –: ",
+                "half.py:1-4  half",
+            ],
+        ),
+        (&plan, &["half.py", "not run", "half"]),
+    ] {
+        let ran = home.run(&[&["qe"], line].concat());
+        assert_eq!(ran.code(), Some(0), "{line:?}: {}", ran.err());
+        for part in wanted {
+            assert!(ran.out().contains(part), "{part} is not in\n{}", ran.out());
+        }
+        let widest = ran.out().lines().map(|line| line.chars().count()).max();
+        assert!(widest < Some(200), "{}", ran.out());
+    }
+}
+
+#[test]
+fn a_verdict_is_told_with_its_places_and_documents_as_they_are() {
+    let home = project();
+    home.write("junit.xml", "<testsuite><testcase name='a'><failure message='no'>half.py:3: ValueError</failure></testcase></testsuite>");
+    let condition = r#"{"metric":"tests_failed","op":"<=","value":0}"#;
+    let line = ["qe", "quality-gate", "--conditions", condition];
+    let ran = home.run(&line);
+    assert_eq!(ran.code(), Some(2), "{}", ran.err());
+    for part in ["Quality gate failed", "FAILED", "tests_failed <= 0", "half.py:3  a: no", "from junit.xml"] {
+        assert!(ran.out().contains(part), "{part} is not in\n{}", ran.out());
+    }
+    let sarif = home.run(&[&line[..], &["--format", "sarif"]].concat());
+    let document: Value = serde_json::from_str(&sarif.out()).unwrap();
+    assert_eq!((sarif.code(), &document["version"]), (Some(2), &Value::from("2.1.0")));
+    let markdown = home.run(&[&line[..], &["--format", "markdown"]].concat());
+    assert!(
+        markdown.code() == Some(2) && markdown.out().starts_with("## Quality gate failed"),
+        "{}",
+        markdown.out()
+    );
+}
+
+#[test]
+fn the_help_has_examples_and_exit_codes() {
+    let home = Home::new();
+    let ran = home.run(&["qe", "quality-gate", "--help"]);
+    assert_eq!(ran.code(), Some(0));
+    for part in ["--base main", "Exit codes: 0", "2 failed", "3 no data", "TOML file", "--cursor"] {
+        assert!(ran.out().replace("origin/", "").contains(part), "{part} is not in\n{}", ran.out());
+    }
+}

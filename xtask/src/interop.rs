@@ -3,7 +3,7 @@
 //! # Layout
 //! [`install`] fetches what is needed · [`process`] starts, times and ends
 //! programs · [`world`] the folder and the upstreams they work on ·
-//! [`conformance`], [`clients`], [`dashboard`], [`prometheus`] and [`otlp`] the groups of checks.
+//! [`conformance`], [`clients`], [`dashboard`], [`prometheus`], [`otlp`] and [`qe`] the groups of checks.
 
 mod clients;
 mod conformance;
@@ -12,6 +12,7 @@ mod install;
 mod otlp;
 mod process;
 mod prometheus;
+mod qe;
 mod world;
 
 use std::collections::BTreeSet;
@@ -29,7 +30,7 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Group = fn(&Context) -> Result<Option<Tally>>;
 
 /// The groups, in the order in which they run.
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 8] = [
     ("conformance-http", conformance::over_http),
     ("conformance-stdio", conformance::over_stdio),
     ("conformance-client", conformance::as_client),
@@ -37,6 +38,7 @@ const GROUPS: [(&str, Group); 7] = [
     ("dashboard", dashboard::run),
     ("prometheus", prometheus::run),
     ("otlp", otlp::run),
+    ("qe", qe::run),
 ];
 
 /// The command line of `cargo xtask interop`.

@@ -16,12 +16,13 @@ Usage: cargo xtask interop [OPTION]…
 Runs real MCP clients and the conformance suite against the gateway, with real
 MCP servers behind it, and the dashboard in a browser. Installs what it needs
 from npm and PyPI under target/interop, once; needs npm, python3 with venv, git
-and, for the dashboard, chromium; for the scrapes, prometheus.
+and, for the dashboard, chromium; for the scrapes, prometheus; for the quality
+tools, lcov.
 
 Options:
   --only GROUP     Run only this group; may be repeated. Groups:
                    conformance-http, conformance-stdio, conformance-client, clients, dashboard,
-                   prometheus
+                   prometheus, otlp, qe
   --keep-going     Go on after a group that failed
   --direct         Leave the gateway out: the baseline of the same checks
   --debug          Build and run the dev profile instead of release

@@ -48,6 +48,13 @@ pub trait InProcess: Send + Sync + fmt::Debug {
     /// inputSchema, outputSchema, annotations). The same for the life of the value.
     fn definitions(&self) -> &[Bytes];
 
+    /// Whether a call of the tool `name` may take so long that its caller would rather come back for the result: where its
+    /// client can, the gateway then makes a task of it (MCP tasks).
+    fn takes_long(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// Calls the tool `name`. `arguments` is the raw text of a JSON object, or empty if the request had none.
     ///
     /// Bad arguments and failures of the tool's own domain are a result too, with `isError: true` and a text that

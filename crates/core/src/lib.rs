@@ -11,6 +11,7 @@
 //! - [`pool`]: who gets which connection to an upstream, and when one is opened, probed and closed.
 //! - [`registry`]: tool names: exact and near lookup, categories, one list of many upstreams' tools.
 //! - [`revision`]: the MCP revisions and their two eras.
+//! - [`tasks`]: work that goes on after its request was answered, and what came of it.
 //! - [`trace`]: which trace a request belongs to.
 
 pub mod balancer;
@@ -23,4 +24,5 @@ pub mod monitor;
 pub mod pool;
 pub mod registry;
 pub mod revision;
+pub mod tasks;
 pub mod trace;

@@ -112,6 +112,12 @@ impl Refusal {
         Self::new(-32020, 400, message)
     }
 
+    /// -32021: the request does not declare what its answer needs; `required` is raw JSON, shaped as `ClientCapabilities`.
+    pub fn missing_capability(required: &str) -> Self {
+        let data = format!(r#"{{"requiredCapabilities":{required}}}"#);
+        Self { data: Some(data), ..Self::new(-32021, 400, "missing required client capability") }
+    }
+
     /// -32022 with what we support.
     pub fn unsupported_version(requested: &str) -> Self {
         let supported: Vec<String> = Revision::ALL.iter().map(|revision| format!("\"{revision}\"")).collect();
@@ -149,6 +155,11 @@ impl Refusal {
     /// -32603: a person has cancelled the call from outside.
     pub fn by_operator() -> Self {
         Self { kind: ErrorKind::Operator, ..Self::internal("cancelled by an operator of this gateway") }
+    }
+
+    /// Raw JSON of the error itself.
+    pub fn object(&self) -> String {
+        wire::error_object(self.code, &self.message, self.data.as_deref())
     }
 
     /// The error response for the request `id` (raw JSON).

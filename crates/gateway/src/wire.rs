@@ -24,11 +24,19 @@ fn joined(pieces: &[&[u8]]) -> Vec<u8> {
 
 /// An error response. `id` and `data` are raw JSON; without an id it is `null`, as JSON-RPC 2.0 section 5 asks.
 pub fn error(id: Option<&str>, code: i32, message: &str, data: Option<&str>) -> Vec<u8> {
-    let id = id.unwrap_or("null");
+    error_of(id.unwrap_or("null"), error_object(code, message, data).as_bytes())
+}
+
+/// The same with an error that is there; all is raw JSON.
+pub fn error_of(id: &str, error: &[u8]) -> Vec<u8> {
+    joined(&[br#"{"jsonrpc":"2.0","id":"#, id.as_bytes(), br#","error":"#, error, b"}"])
+}
+
+/// `{"code":CODE,"message":MESSAGE,"data":DATA}`; `data` is raw JSON.
+pub fn error_object(code: i32, message: &str, data: Option<&str>) -> String {
     let message = encode_string(message);
     let data = data.map(|data| format!(",\"data\":{data}")).unwrap_or_default();
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#)
-        .into_bytes()
+    format!(r#"{{"code":{code},"message":{message}{data}}}"#)
 }
 
 /// A request; `params` is raw JSON.

@@ -73,13 +73,36 @@ impl Tool {
     }
 }
 
-/// The first tool that all servers list and that is harmless on each; `None` if there is none.
-pub fn choose<'a>(lists: &[&'a [Tool]]) -> Option<&'a str> {
-    let (first, others) = lists.split_first()?;
+/// The tools that all servers list and that are harmless on each, in the order of the first list.
+fn candidates(lists: &[&[Tool]]) -> Vec<String> {
+    let Some((first, others)) = lists.split_first() else { return Vec::new() };
     let everywhere = |tool: &&Tool| {
         others.iter().all(|list| list.iter().any(|other| other.name == tool.name && other.is_harmless()))
     };
-    first.iter().filter(|tool| tool.is_harmless()).find(everywhere).map(|tool| tool.name.as_str())
+    let harmless = first.iter().filter(|tool| tool.is_harmless());
+    harmless.filter(everywhere).map(|tool| tool.name.clone()).collect()
+}
+
+/// Tools that are tried before a choice is given up.
+const TRIED: usize = 20;
+
+/// The first tool that all servers list, that is harmless on each, and that each answers without an error when it is called
+/// without arguments; `None` if there is none. A tool that needs no argument may still need something else, such as a
+/// file that is not there.
+///
+/// # Errors
+/// If a server does not answer at all.
+pub fn choose(targets: &mut [Target]) -> Result<Option<String>> {
+    let lists: Vec<&[Tool]> = targets.iter().map(|target| target.tools.as_slice()).collect();
+    'next: for tool in candidates(&lists).into_iter().take(TRIED) {
+        for target in targets.iter_mut() {
+            if !target.succeeds(&tool)? {
+                continue 'next;
+            }
+        }
+        return Ok(Some(tool));
+    }
+    Ok(None)
 }
 
 /// How a target is to be opened.
@@ -186,6 +209,12 @@ impl Target {
             }
         }
         Err(format!("{}: the list of tools has no end", self.place.name()).into())
+    }
+
+    /// Whether a tool does what it is asked without arguments.
+    fn succeeds(&mut self, tool: &str) -> Result<bool> {
+        let answer = self.ask(&Call::tool(self.era, tool, "{}"))?;
+        Ok(answer["result"].is_object() && answer["result"]["isError"] != true)
     }
 
     fn ask(&mut self, call: &Call) -> Result<Value> {
@@ -346,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_tool_only_reads_needs_nothing_and_is_everywhere() {
+    fn only_tools_that_read_need_nothing_and_are_everywhere_are_tried() {
         let read = json!({ "readOnlyHint": true });
         let all = tools(&json!([
             { "name": "writes", "inputSchema": {} },
@@ -354,9 +383,9 @@ mod tests {
             { "name": "first", "annotations": read, "inputSchema": { "required": [] } },
             { "name": "second", "annotations": read },
         ]));
-        assert_eq!(choose(&[&all]), Some("first"));
-        assert_eq!(choose(&[&all, &all[3..]]), Some("second"));
-        assert_eq!(choose(&[&all, &all[..2]]), None);
-        assert_eq!(choose(&[]), None);
+        assert_eq!(candidates(&[&all]), ["first", "second"]);
+        assert_eq!(candidates(&[&all, &all[3..]]), ["second"]);
+        assert_eq!(candidates(&[&all, &all[..2]]), [""; 0]);
+        assert_eq!(candidates(&[]), [""; 0]);
     }
 }

@@ -131,6 +131,10 @@ impl InProcess for Builtin {
         &self.definitions
     }
 
+    fn takes_long(&self, name: &str) -> bool {
+        matches!(name, "qe_test_generate" | "qe_quality_metrics")
+    }
+
     fn call<'a>(&'a self, name: &'a str, arguments: &'a str, caller: Caller<'a>) -> CallFuture<'a> {
         Box::pin(async move {
             let tool =

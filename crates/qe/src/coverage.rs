@@ -8,8 +8,9 @@ pub(crate) mod formats;
 pub(crate) mod gaps;
 pub(crate) mod load;
 pub(crate) mod model;
-mod page;
+pub(crate) mod page;
 pub(crate) mod patch;
+pub(crate) mod path_map;
 mod paths;
 mod totals;
 

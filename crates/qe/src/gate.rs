@@ -9,6 +9,7 @@ mod inputs;
 mod measure;
 mod measured;
 mod metric;
+mod page;
 mod render;
 mod settings;
 mod verdict;
@@ -27,9 +28,11 @@ use baseline::Baseline;
 use change::Change;
 use condition::{Condition, Level, Op, Rules, Status, Verdict};
 use inputs::Paths;
-use measure::{Facts, Issues, Newness};
+pub(crate) use measure::{Facts, Runs};
+use measure::{Issues, Newness};
 use measured::Value;
 use metric::{Kind, Metric};
+use page::Places;
 use settings::Gate;
 use verdict::{Compared, Judged, Named, NewCode, Report, Suppressed};
 
@@ -38,7 +41,7 @@ use verdict::{Compared, Judged, Named, NewCode, Report, Suppressed};
 pub(crate) use inputs::promises::check as check_report;
 
 /// The tool as it is listed.
-pub(crate) const DEFINITION: &str = r#"{"name":"qe_quality_gate","title":"Quality gate","description":"Judge a change before it is merged: coverage, duplication, findings, tests, mutation, new code first. Uses .qe/gate.toml or a built-in gate. What is not known is no_data, never passed.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"gate":{"type":"string","description":"TOML file"},"conditions":{"type":"array","items":{"type":"object","description":"{metric,op,value,level?,severity?}"}},"inputs":{"type":"object","description":"{coverage,junit,sarif,mutation}: paths; default: found"},"base":{"type":"string","description":"commit; default: main line"},"baseline":{"type":"string"},"explain":{"type":"boolean"},"max_items":{"type":"integer"},"format":{"enum":["json","markdown","sarif","junit","baseline"]}},"required":[]},"outputSchema":{"type":"object","required":["status","exit_code"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#;
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_quality_gate","title":"Quality gate","description":"Judge a change before it is merged: coverage, duplication, findings, tests, mutation, new code first. Uses .qe/gate.toml or a built-in gate. What is not known is no_data, never passed.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"gate":{"type":"string","description":"TOML file"},"conditions":{"type":"array","items":{"type":"object","description":"{metric,op,value,level?,severity?}"}},"inputs":{"type":"object","description":"{coverage,junit,sarif,mutation}: paths; default: found"},"base":{"type":"string","description":"commit; default: main line"},"baseline":{"type":"string"},"explain":{"type":"boolean"},"max_items":{"type":"integer"},"cursor":{"type":"string"},"format":{"enum":["json","markdown","sarif","junit","baseline"]}},"required":[]},"outputSchema":{"type":"object","required":["status","exit_code"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#;
 
 /// Places that are named for each condition, if nothing is said, and at most.
 const EVIDENCE: usize = 10;
@@ -57,6 +60,8 @@ struct Arguments {
     /// Whether places are named.
     explain: Option<bool>,
     max_items: Option<usize>,
+    /// More places of one condition.
+    cursor: Option<String>,
     format: Option<Format>,
 }
 
@@ -99,9 +104,15 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     gate.inputs = arguments.inputs.unwrap_or_default().or(gate.inputs);
     gate.baseline = arguments.baseline.or(gate.baseline);
     let format = arguments.format.unwrap_or_default();
-    let most = arguments.max_items.unwrap_or(EVIDENCE).min(EVIDENCE_MAX);
-    let most = if arguments.explain.unwrap_or(true) { most } else { 0 };
-    let judge = Judge { context, project: &project, gate: &gate, request, most, format };
+    if arguments.cursor.is_some() && format != Format::Json {
+        return Err(Refusal("`cursor` goes on with what `format` json has said: leave `format` out".into()));
+    }
+    let places = Places {
+        most: arguments.max_items.unwrap_or(EVIDENCE).clamp(1, EVIDENCE_MAX),
+        is_asked: arguments.explain.unwrap_or(true),
+        cursor: arguments.cursor,
+    };
+    let judge = Judge { context, project: &project, gate: &gate, request, places, format };
     let (report, baseline) = judge.judge(arguments.base.as_deref())?;
     let content = match format {
         Format::Json => return structured(&report),
@@ -121,8 +132,20 @@ pub(crate) struct Judge<'a> {
     project: &'a Project,
     gate: &'a Gate,
     request: &'a Request,
-    most: usize,
+    places: Places,
     format: Format,
+}
+
+/// What a project's reports say of its tests, for whoever judges nothing: found where its gate says or where tools write.
+///
+/// # Errors
+/// If its gate's file cannot be meant, or the work is to end.
+pub(crate) fn reports(context: &Context, project: &Project, request: &Request) -> Result<Facts, Refusal> {
+    let gate = Gate::of(project, None)?;
+    let places = Places { most: 1, is_asked: false, cursor: None };
+    let judge = Judge { context, project, gate: &gate, request, places, format: Format::Json };
+    let needed = BTreeSet::from([Kind::Coverage, Kind::Junit, Kind::Mutation]);
+    Facts::read(&judge, Err("no change is looked at".into()), &needed)
 }
 
 impl Judge<'_> {
@@ -149,12 +172,14 @@ impl Judge<'_> {
             min_new_lines: gate.min_new_lines,
             new_lines: facts.change.as_ref().ok().map(Change::lines),
         };
+        let mut provenance = facts.provenance();
+        let pages = self.places.over(&asked, &provenance, facts.change.as_ref().ok())?;
         let mut judged = Vec::new();
-        for (condition, of_baseline) in &asked {
+        for (at, (condition, of_baseline)) in asked.iter().enumerate() {
             stop.check()?;
             let measured = facts.measure(condition, issues.as_ref());
             let before = known.and_then(|known| known.metrics.get(&condition.metric)).copied();
-            let one = Judged::new(condition, measured, rules, before, self.most);
+            let one = Judged::new(condition, measured, rules, before, |places| pages.of(at, places));
             judged.push(Judged { of_baseline: *of_baseline, ..one });
         }
         let next = self.next(known, &facts, issues.as_ref());
@@ -163,20 +188,23 @@ impl Judge<'_> {
         let is_baseline_gone = matches!(was, Some(Err(_)));
         let status = judged.iter().map(Judged::verdict).max().unwrap_or(Verdict::Passed);
         let status = if is_baseline_gone { status.max(Verdict::NoData) } else { status };
-        let mut provenance = facts.provenance();
         let provenance_total = provenance.len();
         provenance.truncate(verdict::SOURCES);
         let report = Report {
             status,
             exit_code: status.exit_code(gate.require_data),
             summary: verdict::summary(status, &judged),
+            is_part: pages.condition().is_some(),
             gate: Named {
                 name: gate.name.clone(),
                 source: gate.file.clone().unwrap_or_else(|| "built-in".into()),
                 require_data: gate.require_data,
             },
             new_code: new_code(&facts.change),
-            conditions: judged,
+            conditions: match pages.condition() {
+                Some(at) => judged.into_iter().skip(at).take(1).collect(),
+                None => judged,
+            },
             baseline: compared,
             suppressed: Suppressed {
                 in_reports: issues.as_ref().map_or(0, |issues| issues.in_reports),

@@ -10,6 +10,7 @@
 //! - `arguments`, `reply`: from raw arguments to typed ones, from typed results to raw ones.
 //! - `syntax`: what is in a source file: functions, branches, calls, kinds of lines.
 //! - `testgen`: `qe_test_generate`, tests found by running the code.
+//! - `xml`: the one reader of XML, for reports.
 //! - `stop`: when work that nobody waits for any more ends.
 //!
 //! Nothing here reads the wall clock; [`builtin`] is given one.
@@ -26,6 +27,7 @@ mod reply;
 mod stop;
 mod syntax;
 mod testgen;
+mod xml;
 
 pub use builtin::{Settings, builtin, definitions};
 pub use coverage::{Format, ReadError, Summary, summarize};

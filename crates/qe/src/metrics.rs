@@ -5,14 +5,17 @@
 //! - `measure`: what is measured of one source, by its content alone.
 //! - `churn`: how often files changed, from Git's log.
 //! - `cache`: all of it for a project, measured again only where something changed.
+//! - `reports`: what the project's reports say of its tests. `covered`: which lines of functions and files ran.
 //! - `rows`: figures of functions, files, folders and the project.
 //! - `history`: figures of commits, in the store.
 
 mod cache;
 mod churn;
+pub(crate) mod covered;
 mod files;
 mod history;
 mod measure;
+mod reports;
 mod rows;
 
 use std::cmp::Reverse;
@@ -24,6 +27,7 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use cache::{Measurements, Snapshot, Source};
 pub(crate) use files::is_test;
 use history::Trend;
+use reports::{Covered, Mutation, Reports, Tests, known};
 use rows::{Row, Totals, View};
 
 use crate::arguments;
@@ -32,7 +36,7 @@ use crate::project::git::Lines;
 use crate::reply::{Refusal, structured};
 
 /// The tool as it is listed.
-pub(crate) const DEFINITION: &str = r#"{"name":"qe_quality_metrics","title":"Quality metrics","description":"Measure code (Rust, Python, JS, TS, Java, Go): size, complexity, maintainability, duplication, churn, hotspots. Use it to find what to refactor, review or test.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"paths":{"type":"array","description":"files or folders"},"scope":{"enum":["sources","tests","all"]},"group_by":{"enum":["file","function","dir","duplicate"]},"sort":{"enum":["hotspot","cyclomatic","cognitive","ncloc","maintainability","duplication","churn","path"]},"history":{"type":"integer","description":"commits"},"max_items":{"type":"integer"},"cursor":{"type":"string"}},"required":[]},"outputSchema":{"type":"object","properties":{"project":{"type":"object"},"items":{"type":"array"},"total":{"type":"integer"},"unknown":{"type":"object"}}},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#;
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_quality_metrics","title":"Quality metrics","description":"Measure code (Rust, Python, JS, TS, Java, Go): size, complexity, maintainability, duplication, churn, hotspots; from reports: tests, coverage, CRAP, mutation. Use it to find what to refactor, review or test.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"paths":{"type":"array","description":"files or folders"},"scope":{"enum":["sources","tests","all"]},"group_by":{"enum":["file","function","dir","duplicate"]},"sort":{"enum":["hotspot","cyclomatic","cognitive","ncloc","maintainability","duplication","churn","coverage","crap","path"]},"history":{"type":"integer","description":"commits"},"max_items":{"type":"integer"},"cursor":{"type":"string"}},"required":[]},"outputSchema":{"type":"object","properties":{"project":{"type":"object"},"items":{"type":"array"},"total":{"type":"integer"},"unknown":{"type":"object"}}},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -78,15 +82,19 @@ enum Sort {
     Maintainability,
     Duplication,
     Churn,
+    /// Lines that never ran, the most first.
+    Coverage,
+    Crap,
     Path,
 }
 
 #[derive(Debug, Serialize)]
 struct Answer {
     project: Totals,
-    coverage: Option<Value>,
-    tests: Option<Value>,
-    mutation: Option<Value>,
+    coverage: Option<Covered>,
+    /// Of the whole project, whatever `paths` are asked for.
+    tests: Option<Tests>,
+    mutation: Option<Mutation>,
     /// Why what is `null` is not known.
     unknown: serde_json::Map<String, Value>,
     items: Vec<Value>,
@@ -108,6 +116,7 @@ const ITEMS: usize = 20;
 const MOST_ITEMS: usize = 200;
 /// Commits of a trend.
 const MOST_COMMITS: u32 = 100;
+const MOST_WARNINGS: usize = 20;
 
 /// Answers a call.
 pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Result<Vec<u8>, Refusal> {
@@ -126,16 +135,22 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
         folder.is_empty()
             || path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let places: Vec<usize> = (0..snapshot.files.len())
-        .filter(|&at| {
-            let path = &snapshot.files[at].file.path;
-            paths.is_empty() || paths.iter().any(|folder| is_in(path, folder))
-        })
-        .collect();
-    let view = View { snapshot: &snapshot, with_tests: scope != Scope::Sources };
+    let is_asked = |path: &str| paths.is_empty() || paths.iter().any(|folder| is_in(path, folder));
+    let places: Vec<usize> =
+        (0..snapshot.files.len()).filter(|&at| is_asked(&snapshot.files[at].file.path)).collect();
+    let reports = Reports::read(context, &project, request)?;
+    let coverage = reports.coverage();
+    let view =
+        View { snapshot: &snapshot, with_tests: scope != Scope::Sources, coverage: coverage.as_deref().ok() };
     let project_totals = view.totals(&places);
-    let mut items = items(&view, &places, arguments.group_by, arguments.sort)?;
-    let page = Page::of(&arguments, &snapshot, &paths)?;
+    let mut items = items(&view, &places, arguments.group_by, arguments.sort, coverage.as_ref().err())?;
+    let mut unknown = serde_json::Map::new();
+    let covered = known("coverage", reports.covered(&snapshot, &places, is_asked), &mut unknown);
+    let tests = known("tests", reports.tests(&snapshot), &mut unknown);
+    let mutation = known("mutation", reports.mutation(&snapshot), &mut unknown);
+    let mut sources = provenance(&snapshot, places.len(), request);
+    sources.extend(reports.provenance());
+    let page = Page::of(&arguments, &snapshot, &sources, &paths)?;
     let total = items.len();
     let items: Vec<_> = items.drain(page.first.min(total)..total.min(page.first + page.most)).collect();
     let next = page.first + items.len();
@@ -144,15 +159,30 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
         Some(_) if !paths.is_empty() || scope != Scope::Sources => {
             return Err(Refusal("`history` is kept of all sources: leave `paths` and `scope` out".into()));
         }
-        Some(most) => history::trend(context, &project, &project_totals, most.min(MOST_COMMITS), request)?,
+        Some(most) => {
+            let of_reports = [
+                covered.iter().flat_map(Covered::fresh).collect::<Vec<_>>(),
+                tests.iter().flat_map(Tests::fresh).collect(),
+                mutation.iter().flat_map(Mutation::fresh).collect(),
+            ];
+            let values = history::values(&project_totals, of_reports.into_iter().flatten());
+            history::trend(context, &project, values, most.min(MOST_COMMITS), request)?
+        }
     };
     let wants_trend = arguments.history.is_some_and(|most| most > 0);
+    if let Err(why) = &snapshot.history {
+        let more = (wants_trend && trend.is_none()).then_some("trend");
+        unknown.extend(
+            ["churn", "hotspot"].into_iter().chain(more).map(|what| (what.to_owned(), why.as_str().into())),
+        );
+    }
+    let warnings = snapshot.warnings.iter().cloned().chain(reports.warnings()).take(MOST_WARNINGS).collect();
     structured(&Answer {
-        unknown: unknown(&snapshot, wants_trend && trend.is_none()),
+        unknown,
         project: project_totals,
-        coverage: None,
-        tests: None,
-        mutation: None,
+        coverage: covered,
+        tests,
+        mutation,
         items,
         total,
         next_cursor: (next < total).then(|| page.cursor(next)),
@@ -160,25 +190,9 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
         computed_files: snapshot.computed,
         cached_files: snapshot.cached,
         excluded: excluded(scope, snapshot.excluded),
-        provenance: provenance(&snapshot, places.len(), request),
-        warnings: snapshot.warnings.clone(),
+        provenance: sources,
+        warnings,
     })
-}
-
-fn unknown(snapshot: &Snapshot, no_trend: bool) -> serde_json::Map<String, Value> {
-    let mut unknown = serde_json::Map::new();
-    let mut say = |what: &str, why: &str| unknown.insert(what.to_owned(), Value::from(why));
-    say("coverage", "not read here: ask qe_coverage_analyze");
-    say("tests", "no report of tests is read here: ask qe_quality_gate");
-    say("mutation", "no report of mutants is read here: ask qe_quality_gate");
-    if let Err(why) = &snapshot.history {
-        say("churn", why);
-        say("hotspot", why);
-        if no_trend {
-            say("trend", why);
-        }
-    }
-    unknown
 }
 
 fn excluded(scope: Scope, files: usize) -> Value {
@@ -213,6 +227,7 @@ fn items(
     places: &[usize],
     group_by: GroupBy,
     sort: Option<Sort>,
+    no_coverage: Option<&String>,
 ) -> Result<Vec<Value>, Refusal> {
     if group_by == GroupBy::Duplicate {
         return Ok(duplicates(view.snapshot, places));
@@ -229,11 +244,14 @@ fn items(
     if let (Sort::Hotspot | Sort::Churn, Err(why)) = (sort, &view.snapshot.history) {
         return Err(Refusal(format!("`sort`: changes are not known: {why}")));
     }
+    if let (Sort::Coverage | Sort::Crap, Some(why)) = (sort, no_coverage) {
+        return Err(Refusal(format!("`sort`: coverage is not known: {why}")));
+    }
     if group_by == GroupBy::Function
         && matches!(sort, Sort::Hotspot | Sort::Churn | Sort::Maintainability | Sort::Duplication)
     {
         return Err(Refusal(
-            "`sort`: that is known of files: set `group_by` to file, or sort functions by cyclomatic, cognitive, ncloc or path"
+            "`sort`: that is known of files: set `group_by` to file, or sort functions by cyclomatic, cognitive, ncloc, coverage, crap or path"
                 .into(),
         ));
     }
@@ -250,18 +268,26 @@ fn weight(row: &Row, sort: Sort) -> u64 {
         (_, Sort::Path) => 0,
         (Row::Function(row), Sort::Cyclomatic) => row.cyclomatic.into(),
         (Row::Function(row), Sort::Cognitive) => row.cognitive.into(),
+        (Row::Function(row), Sort::Coverage) => row.uncovered,
+        (Row::Function(row), Sort::Crap) => hundredths(row.crap),
         (Row::Function(row), _) => row.ncloc.into(),
         (Row::File(row), Sort::Hotspot) => row.hotspot.unwrap_or(0),
         (Row::File(row), Sort::Cyclomatic) => row.cyclomatic.into(),
         (Row::File(row), Sort::Cognitive) => row.cognitive.into(),
         (Row::File(row), Sort::Ncloc) => row.ncloc.into(),
         (Row::File(row), Sort::Duplication) => row.duplicated_lines.into(),
+        (Row::File(row), Sort::Coverage) => row.covered.total - row.covered.covered,
+        (Row::File(row), Sort::Crap) => hundredths(row.crap_max),
         (Row::File(row), Sort::Churn) => row.lines_changed_90d.unwrap_or(0).into(),
         // The hardest to maintain first, what has no code last.
         (Row::File(row), Sort::Maintainability) => {
             row.maintainability.map_or(0, |index| ((200.0 - index) * 100.0) as u64)
         }
     }
+}
+
+fn hundredths(value: Option<f64>) -> u64 {
+    value.map_or(0, |value| (value * 100.0) as u64)
 }
 
 /// Each duplicate once, with one of its counterparts, the longest first.
@@ -291,10 +317,18 @@ struct Page {
 }
 
 impl Page {
-    fn of(arguments: &Arguments, snapshot: &Snapshot, paths: &[String]) -> Result<Self, Refusal> {
+    fn of(
+        arguments: &Arguments,
+        snapshot: &Snapshot,
+        sources: &[Value],
+        paths: &[String],
+    ) -> Result<Self, Refusal> {
         let Arguments { scope, group_by, sort, .. } = arguments;
         let mut all = Sha256::new();
         all.update(snapshot.fingerprint);
+        for source in sources {
+            all.update(source["sha256"].as_str().unwrap_or_default());
+        }
         all.update(format!("{scope:?} {group_by:?} {sort:?} {paths:?} {:?}", snapshot.head));
         let of = hex(&all.finalize()[..8]);
         let first = match arguments.cursor.as_deref().map(|cursor| cursor.split_once('-')) {

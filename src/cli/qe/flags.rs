@@ -98,13 +98,82 @@ pub(super) fn commands() -> Vec<Command> {
 
 fn command(tool: Definition<'static>) -> Command {
     let name = command_name(tool.name);
-    let example = format!("Example:\n  aqe-v3 qe {name}{}", example(&tool.input));
-    let mut command = Command::new(name).about(tool.description).after_help(example);
+    let mut command =
+        Command::new(name.clone()).about(tool.description).after_help(after(&name, &tool.input));
     for (name, schema) in &tool.input.properties {
         command =
             command.arg(flag(name, schema, tool.input.required.iter().any(|required| required == name)));
     }
     command.arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON"))
+}
+
+/// What is told below the flags: examples, and what is not to be seen from them.
+fn after(name: &str, input: &Input<'_>) -> String {
+    let (examples, more): (&[&str], &str) = match name {
+        "coverage-analyze" => (&["", " --base main", " --reports coverage/lcov.info --group-by dir"], ""),
+        "coverage-gaps" => (&["", " --base main --scope patch", " --rank churn --max-items 5"], ""),
+        "quality-gate" => (
+            &[
+                "",
+                " --base origin/main --format markdown",
+                " --conditions '{\"metric\":\"new_coverage\",\"op\":\">=\",\"value\":90}'",
+                " --inputs '{\"junit\":[\"reports/\"]}' --format sarif > gate.sarif",
+                " --format baseline > .qe/baseline.json",
+            ],
+            "Exit codes: 0 passed or with warnings, 2 failed, 3 no data, 1 it could not be told.",
+        ),
+        "quality-metrics" => {
+            (&["", " --group-by function --sort crap", " --group-by duplicate", " --history 20"], "")
+        }
+        "test-generate" => (
+            &[
+                " --targets '{\"file\":\"src/half.py\"}'",
+                " --targets '{\"file\":\"src/half.py\",\"function\":\"half\"}' --write files",
+                " --targets '{\"file\":\"src/lib.rs\"}' --mode plan",
+            ],
+            "",
+        ),
+        _ => {
+            return format!("Example:\n  aqe-v3 qe {name}{}", example(input));
+        }
+    };
+    let mut lines = vec!["Examples:".to_owned()];
+    lines.extend(examples.iter().map(|example| format!("  aqe-v3 qe {name}{example}")));
+    if !more.is_empty() {
+        lines.extend([String::new(), more.to_owned()]);
+    }
+    lines.join("\n")
+}
+
+/// What a flag is for where the definition, which models pay for, leaves it to the name.
+fn usual(name: &str) -> &'static str {
+    match name {
+        "root" => "Folder of the project; default: this one",
+        "reports" => "Coverage reports; default: found",
+        "paths" => "Files or folders to look at; may be given again",
+        "include" => "Only paths like this one (glob); may be given again",
+        "exclude" => "No paths like this one; may be given again",
+        "base_report" => "Earlier report to compare with",
+        "scope" => "What is looked at",
+        "group_by" => "What a row is",
+        "sort" | "rank" => "What comes first",
+        "max_items" => "Rows, or places of each condition, at once",
+        "cursor" => "Goes on where the last answer ended",
+        "context_lines" => "Lines of source for each gap",
+        "explain" => "Whether places are named",
+        "format" => "Form of the answer",
+        "mode" => "What to do",
+        "framework" => "What the tests are written for",
+        "mutants" => "Faults that are planted to choose tests by; 0: none",
+        "budget_ms" => "How long is searched, about",
+        "max_tests" => "Tests that are kept at most",
+        "seed" => "The same seed gives the same tests",
+        "write" => "Whether the project gets the files, or they are shown",
+        "allow_effects" => "Run functions that write files too, in a copy",
+        "baseline" => "Nothing may be worse than in this file",
+        "history" => "Commits of the trend",
+        _ => "",
+    }
 }
 
 fn example(input: &Input<'_>) -> String {
@@ -120,7 +189,9 @@ fn example(input: &Input<'_>) -> String {
 fn flag(name: &'static str, schema: &Schema, required: bool) -> Arg {
     let arg = Arg::new(name).long(name.replace('_', "-")).required(required);
     let default = schema.default.as_ref().map(|default| format!("[default: {default}]"));
-    let help: Vec<String> = schema.description.clone().into_iter().chain(default).collect();
+    let said = schema.description.clone().or_else(|| schema.one().description.clone());
+    let help = said.unwrap_or_else(|| usual(name).to_owned());
+    let help: Vec<String> = [help].into_iter().chain(default).filter(|part| !part.is_empty()).collect();
     let arg = arg.help(help.join(" "));
     let one = schema.one();
     if let Some(words) = &one.words {
@@ -180,6 +251,42 @@ mod tests {
             let flags: Vec<_> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
             for name in tool.input.properties.keys() {
                 assert!(flags.iter().any(|flag| flag == name), "{name} of {}", tool.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_flag_of_the_quality_tools_says_what_it_is_for() {
+        for (command, tool) in commands().into_iter().zip(definitions()) {
+            if tool.name.contains("memory") {
+                continue;
+            }
+            for arg in command.get_arguments() {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!help.is_empty(), "--{} of {}", arg.get_id(), tool.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_examples_in_the_help_are_right() {
+        for command in commands() {
+            let help = command.get_after_help().unwrap().to_string();
+            for line in help.lines().filter_map(|line| line.strip_prefix("  aqe-v3 qe ")) {
+                let line = line.split(" > ").next().unwrap();
+                let words: Vec<String> = line
+                    .split('\'')
+                    .enumerate()
+                    .flat_map(|(at, part)| match at % 2 {
+                        0 => part.split_whitespace().map(str::to_owned).collect(),
+                        _ => vec![part.to_owned()],
+                    })
+                    .collect();
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                // Those of the tools without examples of their own stand for any value.
+                if !line.contains("NAME") && !line.contains('…') {
+                    parsed(&words).unwrap_or_else(|error| panic!("{line}: {error}"));
+                }
             }
         }
     }

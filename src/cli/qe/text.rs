@@ -1,117 +1,114 @@
-//! A tool's result for people: what it says of itself in Markdown, else its members, one below the other, and lists of
-//! like things as tables.
+//! A tool's result for people. The quality tools have a form of their own; of the others the members stand one below the
+//! other, and lists of like things are tables.
 
-use serde_json::{Map, Value};
+mod coverage;
+mod gaps;
+mod gate;
+mod generic;
+mod metrics;
+mod testgen;
+
+use serde_json::Value;
 
 use crate::cli::table::Table;
 
-/// Columns of a table; what does not fit is in the JSON.
-const COLUMNS: usize = 7;
-
-/// Characters of one cell.
-const CELL: usize = 60;
-
-pub(super) fn of(result: &Value) -> String {
-    if let Some(markdown) = result["summary_md"].as_str() {
-        return markdown.to_owned();
+pub(super) fn of(tool: &str, result: &Value) -> String {
+    // A document that was asked for, as SARIF, is all that is wanted.
+    if let Some(content) = result["content"].as_str().filter(|_| result["format"].is_string()) {
+        return content.to_owned();
     }
-    let Value::Object(members) = result else { return cell(result) };
-    let mut lines = Vec::new();
-    write(members, 0, &mut lines);
+    let lines = match tool {
+        "qe_coverage_analyze" => coverage::of(result),
+        "qe_coverage_gaps" => gaps::of(result),
+        "qe_quality_gate" => gate::of(result),
+        "qe_quality_metrics" => metrics::of(result),
+        "qe_test_generate" => testgen::of(result),
+        _ => generic::of(result),
+    };
     lines.join("\n")
 }
 
-fn write(members: &Map<String, Value>, depth: usize, lines: &mut Vec<String>) {
-    let indent = "  ".repeat(depth);
-    let below = |text: &str| text.lines().map(|line| format!("{indent}  {line}")).collect::<Vec<_>>();
-    for (name, value) in members {
-        match value {
-            Value::Object(inner) if is_flat(inner) => {
-                let parts: Vec<_> =
-                    inner.iter().map(|(name, value)| format!("{name} {}", cell(value))).collect();
-                lines.push(format!("{indent}{name}: {}", parts.join(", ")));
-            }
-            Value::Object(inner) => {
-                lines.push(format!("{indent}{name}:"));
-                write(inner, depth + 1, lines);
-            }
-            Value::Array(items) if items.iter().any(Value::is_object) => {
-                lines.extend([String::new(), format!("{indent}{name}:")]);
-                lines.extend(below(&table(items).to_string()));
-                lines.push(String::new());
-            }
-            Value::String(long) if long.contains('\n') => {
-                lines.push(format!("{indent}{name}:"));
-                lines.extend(below(long));
-            }
-            value => lines.push(format!("{indent}{name}: {}", plain(value))),
-        }
-    }
-}
+/// What stands where nothing is known.
+const UNKNOWN: &str = "–";
 
-fn is_flat(members: &Map<String, Value>) -> bool {
-    members.len() <= COLUMNS && members.values().all(|value| !value.is_object() && !value.is_array())
-}
-
-/// One row for each; the columns are the members of the first rows, those that are short before those that are not.
-fn table(items: &[Value]) -> Table {
-    let mut names: Vec<&str> = Vec::new();
-    for member in items.iter().take(20).filter_map(Value::as_object).flat_map(Map::keys) {
-        if !names.contains(&member.as_str()) {
-            names.push(member);
-        }
-    }
-    names.truncate(COLUMNS);
-    let numbers = |name: &&str| items.iter().any(|item| item[*name].is_number());
-    let right: Vec<usize> = (0..names.len()).filter(|&at| numbers(&names[at])).collect();
-    let mut table = Table::new(&names).right(right);
-    for item in items {
-        table.row(names.iter().map(|name| cell(&item[*name])));
-    }
-    table
-}
-
-fn cell(value: &Value) -> String {
-    let text = plain(value);
-    match text.char_indices().nth(CELL) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
+/// A value in few words.
 fn plain(value: &Value) -> String {
     match value {
-        Value::Null => "–".into(),
+        Value::Null => UNKNOWN.into(),
         Value::String(text) => text.clone(),
-        Value::Array(items) if items.is_empty() => "none".into(),
-        Value::Array(items) if items.iter().all(|item| item.is_string() || item.is_number()) => {
-            items.iter().map(plain).collect::<Vec<_>>().join(", ")
+        // Whole numbers are whole, whatever their type is.
+        Value::Number(number) => {
+            number.as_f64().map_or_else(|| number.to_string(), |number| number.to_string())
         }
-        Value::Object(members) if is_flat(members) => members
-            .iter()
-            .map(|(name, value)| format!("{name} {}", plain(value)))
-            .collect::<Vec<_>>()
-            .join(", "),
         other => other.to_string(),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn results_read_as_lines_and_tables() {
-        let result = json!({
-            "totals": { "line": 1.5, "branch": null },
-            "deep": { "inner": { "a": [1] } },
-            "rows": [{ "file": "a.py", "lines": 3 }, { "file": "long.py", "lines": 40 }],
-            "warnings": []
-        });
-        let wanted = "deep:\n  inner:\n    a: 1\n\nrows:\n  file     lines\n  a.py         3\n  long.py     40\n\ntotals: branch –, line 1.5\nwarnings: none";
-        assert_eq!(of(&result), wanted);
-        assert_eq!(of(&json!({ "summary_md": "# Passed", "x": 1 })), "# Passed");
+/// `covered`, `total` and `pct` of a figure.
+fn share(counts: &Value) -> String {
+    match counts["pct"].as_f64() {
+        Some(pct) => format!("{pct} % ({} of {})", counts["covered"], counts["total"]),
+        None => UNKNOWN.into(),
     }
 }
+
+/// A percentage by itself.
+fn percent(value: &Value) -> String {
+    value.as_f64().map_or_else(|| UNKNOWN.into(), |value| format!("{value} %"))
+}
+
+/// `src/a.py:3-7`, as editors and terminals open it.
+fn place(file: &Value, range: &Value) -> String {
+    let file = file.as_str().unwrap_or_default();
+    match (range[0].as_u64(), range[1].as_u64()) {
+        (Some(start), Some(end)) if end > start => format!("{file}:{start}-{end}"),
+        (Some(start), _) => format!("{file}:{start}"),
+        _ => file.to_owned(),
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A table whose first column is what it is about, and whose others are figures.
+fn figures(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Vec<String> {
+    let mut table = Table::new(heading).right(1..heading.len());
+    for row in rows {
+        table.row(row);
+    }
+    table.to_string().lines().map(str::to_owned).collect()
+}
+
+/// How to get what is not shown; nothing if all is.
+fn more(shown: usize, result: &Value) -> Option<String> {
+    let cursor = result["next_cursor"].as_str()?;
+    Some(format!("{shown} of {} are shown; the next: --cursor {cursor}", result["total"]))
+}
+
+/// What is odd, each on a line.
+fn warnings(result: &Value) -> Vec<String> {
+    list(&result["warnings"]).iter().map(|warning| format!("warning: {}", plain(warning))).collect()
+}
+
+/// Which reports were read.
+fn sources(result: &Value) -> Option<String> {
+    let reports = list(&result["provenance"]).iter().filter_map(|from| from["path"].as_str());
+    let reports: Vec<_> = reports.collect();
+    match reports[..] {
+        [] => None,
+        [first, second, third, _, ..] => {
+            Some(format!("from {first}, {second}, {third} and {} more", reports.len() - 3))
+        }
+        _ => Some(format!("from {}", reports.join(", "))),
+    }
+}
+
+/// Parts with an empty line between them, without those that are empty.
+fn parts(parts: impl IntoIterator<Item = Vec<String>>) -> Vec<String> {
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(&String::new())
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,9 @@ const CLIENTS: [Client; 10] = [
     ("inspector.mjs", "modern", None),
 ];
 
+/// Two clients that know tasks, each in its era.
+const TASKS: Client = ("tasks.mjs", "both", None);
+
 /// Every client by HTTP against one gateway, then each by stdio against its own.
 pub(super) fn run(context: &Context) -> Result<Option<Tally>> {
     let world = World::build(context)?;
@@ -41,11 +44,12 @@ pub(super) fn run(context: &Context) -> Result<Option<Tally>> {
     };
     let configuration = world.configuration()?;
     let mut command = context.run.over_http(gateway, "gateway-clients")?;
-    command.arg("--mcp-config").arg(&configuration).arg("--config").arg(world.compressing()?);
+    command.arg("--mcp-config").arg(&configuration).arg("--config").arg(world.settings()?);
     let server = Server::start(&mut command)?;
     for client in CLIENTS {
         one(context, &world, client, "http", None, &["--url", &server.url], &mut tally)?;
     }
+    one(context, &world, TASKS, "http", None, &["--url", &server.url], &mut tally)?;
     if let Err(error) = server.stop() {
         tally.fail(&format!("the gateway ends on SIGTERM: {error}"));
     }

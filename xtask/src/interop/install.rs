@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -176,9 +176,13 @@ fn require(program: &str, why: &str, packages: &str) -> Result<()> {
 /// Runs an installer; its messages are shown as they come.
 fn installing(what: &str, command: &mut Command) -> Result<()> {
     println!("installing: {what}");
+    let started = Instant::now();
     let finished = finish(command.stdin(Stdio::null()), LIMIT)?;
     match finished.failure() {
-        None => Ok(()),
+        None => {
+            println!("installed: {what} ({:.1} s)", started.elapsed().as_secs_f32());
+            Ok(())
+        }
         Some(failure) => {
             let said = finished.stdout.trim();
             Err(format!("installing {what} failed ({failure}); the first run needs the network. {said}")

@@ -14,6 +14,9 @@ use super::{Context, Result};
 /// Tools that the upstream `many` generates, beside its own.
 const MANY: &str = "300";
 
+/// Each process that loads it takes its time, so that tests for it take more than a second.
+const SLOW: &str = "import time\ntime.sleep(0.5)\n\n\ndef double(x: int) -> int:\n    return x * 2\n";
+
 /// An entry of `mcpServers`, as MCP clients write it.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
@@ -45,6 +48,7 @@ impl World {
         let folder = context.run.folder().join("files");
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("note.txt"), "written before the gateway started\n")?;
+        fs::write(folder.join("slow.py"), SLOW)?;
         repository(&folder.join("repo"))?;
         let tools = &context.tools;
         let mut command = context.run.command(tools.node(), "remote")?;
@@ -95,10 +99,13 @@ impl World {
         Ok(path)
     }
 
-    /// Our own file, by which every reply over HTTP is compressed that the client takes compressed.
-    pub(super) fn compressing(&self) -> Result<PathBuf> {
-        let path = self.folder.with_file_name("compressing.toml");
-        fs::write(&path, "[transport]\ncompression = \"always\"\ncompression_min_bytes = 1\n")?;
+    /// Our own file, by which every reply over HTTP is compressed that the client takes compressed, and built-in tools may look
+    /// at the folder.
+    pub(super) fn settings(&self) -> Result<PathBuf> {
+        let path = self.folder.with_file_name("settings.toml");
+        let root = serde_json::to_string(&self.folder.display().to_string())?;
+        let compression = "[transport]\ncompression = \"always\"\ncompression_min_bytes = 1\n";
+        fs::write(&path, format!("{compression}[qe]\nroots = [{root}]\n"))?;
         Ok(path)
     }
 }

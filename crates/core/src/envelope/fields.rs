@@ -65,6 +65,7 @@ impl Field {
             b"requestId" => Self::RequestId,
             b"level" => Self::Level,
             b"taskId" => Self::TaskId,
+            b"task" => Self::Task,
             b"ref" => Self::Ref,
             b"protocolVersion" => Self::ProtocolVersion,
             b"capabilities" => Self::Capabilities,

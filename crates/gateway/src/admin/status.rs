@@ -31,6 +31,7 @@ pub fn status(gateway: &Gateway) -> Value {
     let tools = tools_by_upstream(&catalog);
     let upstreams: Vec<Value> =
         catalog.upstreams.iter().zip(tools).map(|(upstream, tools)| one(upstream, tools)).collect();
+    let tasks = gateway.task_counts();
     json!({
         "pid": std::process::id(),
         "folder": gateway.settings.about.folder,
@@ -39,6 +40,7 @@ pub fn status(gateway: &Gateway) -> Value {
         "http_sessions": gateway.sessions.all().len(),
         "total_tools": catalog.tools.total_tools(),
         "upstreams": upstreams,
+        "tasks": { "working": tasks.working, "kept": tasks.known - tasks.working, "result_bytes": tasks.bytes },
         "telemetry": gateway.settings.telemetry.status(),
     })
 }

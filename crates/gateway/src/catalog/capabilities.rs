@@ -3,32 +3,43 @@
 use std::sync::Arc;
 
 use aqe_core::envelope::{encode_string, open_object};
-use aqe_core::revision::Era;
+use aqe_core::revision::{Era, Revision};
 
 use crate::upstream::{Manifest, Upstream};
 
-/// Raw JSON of `capabilities` for each era.
+/// Raw JSON of `capabilities`.
 #[derive(Debug, Clone)]
 pub struct Capabilities {
+    /// Before 2025-11-25.
+    older: String,
     legacy: String,
     modern: String,
 }
 
+/// Tasks of our own, as 2025-11-25 declares them ("Tasks", "Capabilities").
+const LEGACY_TASKS: &str = r#"{"list":{},"cancel":{},"requests":{"tools":{"call":{}}}}"#;
+
 impl Capabilities {
-    pub(super) fn merge(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)]) -> Self {
-        Self { legacy: merged(manifests, Era::Legacy), modern: merged(manifests, Era::Modern) }
+    /// `tasks`: whether there are tools that run as tasks of our own.
+    pub(super) fn merge(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)], tasks: bool) -> Self {
+        Self {
+            older: merged(manifests, Era::Legacy, false),
+            legacy: merged(manifests, Era::Legacy, tasks),
+            modern: merged(manifests, Era::Modern, tasks),
+        }
     }
 
-    /// The text for a client of this era.
-    pub fn of(&self, era: Era) -> &str {
-        match era {
-            Era::Legacy => &self.legacy,
-            Era::Modern => &self.modern,
+    /// The text for a client of this revision.
+    pub fn of(&self, revision: Revision) -> &str {
+        match revision {
+            Revision::V20260728 => &self.modern,
+            Revision::V20251125 => &self.legacy,
+            _ => &self.older,
         }
     }
 }
 
-fn merged(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)], era: Era) -> String {
+fn merged(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)], era: Era, tasks: bool) -> String {
     let mut members = vec![("tools".to_owned(), r#"{"listChanged":true}"#.to_owned())];
     let mut extensions: Vec<(String, String)> = Vec::new();
     let known: Vec<&Arc<Manifest>> = manifests.iter().filter_map(|(_, manifest)| manifest.as_ref()).collect();
@@ -44,6 +55,13 @@ fn merged(manifests: &[(&Arc<Upstream>, Option<Arc<Manifest>>)], era: Era) -> St
         if is_ours || declares(name) {
             members.push((name.to_owned(), value.to_owned()));
         }
+    }
+    match era {
+        Era::Legacy if tasks => members.push(("tasks".to_owned(), LEGACY_TASKS.to_owned())),
+        Era::Modern if tasks => {
+            extensions.push(("io.modelcontextprotocol/tasks".to_owned(), "{}".to_owned()));
+        }
+        _ => {}
     }
     // What we do not speak ourselves passes through where both ends are of one era.
     for manifest in known.iter().filter(|manifest| manifest.peer.era == era) {

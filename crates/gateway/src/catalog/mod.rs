@@ -11,7 +11,7 @@ mod resources;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use aqe_core::cache::Place;
@@ -44,7 +44,9 @@ pub struct Catalog {
     /// Prompts by shown name, under the same rules.
     pub prompts: Snapshot,
     /// All tools as they are listed.
-    pub(crate) tool_list: Arc<List>,
+    tool_list: Arc<List>,
+    /// The same for clients that are told of each tool whether it runs as a task; `None`: none does.
+    task_list: Option<Arc<OnceLock<Arc<List>>>>,
     /// All prompts as they are listed.
     pub(crate) prompt_list: Arc<List>,
     /// Resources and templates.
@@ -120,7 +122,14 @@ impl Catalog {
         let prompt_list =
             list("prompts", &prompts, previous.map(|former| (&former.prompts, &former.prompt_list)));
         let resources = Resources::build(&manifests);
-        let capabilities = Capabilities::merge(&manifests);
+        let has_tasks = tools.tools().iter().any(|entry| runs_as_task(upstreams, entry));
+        let task_list = has_tasks.then(|| match previous {
+            Some(former) if former.tools.etag() == tools.etag() => {
+                former.task_list.clone().unwrap_or_default()
+            }
+            _ => Arc::default(),
+        });
+        let capabilities = Capabilities::merge(&manifests, has_tasks);
         let instructions = instructions(&manifests);
         let caching = caching::places(&manifests, &sources, &resources);
         let discovery = discovery(&capabilities, instructions.as_deref());
@@ -130,6 +139,7 @@ impl Catalog {
             tools,
             prompts,
             tool_list,
+            task_list,
             prompt_list,
             resources,
             capabilities,
@@ -148,6 +158,34 @@ impl Catalog {
         &self.upstreams[entry.upstream.index as usize]
     }
 
+    /// Whether a built-in tool runs as a task where its client can (`core::tasks`).
+    pub(crate) fn has_tasks(&self) -> bool {
+        self.task_list.is_some()
+    }
+
+    /// All tools as a client of this revision is told of them.
+    pub(crate) fn tool_list(&self, revision: Revision) -> &Arc<List> {
+        match &self.task_list {
+            Some(list) if revision == Revision::V20251125 => list.get_or_init(|| {
+                let each = self.tools.tools().iter().map(|entry| self.definition(entry, revision));
+                let each: Vec<Bytes> = each.collect();
+                List::new("tools", [b"[", &each.join(&b","[..])[..], b"]"].concat().into())
+            }),
+            _ => &self.tool_list,
+        }
+    }
+
+    /// A tool as a client of this revision is told of it. 2025-11-25 alone has `execution.taskSupport`.
+    pub(crate) fn definition(&self, entry: &ToolEntry, revision: Revision) -> Bytes {
+        let own = &entry.definition;
+        match own.trim_ascii_end().strip_suffix(b"}") {
+            Some(open) if revision == Revision::V20251125 && runs_as_task(&self.upstreams, entry) => {
+                [open, br#","execution":{"taskSupport":"optional"}}"#].concat().into()
+            }
+            _ => own.clone(),
+        }
+    }
+
     /// Where answers of the upstream at this position are kept.
     pub(crate) fn caching_of(&self, index: u32) -> Option<&Places> {
         self.caching.get(index as usize)
@@ -163,6 +201,15 @@ impl Catalog {
     pub fn upstream(&self, id: usize) -> Option<&Arc<Upstream>> {
         self.upstreams.iter().find(|upstream| upstream.id == id)
     }
+}
+
+/// Whether a tool is built in and takes so long that it runs as a task where its client can.
+fn runs_as_task(upstreams: &[Arc<Upstream>], entry: &ToolEntry) -> bool {
+    entry.upstream.builtin
+        && upstreams
+            .get(entry.upstream.index as usize)
+            .and_then(|upstream| upstream.in_process())
+            .is_some_and(|tools| tools.takes_long(&entry.original))
 }
 
 /// The list of a snapshot; the former one if it is the same, with what was made of it.
@@ -206,7 +253,7 @@ fn discovery(capabilities: &Capabilities, instructions: Option<&str>) -> String 
         r#"{{{},"supportedVersions":[{}],"capabilities":{}{},"_meta":{{"io.modelcontextprotocol/serverInfo":{}}}}}"#,
         bridge::modern_members("server/discover"),
         versions.join(","),
-        capabilities.of(Era::Modern),
+        capabilities.of(Revision::NEWEST_MODERN),
         instructions.unwrap_or_default(),
         handshake::implementation()
     )

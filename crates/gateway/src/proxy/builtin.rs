@@ -2,15 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use aqe_core::batching::Priority;
 use aqe_core::envelope::Field;
-use aqe_core::inprocess::{self, Progress};
+use aqe_core::inprocess::{self, InProcess, InProcessError, Progress, ToolResult};
 use aqe_core::monitor::ErrorKind;
 use aqe_core::registry::ToolEntry;
 use aqe_core::revision::Era;
 use serde_json::json;
 
+use super::own_tasks::Form;
 use super::{Answer, Gateway, Request};
 use crate::bridge;
 use crate::monitor::Fate;
@@ -24,46 +26,75 @@ impl Gateway {
         &self,
         request: &Request<'_>,
         upstream: &Upstream,
-        tools: &dyn inprocess::InProcess,
+        tools: &Arc<dyn InProcess>,
         entry: &ToolEntry,
     ) -> Result<Answer, Refusal> {
+        let form = Self::form_of(request, &**tools, entry)?;
+        if form != Form::Result {
+            return Box::pin(self.run_long(request, upstream, tools, entry, form)).await;
+        }
         let timeout = upstream.settings().timeout_for(&entry.original);
-        let arguments =
-            request.message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default();
         let deadline = std::time::Instant::now() + timeout;
         let token = request.message.raw(Field::MetaProgressToken);
-        let told = token.map(|token| Arc::new(Told::new(token, request.outlet)));
+        let told = token.map(|token| Arc::new(Told::new(token, request.outlet, "")));
         let progress = told.clone().map(|told| told as Arc<dyn Progress>);
         // Once the answer is on its way, or nobody waits for it, nothing more may be said of the call.
         let _end = told.as_deref().map(End);
         let on_behalf =
             inprocess::Caller { principal: &request.caller.principal, deadline, progress: progress.as_ref() };
-        let call = tools.call(&entry.original, arguments, on_behalf);
-        let Ok(result) = tokio::time::timeout_at(deadline.into(), call).await else {
-            let detail = format!("timed out after {} ms", timeout.as_millis());
-            return Err(Refusal::upstream(upstream.name(), UpstreamReason::Timeout, &detail));
-        };
-        let result = result.map_err(|error| Refusal::invalid_params(error.to_string()))?;
-        let bytes = match request.caller.era() {
-            Era::Legacy => wire::result(request.id, &result.json),
-            Era::Modern => wire::result_with(request.id, bridge::modern_members("tools/call"), &result.json),
-        };
-        let error = result.is_error.then_some(ErrorKind::Tool);
-        Ok(Answer::ok(bytes).with_fate(Fate { error, ..Fate::default() }))
+        let call = tools.call(&entry.original, arguments(request), on_behalf);
+        match tokio::time::timeout_at(deadline.into(), call).await {
+            Ok(result) => answer(request, result),
+            Err(_) => Err(timed_out(upstream.name(), timeout)),
+        }
     }
 }
 
+/// The arguments of a call; empty if there are none.
+pub(super) fn arguments<'a>(request: &Request<'a>) -> &'a str {
+    request.message.raw(Field::Arguments).filter(|raw| *raw != "null").unwrap_or_default()
+}
+
+/// The answer to a call that has ended.
+pub(super) fn answer(
+    request: &Request<'_>,
+    result: Result<ToolResult, InProcessError>,
+) -> Result<Answer, Refusal> {
+    let result = result.map_err(|error| Refusal::invalid_params(error.to_string()))?;
+    let bytes = match request.caller.era() {
+        Era::Legacy => wire::result(request.id, &result.json),
+        Era::Modern => wire::result_with(request.id, bridge::modern_members("tools/call"), &result.json),
+    };
+    let error = result.is_error.then_some(ErrorKind::Tool);
+    Ok(Answer::ok(bytes).with_fate(Fate { error, ..Fate::default() }))
+}
+
+/// A call took longer than it may.
+pub(super) fn timed_out(upstream: &str, timeout: Duration) -> Refusal {
+    let detail = format!("timed out after {} ms", timeout.as_millis());
+    Refusal::upstream(upstream, UpstreamReason::Timeout, &detail)
+}
+
 /// How far one call is, as `notifications/progress` on the way of its answer.
-struct Told {
+pub(super) struct Told {
     /// Raw JSON.
     token: String,
+    /// Raw members of `_meta`, if there are any.
+    meta: String,
     /// `None` when the call has ended.
     outlet: Mutex<Option<Arc<dyn Outlet>>>,
 }
 
 impl Told {
-    fn new(token: &str, outlet: &Arc<dyn Outlet>) -> Self {
-        Self { token: token.to_owned(), outlet: Mutex::new(Some(Arc::clone(outlet))) }
+    /// `token` is raw JSON; `meta` are raw members, or empty.
+    pub(super) fn new(token: &str, outlet: &Arc<dyn Outlet>, meta: &str) -> Self {
+        let outlet = Mutex::new(Some(Arc::clone(outlet)));
+        Self { token: token.to_owned(), meta: meta.to_owned(), outlet }
+    }
+
+    /// What comes from now on goes nowhere.
+    pub(super) fn end(&self) {
+        *self.outlet.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -83,7 +114,10 @@ impl Progress for Told {
         }
         let total = total.map(|total| format!(r#","total":{total}"#)).unwrap_or_default();
         let (token, message) = (&self.token, json!(message));
-        let params = format!(r#"{{"progressToken":{token},"progress":{done}{total},"message":{message}}}"#);
+        let meta =
+            if self.meta.is_empty() { String::new() } else { format!(r#","_meta":{{{}}}"#, self.meta) };
+        let params =
+            format!(r#"{{"progressToken":{token},"progress":{done}{total},"message":{message}{meta}}}"#);
         outlet.push_with(wire::notification("notifications/progress", Some(&params)), Priority::Low);
     }
 }
@@ -93,7 +127,7 @@ struct End<'a>(&'a Told);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        *self.0.outlet.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.end();
     }
 }
 
@@ -125,7 +159,7 @@ mod tests {
     #[test]
     fn progress_is_told_until_the_call_ends_and_to_clients_that_read() {
         let client = Arc::new(Client::default());
-        let told = Told::new("\"t\"", &(Arc::clone(&client) as Arc<dyn Outlet>));
+        let told = Told::new("\"t\"", &(Arc::clone(&client) as Arc<dyn Outlet>), "");
         let end = End(&told);
         told.report(1.0, Some(4.0), "a \"file\"");
         client.is_slow.store(true, Ordering::Relaxed);

@@ -41,8 +41,9 @@ impl Gateway {
         let mut shared = None;
         let (array, next) = match kind {
             ListKind::Tools | ListKind::Prompts => {
+                let revision = request.caller.revision;
                 let (snapshot, list) = match kind {
-                    ListKind::Tools => (&catalog.tools, &catalog.tool_list),
+                    ListKind::Tools => (&catalog.tools, catalog.tool_list(revision)),
                     _ => (&catalog.prompts, &catalog.prompt_list),
                 };
                 let etag = snapshot.etag();
@@ -52,7 +53,10 @@ impl Gateway {
                     shared = Some(list);
                     (list.array().clone(), None)
                 } else {
-                    let entries = snapshot.tools().iter().map(|entry| &entry.definition);
+                    let entries = snapshot.tools().iter().map(|entry| match kind {
+                        ListKind::Tools => catalog.definition(entry, revision),
+                        _ => entry.definition.clone(),
+                    });
                     page(entries, total, start, self.settings.page_size, etag)
                 }
             }
@@ -157,8 +161,8 @@ fn short(etag: &str) -> String {
 }
 
 /// One page as a JSON array, and the cursor of the next one.
-fn page<'a>(
-    entries: impl Iterator<Item = &'a Bytes>,
+fn page(
+    entries: impl Iterator<Item = impl AsRef<[u8]>>,
     total: usize,
     start: usize,
     size: usize,
@@ -170,7 +174,7 @@ fn page<'a>(
         if array.len() > 1 {
             array.push(b',');
         }
-        array.extend_from_slice(entry);
+        array.extend_from_slice(entry.as_ref());
     }
     array.push(b']');
     let end = start.saturating_add(size);

@@ -66,7 +66,7 @@ impl Gateway {
             .unwrap_or_default();
         let result = format!(
             r#"{{"protocolVersion":"{revision}","capabilities":{},"serverInfo":{}{instructions}}}"#,
-            catalog.capabilities.of(Era::Legacy),
+            catalog.capabilities.of(revision),
             handshake::implementation()
         );
         Ok(Answer::ok(wire::result(message.id().unwrap_or("null"), result.as_bytes())))

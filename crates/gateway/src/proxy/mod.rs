@@ -7,13 +7,16 @@ mod call;
 mod hedge;
 mod lists;
 mod local;
+mod own_tasks;
 mod passage;
 mod reload;
 mod resources;
 mod server_requests;
 mod start;
 mod subscriptions;
+mod task_forms;
 mod task_owners;
+mod task_requests;
 mod tools;
 mod trail;
 mod watching;
@@ -43,6 +46,7 @@ use crate::settings::Settings;
 use crate::tasks;
 use crate::telemetry::{Observed, TraceHeaders, Via};
 use crate::upstream::{Hooks, HttpClient, ListKind, Live, Upstream};
+use own_tasks::OwnTasks;
 use subscriptions::Subscriptions;
 use task_owners::TaskOwners;
 
@@ -177,6 +181,7 @@ pub struct Gateway {
     streams: Mutex<Vec<Weak<Session>>>,
     subscriptions: Subscriptions,
     tasks: TaskOwners,
+    own_tasks: OwnTasks,
     settle: Notify,
     manifests: Arc<dyn ManifestStore>,
     started: Instant,
@@ -442,6 +447,7 @@ impl Gateway {
     pub async fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.close_idle();
+        self.own_tasks.stop().await;
         for upstream in self.upstreams().iter() {
             upstream.stop();
         }

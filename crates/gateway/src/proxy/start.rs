@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::own_tasks::OwnTasks;
 use super::subscriptions::Subscriptions;
 use super::task_owners::TaskOwners;
 use super::{Gateway, ManifestStore};
@@ -24,7 +25,7 @@ use crate::settings::{Balancing, Reloadable, Settings, UpstreamSettings};
 use crate::tasks;
 use crate::upstream::{Common, HttpClient, Manifest, Upstream, UpstreamError};
 
-/// How often idle sessions are looked for.
+/// How often idle sessions and tasks that have had their time are looked for.
 const REAP_INTERVAL: Duration = Duration::from_secs(5);
 /// The step of sliding windows.
 const MONITOR_INTERVAL: Duration = Duration::from_secs(1);
@@ -75,6 +76,7 @@ impl Gateway {
             streams: Mutex::default(),
             subscriptions: Subscriptions::default(),
             tasks: TaskOwners::default(),
+            own_tasks: OwnTasks::new(),
             settle: Notify::new(),
             manifests,
             started: Instant::now(),
@@ -98,6 +100,7 @@ impl Gateway {
             for session in gateway.sessions.reap(Instant::now()) {
                 gateway.end_session(&session);
             }
+            gateway.own_tasks.sweep();
         });
         gateway.every("balancer", BALANCE_INTERVAL, |gateway| {
             for upstream in gateway.upstreams().iter() {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aqe_core::envelope::{Field, Message, encode_string, open_object};
 use tokio::sync::Notify;
 
+use super::task_forms;
 use super::watching::Watched;
 use super::{Answer, Gateway, Request};
 use crate::refusal::Refusal;
@@ -75,8 +76,14 @@ impl Gateway {
     /// `subscriptions/listen`: acknowledged when upstreams tell what it asks for, answered when the gateway stops.
     pub(super) async fn listen(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
         let wanted = request.message.raw(Field::Notifications).unwrap_or("{}");
-        let filter = read_filter(wanted.as_bytes())
+        let mut filter = read_filter(wanted.as_bytes())
             .ok_or_else(|| Refusal::invalid_params("params.notifications must be an object"))?;
+        if !filter.tasks.is_empty() && !task_forms::are_declared(request.message) {
+            return Err(task_forms::undeclared());
+        }
+        let principal = &request.caller.principal;
+        filter.tasks.retain(|task| self.may_watch(principal, task));
+        let tasks: Vec<String> = filter.tasks.iter().cloned().collect();
         let accepted = accepted(&filter);
         let key = next_owner();
         let held = filter.uris.iter().cloned().collect();
@@ -94,6 +101,12 @@ impl Gateway {
                 key,
                 Listener { outlet: Arc::clone(request.outlet), id: request.id.to_owned(), filter },
             );
+        }
+        // Those that were over before anybody listened.
+        for task in tasks {
+            if let Some(task) = self.task_if_over(principal, &task) {
+                request.outlet.push(task_notification(request.id, &task));
+            }
         }
         loop {
             let closing = self.subscriptions.closing.notified();
@@ -158,6 +171,11 @@ impl Gateway {
         self.tell_listeners(|filter| filter.uris.contains(shown), |id| write(Some(id)));
     }
 
+    /// A task of our own has changed; `detailed` are the raw members of its `DetailedTask`.
+    pub(super) fn tell_of_task(&self, task: &str, detailed: &str) {
+        self.tell_listeners(|filter| filter.tasks.contains(task), |id| task_notification(id, detailed));
+    }
+
     /// A modern upstream reports on a task (tasks extension).
     pub(super) fn task_notified(&self, message: &Message) {
         let Some(task) = message.string(Field::TaskId) else { return };
@@ -170,6 +188,12 @@ impl Gateway {
             },
         );
     }
+}
+
+/// `notifications/tasks` for a listener with this id; `task` are the raw members of a `DetailedTask`.
+fn task_notification(id: &str, task: &str) -> bytes::Bytes {
+    let params = format!(r#"{{"_meta":{},{task}}}"#, subscription_meta(id));
+    wire::notification("notifications/tasks", Some(&params))
 }
 
 fn subscription_meta(id: &str) -> String {

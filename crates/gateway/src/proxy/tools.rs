@@ -1,4 +1,4 @@
-//! `tools/call`, and the other requests that a name or a task id leads to an upstream.
+//! `tools/call`, and the other requests that a name leads to an upstream.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use aqe_core::registry::{Lookup, ToolEntry};
 use bytes::Bytes;
 
 use super::call::{Answered, Route};
-use super::task_owners::{Place, TaskOwner};
+use super::task_owners::Place;
 use super::{Answer, Caller, Gateway, Request};
 use crate::cache::flight::Personal;
 use crate::catalog::Catalog;
@@ -113,7 +113,7 @@ impl Gateway {
         let Found { catalog, entry, .. } = *found;
         let upstream = catalog.upstream_of(entry);
         if let Some(tools) = upstream.in_process() {
-            return self.run_builtin(request, upstream, &**tools, entry).await;
+            return self.run_builtin(request, upstream, tools, entry).await;
         }
         let _writing = match &entry.caching {
             Caching::None => None,
@@ -231,48 +231,6 @@ impl Gateway {
         }
         Ok(self.forward(request, route).await?.finish(request, "completion/complete"))
     }
-
-    /// Requests about a task, within one era.
-    pub(super) async fn task(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
-        let method = request.message.method();
-        let catalog = self.catalog();
-        let capable: Vec<usize> = catalog
-            .upstreams
-            .iter()
-            .filter(|upstream| {
-                upstream.manifest().is_some_and(|manifest| {
-                    manifest.peer.era == request.caller.era()
-                        && memchr::memmem::find(&manifest.peer.capabilities, b"tasks").is_some()
-                })
-            })
-            .map(|upstream| upstream.id)
-            .collect();
-        let only = || match capable[..] {
-            [] => Err(Refusal::method_not_found(&method)),
-            [only] => Ok(only),
-            _ => Err(Refusal::invalid_params("no such task, or it was not started through this gateway")),
-        };
-        let task = request.message.string(Field::TaskId);
-        let (upstream, replica) = match &task {
-            None if method == "tasks/list" => (only()?, None),
-            None => return Err(Refusal::invalid_params(format!("{method} needs params.taskId, a string"))),
-            Some(task) => match self.tasks.find(task, &request.caller.principal) {
-                TaskOwner::Here(place) => (place.upstream, Some(place.replica)),
-                TaskOwner::Foreign => return Err(Refusal::invalid_params("no such task")),
-                TaskOwner::Unknown => (only()?, None),
-            },
-        };
-        // A task that ran on a server that is no longer configured has gone with it.
-        let gone = || Refusal::invalid_params("no such task: its server is no longer configured");
-        let upstream = catalog.upstream(upstream).ok_or_else(gone)?;
-        if upstream.manifest().is_none_or(|manifest| manifest.peer.era != request.caller.era()) {
-            return Err(Refusal::method_not_found(&method));
-        }
-        let mut route = Route::to(upstream);
-        route.name = task.as_deref();
-        route.replica = replica;
-        Ok(self.forward(request, route).await?.finish(request, &method))
-    }
 }
 
 /// Where a call of a tool goes, and what is changed about it.
@@ -311,13 +269,6 @@ fn task_id(task: &[u8]) -> Option<String> {
 /// Says in `_meta` which tool ran in place of the one that was named.
 fn note_near(answer: Answer, called: &str, entry: &ToolEntry, near: &Near) -> Answer {
     let Answer { status, fate, .. } = answer;
-    let bytes = answer.into_bytes();
-    let unchanged = |bytes: Bytes| Answer { status, fate, ..Answer::ok(bytes) };
-    let limits = aqe_core::envelope::Limits { max_depth: u16::MAX / 64, ..Default::default() };
-    let Ok(message) = Message::parse(bytes.clone(), limits) else { return unchanged(bytes) };
-    if message.kind() != Kind::Response {
-        return unchanged(bytes);
-    }
     let note = format!(
         r#""aqe-v3/resolvedTool":{{"called":{},"ran":{},"similarity":{:.3},"match":"{}"}}"#,
         encode_string(called),
@@ -325,10 +276,20 @@ fn note_near(answer: Answer, called: &str, entry: &ToolEntry, near: &Near) -> An
         near.similarity,
         near.variant
     );
+    Answer { status, fate, ..Answer::ok(with_meta(answer.into_bytes(), &note)) }
+}
+
+/// A response with a member more in `_meta` of its result; what has none stays as it is.
+pub(super) fn with_meta(response: Bytes, member: &str) -> Bytes {
+    let limits = aqe_core::envelope::Limits { max_depth: u16::MAX / 64, ..Default::default() };
+    let Ok(message) = Message::parse(response.clone(), limits) else { return response };
+    if message.kind() != Kind::Response {
+        return response;
+    }
     let mut edits = message.edit();
     match message.raw(Field::Meta) {
-        Some(meta) if meta.starts_with('{') => edits.insert_members(message.span(Field::Meta), &note),
-        _ => edits.insert_members(message.body_span(), &format!(r#""_meta":{{{note}}}"#)),
+        Some(meta) if meta.starts_with('{') => edits.insert_members(message.span(Field::Meta), member),
+        _ => edits.insert_members(message.body_span(), &format!(r#""_meta":{{{member}}}"#)),
     };
-    unchanged(edits.apply().into())
+    edits.apply().into()
 }

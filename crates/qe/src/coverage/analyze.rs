@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::collect::{Coverage, Stale, Unmatched, collect};
+use super::collect::{Asked, Coverage, Stale, TestsExcluded, Unmatched, collect};
 use super::filter::Filter;
 use super::load::Provenance;
 use super::model::{Counts, Report, Totals};
 use super::page::Page;
 use super::patch::{Change, Indirect, Patch, Uncovered, indirect};
+use super::path_map::PathMap;
 use crate::builtin::{Context, Request};
+use crate::metrics::is_test;
 use crate::reply::{Refusal, structured};
 
 pub(crate) const DEFINITION: &str = concat!(
-    r#"{"name":"qe_coverage_analyze","title":"Analyze coverage","description":"How much of the code the tests run, from existing reports (lcov, Cobertura, JaCoCo, Clover, Istanbul, coverage.py, llvm-cov, Go, SimpleCov): totals, files or folders by uncovered lines, coverage of a Git change, difference to an earlier report, stale sources. Runs no tests.","#,
+    r#"{"name":"qe_coverage_analyze","title":"Analyze coverage","description":"How much of the code tests run, from reports (lcov, Cobertura, JaCoCo, Clover, Istanbul, coverage.py, llvm-cov, Go, SimpleCov): totals, files or folders by uncovered lines, coverage of a Git change, difference to an earlier report, stale sources. Runs no tests.","#,
     r#""inputSchema":{"type":"object","properties":{"#,
     r#""root":{"type":"string"},"reports":{"type":"array","items":{"type":"string"},"description":"Paths; default: found"},"#,
     r#""base":{"type":"string","description":"Git revision: also judge lines changed since"},"head":{"type":"string","description":"Default: working tree"},"#,
     r#""base_report":{"type":"string"},"include":{"type":"array","items":{"type":"string"},"description":"Globs"},"exclude":{"type":"array","items":{"type":"string"}},"#,
+    r#""path_map":{"type":"object","description":"Prefix in reports: folder"},"include_tests":{"type":"boolean"},"#,
     r#""group_by":{"enum":["file","dir"]},"max_items":{"type":"integer"},"cursor":{"type":"string"}},"required":[]},"#,
     r#""outputSchema":{"type":"object","required":["totals","groups"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#
 );
@@ -36,6 +39,10 @@ struct Arguments {
     include: Vec<String>,
     #[serde(default)]
     exclude: Vec<String>,
+    #[serde(default)]
+    path_map: BTreeMap<String, String>,
+    #[serde(default)]
+    include_tests: bool,
     #[serde(default)]
     group_by: GroupBy,
     #[serde(skip_serializing)]
@@ -65,6 +72,9 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     absent: BTreeMap<&'static str, &'static str>,
     files: usize,
+    /// Absent if tests count like all others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests_excluded: Option<TestsExcluded>,
     patch: Option<PatchAnswer<'a>>,
     delta: Option<Delta>,
     groups: &'a [Group],
@@ -131,8 +141,10 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     if arguments.head.is_some() && arguments.base.is_none() {
         return Err(Refusal("`head` without `base`: say which revision the change began at".into()));
     }
+    let path_map = PathMap::new(&project, &arguments.path_map)?;
     let read = |reports: &[String]| {
-        let found = collect(&context.coverage, &project, reports, request.now, &request.stop)?;
+        let asked = Asked { reports, path_map: path_map.clone(), with_tests: arguments.include_tests };
+        let found = collect(&context.coverage, &project, &asked, request.now, &request.stop)?;
         found
             .map(|mut coverage| {
                 coverage.keep(|path| filter.has(path));
@@ -145,7 +157,7 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let change =
         base.map(|base| Change::of(&project, base, arguments.head.as_deref(), &request.stop)).transpose()?;
     let change = change.map(|mut change| {
-        change.added.retain(|path, _| filter.has(path));
+        change.added.retain(|path, _| filter.has(path) && (arguments.include_tests || !is_test(path)));
         change
     });
     let patch = change.as_ref().map(|change| cut(Patch::of(&coverage, change)));
@@ -160,8 +172,9 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let stale_in = |change: &Change| change.added.keys().filter(|path| coverage.is_stale(path)).count();
     structured(&Answer {
         totals,
-        absent: absent(totals),
+        absent: absent(totals, &coverage.report),
         files: coverage.report.files().len(),
+        tests_excluded: coverage.tests_excluded(),
         patch: patch.as_ref().zip(change.as_ref()).map(|(patch, change)| PatchAnswer {
             base: &change.base,
             head: change.head.as_deref().unwrap_or("worktree"),
@@ -190,7 +203,10 @@ pub(super) fn no_report() -> Refusal {
     )
 }
 
-fn absent(totals: Totals) -> BTreeMap<&'static str, &'static str> {
+fn absent(totals: Totals, report: &Report) -> BTreeMap<&'static str, &'static str> {
+    if report.files().is_empty() {
+        return ["line", "branch", "function"].map(|kind| (kind, "no file is left to be counted")).into();
+    }
     let kinds = [
         ("line", totals.line, "no report has lines"),
         ("branch", totals.branch, "no report has branches"),

@@ -9,8 +9,10 @@ use serde::Serialize;
 use super::discover::discover;
 use super::formats::Format;
 use super::load::{Cache, Loaded, Provenance, SOURCE_BYTES, Stamp};
-use super::model::{FileCoverage, Report};
+use super::model::{Counts, FileCoverage, Report};
+use super::path_map::PathMap;
 use super::paths::{Found, Mapper};
+use crate::metrics::is_test;
 use crate::project::Project;
 use crate::reply::Refusal;
 use crate::stop::Stop;
@@ -21,16 +23,40 @@ const MOST_COUNTED: usize = 200;
 /// Bytes of sources that are read for that in one call. What was counted before is known.
 const COUNTED_BYTES: u64 = 8 << 20;
 
+/// What is asked of which reports.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked<'a> {
+    /// Their paths; none: those that lie where runners put them.
+    pub(crate) reports: &'a [String],
+    pub(crate) path_map: PathMap,
+    /// Whether files of tests count like all others.
+    pub(crate) with_tests: bool,
+}
+
 /// What reports say of the working tree.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Coverage {
     /// Files by their paths relative to the project; those that are not in it by the report's.
     pub(crate) report: Report,
+    /// Files of tests, if they are told apart. They run whenever tests do: beside the code they would make it look better.
+    tests: Option<Report>,
     pub(crate) unmatched: Vec<Unmatched>,
     pub(crate) stale: Vec<Stale>,
     pub(crate) provenance: Vec<Provenance>,
     pub(crate) warnings: Vec<String>,
 }
+
+/// Files of tests that are in no figure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct TestsExcluded {
+    files: usize,
+    line: Option<Counts>,
+    rule: &'static str,
+}
+
+/// As [`is_test`] decides.
+const TEST_RULE: &str = "in a folder named as those of tests are (test, tests, spec, fixtures, …), or named as the test \
+                         runners of the language expect; `include_tests` counts them";
 
 /// A path of a report that is none of the project's files. It counts in the totals: what a report says is not made
 /// better by not finding it.
@@ -52,15 +78,35 @@ impl Coverage {
         self.stale.binary_search_by(|stale| stale.file.as_str().cmp(file)).is_ok()
     }
 
+    /// What is told of the tests; `None` if they count like all others.
+    pub(crate) fn tests_excluded(&self) -> Option<TestsExcluded> {
+        let tests = self.tests.as_ref()?;
+        Some(TestsExcluded { files: tests.files().len(), line: tests.totals().line, rule: TEST_RULE })
+    }
+
+    /// The same, if each of the reports has its end.
+    ///
+    /// # Errors
+    /// The reason, for those who judge: what is missing could be anything.
+    pub(crate) fn if_whole(self) -> Result<Self, String> {
+        match self.provenance.iter().find(|from| !from.whole) {
+            Some(from) => Err(format!("{} is not whole: it was cut off; write it again", from.path)),
+            None => Ok(self),
+        }
+    }
+
     /// Leaves out what is of other files.
     pub(crate) fn keep(&mut self, has: impl Fn(&str) -> bool) {
         self.report.keep(&has);
+        if let Some(tests) = &mut self.tests {
+            tests.keep(&has);
+        }
         self.unmatched.retain(|unmatched| has(&unmatched.path));
         self.stale.retain(|stale| has(&stale.file));
     }
 }
 
-/// Reads the reports at these paths, or those that lie where runners put them; `None` if none is named and none is there.
+/// Reads the reports that are asked for; `None` if none is named and none is there.
 ///
 /// # Errors
 /// If one of them cannot be read: what is left would be another figure, and might be a better one. If no file of a
@@ -68,12 +114,12 @@ impl Coverage {
 pub(crate) fn collect(
     cache: &Cache,
     project: &Project,
-    reports: &[impl AsRef<str>],
+    asked: &Asked<'_>,
     now: UnixMillis,
     stop: &Stop,
 ) -> Result<Option<Coverage>, Refusal> {
     let mut coverage = Coverage::default();
-    let paths: Vec<PathBuf> = if reports.is_empty() {
+    let paths: Vec<PathBuf> = if asked.reports.is_empty() {
         let discovered = discover(project, stop)?;
         if let Some(first) = discovered.others.first() {
             coverage.warnings.push(format!(
@@ -84,14 +130,17 @@ pub(crate) fn collect(
         }
         discovered.reports
     } else {
-        reports.iter().map(|path| PathBuf::from(path.as_ref())).collect()
+        asked.reports.iter().map(PathBuf::from).collect()
     };
     if paths.is_empty() {
         return Ok(None);
     }
     let loaded = paths.iter().map(|path| cache.load(project, path, now, stop));
     let loaded = loaded.collect::<Result<Vec<Loaded>, Refusal>>()?;
-    coverage.add(cache, project, loaded, now, stop)?;
+    coverage.add(cache, project, loaded, &asked.path_map, now, stop)?;
+    if !asked.with_tests {
+        coverage.part();
+    }
     Ok(Some(coverage))
 }
 
@@ -121,10 +170,11 @@ impl Coverage {
         cache: &Cache,
         project: &Project,
         loaded: Vec<Loaded>,
+        path_map: &PathMap,
         now: UnixMillis,
         stop: &Stop,
     ) -> Result<(), Refusal> {
-        let mut mapper = Mapper::new(project, stop);
+        let mut mapper = Mapper::new(project, path_map, stop);
         let mut mapped: Vec<Mapped<'_>> = Vec::new();
         let mut known: Vec<(&str, Option<String>)> = Vec::new();
         for report in &loaded {
@@ -133,7 +183,7 @@ impl Coverage {
             let found = mapper.map(&report.parsed, folder)?;
             if let Some(Err(reason)) = found.first().filter(|_| found.iter().all(Result::is_err)) {
                 return Err(Refusal(format!(
-                    "{}: none of its {} files is in {} ({}: {reason}): is it a report of another project?",
+                    "{}: none of its {} files is in {} ({}: {reason}): is it a report of another project? If not, say in `path_map` where its paths lead",
                     report.provenance.path,
                     files.len(),
                     project.root.display(),
@@ -158,6 +208,8 @@ impl Coverage {
                 mapped.push(Mapped { file, format, found, written: report.written });
             }
         }
+        let unused = mapper.unused().map(|from| format!("`path_map`: no path begins with `{from}`"));
+        self.warnings.extend(unused);
         let suspects = self.find_stale(&mapped);
         self.find_shorter(cache, project, suspects, now, stop)?;
         self.merge(mapped);
@@ -167,6 +219,14 @@ impl Coverage {
             self.provenance.push(report.provenance);
         }
         Ok(())
+    }
+
+    /// Tells files of tests apart.
+    fn part(&mut self) {
+        // The folders around a path of another machine may have any name.
+        let is_test = |path: &str| !path.starts_with('/') && is_test(path);
+        let (tests, others) = std::mem::take(&mut self.report).parted(is_test);
+        (self.report, self.tests) = (others, Some(tests));
     }
 
     /// Sources that are stale by their time or size; the others, those with the fewest bytes for each line first.

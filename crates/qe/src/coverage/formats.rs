@@ -11,6 +11,7 @@ mod jacoco;
 mod json;
 mod lcov;
 mod llvm;
+mod rust_names;
 mod simplecov;
 #[cfg(test)]
 mod tests;
@@ -81,6 +82,8 @@ pub(crate) struct Parsed {
     pub(crate) tool: Option<String>,
     /// When it was written, if the report says: milliseconds since the Unix epoch.
     pub(crate) generated: Option<i64>,
+    /// Whether it has its end. What is missing of one that was cut off could say anything.
+    pub(crate) is_whole: bool,
     /// What was left out and why.
     pub(crate) warnings: Vec<String>,
 }
@@ -129,6 +132,8 @@ const LOOK_EVERY: u32 = 1 << 14;
 
 /// Reads a report of any format.
 pub(crate) fn read(bytes: &[u8], stop: &Stop) -> Result<Parsed, ReadError> {
+    let wide = crate::xml::is_wide(bytes).then(|| crate::xml::text(bytes));
+    let bytes = wide.as_deref().map_or(bytes, str::as_bytes);
     let format = detect::detect(bytes)?;
     let mut draft = Draft::new(format, stop);
     match format {
@@ -155,6 +160,7 @@ struct Draft<'a> {
     generated: Option<i64>,
     /// What was left out: why, how often, and where first.
     skipped: Vec<(&'static str, u64, String)>,
+    is_whole: bool,
     warnings: Vec<String>,
     stop: &'a Stop,
     /// Records that may still come, and those until the next look at the clock.
@@ -171,6 +177,7 @@ impl<'a> Draft<'a> {
             tool: None,
             generated: None,
             skipped: Vec::new(),
+            is_whole: true,
             warnings: Vec::new(),
             stop,
             left: MOST_RECORDS,
@@ -197,6 +204,13 @@ impl<'a> Draft<'a> {
         match self.skipped.iter_mut().find(|(other, ..)| *other == why) {
             Some((_, times, _)) => *times += 1,
             None => self.skipped.push((why, 1, place())),
+        }
+    }
+
+    /// The report was cut off, or one of those that were put together to it.
+    fn cut(&mut self, place: impl fmt::Display) {
+        if std::mem::replace(&mut self.is_whole, false) {
+            self.warnings.push(format!("not whole: it ends {place}; what is missing is not known"));
         }
     }
 
@@ -236,6 +250,7 @@ impl<'a> Draft<'a> {
             sources: self.sources,
             tool: self.tool,
             generated: self.generated,
+            is_whole: self.is_whole,
             warnings: self.warnings,
         })
     }

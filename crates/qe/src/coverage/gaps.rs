@@ -10,20 +10,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::analyze::no_report;
-use super::collect::collect;
+use super::collect::{Asked, TestsExcluded, collect};
 use super::filter::Filter;
 use super::page::Page;
 use super::patch::Change;
+use super::path_map::PathMap;
 use crate::builtin::{Context, Request};
 use crate::reply::{Refusal, structured};
 use explain::Teller;
+pub(crate) use find::Innermost;
 use rank::Rank;
 
 pub(crate) const DEFINITION: &str = concat!(
     r#"{"name":"qe_coverage_gaps","title":"Find coverage gaps","description":"What no test runs, riskiest first, from existing coverage reports: per function its uncovered lines, missing branch outcomes, complexity, CRAP, churn, snippet, nearest tests, and the call that generates tests. Use it to decide what to test next.","#,
     r#""inputSchema":{"type":"object","properties":{"root":{"type":"string"},"reports":{"type":"array","items":{"type":"string"}},"#,
     r#""base":{"type":"string","description":"Git revision a change began at"},"scope":{"enum":["all","patch"]},"rank":{"enum":["risk","crap","size","churn"]},"#,
-    r#""include":{"type":"array","items":{"type":"string"}},"exclude":{"type":"array","items":{"type":"string"}},"#,
+    r#""include":{"type":"array","items":{"type":"string"}},"exclude":{"type":"array","items":{"type":"string"}},"path_map":{"type":"object","description":"Prefix in reports: folder"},"include_tests":{"type":"boolean"},"#,
     r#""context_lines":{"type":"integer"},"max_items":{"type":"integer"},"cursor":{"type":"string"}},"required":[]},"#,
     r#""outputSchema":{"type":"object","required":["gaps","total"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#
 );
@@ -43,6 +45,10 @@ struct Arguments {
     include: Vec<String>,
     #[serde(default)]
     exclude: Vec<String>,
+    #[serde(default)]
+    path_map: BTreeMap<String, String>,
+    #[serde(default)]
+    include_tests: bool,
     #[serde(skip_serializing)]
     context_lines: Option<u32>,
     #[serde(skip_serializing)]
@@ -79,6 +85,8 @@ struct Answer<'a> {
     /// Why something is null.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tests_excluded: Option<TestsExcluded>,
     stale: usize,
     unmatched: usize,
     provenance: &'a [super::load::Provenance],
@@ -90,7 +98,9 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let project = context.roots.project(arguments.root.as_deref())?;
     let stop = &request.stop;
     let filter = Filter::new(&arguments.include, &arguments.exclude)?;
-    let found = collect(&context.coverage, &project, &arguments.reports, request.now, stop)?;
+    let path_map = PathMap::new(&project, &arguments.path_map)?;
+    let asked = Asked { reports: &arguments.reports, path_map, with_tests: arguments.include_tests };
+    let found = collect(&context.coverage, &project, &asked, request.now, stop)?;
     let mut coverage = found.ok_or_else(no_report)?;
     coverage.keep(|path| filter.has(path));
     let base = arguments.base.as_deref();
@@ -101,7 +111,7 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
             Refusal("`scope`: patch needs `base`, the revision that the change began at".into())
         })?),
     };
-    let snapshot = context.measurements.snapshot(&project, |_| true, request)?;
+    let snapshot = context.measurements.sources(&project, request)?;
     let mut gaps = find::find(&coverage, &snapshot, only, stop)?;
     let users = find::users(&gaps, &snapshot, stop)?;
     rank::rank(&mut gaps, &snapshot, &users, change.as_ref(), arguments.rank);
@@ -117,13 +127,16 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
         root: arguments.root.as_deref(),
         context_lines: arguments.context_lines.unwrap_or(CONTEXT_LINES).min(MOST_CONTEXT_LINES),
         stop,
+        cache: &context.coverage,
         sources: BTreeMap::new(),
     };
+    let asked = page.of(&gaps).0;
+    teller.read(asked)?;
     let most_bytes = if arguments.max_items.is_some() { MOST_PAGE_BYTES } else { PAGE_BYTES };
     let (mut told, mut bytes) = (Vec::new(), 0);
-    for gap in page.of(&gaps).0 {
+    for gap in asked {
         stop.check()?;
-        let json = serde_json::value::to_raw_value(&teller.tell(gap)?)
+        let json = serde_json::value::to_raw_value(&teller.tell(gap))
             .map_err(|error| Refusal(format!("this is a fault of ours: {error}")))?;
         bytes += json.get().len();
         // At least one, so that who pages arrives.
@@ -139,6 +152,7 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
         uncovered_lines: gaps.iter().map(|gap| u64::from(gap.uncovered)).sum(),
         next_cursor,
         history: snapshot.history.as_ref().err().map(String::as_str),
+        tests_excluded: coverage.tests_excluded(),
         stale: coverage.stale.len(),
         unmatched: coverage.unmatched.len(),
         provenance: &coverage.provenance[..coverage.provenance.len().min(EXAMPLES)],

@@ -16,6 +16,7 @@ use crate::arguments::rfc3339;
 use crate::project::Project;
 use crate::reply::Refusal;
 use crate::stop::Stop;
+use crate::syntax::{Branch, Language};
 
 /// Bytes of a report that is read.
 const REPORT_BYTES: u64 = 400 << 20;
@@ -24,6 +25,8 @@ const KEPT_BYTES: u64 = 128 << 20;
 const KEPT_REPORTS: usize = 64;
 /// Sources whose lines are remembered, and bytes of one whose lines are counted.
 const KEPT_SOURCES: usize = 20_000;
+/// Sources whose decisions are remembered: those on some pages.
+const KEPT_DECISIONS: usize = 500;
 pub(super) const SOURCE_BYTES: u64 = 4 << 20;
 /// A file that was written so long ago, in milliseconds, would have another time of change if it were written again: no
 /// file system's clock is coarser than FAT's two seconds.
@@ -40,6 +43,8 @@ pub(crate) struct Provenance {
     pub(crate) format: Format,
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
+    /// False of a report that was cut off.
+    pub(crate) whole: bool,
     pub(crate) modified: String,
     /// When the report says that it was written.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,6 +108,8 @@ struct Kept {
     entries: HashMap<PathBuf, Entry>,
     /// Lines of sources that had these stamps long enough ago.
     lines: HashMap<PathBuf, (Stamp, u32)>,
+    /// Decisions of sources, by the content.
+    decisions: HashMap<([u8; 32], Language), Arc<Vec<Branch>>>,
     uses: u64,
 }
 
@@ -176,6 +183,26 @@ impl Cache {
         Ok(Some(lines))
     }
 
+    /// The decisions of a source, which `find` finds if they are not known; none if it does not.
+    pub(super) fn decisions(
+        &self,
+        source: &[u8],
+        language: Language,
+        find: impl FnOnce() -> Option<Vec<Branch>>,
+    ) -> Arc<Vec<Branch>> {
+        let key = (<[u8; 32]>::from(Sha256::digest(source)), language);
+        if let Some(known) = self.lock().decisions.get(&key) {
+            return Arc::clone(known);
+        }
+        let Some(found) = find().map(Arc::new) else { return Arc::default() };
+        let mut kept = self.lock();
+        if kept.decisions.len() >= KEPT_DECISIONS {
+            kept.decisions.clear();
+        }
+        kept.decisions.insert(key, Arc::clone(&found));
+        found
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,6 +243,7 @@ fn loaded(project: &Project, path: &Path, entry: &Entry) -> Loaded {
         format: parsed.format,
         bytes: entry.stamp.bytes,
         sha256: hex(&entry.sha256),
+        whole: parsed.is_whole,
         modified: rfc3339(millis),
         generated: generated.map(rfc3339),
         tool: parsed.tool.clone(),

@@ -119,6 +119,12 @@ impl Report {
         Self::new(all.map(Arc::unwrap_or_clone))
     }
 
+    /// The files of which something is so, and the others.
+    pub(super) fn parted(self, is_so: impl Fn(&str) -> bool) -> (Self, Self) {
+        let (these, others) = self.files.into_iter().partition(|file| is_so(&file.path));
+        (Self { files: these }, Self { files: others })
+    }
+
     /// Leaves out the files whose paths are not wanted.
     pub(super) fn keep(&mut self, has: impl Fn(&str) -> bool) {
         self.files.retain(|file| has(&file.path));

@@ -11,7 +11,7 @@ const MOST_ITEMS: usize = 200;
 
 /// What a cursor goes on with: hexadecimal digits of what was paged over, and where the next page begins.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Page {
+pub(crate) struct Page {
     digest: [u8; 8],
     start: usize,
     items: usize,
@@ -22,7 +22,7 @@ impl Page {
     ///
     /// # Errors
     /// If the cursor is of another call, or what it pages over has changed since.
-    pub(super) fn new(
+    pub(crate) fn new(
         max_items: Option<usize>,
         cursor: Option<&str>,
         identity: &impl Serialize,
@@ -49,19 +49,24 @@ impl Page {
     }
 
     /// The items of this page, and the cursor of the next.
-    pub(super) fn of<'a, T>(&self, all: &'a [T]) -> (&'a [T], Option<String>) {
+    pub(crate) fn of<'a, T>(&self, all: &'a [T]) -> (&'a [T], Option<String>) {
         let start = self.start.min(all.len());
         let end = start.saturating_add(self.items).min(all.len());
         (&all[start..end], self.after(end, all.len()))
     }
 
+    /// The items of this page, where they are not needed any more.
+    pub(crate) fn from<T>(&self, all: Vec<T>) -> impl Iterator<Item = T> + use<T> {
+        all.into_iter().skip(self.start).take(self.items)
+    }
+
     /// The first item's place.
-    pub(super) fn start(&self) -> usize {
+    pub(crate) fn start(&self) -> usize {
         self.start
     }
 
     /// The cursor that goes on at `end`, if something is left.
-    pub(super) fn after(&self, end: usize, total: usize) -> Option<String> {
+    pub(crate) fn after(&self, end: usize, total: usize) -> Option<String> {
         (end < total).then(|| format!("{:016x}-{end}", u64::from_be_bytes(self.digest)))
     }
 }

@@ -1,7 +1,8 @@
 //! Which file of the working tree a path in a report means.
 //!
 //! Reports come from other machines, name packages instead of folders, or are relative to folders that they do not name.
-//! A path is matched only where one file alone can be meant:
+//! What `path_map` says of a path is so, and nothing else is tried. Any other is matched only where one file alone can be
+//! meant:
 //! 1. absolute and below the project; or relative to one of the folders that the report names, to the folder that the
 //!    report lies in, or to one around that, whichever holds most of the report's files;
 //! 2. after the module's own name, as `go.mod` has it;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use ignore::WalkBuilder;
 
 use super::formats::{Format, Parsed};
+use super::path_map::PathMap;
 use crate::project::Project;
 use crate::reply::Refusal;
 use crate::stop::Stop;
@@ -37,6 +39,8 @@ pub(super) struct Found {
 pub(super) enum Unmatched {
     /// There is no such file.
     Missing,
+    /// There is no such file where `path_map` says that it is.
+    Mapped(String),
     /// It is outside of the project.
     Outside,
     /// Several files end so: some of them.
@@ -46,6 +50,7 @@ pub(super) enum Unmatched {
 impl std::fmt::Display for Unmatched {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Mapped(place) => write!(f, "`path_map` leads to {place}, and there is no such file"),
             Self::Missing => f.write_str("no such file in the project"),
             Self::Outside => f.write_str("outside of the project"),
             Self::Ambiguous(files) => write!(f, "may be {}", files.join(" or ")),
@@ -57,6 +62,9 @@ impl std::fmt::Display for Unmatched {
 pub(super) struct Mapper<'a> {
     project: &'a Project,
     stop: &'a Stop,
+    map: &'a PathMap,
+    /// Which of the map's beginnings some path has.
+    used: Vec<bool>,
     /// Folders as they were asked for, and where they really are, if that is in the project.
     folders: HashMap<PathBuf, Option<PathBuf>>,
     /// Files of the tree by their last part; made when it is first needed.
@@ -64,8 +72,14 @@ pub(super) struct Mapper<'a> {
 }
 
 impl<'a> Mapper<'a> {
-    pub(super) fn new(project: &'a Project, stop: &'a Stop) -> Self {
-        Self { project, stop, folders: HashMap::new(), by_name: None }
+    pub(super) fn new(project: &'a Project, map: &'a PathMap, stop: &'a Stop) -> Self {
+        let used = vec![false; map.beginnings().count()];
+        Self { project, stop, map, used, folders: HashMap::new(), by_name: None }
+    }
+
+    /// Beginnings of the map that no path had.
+    pub(super) fn unused(&self) -> impl Iterator<Item = &'a str> {
+        self.map.beginnings().zip(&self.used).filter(|(_, used)| !**used).map(|(from, _)| from)
     }
 
     /// For each file of a report that lies in `folder`, which it is.
@@ -74,15 +88,40 @@ impl<'a> Mapper<'a> {
         parsed: &Parsed,
         folder: &Path,
     ) -> Result<Vec<Result<Found, Unmatched>>, Refusal> {
-        let paths: Vec<String> = parsed.report.files().iter().map(|file| normal(&file.path)).collect();
+        let mut paths: Vec<String> = parsed.report.files().iter().map(|file| normal(&file.path)).collect();
+        let mapped: Vec<_> = paths.iter().map(|path| self.mapped(path)).collect();
+        let mut is_open = mapped.iter().map(Option::is_none);
+        paths.retain(|_| is_open.next() == Some(true));
+        let mut others = self.guessed(&paths, parsed, folder)?.into_iter();
+        // There are as many as paths without a rule.
+        Ok(mapped.into_iter().filter_map(|mapped| mapped.or_else(|| others.next())).collect())
+    }
+
+    /// What the map says of a path; `None` if that is nothing.
+    fn mapped(&mut self, path: &str) -> Option<Result<Found, Unmatched>> {
+        let (rule, place) = self.map.place(path)?;
+        if let Some(used) = self.used.get_mut(rule) {
+            *used = true;
+        }
+        let missing = || Unmatched::Mapped(self.project.shown(&place));
+        Some(self.file(&place).ok_or_else(missing))
+    }
+
+    /// For each path of which nobody has said it, which file it is.
+    fn guessed(
+        &mut self,
+        paths: &[String],
+        parsed: &Parsed,
+        folder: &Path,
+    ) -> Result<Vec<Result<Found, Unmatched>>, Refusal> {
         let module = if parsed.format == Format::Go { self.go_module(folder) } else { None };
-        let base = self.base(&paths, parsed, folder)?;
+        let base = self.base(paths, parsed, folder)?;
         let mut found: Vec<Option<Found>> = Vec::with_capacity(paths.len());
-        for path in &paths {
+        for path in paths {
             self.stop.check()?;
             found.push(self.direct(path, &base, module.as_ref()));
         }
-        self.elsewhere(&paths, &parsed.sources, &mut found);
+        self.elsewhere(paths, &parsed.sources, &mut found);
         let mut matched = Vec::with_capacity(paths.len());
         for (path, found) in paths.iter().zip(found) {
             self.stop.check()?;
@@ -248,7 +287,7 @@ impl<'a> Mapper<'a> {
 }
 
 /// A path with `/`, without `file://`, a drive, and a `./` at the beginning.
-fn normal(path: &str) -> String {
+pub(super) fn normal(path: &str) -> String {
     let path = path.trim().strip_prefix("file://").unwrap_or(path.trim());
     let is_windows = path.as_bytes().get(1) == Some(&b':') || (path.contains('\\') && !path.contains('/'));
     let mut path = if is_windows { path.replace('\\', "/") } else { path.to_owned() };

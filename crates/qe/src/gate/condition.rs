@@ -55,7 +55,7 @@ pub(crate) struct SeverityFilter {
 
 impl SeverityFilter {
     /// All that a reader should see.
-    pub(crate) const DEFAULT: Self = Self { level: Severity::Note, and_worse: true };
+    const DEFAULT: Self = Self { level: Severity::Note, and_worse: true };
 
     pub(crate) fn lets(self, severity: Severity) -> bool {
         severity == self.level || (self.and_worse && severity > self.level)
@@ -146,6 +146,11 @@ impl Condition {
             return Err(format!("`{metric}` has no severity: only `new_issues` and `issues` have"));
         }
         Ok(())
+    }
+
+    /// Which findings count.
+    pub(crate) fn filter(&self) -> SeverityFilter {
+        self.severity.unwrap_or(SeverityFilter::DEFAULT)
     }
 
     /// Whether it holds, and why not if the figure alone does not say.

@@ -5,7 +5,6 @@ pub(crate) mod mutation;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod promises;
 pub(crate) mod sarif;
-pub(crate) mod xml;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -3,6 +3,7 @@
 mod coverage;
 mod issues;
 mod places;
+mod runs;
 mod sources;
 
 use std::collections::BTreeSet;
@@ -13,15 +14,17 @@ use serde::Serialize;
 use self::coverage::Covered;
 pub(crate) use self::issues::{Issues, Newness};
 use self::places::Places;
+pub(crate) use self::runs::Runs;
 use super::Judge;
 use super::change::Change;
 use super::condition::Condition;
-use super::inputs::junit::{Outcome, Test, Tests};
+use super::inputs::junit::{Outcome, Tests};
 use super::inputs::mutation::Mutants;
 use super::inputs::sarif::Findings;
-use super::inputs::{Loaded, Provenance, hex, junit, load, mutation, sarif, xml};
+use super::inputs::{Loaded, Provenance, hex, junit, load, mutation, sarif};
 use super::measured::{Evidence, Measured};
 use super::metric::{Kind, Metric};
+use crate::coverage::collect::Coverage;
 use crate::metrics::Snapshot;
 use crate::reply::Refusal;
 
@@ -57,7 +60,7 @@ impl Facts {
             Self { change, tests: None, findings: None, mutants: None, coverage: None, sources: None };
         if needed.contains(&Kind::Junit) {
             facts.tests = Some(load(project, paths, Kind::Junit, stop, |bytes| {
-                junit::parse(&xml::text(bytes)).map(|tests| (tests, "junit".to_owned(), Vec::new()))
+                junit::parse(&crate::xml::text(bytes)).map(|tests| (tests, "junit".to_owned(), Vec::new()))
             })?);
         }
         if needed.contains(&Kind::Sarif) {
@@ -98,14 +101,24 @@ impl Facts {
         let tests = self.tests.iter_mut().flat_map(|loaded| &mut loaded.reports);
         for test in tests.flat_map(|(_, tests)| &mut tests.named) {
             test.file = test.file.take().and_then(|file| places.find(&file));
+            if test.line.is_some() && test.file.is_some() {
+                continue;
+            }
+            // The failure speaks of where it was, the test itself first in most runners.
+            let mut of_failure = std::mem::take(&mut test.places).into_iter();
+            let is_same =
+                |known: &Option<String>, found: &String| known.as_ref().is_none_or(|known| known == found);
+            let found = of_failure.find_map(|(path, line)| {
+                let found = places.find(&path).filter(|found| is_same(&test.file, found))?;
+                Some((found, line))
+            });
+            if let Some((file, line)) = found {
+                (test.file, test.line) = (Some(file), Some(line));
+            }
         }
         let mutants = self.mutants.iter_mut().flat_map(|loaded| &mut loaded.reports);
-        for survivor in mutants.flat_map(|(_, mutants)| &mut mutants.survivors) {
-            let Some(file) = survivor.file.take() else { continue };
-            survivor.file = places.find(&file);
-            if survivor.file.is_none() {
-                survivor.id = format!("{} in {file}", survivor.id);
-            }
+        for (_, mutants) in mutants {
+            mutants.place(|file| places.find(file));
         }
     }
 
@@ -155,6 +168,7 @@ impl Facts {
                 self.of_tests(metric)
             }
             Metric::MutationScore => self.of_mutants(),
+            Metric::NewMutationScore => self.of_new_mutants(),
             Metric::NewIssues | Metric::Issues => match (&self.findings, issues) {
                 (Some(loaded), Some(issues)) => issues.measure(condition, loaded),
                 _ => Measured::unknown("no findings were read"),
@@ -177,43 +191,58 @@ impl Facts {
         measured
     }
 
-    fn of_tests(&self, metric: Metric) -> Measured {
-        let Some(loaded) = &self.tests else { return Measured::unknown("no test report was read") };
+    /// The test reports, if there are some and all of them can be read.
+    pub(crate) fn tests(&self) -> Result<&Loaded<Tests>, String> {
+        let Some(loaded) = &self.tests else { return Err("no test report was read".into()) };
         let advice = "have the tests write one (pytest --junitxml=junit.xml, nextest's junit.path, jest-junit), or name it in `inputs.junit`";
-        if let Some(reason) = loaded.gap("test report in JUnit's XML", advice) {
-            return Measured::unknown(reason);
+        match loaded.gap("test report in JUnit's XML", advice) {
+            Some(reason) => Err(reason),
+            None if loaded.reports.iter().all(|(_, tests)| tests.total == 0) => {
+                Err("the test reports hold no test".into())
+            }
+            None => Ok(loaded),
         }
-        let sum = |of: fn(&Tests) -> u64| {
-            loaded.reports.iter().map(|(_, tests)| of(tests)).fold(0, u64::saturating_add)
-        };
-        if sum(|tests| tests.total) == 0 {
-            return Measured::unknown("the test reports hold no test");
-        }
-        let (count, wanted) = match metric {
-            Metric::TestsFailed => (sum(|tests| tests.failed), Some(Outcome::Failed)),
-            Metric::Flaky => (sum(|tests| tests.flaky), Some(Outcome::Flaky)),
-            Metric::TestsSkipped => (sum(|tests| tests.skipped), None),
-            _ => (sum(|tests| tests.total), None),
-        };
-        let named = loaded.reports.iter().flat_map(|(_, tests)| &tests.named);
-        let evidence: Vec<_> = named.filter(|test| Some(test.outcome) == wanted).map(test).collect();
-        let total = if wanted.is_some() { count } else { 0 };
-        Measured { evidence, evidence_total: total, sources: loaded.paths(), ..Measured::known(count as f64) }
     }
 
-    fn of_mutants(&self) -> Measured {
-        let Some(loaded) = &self.mutants else { return Measured::unknown("no mutation report was read") };
+    fn of_tests(&self, metric: Metric) -> Measured {
+        let loaded = match self.tests() {
+            Ok(loaded) => loaded,
+            Err(reason) => return Measured::unknown(reason),
+        };
+        let runs = Runs::of(loaded);
+        let (count, named) = match metric {
+            Metric::TestsFailed => (runs.failed, Some(Outcome::Failed)),
+            Metric::Flaky => (runs.flaky, Some(Outcome::Flaky)),
+            Metric::TestsSkipped => (runs.skipped, None),
+            _ => (runs.total, None),
+        };
+        let evidence_total = if named.is_some() { count } else { 0 };
+        let evidence = named.map(|outcome| runs.named(outcome)).unwrap_or_default();
+        Measured { evidence, evidence_total, sources: loaded.paths(), ..Measured::known(count as f64) }
+    }
+
+    /// The mutants of all reports, and where they are from.
+    pub(crate) fn mutants(&self) -> Result<(Mutants, Vec<String>), String> {
+        let Some(loaded) = &self.mutants else { return Err("no mutation report was read".into()) };
         let advice = "run Stryker, cargo-mutants, mutmut (and its export-cicd-stats) or PIT, or name the report in `inputs.mutation`";
         if let Some(reason) = loaded.gap("mutation report", advice) {
-            return Measured::unknown(reason);
+            return Err(reason);
         }
         let mut all = Mutants::default();
         for (_, mutants) in &loaded.reports {
             all.merge(mutants.clone());
         }
+        Ok((all, loaded.paths()))
+    }
+
+    fn of_mutants(&self) -> Measured {
+        let (all, sources) = match self.mutants() {
+            Ok(known) => known,
+            Err(reason) => return Measured::unknown(reason),
+        };
         let score = match all.score() {
             Ok(score) => score,
-            Err(reason) => return Measured { sources: loaded.paths(), ..Measured::unknown(reason) },
+            Err(reason) => return Measured { sources, ..Measured::unknown(reason) },
         };
         let evidence = all.survivors.iter().map(|survivor| Evidence {
             file: survivor.file.clone(),
@@ -222,12 +251,64 @@ impl Facts {
             detail: None,
         });
         let evidence = evidence.collect();
-        Measured {
-            evidence,
-            evidence_total: all.unnoticed(),
-            sources: loaded.paths(),
-            ..Measured::known(score)
+        Measured { evidence, evidence_total: all.unnoticed(), sources, ..Measured::known(score) }
+    }
+
+    /// What reports say of the lines.
+    pub(crate) fn covered(&self) -> Result<&Coverage, String> {
+        self.coverage.as_ref().map_or_else(|| Err("no coverage report was read".into()), Covered::known)
+    }
+
+    /// The report of this path that was written first of those, with its time.
+    pub(crate) fn oldest(&self, paths: &[String]) -> Option<(&str, SystemTime)> {
+        let of = self.reports().filter(|from| paths.contains(&from.path));
+        of.filter_map(|from| Some((from.path.as_str(), from.written?))).min_by_key(|(_, written)| *written)
+    }
+
+    /// Of the mutants with a new or changed line.
+    fn of_new_mutants(&self) -> Measured {
+        let (all, sources) = match self.mutants() {
+            Ok(known) => known,
+            Err(reason) => return Measured::unknown(reason),
+        };
+        let change = match &self.change {
+            Ok(change) => change,
+            Err(reason) => return Measured { sources, ..Measured::unknown(reason.clone()) },
+        };
+        let (mut noticed, mut unnoticed, mut undecided) = (0, 0, 0_u64);
+        for (file, places) in &all.places {
+            for place in places.iter().filter(|place| change.patch.has(file, place.lines)) {
+                match place.is_noticed {
+                    Some(true) => noticed += 1,
+                    Some(false) => unnoticed += 1,
+                    None => undecided += 1,
+                }
+            }
         }
+        let evidence = all.survivors.iter().filter_map(|survivor| {
+            let (file, lines) = (survivor.file.as_ref()?, survivor.lines?);
+            let is_new = change.patch.has(file, lines);
+            is_new.then(|| Evidence {
+                file: Some(file.clone()),
+                range: Some(lines),
+                id: survivor.id.clone(),
+                detail: None,
+            })
+        });
+        let evidence = evidence.collect();
+        let measured = match mutation::score(noticed, unnoticed) {
+            _ if undecided > 0 => Measured::unknown(format!(
+                "the run was not whole: {undecided} mutants of new lines are not decided"
+            )),
+            Some(score) => Measured::known(score),
+            None if all.unplaced > 0 => {
+                Measured::unknown(format!("where {} mutants are, the reports do not say", all.unplaced))
+            }
+            None => Measured::nothing("no mutant on a new line"),
+        };
+        let incomplete =
+            (all.unplaced > 0).then(|| format!("where {} mutants are, the reports do not say", all.unplaced));
+        Measured { evidence, evidence_total: unnoticed, sources, incomplete, ..measured }
     }
 
     fn of_coverage(&self, metric: Metric) -> Measured {
@@ -274,9 +355,4 @@ impl Facts {
             Some(format!("{newer} was written after {}; run it again", from.path))
         })
     }
-}
-
-fn test(test: &Test) -> Evidence {
-    let range = test.line.map(|line| crate::project::git::Lines { start: line, end: line });
-    Evidence { file: test.file.clone(), range, id: test.id.clone(), detail: test.message.clone() }
 }

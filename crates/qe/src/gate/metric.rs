@@ -34,6 +34,8 @@ pub(crate) enum Metric {
     Flaky,
     /// Percent of the mutants that a test noticed.
     MutationScore,
+    /// The same of the mutants with a new or changed line.
+    NewMutationScore,
     /// Lines of source files that are new or changed.
     NewLines,
 }
@@ -58,9 +60,10 @@ pub(crate) enum Kind {
 }
 
 impl Metric {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::NewCoverage,
         Self::NewBranchCoverage,
+        Self::NewMutationScore,
         Self::NewDuplicatedPct,
         Self::CrapMaxNew,
         Self::ComplexityMaxNew,
@@ -94,6 +97,7 @@ impl Metric {
             Self::TestsTotal => "tests_total",
             Self::Flaky => "flaky",
             Self::MutationScore => "mutation_score",
+            Self::NewMutationScore => "new_mutation_score",
             Self::NewLines => "new_lines",
         }
     }
@@ -119,6 +123,7 @@ impl Metric {
                 | Self::NewDuplicatedPct
                 | Self::DuplicatedPct
                 | Self::MutationScore
+                | Self::NewMutationScore
         )
     }
 
@@ -132,6 +137,7 @@ impl Metric {
                 | Self::CrapMaxNew
                 | Self::ComplexityMaxNew
                 | Self::NewIssues
+                | Self::NewMutationScore
                 | Self::NewLines
         )
     }
@@ -149,7 +155,7 @@ impl Metric {
             Self::CrapMaxNew => &[Kind::Coverage, Kind::Source],
             Self::NewIssues | Self::Issues => &[Kind::Sarif],
             Self::TestsFailed | Self::TestsSkipped | Self::TestsTotal | Self::Flaky => &[Kind::Junit],
-            Self::MutationScore => &[Kind::Mutation],
+            Self::MutationScore | Self::NewMutationScore => &[Kind::Mutation],
             Self::NewDuplicatedPct | Self::DuplicatedPct | Self::ComplexityMaxNew => &[Kind::Source],
             Self::NewLines => &[],
         }

@@ -14,6 +14,9 @@ pub(crate) struct Report {
     /// What a script should end with: 0 passed or warn, 2 failed, 3 no data.
     pub(crate) exit_code: u8,
     pub(crate) summary: String,
+    /// Whether only the condition is told that a cursor is of; `status` is that of all.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_part: bool,
     pub(crate) gate: Named,
     pub(crate) new_code: NewCode,
     pub(crate) conditions: Vec<Judged>,
@@ -67,6 +70,9 @@ pub(crate) struct Judged {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) evidence: Vec<Evidence>,
     pub(crate) evidence_total: u64,
+    /// For more of it. Of a report at most the first 500 places are named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_cursor: Option<String>,
     pub(crate) provenance: Vec<String>,
 }
 
@@ -105,14 +111,14 @@ impl Judged {
         measured: Measured,
         rules: Rules,
         was: Option<f64>,
-        most: usize,
+        page: impl FnOnce(Vec<Evidence>) -> (Vec<Evidence>, Option<String>),
     ) -> Self {
         let (status, reason) = condition.judge(&measured, rules);
         let actual = match measured.value {
             Value::Known(value) => Some(value),
             Value::Unknown(_) | Value::Nothing(_) => None,
         };
-        let evidence = measured.evidence.into_iter().take(most).map(Evidence::bounded).collect();
+        let (evidence, next_cursor) = page(measured.evidence);
         let mut provenance = measured.sources;
         let more = provenance.len().saturating_sub(PATHS);
         provenance.truncate(PATHS);
@@ -132,12 +138,18 @@ impl Judged {
             delta: actual.zip(was).map(|(actual, was)| ((actual - was) * 100.0).round() / 100.0),
             evidence,
             evidence_total: measured.evidence_total,
+            next_cursor,
             provenance,
         }
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
         Verdict::of(self.status, self.level)
+    }
+
+    /// Whether it failed, and places that made it fail are not named.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.status == Status::Failed && (self.evidence.len() as u64) < self.evidence_total
     }
 
     /// `new_coverage >= 80`

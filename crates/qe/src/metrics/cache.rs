@@ -60,7 +60,7 @@ struct Entry {
 pub(crate) struct Snapshot {
     /// In the order of their paths.
     pub(crate) files: Vec<Source>,
-    /// Duplicates among the files, by their places in the list.
+    /// Duplicates among the files, by their places in the list; none if they were not searched for.
     pub(crate) duplication: Arc<Duplication>,
     /// Changes of late; or why they are not known.
     pub(crate) history: Result<Arc<History>, String>,
@@ -71,6 +71,8 @@ pub(crate) struct Snapshot {
     pub(crate) cached: usize,
     /// Sources that were not wanted.
     pub(crate) excluded: usize,
+    /// The source that was written last, wanted or not, with its time in nanoseconds since the epoch.
+    pub(crate) newest: Option<(i128, String)>,
     /// Of all paths and contents.
     pub(crate) fingerprint: ContentHash,
     pub(crate) warnings: Vec<String>,
@@ -89,6 +91,21 @@ impl Measurements {
         &self,
         project: &Project,
         wanted: impl Fn(&SourceFile) -> bool,
+        request: &Request,
+    ) -> Result<Snapshot, Refusal> {
+        self.look(project, wanted, true, request)
+    }
+
+    /// As [`Self::snapshot`] of all sources, for those who do not ask for duplicates: none is searched for.
+    pub(crate) fn sources(&self, project: &Project, request: &Request) -> Result<Snapshot, Refusal> {
+        self.look(project, |_| true, false, request)
+    }
+
+    fn look(
+        &self,
+        project: &Project,
+        wanted: impl Fn(&SourceFile) -> bool,
+        with_duplicates: bool,
         request: &Request,
     ) -> Result<Snapshot, Refusal> {
         let stop = &request.stop;
@@ -120,13 +137,24 @@ impl Measurements {
         warn(&unmeasured, &sources, &mut warnings);
         let mut fingerprint = ContentHash::default();
         fingerprint.copy_from_slice(&all.finalize()[..16]);
-        let duplication = kept.duplication(fingerprint, &sources, stop)?;
+        let duplication =
+            if with_duplicates { kept.duplication(fingerprint, &sources, stop)? } else { Arc::default() };
         let (head, history) = kept.history(project, request)?;
         drop(kept);
         self.bound();
-        let cached = sources.len().saturating_sub(computed);
-        let files = sources;
-        Ok(Snapshot { files, duplication, history, head, computed, cached, excluded, fingerprint, warnings })
+        let newest = found.files.iter().max_by_key(|file| file.written);
+        Ok(Snapshot {
+            cached: sources.len().saturating_sub(computed),
+            newest: newest.map(|file| (file.written, file.path.clone())),
+            files: sources,
+            duplication,
+            history,
+            head,
+            computed,
+            excluded,
+            fingerprint,
+            warnings,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(PathBuf, Arc<Mutex<Kept>>)>> {

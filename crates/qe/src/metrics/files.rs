@@ -25,6 +25,8 @@ pub(crate) struct SourceFile {
     pub(crate) language: Language,
     pub(crate) is_test: bool,
     pub(crate) stamp: Stamp,
+    /// When its content was written: nanoseconds since the epoch.
+    pub(crate) written: i128,
 }
 
 /// What changes when a file is written, unless that happens within a tick of the clock.
@@ -86,15 +88,12 @@ pub(super) fn find(project: &Project, stop: &Stop) -> Result<Sources, Refusal> {
         }
         bytes += metadata.len();
         let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        let stamp = Stamp {
-            bytes: metadata.len(),
-            inode: metadata.ino(),
-            changed: nanos(metadata.mtime(), metadata.mtime_nsec())
-                .max(nanos(metadata.ctime(), metadata.ctime_nsec())),
-        };
+        let written = nanos(metadata.mtime(), metadata.mtime_nsec());
+        let changed = written.max(nanos(metadata.ctime(), metadata.ctime_nsec()));
+        let stamp = Stamp { bytes: metadata.len(), inode: metadata.ino(), changed };
         let path = project.shown(entry.path());
         let is_test = is_test(&path);
-        sources.files.push(SourceFile { path, language, is_test, stamp });
+        sources.files.push(SourceFile { path, language, is_test, stamp, written });
     }
     if unreadable > 0 {
         sources.warnings.push(format!("{unreadable} entries of the folders could not be read"));

@@ -21,10 +21,19 @@ pub(super) struct Trend {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     commits: Vec<Commit>,
-    /// Of each metric, a value for each commit; `null` where it was not measured.
-    metrics: BTreeMap<String, Vec<Option<f64>>>,
-    /// The last value less the one before it, where both are known.
-    delta: BTreeMap<String, f64>,
+    metrics: BTreeMap<String, Series>,
+}
+
+/// One metric over the commits.
+#[derive(Debug, Serialize)]
+struct Series {
+    /// The first and the last value that are known.
+    first: f64,
+    last: f64,
+    /// The last less the first.
+    delta: f64,
+    /// A value for each commit; `null` where it was not measured.
+    values: Vec<Option<f64>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,7 +47,7 @@ struct Commit {
 pub(super) fn trend(
     context: &Context,
     project: &Project,
-    totals: &Totals,
+    values: Vec<(String, f64)>,
     most: u32,
     request: &Request,
 ) -> Result<Option<Trend>, Refusal> {
@@ -52,26 +61,27 @@ pub(super) fn trend(
     let reason = (!is_clean).then_some("files differ from the commit that is checked out; commit them first");
     let path = project.root.display().to_string();
     if is_clean {
-        let values = values(totals);
         let (project, branch) = (path.clone(), branch.clone());
         wait(context.durable.save_measurement(Measurement { project, branch, commit, at, values }))?;
     }
     let found = wait(context.durable.load_measurements(path, branch.clone(), most))?;
-    let mut metrics: BTreeMap<String, Vec<Option<f64>>> = BTreeMap::new();
+    let mut values: BTreeMap<String, Vec<Option<f64>>> = BTreeMap::new();
     for (place, measurement) in found.iter().enumerate() {
         for (name, value) in &measurement.values {
-            let series = metrics.entry(name.clone()).or_insert_with(|| vec![None; found.len()]);
+            let series = values.entry(name.clone()).or_insert_with(|| vec![None; found.len()]);
             series[place] = Some(*value);
         }
     }
-    let delta = metrics.iter().filter_map(|(name, series)| match series[..] {
-        [.., Some(before), Some(last)] => Some((name.clone(), ((last - before) * 100.0).round() / 100.0)),
-        _ => None,
-    });
-    let delta = delta.collect();
+    let series = |(name, values): (String, Vec<Option<f64>>)| {
+        let first = values.iter().flatten().next().copied()?;
+        let last = values.iter().flatten().next_back().copied()?;
+        let delta = ((last - first) * 100.0).round() / 100.0;
+        Some((name, Series { first, last, delta, values }))
+    };
+    let metrics = values.into_iter().filter_map(series).collect();
     let commit = |measurement: Measurement| Commit { id: measurement.commit, at: rfc3339(measurement.at) };
     let commits = found.into_iter().map(commit).collect();
-    Ok(Some(Trend { branch, kept: is_clean, reason, commits, metrics, delta }))
+    Ok(Some(Trend { branch, kept: is_clean, reason, commits, metrics }))
 }
 
 /// Waits for the store. This is a thread that may block.
@@ -79,7 +89,11 @@ fn wait<T>(answer: aqe_store::contract::StoreFuture<'_, T>) -> Result<T, Refusal
     tokio::runtime::Handle::current().block_on(answer).map_err(|error| Refusal(format!("history: {error}")))
 }
 
-fn values(totals: &Totals) -> Vec<(String, f64)> {
+/// What is kept of a commit: what is known of it, and no more.
+pub(super) fn values(
+    totals: &Totals,
+    of_reports: impl IntoIterator<Item = (&'static str, Option<f64>)>,
+) -> Vec<(String, f64)> {
     let optional = |value: Option<u32>| value.map(f64::from);
     let all = [
         ("files", Some(f64::from(totals.files))),
@@ -93,5 +107,5 @@ fn values(totals: &Totals) -> Vec<(String, f64)> {
         ("maintainability", totals.maintainability),
         ("duplicated_pct", totals.duplicated_pct),
     ];
-    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    all.into_iter().chain(of_reports).filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

@@ -6,6 +6,9 @@ use serde::Serialize;
 
 use super::cache::{Snapshot, Source};
 use super::churn::{Churn, History};
+use super::covered;
+use crate::coverage::collect::Coverage;
+use crate::coverage::model::{Counts, FileCoverage};
 use crate::project::git::Lines;
 use crate::syntax::{Function, FunctionKind, Language, LineCounts};
 
@@ -51,6 +54,12 @@ pub(crate) struct FunctionRow {
     pub(crate) cognitive: u32,
     pub(crate) ncloc: u32,
     pub(crate) parameters: u32,
+    /// Percent of its lines with code that ran; `null` if no report has its file, or it has no such line.
+    pub(crate) line_pct: Option<f64>,
+    /// comp² · (1 − cov)³ + comp.
+    pub(crate) crap: Option<f64>,
+    #[serde(skip)]
+    pub(crate) uncovered: u64,
 }
 
 /// A file, or all files of a folder and of those below it.
@@ -76,6 +85,20 @@ pub(crate) struct FileRow {
     pub(crate) authors_90d: Option<u32>,
     /// Cyclomatic complexity times commits; of a folder the sum.
     pub(crate) hotspot: Option<u64>,
+    /// Percent of the lines with code that ran, of files that are in a report.
+    pub(crate) line_pct: Option<f64>,
+    /// The largest of its functions'.
+    pub(crate) crap_max: Option<f64>,
+    /// Files that are in no coverage report though others are.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(crate) unmeasured_files: u32,
+    #[serde(skip)]
+    pub(crate) covered: Counts,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // Serde's signature.
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Whose figures are wanted.
@@ -84,12 +107,33 @@ pub(crate) struct View<'a> {
     pub(crate) snapshot: &'a Snapshot,
     /// Functions that are marked as tests are looked at too.
     pub(crate) with_tests: bool,
+    /// `None` if no report says which lines ran.
+    pub(crate) coverage: Option<&'a Coverage>,
 }
 
 impl View<'_> {
     fn functions<'s>(&self, source: &'s Source) -> impl Iterator<Item = &'s Function> + use<'s> {
+        self.numbered(source).map(|(_, function)| function)
+    }
+
+    /// With their places in the source.
+    fn numbered<'s>(&self, source: &'s Source) -> impl Iterator<Item = (usize, &'s Function)> + use<'s> {
         let with_tests = self.with_tests;
-        source.measured.functions.iter().filter(move |function| with_tests || !function.is_test)
+        let all = source.measured.functions.iter().enumerate();
+        all.filter(move |(_, function)| with_tests || !function.is_test)
+    }
+
+    /// What reports say of the lines of a source.
+    fn file(&self, source: &Source) -> Option<&FileCoverage> {
+        let file = self.coverage?.report.file(&source.file.path)?;
+        file.lines.is_some().then_some(file)
+    }
+
+    /// Lines of a source's functions; empty if they are not known.
+    fn lines(&self, source: &Source) -> Vec<Counts> {
+        self.file(source)
+            .map(|file| covered::of_functions(file, &source.measured.functions))
+            .unwrap_or_default()
     }
 
     /// Complexity of a file, without its functions that are tests.
@@ -133,7 +177,9 @@ impl View<'_> {
     pub(crate) fn function_rows(&self, places: &[usize]) -> Vec<Row> {
         let rows = places.iter().flat_map(|&at| {
             let source = &self.snapshot.files[at];
-            self.functions(source).map(|function| {
+            let lines = self.lines(source);
+            self.numbered(source).map(move |(at, function)| {
+                let lines = lines.get(at).copied();
                 Row::Function(FunctionRow {
                     file: source.file.path.clone(),
                     lines: function.lines,
@@ -143,6 +189,9 @@ impl View<'_> {
                     cognitive: function.cognitive,
                     ncloc: function.ncloc,
                     parameters: function.parameters,
+                    line_pct: lines.and_then(Counts::percent),
+                    crap: lines.and_then(|lines| covered::crap(function.cyclomatic, lines)),
+                    uncovered: lines.map_or(0, |lines| lines.total - lines.covered),
                 })
             })
         });
@@ -159,6 +208,11 @@ impl View<'_> {
         let lines = source.measured.lines;
         let duplicated_lines = self.snapshot.duplication.count(at);
         let churn = self.snapshot.history.as_ref().ok().map(|history| churn(history, &source.file.path));
+        let covered = self.file(source).and_then(|file| file.totals().line);
+        let of_functions = self.lines(source);
+        let crap = self
+            .numbered(source)
+            .filter_map(|(at, function)| covered::crap(function.cyclomatic, of_functions.get(at).copied()?));
         FileRow {
             path: source.file.path.clone(),
             language: Some(source.file.language),
@@ -176,6 +230,12 @@ impl View<'_> {
             lines_changed_90d: churn.map(|churn| churn.lines),
             authors_90d: churn.map(|churn| churn.authors),
             hotspot: churn.map(|churn| u64::from(churn.commits) * u64::from(cyclomatic)),
+            line_pct: covered.and_then(Counts::percent),
+            crap_max: crap.max_by(f64::total_cmp),
+            unmeasured_files: u32::from(
+                self.coverage.is_some() && covered.is_none() && !source.measured.functions.is_empty(),
+            ),
+            covered: covered.unwrap_or_default(),
         }
     }
 
@@ -202,7 +262,8 @@ impl View<'_> {
         }
         let row = |(row, lines, mean): (FileRow, u32, Mean)| {
             let duplicated_pct = percent(row.duplicated_lines, lines);
-            Row::File(FileRow { duplicated_pct, maintainability: mean.value(), ..row })
+            let line_pct = row.covered.percent();
+            Row::File(FileRow { duplicated_pct, maintainability: mean.value(), line_pct, ..row })
         };
         folders.into_values().map(row).collect()
     }
@@ -228,6 +289,10 @@ impl Default for FileRow {
             lines_changed_90d: Some(0),
             authors_90d: None,
             hotspot: Some(0),
+            line_pct: None,
+            crap_max: None,
+            unmeasured_files: 0,
+            covered: Counts::default(),
         }
     }
 }
@@ -246,6 +311,9 @@ impl FileRow {
         self.commits_90d = sum(self.commits_90d, file.commits_90d);
         self.lines_changed_90d = sum(self.lines_changed_90d, file.lines_changed_90d);
         self.hotspot = self.hotspot.zip(file.hotspot).map(|(one, other)| one + other);
+        self.crap_max = self.crap_max.into_iter().chain(file.crap_max).max_by(f64::total_cmp);
+        self.unmeasured_files += file.unmeasured_files;
+        self.covered.add(file.covered);
     }
 }
 

@@ -113,11 +113,7 @@ async fn new_code_that_no_report_knows_is_not_covered() {
     repository.touch("lint.sarif");
     let verdict = repository.judge(json!({})).await;
     let coverage = condition(&verdict, "new_coverage");
-    assert_eq!(
-        (&coverage["status"], &coverage["actual"]),
-        (&json!("no_data"), &json!(100.0)),
-        "{coverage:#}"
-    );
+    assert_eq!((&coverage["status"], &coverage["actual"]), (&json!("no_data"), &Value::Null), "{coverage:#}");
     assert!(coverage["reason"].as_str().unwrap().contains("src/forgotten.py"), "{coverage:#}");
     repository.write(".qe/gate.toml", "[gate]\nexclude = [\"src/forgotten.py\"]\n[[condition]]\nmetric = \"new_coverage\"\nop = \">=\"\nvalue = 80\n");
     assert_eq!(repository.judge(json!({})).await["status"], "passed");
@@ -306,7 +302,7 @@ async fn broken_hostile_and_foreign_inputs_are_no_data_with_the_reason() {
     }
     let outside = outside.path().join("junit.xml").display().to_string();
     for (input, words) in [
-        ("half.xml", "ends in the middle"),
+        ("half.xml", "ends before its elements do"),
         ("bomb.xml", "entities"),
         ("page.xml", "no test report"),
         ("none.xml", "no test"),
@@ -400,4 +396,98 @@ async fn a_thousand_reports_with_endless_names_make_a_short_verdict() {
     let bytes = verdict.to_string().len();
     assert!(bytes < 24_000, "{bytes} bytes");
     assert_eq!(verdict["provenance_total"], 304);
+}
+
+#[tokio::test]
+async fn every_place_of_a_condition_comes_with_some_page() {
+    let repository = clean();
+    let findings: Vec<_> = (1..=30).map(|line| ("E1", "error", "src/new.py", line)).collect();
+    repository.write("lint.sarif", &report_of(&findings));
+    let first = repository.judge(json!({})).await;
+    let mut page = condition(&first, "new_issues");
+    let mut lines: Vec<u64> = Vec::new();
+    loop {
+        assert_eq!(page["evidence_total"], 30);
+        lines.extend(
+            page["evidence"].as_array().unwrap().iter().map(|place| place["range"][0].as_u64().unwrap()),
+        );
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        let next = repository.judge(json!({"cursor": cursor})).await;
+        assert_eq!((&next["status"], &next["is_part"]), (&first["status"], &json!(true)));
+        assert_eq!(next["conditions"].as_array().unwrap().len(), 1);
+        page = condition(&next, "new_issues");
+    }
+    assert_eq!(lines, (1..=30).collect::<Vec<_>>());
+    let cursor = condition(&first, "new_issues")["next_cursor"].clone();
+    let refused = async |arguments: Value| repository.refusal(GATE, arguments).await;
+    assert!(refused(json!({"cursor": cursor, "format": "sarif"})).await.contains("`format`"));
+    for none in ["", "x", "99.0-0", "2.zz-1"] {
+        assert!(refused(json!({"cursor": none})).await.contains("`cursor`"), "{none}");
+    }
+    repository.write("lint.sarif", &report_of(&findings[..29]));
+    assert!(refused(json!({"cursor": cursor})).await.contains("has changed"));
+    let sarif = repository.judge(json!({"format": "sarif"})).await;
+    assert!(sarif["content"].as_str().unwrap().contains("new_issues: 10 of 29 places are named"));
+}
+
+#[tokio::test]
+async fn a_test_that_failed_in_one_run_and_passed_in_another_is_flaky_and_failed() {
+    let repository = clean();
+    let shard = |name: &str, inside: &str| {
+        let cases = format!(
+            r#"<testcase name="a" classname="t">{inside}</testcase><testcase name="{name}" classname="t"/>"#
+        );
+        repository.write(
+            &format!("test-results/{name}.xml"),
+            &format!(r#"<testsuite name="s">{cases}</testsuite>"#),
+        );
+    };
+    repository.remove("junit.xml");
+    shard("one", r#"<failure message="boom">src/old.py:2: AssertionError</failure>"#);
+    shard("two", "");
+    let verdict = repository.judge(json!({})).await;
+    let flaky = condition(&verdict, "flaky");
+    assert_eq!((&flaky["actual"], &flaky["evidence_total"]), (&json!(1.0), &json!(1)), "{flaky:#}");
+    let place = &flaky["evidence"][0];
+    assert_eq!(place["detail"], "failed in test-results/one.xml, passed in test-results/two.xml");
+    assert_eq!((&place["file"], &place["range"]), (&json!("src/old.py"), &json!([2, 2])));
+    let failed = condition(&verdict, "tests_failed");
+    assert_eq!(failed["actual"], 1.0, "which run was the last is not known");
+    assert_eq!(failed["evidence"][0]["file"], "src/old.py");
+    // A test of the same name in another suite is another test.
+    repository.write(
+        "test-results/two.xml",
+        r#"<testsuite name="other"><testcase name="a" classname="t"/></testsuite>"#,
+    );
+    assert_eq!(condition(&repository.judge(json!({})).await, "flaky")["actual"], 0.0);
+}
+
+#[tokio::test]
+async fn mutants_of_new_lines_are_judged_by_themselves() {
+    let repository = clean();
+    let mutant = |line: u32, status: &str| json!({"id": line.to_string(), "mutatorName": "M", "status": status, "location": {"start": {"line": line, "column": 1}, "end": {"line": line, "column": 2}}});
+    let report = |new: Vec<Value>, old: Vec<Value>, file: &str| {
+        let of = |mutants: Vec<Value>| json!({"language": "python", "source": "", "mutants": mutants});
+        let all = json!({"schemaVersion": "2", "thresholds": {"high": 80, "low": 60}, "files": {file: of(new), "src/old.py": of(old)}});
+        repository.write("reports/mutation/mutation.json", &all.to_string());
+    };
+    let asked = json!({"conditions": [
+        {"metric": "new_mutation_score", "op": ">=", "value": 60},
+        {"metric": "mutation_score", "op": ">=", "value": 60},
+    ]});
+    let new = || vec![mutant(2, "Killed"), mutant(3, "Survived")];
+    report(new(), vec![mutant(1, "Killed"), mutant(2, "Timeout")], "src/new.py");
+    let verdict = repository.judge(asked.clone()).await;
+    let of = condition(&verdict, "new_mutation_score");
+    assert_eq!((&of["actual"], &of["status"]), (&json!(50.0), &json!("failed")), "{of:#}");
+    assert_eq!(of["evidence"], json!([{"file": "src/new.py", "range": [3, 3], "id": "M"}]));
+    assert_eq!(condition(&verdict, "mutation_score")["actual"], 75.0);
+    report(vec![mutant(2, "Pending")], vec![], "src/new.py");
+    assert_eq!(condition(&repository.judge(asked.clone()).await, "new_mutation_score")["status"], "no_data");
+    report(vec![], vec![mutant(1, "Survived")], "src/new.py");
+    assert_eq!(condition(&repository.judge(asked.clone()).await, "new_mutation_score")["status"], "ignored");
+    // Of mutants that cannot be placed nobody knows whether they are new.
+    report(new(), vec![], "elsewhere/new.py");
+    let of = condition(&repository.judge(asked).await, "new_mutation_score");
+    assert_eq!((&of["actual"], &of["status"]), (&Value::Null, &json!("no_data")), "{of:#}");
 }

@@ -17,12 +17,16 @@ fn write(root: &Path, path: &str, text: &str) {
 }
 
 fn git(root: &Path, args: &[&str]) {
+    git_at(root, args, "2026-11-01T12:00:00Z");
+}
+
+fn git_at(root: &Path, args: &[&str], date: &str) {
     let who = ["-c", "user.name=A", "-c", "user.email=a@x", "-c", "commit.gpgsign=false"];
     let output = Command::new("git")
         .current_dir(root)
         .args(who)
         .args(args)
-        .env("GIT_COMMITTER_DATE", "2026-11-01T12:00:00Z")
+        .env("GIT_COMMITTER_DATE", date)
         .output()
         .unwrap();
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -91,7 +95,8 @@ async fn what_is_not_known_is_null_with_its_reason() {
     let tools = Tools::over(&[folder.path()]);
     let all = tools.call(TOOL, r#"{"history":5}"#).await;
     for unknown in ["coverage", "tests", "mutation"] {
-        assert!(all[unknown].is_null() && all["unknown"][unknown].is_string(), "{all}");
+        assert!(all[unknown].is_null(), "{all}");
+        assert!(all["unknown"][unknown].as_str().unwrap().contains("there is no"), "{all}");
     }
     assert!(all["items"][0]["hotspot"].is_null() && all["items"][0]["commits_90d"].is_null());
     for unknown in ["churn", "hotspot", "trend"] {
@@ -156,27 +161,31 @@ async fn changes_are_counted_and_make_hotspots() {
 
 #[tokio::test]
 async fn a_trend_has_the_figures_of_commits_and_of_nothing_else() {
-    let folder = project();
+    let folder = with_reports();
     let root = folder.path();
+    write(root, ".gitignore", "*.info\n*.xml\nreports/\n");
     git(root, &["init", "-q", "-b", "main"]);
     git(root, &["add", "."]);
     git(root, &["commit", "-qm", "one"]);
     let tools = Tools::over(&[root]);
     let first = tools.call(TOOL, r#"{"history":5}"#).await;
-    assert_eq!(first["trend"]["kept"], true);
-    assert_eq!((&first["trend"]["metrics"]["ncloc"], &first["trend"]["delta"]), (&json!([31.0]), &json!({})));
+    assert_eq!(first["trend"]["kept"], true, "{first:#}");
+    let of = |all: &Value, metric: &str| all["trend"]["metrics"][metric].clone();
+    assert_eq!(of(&first, "ncloc"), json!({"first": 33.0, "last": 33.0, "delta": 0.0, "values": [33.0]}));
+    assert_eq!(of(&first, "coverage")["last"], 66.66);
     write(root, "src/new.py", "x = 1\n");
     let dirty = tools.call(TOOL, r#"{"history":5}"#).await;
-    assert_eq!(
-        (&dirty["trend"]["kept"], &dirty["trend"]["metrics"]["ncloc"]),
-        (&json!(false), &json!([31.0]))
-    );
-    assert_eq!(dirty["project"]["ncloc"], 32);
+    assert_eq!((&dirty["trend"]["kept"], &of(&dirty, "ncloc")["values"]), (&json!(false), &json!([33.0])));
+    assert_eq!(dirty["project"]["ncloc"], 34);
     git(root, &["add", "."]);
-    git(root, &["commit", "-qm", "two", "--date", "2026-11-02T12:00:00Z"]);
+    git_at(root, &["commit", "-qm", "two"], "2026-11-02T12:00:00Z");
     let second = tools.call(TOOL, r#"{"history":5}"#).await;
     assert_eq!(second["trend"]["commits"].as_array().unwrap().len(), 2);
     assert_eq!(second["trend"]["branch"], "main");
+    let wanted = json!({"first": 33.0, "last": 34.0, "delta": 1.0, "values": [33.0, 34.0]});
+    assert_eq!(of(&second, "ncloc"), wanted);
+    // The tests were not run after the change: what is stale is not kept.
+    assert_eq!(of(&second, "tests")["values"], json!([2.0, null]), "{second:#}");
     let refusal = tools.refusal(TOOL, r#"{"history":5,"paths":["src"]}"#).await;
     assert!(refusal.contains("`history`"), "{refusal}");
 }
@@ -241,4 +250,98 @@ async fn a_source_that_cannot_be_measured_is_named() {
         assert!(warnings.contains(named) && warnings.contains(why), "{named}: {warnings}");
     }
     assert_eq!(all["project"]["files"], 2);
+}
+
+/// `src/hot.py` is half covered, and one of two tests failed.
+fn with_reports() -> tempfile::TempDir {
+    let folder = project();
+    let root = folder.path();
+    write(root, "src/cold.py", "def g(a):\n    return a\n");
+    write(
+        root,
+        "lcov.info",
+        "SF:src/hot.py\nDA:1,1\nDA:2,1\nDA:3,0\nDA:4,0\nend_of_record\nSF:src/one.py\nDA:1,1\nDA:2,1\nend_of_record\n",
+    );
+    let tests = r#"<testsuite><testcase name="a" time="0.5"/><testcase name="b" time="1,000.25"><failure message="no"/></testcase></testsuite>"#;
+    write(root, "junit.xml", tests);
+    let mutant = |status: &str| json!({"id": status, "status": status, "mutatorName": "m", "location": {"start": {"line": 2, "column": 1}, "end": {"line": 2, "column": 3}}});
+    let file = json!({"language": "python", "source": "", "mutants": [mutant("Killed"), mutant("Survived")]});
+    let report =
+        json!({"schemaVersion": "2", "thresholds": {"high": 80, "low": 60}, "files": {"src/hot.py": file}});
+    write(root, "reports/mutation/mutation.json", &report.to_string());
+    folder
+}
+
+#[tokio::test]
+async fn what_reports_say_of_the_tests_stands_beside_the_code() {
+    let folder = with_reports();
+    let tools = Tools::over(&[folder.path()]);
+    let all = tools.call(TOOL, r#"{"sort":"crap"}"#).await;
+    assert_eq!(all["coverage"]["line"], json!({"covered": 4, "total": 6, "pct": 66.66}), "{all:#}");
+    let analyzed = tools.call("qe_coverage_analyze", "{}").await;
+    assert_eq!(all["coverage"]["line"], analyzed["totals"]["line"]);
+    // src/cold.py has a function and is in no report; src/deep/two.py has none.
+    assert_eq!((&all["coverage"]["files"], &all["coverage"]["unmeasured_files"]), (&json!(2), &json!(1)));
+    assert_eq!(all["coverage"]["branch"], Value::Null);
+    let tests = json!({"total": 2, "failed": 1, "skipped": 0, "flaky": 0, "seconds": 1000.75});
+    assert_eq!(all["tests"], tests);
+    assert_eq!((&all["mutation"]["score"], &all["mutation"]["survived"]), (&json!(50.0), &json!(1)));
+    let unknown: Vec<_> = all["unknown"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(unknown, ["churn", "hotspot"]);
+    let kinds: Vec<_> =
+        all["provenance"].as_array().unwrap().iter().map(|from| from["kind"].clone()).collect();
+    assert_eq!(kinds, ["measured", "junit", "mutation", "coverage"]);
+    // Complexity 4, half of it covered: 16 · 0.125 + 4.
+    let hot = &all["items"][0];
+    assert_eq!(
+        (&hot["path"], &hot["line_pct"], &hot["crap_max"]),
+        (&json!("src/hot.py"), &json!(50.0), &json!(6.0))
+    );
+    let functions = tools.call(TOOL, r#"{"group_by":"function","sort":"coverage"}"#).await;
+    assert_eq!((&functions["items"][0]["name"], &functions["items"][0]["crap"]), (&json!("f"), &json!(6.0)));
+    let cold = &functions["items"][1];
+    assert_eq!((&cold["name"], &cold["line_pct"], &cold["crap"]), (&json!("g"), &Value::Null, &Value::Null));
+    let folders = tools.call(TOOL, r#"{"group_by":"dir"}"#).await;
+    assert_eq!(
+        (&folders["items"][0]["line_pct"], &folders["items"][0]["unmeasured_files"]),
+        (&json!(66.66), &json!(1))
+    );
+    let part = tools.call(TOOL, r#"{"paths":["src/one.py"]}"#).await;
+    assert_eq!(part["coverage"]["line"]["pct"], 100.0);
+    let none = tools.call(TOOL, r#"{"paths":["src/deep"]}"#).await;
+    assert!(none["coverage"].is_null() && none["unknown"]["coverage"].as_str().unwrap().contains("report"));
+}
+
+#[tokio::test]
+async fn reports_that_are_older_than_the_sources_say_so_and_broken_ones_say_nothing() {
+    let folder = with_reports();
+    let tools = Tools::over(&[folder.path()]);
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    let source = fs::File::options().write(true).open(folder.path().join("src/hot.py")).unwrap();
+    source.set_modified(later).unwrap();
+    let all = tools.call(TOOL, "{}").await;
+    for what in ["coverage", "tests", "mutation"] {
+        assert!(all[what]["stale"].as_str().unwrap().contains("src/hot.py"), "{what}: {all:#}");
+    }
+    write(folder.path(), "junit.xml", "<testsuite><testcase name='a'>");
+    write(folder.path(), "lcov.info", "nothing of the kind");
+    fs::remove_dir_all(folder.path().join("reports")).unwrap();
+    let broken = tools.call(TOOL, "{}").await;
+    for (what, why) in [("coverage", "lcov.info"), ("tests", "junit.xml"), ("mutation", "there is no")] {
+        assert!(broken[what].is_null(), "{broken:#}");
+        assert!(broken["unknown"][what].as_str().unwrap().contains(why), "{broken:#}");
+    }
+    let refusal = tools.refusal(TOOL, r#"{"sort":"coverage"}"#).await;
+    assert!(refusal.contains("lcov.info"), "{refusal}");
+    // The gate's inputs are those of the metrics.
+    write(folder.path(), "other.xml", "<testsuite><testcase name='a'/></testsuite>");
+    write(
+        folder.path(),
+        ".qe/gate.toml",
+        "[inputs]\njunit = [\"other.xml\"]\n[[condition]]\nmetric = \"tests_failed\"\nop = \"<=\"\nvalue = 0\n",
+    );
+    assert_eq!(tools.call(TOOL, "{}").await["tests"]["total"], 1);
+    write(folder.path(), ".qe/gate.toml", "[gate\n");
+    let gate = tools.call(TOOL, "{}").await;
+    assert!(gate["unknown"]["tests"].as_str().unwrap().contains("gate.toml"), "{gate:#}");
 }

@@ -98,7 +98,7 @@ impl Message {
     /// Adds a member of `params`, `value` as JSON text.
     #[must_use]
     pub fn param(mut self, name: &str, value: &str) -> Self {
-        if name == "uri" || (name == "name" && self.method == "prompts/get") {
+        if matches!(name, "uri" | "taskId") || (name == "name" && self.method == "prompts/get") {
             self.subject = serde_json::from_str(value).ok();
         }
         self.params.push((name.to_owned(), value.to_owned()));

@@ -2,7 +2,7 @@
 
 use super::cobertura::{moment, outcomes};
 use super::count::{digits, times};
-use super::xml::{Element, Visit, walk};
+use super::xml::{Element, Visit, attributes, walk};
 use super::{Draft, MOST_OUTCOMES, ReadError};
 use crate::coverage::model::{Branch, FileCoverage, Function, Line, Outcome};
 
@@ -25,14 +25,14 @@ impl Visit for Clover {
         match element.name() {
             "line" => self.line(element, draft)?,
             "coverage" => {
-                let [clover, generated] = element.attributes(["clover", "generated"], draft)?;
+                let [clover, generated] = attributes(element, ["clover", "generated"], draft)?;
                 self.is_istanbul = clover.as_deref() == Some(ISTANBUL);
                 draft.generated = generated.and_then(|text| moment(&text));
                 draft.tool = clover.filter(|_| !self.is_istanbul).map(|version| format!("Clover {version}"));
             }
             "file" => {
                 // The path is the whole one; `name` is it too with PHPUnit, and the last part of it elsewhere.
-                let [path, name] = element.attributes(["path", "name"], draft)?;
+                let [path, name] = attributes(element, ["path", "name"], draft)?;
                 let file = FileCoverage::new(path.or(name).unwrap_or_default());
                 self.file = Some(FileCoverage { lines: Some(Vec::new()), ..file });
             }
@@ -55,7 +55,7 @@ impl Clover {
     fn line(&mut self, element: &Element<'_>, draft: &mut Draft<'_>) -> Result<(), ReadError> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let names = ["num", "type", "count", "truecount", "falsecount", "name", "signature"];
-        let [number, kind, count, yes, no, name, signature] = element.attributes(names, draft)?;
+        let [number, kind, count, yes, no, name, signature] = attributes(element, names, draft)?;
         let number = number.as_deref().and_then(|text| digits(text.as_bytes()));
         let count = count.as_deref().and_then(|text| times(text.as_bytes()));
         let (yes, no) = (

@@ -4,7 +4,7 @@
 //! reports merged give the least that may have been taken then.
 
 use super::count::{digits, times};
-use super::xml::{Element, Visit, walk};
+use super::xml::{Element, Visit, attributes, walk};
 use super::{Draft, MOST_OUTCOMES, ReadError};
 use crate::coverage::model::{Branch, FileCoverage, Function, Line, Outcome};
 
@@ -29,17 +29,17 @@ impl Visit for Cobertura {
         match element.name() {
             "line" => self.line(element, draft)?,
             "class" => {
-                let [filename] = element.attributes(["filename"], draft)?;
+                let [filename] = attributes(element, ["filename"], draft)?;
                 self.file = Some(FileCoverage::new(filename.unwrap_or_default()));
             }
             "method" => {
-                let [name, signature] = element.attributes(["name", "signature"], draft)?;
+                let [name, signature] = attributes(element, ["name", "signature"], draft)?;
                 let name = name.unwrap_or_default().into_owned() + signature.as_deref().unwrap_or_default();
                 self.method = Some((name, Vec::new()));
             }
             "source" => self.source = Some(String::new()),
             "coverage" => {
-                let [version, timestamp] = element.attributes(["version", "timestamp"], draft)?;
+                let [version, timestamp] = attributes(element, ["version", "timestamp"], draft)?;
                 draft.tool = version.filter(|version| !version.is_empty()).map(std::borrow::Cow::into_owned);
                 draft.generated = timestamp.and_then(|text| moment(&text));
             }
@@ -77,7 +77,7 @@ impl Visit for Cobertura {
 impl Cobertura {
     fn line(&mut self, element: &Element<'_>, draft: &mut Draft<'_>) -> Result<(), ReadError> {
         let names = ["number", "hits", "condition-coverage", "branch"];
-        let [number, hits, conditions, branch] = element.attributes(names, draft)?;
+        let [number, hits, conditions, branch] = attributes(element, names, draft)?;
         let number = number.as_deref().and_then(|text| digits(text.as_bytes()));
         let hits = hits.as_deref().and_then(|text| times(text.as_bytes()));
         let (Some((number, [])), Some(hits)) = (number, hits) else {

@@ -18,9 +18,6 @@ pub(super) fn detect(bytes: &[u8]) -> Result<Format, ReadError> {
         _ if bytes.starts_with(b"SQLite format 3\0") => {
             unknown("this is coverage.py's data file; run `coverage json` and name what that writes")
         }
-        _ if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {
-            unknown("the text is UTF-16; UTF-8 is read")
-        }
         _ if text.starts_with(b"mode: ") => Ok(Format::Go),
         _ => {
             let head = &text[..text.len().min(HEAD)];

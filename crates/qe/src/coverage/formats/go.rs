@@ -12,6 +12,9 @@ use super::{Draft, ReadError};
 use crate::coverage::model::{FileCoverage, Line};
 
 pub(super) fn read(bytes: &[u8], draft: &mut Draft<'_>) -> Result<(), ReadError> {
+    if !bytes.ends_with(b"\n") {
+        draft.cut("within a line");
+    }
     let mut files: HashMap<&[u8], Vec<(u32, u32, u32)>> = HashMap::new();
     for line in bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
         draft.take(1)?;

@@ -5,7 +5,7 @@
 
 use super::cobertura::{moment, outcomes};
 use super::count::digits;
-use super::xml::{Element, Visit, walk};
+use super::xml::{Element, Visit, attributes, walk};
 use super::{Draft, MOST_OUTCOMES, ReadError};
 use crate::coverage::model::{FileCoverage, Function, Line};
 
@@ -30,23 +30,23 @@ impl Visit for Jacoco {
         match element.name() {
             "line" => self.line(element, draft)?,
             "counter" => {
-                let [kind, covered] = element.attributes(["type", "covered"], draft)?;
+                let [kind, covered] = attributes(element, ["type", "covered"], draft)?;
                 if let (Some(method), Some("METHOD")) = (&mut self.method, kind.as_deref()) {
                     method.hits = u32::from(covered.is_some_and(|covered| covered != "0"));
                 }
             }
             "package" => {
-                let [name] = element.attributes(["name"], draft)?;
+                let [name] = attributes(element, ["name"], draft)?;
                 self.package = name.unwrap_or_default().into_owned();
             }
             "class" => {
-                let [name, file] = element.attributes(["name", "sourcefilename"], draft)?;
+                let [name, file] = attributes(element, ["name", "sourcefilename"], draft)?;
                 let name = name.unwrap_or_default();
                 let simple = name.rsplit_once('/').map_or(&*name, |(_, simple)| simple).to_owned();
                 self.class = file.map(|file| (simple, file.into_owned()));
             }
             "method" => {
-                let [name, desc, line] = element.attributes(["name", "desc", "line"], draft)?;
+                let [name, desc, line] = attributes(element, ["name", "desc", "line"], draft)?;
                 let class = self.class.as_ref().map_or("", |(class, _)| class);
                 let (name, desc) = (name.unwrap_or_default(), desc.unwrap_or_default());
                 let start = line.and_then(|line| line.parse().ok()).unwrap_or(0);
@@ -54,7 +54,7 @@ impl Visit for Jacoco {
                 self.method = Some(Function { start, name, end: None, hits: 0 });
             }
             "sourcefile" => {
-                let [name] = element.attributes(["name"], draft)?;
+                let [name] = attributes(element, ["name"], draft)?;
                 let name = name.unwrap_or_default();
                 let path = if self.package.is_empty() {
                     name.into_owned()
@@ -65,7 +65,7 @@ impl Visit for Jacoco {
                 self.file = Some(FileCoverage { lines: Some(Vec::new()), ..file });
             }
             "sessioninfo" => {
-                let [dump] = element.attributes(["dump"], draft)?;
+                let [dump] = attributes(element, ["dump"], draft)?;
                 draft.generated = draft.generated.max(dump.and_then(|dump| moment(&dump)));
             }
             _ => {}
@@ -98,7 +98,7 @@ impl Visit for Jacoco {
 impl Jacoco {
     fn line(&mut self, element: &Element<'_>, draft: &mut Draft<'_>) -> Result<(), ReadError> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        let values = element.attributes(["nr", "mi", "ci", "mb", "cb"], draft)?;
+        let values = attributes(element, ["nr", "mi", "ci", "mb", "cb"], draft)?;
         let [number, missed, ran, not_taken, taken] = values.map(|value| {
             let value = value.as_deref().and_then(|text| digits(text.as_bytes()));
             value.filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number)

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use memchr::memchr;
 
 use super::count::{digits, times};
-use super::{Draft, ReadError};
+use super::{Draft, ReadError, rust_names};
 use crate::coverage::model::{Branch, FileCoverage, Function, Line, Outcome};
 
 pub(super) fn read(bytes: &[u8], draft: &mut Draft<'_>) -> Result<(), ReadError> {
     let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut section: Option<Section> = None;
+    // The name of a test was the last that was there: a file is to follow.
+    let mut is_begun = false;
     while !rest.is_empty() {
         draft.take(1)?;
         // Nine lines of ten are these.
@@ -24,8 +26,9 @@ pub(super) fn read(bytes: &[u8], draft: &mut Draft<'_>) -> Result<(), ReadError>
         let at = bytes.len() - rest.len();
         rest = rest.get(end + 1..).unwrap_or_default();
         if let Some(path) = line.strip_prefix(b"SF:") {
+            is_begun = false;
             if let Some(open) = section.replace(Section::new(path)) {
-                draft.skip("ends of records", || format!("of {}", open.file.path));
+                draft.cut(format_args!("within the record of {}", open.file.path));
                 draft.file(open.finish());
             }
         } else if line == b"end_of_record" {
@@ -36,13 +39,18 @@ pub(super) fn read(bytes: &[u8], draft: &mut Draft<'_>) -> Result<(), ReadError>
             if !open.record(line, draft) {
                 draft.skip("records that are not understood", || format!("at byte {at}: {}", shown(line)));
             }
-        } else if !(line.is_empty() || line.starts_with(b"TN:") || line.starts_with(b"#")) {
+        } else if line.starts_with(b"TN:") {
+            is_begun = true;
+        } else if !(line.is_empty() || line.starts_with(b"#")) {
+            is_begun |= rest.is_empty() && !bytes.ends_with(b"\n");
             draft.skip("records outside of a file", || format!("at byte {at}: {}", shown(line)));
         }
     }
     if let Some(open) = section {
-        draft.warnings.push(format!("the report ends within {}: it may not be whole", open.file.path));
+        draft.cut(format_args!("within the record of {}", open.file.path));
         draft.file(open.finish());
+    } else if is_begun {
+        draft.cut("at the beginning of a record");
     }
     Ok(())
 }
@@ -203,6 +211,7 @@ impl Section {
             }
             for mut function in self.functions {
                 function.hits = called.get_mut(&function.name).and_then(Vec::pop).unwrap_or(0);
+                function.name = rust_names::path(&function.name).unwrap_or(function.name);
                 self.file.functions.get_or_insert_default().push(function);
             }
             let nowhere = called.into_iter().flat_map(|(name, hits)| {

@@ -1,5 +1,6 @@
 //! Small reports of all formats, with what is hard in each.
 
+mod every;
 mod whole;
 
 use std::time::{Duration, Instant};
@@ -65,9 +66,68 @@ fn what_is_left_out_of_lcov_is_said() {
     let parsed = read_text("SF:a\nDA:1,1\nDA:x,1\nDA:99999999999,1\nXX:1\nSF:b\nDA:1,0\n").unwrap();
     assert_eq!(words(&parsed.report), "a |L 1:1\nb |L 1:0");
     let warnings = parsed.warnings.join("\n");
-    for said in ["not understood (2 times", "no file has", "ends of records", "ends within b"] {
+    for said in ["not understood (2 times", "no file has", "not whole: it ends within the record of a"] {
         assert!(warnings.contains(said), "{said}: {warnings}");
     }
+}
+
+/// One small report of each format: its name and text.
+fn samples() -> Vec<(String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/coverage");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let mut samples: Vec<_> = files
+        .map(|file| {
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            // The first byte is the fuzzer's: with a line break nothing is put before the rest.
+            let text = text.strip_prefix('\n').unwrap_or_else(|| panic!("{file:?}"));
+            (file.file_name().into_string().unwrap(), text.to_owned())
+        })
+        .collect();
+    samples.sort();
+    samples
+}
+
+#[test]
+fn a_real_report_of_each_format_is_read_as_a_whole() {
+    let mut formats = Vec::new();
+    for (name, text) in samples() {
+        let parsed = read_text(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((parsed.warnings, parsed.is_whole), (Vec::new(), true), "{name}");
+        assert!(parsed.report.totals().line.is_some_and(|counts| counts.covered > 0), "{name}");
+        formats.push(parsed.format);
+    }
+    formats.sort_unstable();
+    formats.dedup();
+    assert_eq!(formats.len(), 9, "{formats:?}");
+}
+
+#[test]
+fn a_report_that_was_cut_off_is_never_taken_for_a_whole_one() {
+    for (name, text) in samples() {
+        let is_go = text.starts_with("mode: ");
+        // The line break at the end is no loss, but with Go, where nothing else ends a number.
+        let all = if is_go { text.as_str() } else { text.trim_end() };
+        for cut in (0..all.len()).step_by(3) {
+            let Some(part) = all.get(..cut) else { continue };
+            // Nothing shows that there was one more.
+            if part.trim_end().ends_with("end_of_record") || (is_go && part.ends_with('\n')) {
+                continue;
+            }
+            let parsed = read_text(part);
+            assert!(parsed.is_err() || parsed.is_ok_and(|parsed| !parsed.is_whole), "{name}: {part}");
+        }
+    }
+    let joined = read_text("SF:a\nDA:1,1\nSF:b\nDA:1,0\nend_of_record\n").unwrap();
+    assert!(!joined.is_whole, "one that was cut off, and another one behind it");
+}
+
+#[test]
+fn reports_in_utf_16_are_read() {
+    let text = r#"<coverage line-rate="1"><class filename="é.cs"><lines><line number="1" hits="1"/></lines></class></coverage>"#;
+    let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+    let wide: Vec<u8> = [0xff, 0xfe].into_iter().chain(units).collect();
+    let (stop, _call) = Stop::at(Instant::now() + Duration::from_secs(60));
+    assert_eq!(words(&read(&wide, &stop).unwrap().report), "é.cs |L 1:1");
 }
 
 #[test]

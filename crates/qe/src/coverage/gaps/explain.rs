@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::thread;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::find::{Gap, Users, first_line, name};
 use crate::coverage::collect::Coverage;
+use crate::coverage::load::Cache;
 use crate::coverage::model::{Branch, Outcome};
 use crate::metrics::Snapshot;
 use crate::project::Project;
@@ -20,6 +23,8 @@ use crate::syntax::{self, FunctionKind, Parsed, SOURCE_MAX_BYTES};
 const MOST_MISSING: usize = 10;
 /// Tests of one gap.
 const MOST_TESTS: usize = 3;
+/// Threads that read the sources of one page.
+const MOST_THREADS: usize = 4;
 /// Characters of a line of a snippet.
 const LINE_CHARS: usize = 120;
 
@@ -73,6 +78,7 @@ pub(super) struct Teller<'a> {
     pub(super) root: Option<&'a str>,
     pub(super) context_lines: u32,
     pub(super) stop: &'a Stop,
+    pub(super) cache: &'a Cache,
     pub(super) sources: BTreeMap<String, Read>,
 }
 
@@ -80,17 +86,15 @@ pub(super) struct Teller<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Read {
     text: Vec<u8>,
-    branches: Vec<syntax::Branch>,
+    branches: Arc<Vec<syntax::Branch>>,
 }
 
 impl Teller<'_> {
-    pub(super) fn tell(&mut self, gap: &Gap) -> Result<Told, Refusal> {
+    /// Tells a gap of those that were read.
+    pub(super) fn tell(&self, gap: &Gap) -> Told {
         let path = &gap.file.path;
-        if !self.sources.contains_key(path) {
-            let read = self.read(gap)?;
-            self.sources.insert(path.clone(), read);
-        }
-        let read = &self.sources[path];
+        let nothing = Read::default();
+        let read = self.sources.get(path).unwrap_or(&nothing);
         let source = gap.source.and_then(|at| self.snapshot.files.get(at));
         let function = source.zip(gap.function).and_then(|(source, at)| source.measured.functions.get(at));
         let first = first_line(gap);
@@ -108,7 +112,7 @@ impl Teller<'_> {
             }
             json!({ "tool": "qe_test_generate", "arguments": arguments })
         });
-        Ok(Told {
+        Told {
             file: path.clone(),
             range: Lines { start: first, end: last },
             ranges: gap.ranges.clone(),
@@ -133,19 +137,52 @@ impl Teller<'_> {
             snippet: self.snippet(&read.text, gap),
             nearest_tests: self.tests(gap),
             suggest,
-        })
+        }
     }
 
-    fn read(&self, gap: &Gap) -> Result<Read, Refusal> {
-        // A file that is not in the project, or no longer, has no text to be shown.
-        let Ok(text) = self.project.read(&gap.file.path, SOURCE_MAX_BYTES as u64) else {
-            return Ok(Read::default());
+    /// Reads the sources of gaps that are to be told, on a few threads.
+    pub(super) fn read(&mut self, gaps: &[Gap]) -> Result<(), Refusal> {
+        // Whether a file's decisions are to be named.
+        let mut wanted: BTreeMap<&str, (Option<usize>, bool)> = BTreeMap::new();
+        for gap in gaps {
+            let (source, has_missing) = wanted.entry(&gap.file.path).or_default();
+            *source = gap.source;
+            *has_missing |= !gap.missing.is_empty();
+        }
+        let wanted: Vec<_> = wanted.into_iter().collect();
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let each = wanted.len().div_ceil(threads).max(1);
+        let teller = &*self;
+        let work = |part: &[(&str, (Option<usize>, bool))]| -> Vec<(String, Read)> {
+            let read = |(path, (source, has_missing)): &(&str, (Option<usize>, bool))| {
+                ((*path).to_owned(), teller.read_one(path, source.filter(|_| *has_missing)))
+            };
+            part.iter().map(read).collect()
         };
-        let source = gap.source.and_then(|at| self.snapshot.files.get(at));
-        let parsed = source.and_then(|source| Parsed::new(&text, source.file.language, self.stop).ok());
-        self.stop.check()?;
-        let branches = parsed.and_then(|parsed| parsed.branches(self.stop).ok()).unwrap_or_default();
-        Ok(Read { text, branches })
+        let mut parts = wanted.chunks(each);
+        let first = parts.next().unwrap_or_default();
+        let read: Vec<_> = thread::scope(|scope| {
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || work(part))).collect();
+            let mut all = work(first);
+            // What a thread that panicked should have read is told without text.
+            all.extend(others.into_iter().flat_map(|thread| thread.join().unwrap_or_default()));
+            all
+        });
+        self.sources.extend(read);
+        self.stop.check()
+    }
+
+    /// A file's text and, of a source, its decisions.
+    fn read_one(&self, path: &str, source: Option<usize>) -> Read {
+        // A file that is not in the project, or no longer, has no text to be shown.
+        let Ok(text) = self.project.read(path, SOURCE_MAX_BYTES as u64) else { return Read::default() };
+        let Some(source) = source.and_then(|at| self.snapshot.files.get(at)) else {
+            return Read { text, branches: Arc::default() };
+        };
+        let branches = self.cache.decisions(&text, source.file.language, || {
+            Parsed::new(&text, source.file.language, self.stop).ok()?.branches(self.stop).ok()
+        });
+        Read { text, branches }
     }
 
     fn why(&self, gap: &Gap) -> Vec<String> {

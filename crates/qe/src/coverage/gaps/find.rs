@@ -155,7 +155,7 @@ impl Part {
 }
 
 /// The innermost function that a line is in. To be asked with lines in order.
-struct Innermost<'a> {
+pub(crate) struct Innermost<'a> {
     functions: &'a [Function],
     /// Those that have begun, by their places; the innermost is the last.
     open: Vec<usize>,
@@ -163,11 +163,11 @@ struct Innermost<'a> {
 }
 
 impl<'a> Innermost<'a> {
-    fn new(functions: &'a [Function]) -> Self {
+    pub(crate) fn new(functions: &'a [Function]) -> Self {
         Self { functions, open: Vec::new(), next: 0 }
     }
 
-    fn at(&mut self, line: u32) -> Option<usize> {
+    pub(crate) fn at(&mut self, line: u32) -> Option<usize> {
         while let Some(function) =
             self.functions.get(self.next).filter(|function| function.lines.start <= line)
         {

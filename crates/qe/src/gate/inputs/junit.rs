@@ -1,16 +1,23 @@
 //! Test results in JUnit's XML, which has no specification and many dialects: pytest, nextest, Jest, Surefire, Gradle,
 //! Go, PHPUnit, GoogleTest.
 
+mod places;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::LazyLock;
 
-use super::xml::{Element, Item, Xml};
+use crate::xml::{Element, Item, Xml};
+use places::Places;
 
 /// Tests that are named; the others are only counted.
 const NAMED_MAX: usize = 500;
 
 /// Characters of a message that are kept.
 const MESSAGE_CHARS: usize = 160;
+
+/// Places that are kept of a failure: a stack of calls has many.
+const PLACES_MAX: usize = 12;
 
 /// What one report says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +28,10 @@ pub(crate) struct Tests {
     pub(crate) skipped: u64,
     /// Those that failed and passed without a change in between.
     pub(crate) flaky: u64,
+    /// What all tests took together, as far as the report says.
+    pub(crate) seconds: Option<f64>,
+    /// How each test ended, by [`Test::key`]: several times, if the report has several runs of it.
+    pub(crate) ends: HashMap<u64, Ends>,
     /// The failed and the flaky ones, as many as are named.
     pub(crate) named: Vec<Test>,
     /// What is odd about the report.
@@ -30,12 +41,50 @@ pub(crate) struct Tests {
 /// One test that is worth a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Test {
+    /// Of its suite, name and file: the same in another report of the same tests, as long as this process lives.
+    pub(crate) key: u64,
     pub(crate) id: String,
     pub(crate) outcome: Outcome,
     /// As the report has it.
     pub(crate) file: Option<String>,
     pub(crate) line: Option<u32>,
     pub(crate) message: Option<String>,
+    /// Files and lines that its failure speaks of, in order.
+    pub(crate) places: Vec<(String, u32)>,
+}
+
+/// Keys are not to be guessed: reports are written by strangers.
+static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// In which ways runs of one test ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) passed: bool,
+    pub(crate) failed: bool,
+    /// A run of it was called flaky by its own tool.
+    pub(crate) flaky: bool,
+}
+
+impl Ends {
+    fn add(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Passed => self.passed = true,
+            Outcome::Skipped => {}
+            Outcome::Flaky => self.flaky = true,
+            Outcome::Failed => self.failed = true,
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.passed |= other.passed;
+        self.failed |= other.failed;
+        self.flaky |= other.flaky;
+    }
+
+    /// Whether it failed once and passed once, and no tool has said so.
+    pub(crate) fn disagree(self) -> bool {
+        self.passed && self.failed && !self.flaky
+    }
 }
 
 /// How a test ended. The later ones count more.
@@ -63,7 +112,7 @@ struct Declared {
 pub(crate) fn parse(text: &str) -> Result<Tests, String> {
     let mut xml = Xml::new(text);
     let mut tests = Tests::default();
-    let mut seen = Seen::default();
+    let mut suites: Vec<String> = Vec::new();
     let mut declared = Declared::default();
     let mut case: Option<(usize, Case)> = None;
     while let Some(item) = xml.next()? {
@@ -74,8 +123,14 @@ pub(crate) fn parse(text: &str) -> Result<Tests, String> {
                     return Err(format!("no test report: its root is <{name}>, and not <testsuites>"));
                 }
                 match (name, &mut case) {
-                    ("testsuite" | "testsuites", None) => declared.add(depth, &element),
-                    ("testcase", None) => case = Some((depth, Case::new(&element))),
+                    ("testsuite" | "testsuites", None) => {
+                        declared.add(depth, &element);
+                        suites.push(element.attribute("name").unwrap_or_default());
+                    }
+                    ("testcase", None) => {
+                        let suite = suites.last().map_or("", String::as_str);
+                        case = Some((depth, Case::new(&element, suite)));
+                    }
                     (_, Some((at, case))) if depth == *at + 1 => case.add(&element),
                     _ => {}
                 }
@@ -87,20 +142,21 @@ pub(crate) fn parse(text: &str) -> Result<Tests, String> {
                     case.say(&text);
                 }
             }
-            Item::End => {
+            Item::End(_) => {
                 declared.leave(xml.depth());
                 if case.as_ref().is_some_and(|(at, _)| xml.depth() < *at)
                     && let Some((_, case)) = case.take()
                 {
-                    seen.add(&mut tests, case);
+                    tests.add(case);
                 }
+                suites.truncate(xml.depth());
             }
         }
     }
-    if seen.disagreeing > 0 {
+    let disagreeing = tests.ends.values().filter(|ends| ends.disagree()).count();
+    if disagreeing > 0 {
         tests.warnings.push(format!(
-            "{} tests are there more than once with different outcomes; the worst of them counts",
-            seen.disagreeing
+            "{disagreeing} tests are there more than once, failed and passed; they count as failed, and as flaky"
         ));
     }
     if declared.failed > tests.failed {
@@ -137,11 +193,12 @@ impl Declared {
 #[derive(Debug)]
 struct Case {
     test: Test,
+    seconds: Option<f64>,
     is_reported: bool,
 }
 
 impl Case {
-    fn new(element: &Element<'_>) -> Self {
+    fn new(element: &Element<'_>, suite: &str) -> Self {
         let name = element.attribute("name").unwrap_or_default();
         let class = element.attribute("classname").or_else(|| element.attribute("class")).unwrap_or_default();
         let class = class.trim();
@@ -159,7 +216,12 @@ impl Case {
         };
         let line = element.number("line").and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
         let file = element.attribute("file").filter(|file| !file.is_empty());
-        Self { test: Test { id, outcome, file, line, message: None }, is_reported: false }
+        let key = KEYS.hash_one((suite, &id, &file));
+        // Surefire writes thousands apart.
+        let seconds = element.attribute("time").and_then(|time| time.replace(',', "").trim().parse().ok());
+        let seconds = seconds.filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
+        let test = Test { key, id, outcome, file, line, message: None, places: Vec::new() };
+        Self { test, seconds, is_reported: false }
     }
 
     /// A child of the test.
@@ -177,15 +239,22 @@ impl Case {
         };
         self.is_reported = outcome >= Outcome::Flaky && outcome >= self.test.outcome;
         self.test.outcome = self.test.outcome.max(outcome);
-        if self.is_reported && self.test.message.is_none() {
-            self.test.message = element.attribute("message").as_deref().and_then(short);
+        if self.is_reported
+            && let Some(message) = element.attribute("message")
+        {
+            self.say(&message);
         }
     }
 
     fn say(&mut self, text: &str) {
-        if self.is_reported && self.test.message.is_none() {
+        if !self.is_reported {
+            return;
+        }
+        if self.test.message.is_none() {
             self.test.message = short(text);
         }
+        let most = PLACES_MAX.saturating_sub(self.test.places.len());
+        self.test.places.extend(Places::of(text).take(most).map(|(path, line)| (path.to_owned(), line)));
     }
 }
 
@@ -195,35 +264,25 @@ fn short(text: &str) -> Option<String> {
     Some(line.chars().take(MESSAGE_CHARS).collect())
 }
 
-/// Tests that were there already, by a hash of their name: a rerun may stand beside the first run.
-#[derive(Debug, Default)]
-struct Seen {
-    hasher: RandomState,
-    outcomes: HashMap<u64, Outcome>,
-    disagreeing: u64,
-}
-
-impl Seen {
-    fn add(&mut self, tests: &mut Tests, case: Case) {
-        let test = case.test;
-        let key = self.hasher.hash_one((&test.id, &test.file));
-        if let Some(before) = self.outcomes.insert(key, test.outcome)
-            && before != test.outcome
-        {
-            self.disagreeing += 1;
+impl Tests {
+    /// Counts a test. It may have been there already: some tools write a rerun beside the first run.
+    fn add(&mut self, Case { test, seconds, .. }: Case) {
+        self.ends.entry(test.key).or_default().add(test.outcome);
+        self.total += 1;
+        if let Some(seconds) = seconds {
+            *self.seconds.get_or_insert(0.0) += seconds;
         }
-        tests.total += 1;
-        match test.outcome {
-            Outcome::Passed => return,
-            Outcome::Skipped => {
-                tests.skipped += 1;
-                return;
-            }
-            Outcome::Flaky => tests.flaky += 1,
-            Outcome::Failed => tests.failed += 1,
+        let count = match test.outcome {
+            Outcome::Passed => None,
+            Outcome::Skipped => Some(&mut self.skipped),
+            Outcome::Flaky => Some(&mut self.flaky),
+            Outcome::Failed => Some(&mut self.failed),
+        };
+        if let Some(count) = count {
+            *count += 1;
         }
-        if tests.named.len() < NAMED_MAX {
-            tests.named.push(test);
+        if test.outcome >= Outcome::Flaky && self.named.len() < NAMED_MAX {
+            self.named.push(test);
         }
     }
 }

@@ -5,6 +5,8 @@ mod mutmut;
 mod pit;
 mod stryker;
 
+use std::collections::BTreeMap;
+
 use crate::project::git::Lines;
 
 /// Mutants that are named; the others are only counted.
@@ -23,8 +25,20 @@ pub(crate) struct Mutants {
     pub(crate) pending: u64,
     /// Survivors, as many as are named.
     pub(crate) survivors: Vec<Survivor>,
+    /// Where each of them is, by file.
+    pub(crate) places: BTreeMap<String, Vec<Place>>,
+    /// Those of which that is not known.
+    pub(crate) unplaced: u64,
     /// Which tool's report this is, with its version where it says.
     pub(crate) tool: String,
+}
+
+/// The lines of one mutant, and what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) lines: Lines,
+    /// `None`: not decided.
+    pub(crate) is_noticed: Option<bool>,
 }
 
 /// A fault that no test noticed.
@@ -48,6 +62,7 @@ enum Fate {
 }
 
 impl Mutants {
+    /// Counts a mutant. `survivor` says where it is, and how it is called if it survived.
     fn add(&mut self, fate: Fate, survivor: impl FnOnce() -> Survivor) {
         let count = match fate {
             Fate::Killed => &mut self.killed,
@@ -58,8 +73,41 @@ impl Mutants {
             Fate::Invalid => return,
         };
         *count = count.saturating_add(1);
-        if matches!(fate, Fate::Survived | Fate::NoCoverage) && self.survivors.len() < NAMED_MAX {
-            self.survivors.push(survivor());
+        let is_noticed = match fate {
+            Fate::Killed | Fate::Timeout => Some(true),
+            Fate::Survived | Fate::NoCoverage => Some(false),
+            Fate::Pending | Fate::Invalid => None,
+        };
+        let survivor = survivor();
+        match (&survivor.file, survivor.lines) {
+            (Some(file), Some(lines)) => {
+                let place = Place { lines, is_noticed };
+                match self.places.get_mut(file) {
+                    Some(places) => places.push(place),
+                    None => drop(self.places.insert(file.clone(), vec![place])),
+                }
+            }
+            _ => self.unplaced = self.unplaced.saturating_add(1),
+        }
+        if is_noticed == Some(false) && self.survivors.len() < NAMED_MAX {
+            self.survivors.push(survivor);
+        }
+    }
+
+    /// Names the files as the project does. Mutants of a file that is none of its are not placed.
+    pub(crate) fn place(&mut self, mut find: impl FnMut(&str) -> Option<String>) {
+        for (file, places) in std::mem::take(&mut self.places) {
+            match find(&file) {
+                Some(found) => self.places.entry(found).or_default().extend(places),
+                None => self.unplaced = self.unplaced.saturating_add(places.len() as u64),
+            }
+        }
+        for survivor in &mut self.survivors {
+            let Some(file) = survivor.file.take() else { continue };
+            survivor.file = find(&file);
+            if survivor.file.is_none() {
+                survivor.id = format!("{} in {file}", survivor.id);
+            }
         }
     }
 
@@ -71,8 +119,12 @@ impl Mutants {
             (&mut self.survived, other.survived),
             (&mut self.no_coverage, other.no_coverage),
             (&mut self.pending, other.pending),
+            (&mut self.unplaced, other.unplaced),
         ] {
             *ours = ours.saturating_add(theirs);
+        }
+        for (file, places) in other.places {
+            self.places.entry(file).or_default().extend(places);
         }
         self.survivors.extend(other.survivors);
         self.survivors.truncate(NAMED_MAX);
@@ -94,12 +146,14 @@ impl Mutants {
         if self.pending > 0 {
             return Err(format!("the run was not whole: {} mutants are not decided", self.pending));
         }
-        let all = u128::from(self.noticed()) + u128::from(self.unnoticed());
-        if all == 0 {
-            return Err("there is no mutant that could be built".into());
-        }
-        Ok((u128::from(self.noticed()) * 10_000 / all) as f64 / 100.0)
+        score(self.noticed(), self.unnoticed()).ok_or_else(|| "there is no mutant that could be built".into())
     }
+}
+
+/// In percent, rounded down to two decimals; `None` of nothing.
+pub(crate) fn score(noticed: u64, unnoticed: u64) -> Option<f64> {
+    let all = u128::from(noticed) + u128::from(unnoticed);
+    (all > 0).then(|| (u128::from(noticed) * 10_000 / all) as f64 / 100.0)
 }
 
 /// Reads a report of any of the formats.
@@ -107,7 +161,7 @@ impl Mutants {
 /// # Errors
 /// If it is of none of them, or not whole, or its tests failed without a mutant.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Mutants, String> {
-    let text = super::xml::text(bytes);
+    let text = crate::xml::text(bytes);
     let text = text.trim_start();
     if text.starts_with('<') {
         return pit::parse(text);

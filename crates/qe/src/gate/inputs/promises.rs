@@ -1,6 +1,7 @@
 //! What the readers promise of any bytes. Fuzzed by `fuzz/fuzz_targets/gate_report.rs`.
 
-use super::{junit, mutation, sarif, xml};
+use super::{junit, mutation, sarif};
+use crate::xml;
 
 /// Checks every promise on one input.
 pub(crate) fn check(bytes: &[u8]) {
@@ -9,6 +10,15 @@ pub(crate) fn check(bytes: &[u8]) {
         let told = tests.failed.saturating_add(tests.skipped).saturating_add(tests.flaky);
         assert!(told <= tests.total || !tests.warnings.is_empty());
         assert!(tests.named.len() as u64 <= tests.failed.saturating_add(tests.flaky));
+        assert!(tests.ends.len() as u64 <= tests.total);
+        assert!(tests.seconds.is_none_or(|seconds| seconds >= 0.0));
+        assert!(
+            tests
+                .named
+                .iter()
+                .flat_map(|test| &test.places)
+                .all(|(path, line)| !path.is_empty() && *line > 0)
+        );
     }
     if let Ok(findings) = sarif::parse(bytes) {
         let mut prints: Vec<_> = findings.issues.iter().map(|issue| &issue.fingerprint).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::coverage::collect::{Coverage, collect};
+use crate::coverage::collect::{Asked, Coverage, collect};
 use crate::coverage::load;
 use crate::coverage::model::Counts;
 use crate::coverage::patch::Patch;
@@ -22,7 +22,7 @@ pub(super) struct Covered {
 }
 
 /// Files that are named as evidence.
-const NAMED_MAX: usize = 200;
+const NAMED_MAX: usize = 2_000;
 
 impl Covered {
     pub(super) fn read(judge: &Judge<'_>) -> Result<Self, Refusal> {
@@ -32,11 +32,12 @@ impl Covered {
             Some(named) if named.is_empty() => Err("`inputs.coverage` names no report".into()),
             named => {
                 let named = named.unwrap_or_default();
-                let read = collect(&context.coverage, judge.project, &named, request.now, &request.stop);
+                let asked = Asked { reports: &named, ..Asked::default() };
+                let read = collect(&context.coverage, judge.project, &asked, request.now, &request.stop);
                 request.stop.check()?;
                 let advice = "have the tests write one (pytest --cov --cov-report=lcov, cargo llvm-cov --lcov, jest --coverage), or name it in `inputs.coverage`";
                 match read {
-                    Ok(Some(coverage)) => Ok(coverage),
+                    Ok(Some(coverage)) => coverage.if_whole(),
                     Ok(None) => Err(format!("there is no coverage report: {advice}")),
                     Err(refusal) => Err(refusal.0),
                 }

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use super::places::Places;
 use crate::gate::baseline::Baseline;
 use crate::gate::change::Change;
-use crate::gate::condition::{Condition, SeverityFilter};
+use crate::gate::condition::Condition;
 use crate::gate::inputs::Loaded;
 use crate::gate::inputs::sarif::{Findings, Issue};
 use crate::gate::measured::{Evidence, Measured};
@@ -92,7 +92,7 @@ impl Issues {
         if let Some(reason) = loaded.gap("report of findings in SARIF", advice) {
             return Measured::unknown(reason);
         }
-        let filter = condition.severity.unwrap_or(SeverityFilter::DEFAULT);
+        let filter = condition.filter();
         let is_new_asked = condition.metric == Metric::NewIssues;
         let mut evidence = Vec::new();
         for placed in self.placed.iter().filter(|placed| filter.lets(placed.issue.severity)) {

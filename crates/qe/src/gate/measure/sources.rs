@@ -1,9 +1,12 @@
 //! What the sources themselves say: duplicates, complexity, and with coverage CRAP.
 
+use std::collections::HashMap;
+
 use crate::coverage::collect::Coverage;
+use crate::coverage::model::Counts;
 use crate::gate::change::Change;
 use crate::gate::measured::{Evidence, Measured};
-use crate::metrics::{Snapshot, Source};
+use crate::metrics::{Snapshot, Source, covered};
 use crate::project::git::Lines;
 use crate::syntax::Function;
 
@@ -50,21 +53,24 @@ fn blocks(snapshot: &Snapshot, is_meant: impl Fn(&str, Lines) -> bool) -> Vec<Ev
     shown.collect()
 }
 
-/// Functions with a new or changed line, in their files. Tests are none of them.
+/// Functions with a new or changed line, by their places in their files. Tests are none of them.
 fn touched<'a>(
     snapshot: &'a Snapshot,
     change: &'a Change,
-) -> impl Iterator<Item = (&'a Source, &'a Function)> {
+) -> impl Iterator<Item = (&'a Source, usize, &'a Function)> {
     let files = snapshot.files.iter().filter(|source| change.patch.added.contains_key(&source.file.path));
-    let functions =
-        files.flat_map(|source| source.measured.functions.iter().map(move |function| (source, function)));
-    functions
-        .filter(|(source, function)| !function.is_test && change.patch.has(&source.file.path, function.lines))
+    let functions = files.flat_map(|source| {
+        let functions = source.measured.functions.iter().enumerate();
+        functions.map(move |(at, function)| (source, at, function))
+    });
+    functions.filter(|(source, _, function)| {
+        !function.is_test && change.patch.has(&source.file.path, function.lines)
+    })
 }
 
 /// The largest cyclomatic complexity of a function with a new line.
 pub(super) fn complexity(snapshot: &Snapshot, change: &Change) -> Measured {
-    let all = touched(snapshot, change).map(|(source, function)| {
+    let all = touched(snapshot, change).map(|(source, _, function)| {
         let value = f64::from(function.cyclomatic);
         (value, place(source, function, format!("cyclomatic complexity {}", function.cyclomatic)))
     });
@@ -76,25 +82,24 @@ pub(super) fn crap(snapshot: &Snapshot, change: &Change, coverage: &Coverage) ->
     let mut known = Vec::new();
     // Functions that no report has, by what they would be at worst.
     let mut unknown: Option<(f64, String)> = None;
-    for (source, function) in touched(snapshot, change) {
-        let complexity = f64::from(function.cyclomatic);
-        let crap = |covered: f64| complexity.powi(2) * (1.0 - covered).powi(3) + complexity;
-        let file = coverage.report.file(&source.file.path).filter(|file| file.lines.is_some());
-        let Some(lines) = file.map(|file| file.within(function.lines)) else {
-            let worst = crap(0.0);
+    let mut counts: HashMap<&str, Vec<Counts>> = HashMap::new();
+    for (source, at, function) in touched(snapshot, change) {
+        let path = source.file.path.as_str();
+        let file = coverage.report.file(path).filter(|file| file.lines.is_some());
+        let Some(file) = file else {
+            let worst = covered::crap(function.cyclomatic, Counts { covered: 0, total: 1 }).unwrap_or(0.0);
             if unknown.as_ref().is_none_or(|(most, _)| worst > *most) {
-                unknown = Some((worst, format!("{} in {}", function.qualified, source.file.path)));
+                unknown = Some((worst, format!("{} in {path}", function.qualified)));
             }
             continue;
         };
-        if lines.is_empty() {
-            // Nothing in it can run.
-            continue;
-        }
-        let covered = lines.iter().filter(|line| line.hits > 0).count() as f64 / lines.len() as f64;
-        let value = (crap(covered) * 100.0).round() / 100.0;
-        let detail =
-            format!("CRAP {value}: complexity {}, {:.0} % covered", function.cyclomatic, covered * 100.0);
+        let of_file =
+            counts.entry(path).or_insert_with(|| covered::of_functions(file, &source.measured.functions));
+        let lines = of_file.get(at).copied().unwrap_or_default();
+        // Nothing in it can run.
+        let Some(value) = covered::crap(function.cyclomatic, lines) else { continue };
+        let share = lines.percent().unwrap_or(0.0);
+        let detail = format!("CRAP {value}: complexity {}, {share:.0} % covered", function.cyclomatic);
         known.push((value, place(source, function, detail)));
     }
     match (known.is_empty(), unknown) {

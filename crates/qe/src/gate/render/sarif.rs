@@ -24,9 +24,15 @@ pub(crate) fn sarif(report: &Report) -> serde_json::Result<String> {
         results.extend(of_condition(one, index));
     }
     let rules: Vec<_> = rules.into_iter().map(|name| json!({ "id": name, "name": name })).collect();
+    let cut = report.conditions.iter().filter(|one| one.is_cut()).map(|one| {
+        let (named, all) = (one.evidence.len(), one.evidence_total);
+        format!("{}: {named} of {all} places are named; `max_items` says how many", one.metric)
+    });
     let notes: Vec<_> = report
         .warnings
         .iter()
+        .cloned()
+        .chain(cut)
         .map(|text| json!({ "level": "warning", "message": { "text": text } }))
         .collect();
     let driver =

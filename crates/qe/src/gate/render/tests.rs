@@ -11,7 +11,13 @@ use crate::project::git::Lines;
 const RULES: Rules = Rules { require_data: true, min_new_lines: 20, new_lines: Some(100) };
 
 fn judged(metric: Metric, op: Op, threshold: f64, level: Level, measured: Measured) -> Judged {
-    Judged::new(&Condition { metric, op, threshold, level, severity: None }, measured, RULES, None, 10)
+    Judged::new(
+        &Condition { metric, op, threshold, level, severity: None },
+        measured,
+        RULES,
+        None,
+        |places| (places, None),
+    )
 }
 
 fn report(name: &str, file: &str) -> Report {
@@ -33,6 +39,7 @@ fn report(name: &str, file: &str) -> Report {
         status: Verdict::Failed,
         exit_code: 2,
         summary: summary(Verdict::Failed, &conditions),
+        is_part: false,
         gate: Named { name: name.to_owned(), source: "built-in".into(), require_data: true },
         new_code: NewCode {
             base: None,

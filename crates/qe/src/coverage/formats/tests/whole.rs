@@ -9,7 +9,7 @@ use super::{read_text, words};
 use crate::coverage::model::{Branch, FileCoverage, Function, Line, Outcome, Report};
 
 /// Kept here and not in the product, which writes no lcov.
-fn lcov(report: &Report) -> String {
+pub(super) fn lcov(report: &Report) -> String {
     let mut text = String::new();
     for file in report.files() {
         writeln!(text, "SF:{}", file.path).unwrap();

@@ -65,6 +65,35 @@ fn of_two_runs_of_one_test_the_worse_counts() {
 }
 
 #[test]
+fn runs_of_one_test_are_known_by_suite_name_and_file() {
+    let of = |suite: &str, inside: &str| {
+        let text = format!(
+            r#"<testsuites><testsuite name="outer"><testsuite name="{suite}"><testcase name="a" classname="t" file="t.py">{inside}</testcase></testsuite></testsuite></testsuites>"#
+        );
+        parse(&text).unwrap().ends
+    };
+    let (passed, failed, other) = (of("s", ""), of("s", "<failure/>"), of("r", ""));
+    let key = |ends: &HashMap<u64, Ends>| *ends.keys().next().unwrap();
+    assert_eq!(key(&passed), key(&failed));
+    assert_ne!(key(&passed), key(&other));
+    let mut both = passed[&key(&passed)];
+    assert!(!both.disagree());
+    both.merge(failed[&key(&failed)]);
+    assert!(both.disagree());
+    let flaky = of("s", "<flakyFailure/>");
+    both.merge(flaky[&key(&flaky)]);
+    assert!(!both.disagree(), "its own tool has counted it");
+}
+
+#[test]
+fn times_are_added_up_where_there_are_some() {
+    let seconds = |text: &str| parse(text).unwrap().seconds;
+    let some = r#"<testsuite><testcase name="a" time="1,000.5"/><testcase name="b"/><testcase name="c" time="NaN"/></testsuite>"#;
+    assert_eq!(seconds(some), Some(1000.5));
+    assert_eq!(seconds(r#"<testsuite time="3"><testcase name="a"/></testsuite>"#), None);
+}
+
+#[test]
 fn what_is_no_test_report_is_refused() {
     for bad in ["<html></html>", "{}", "", "<testsuite><testcase name='a'>", "<coverage line-rate='1'/>"] {
         assert!(parse(bad).is_err(), "{bad}");

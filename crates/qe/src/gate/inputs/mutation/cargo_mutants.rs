@@ -74,7 +74,9 @@ pub(super) fn parse(text: &str) -> Result<Mutants, String> {
         };
         mutants.add(fate, || mutant.survivor());
     }
-    mutants.pending += report.total_mutants.unwrap_or(tested).saturating_sub(tested);
+    let untested = report.total_mutants.unwrap_or(tested).saturating_sub(tested);
+    mutants.pending = mutants.pending.saturating_add(untested);
+    mutants.unplaced = mutants.unplaced.saturating_add(untested);
     Ok(mutants)
 }
 

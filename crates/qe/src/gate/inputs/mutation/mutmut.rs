@@ -30,13 +30,15 @@ pub(super) fn parse(text: &str) -> Result<Mutants, String> {
     let told = [stats.killed, stats.survived, stats.no_tests, stats.skipped, timeout];
     let told = told.into_iter().fold(0, u64::saturating_add);
     let untold = stats.total.unwrap_or(told).saturating_sub(told);
+    let pending = untold.max(stats.check_was_interrupted_by_user);
     Ok(Mutants {
         killed: stats.killed,
         timeout,
         survived: stats.survived,
         no_coverage: stats.no_tests,
-        pending: untold.max(stats.check_was_interrupted_by_user),
-        survivors: Vec::new(),
+        pending,
+        unplaced: told.saturating_add(pending),
         tool: "mutmut".into(),
+        ..Mutants::default()
     })
 }

@@ -1,8 +1,8 @@
 //! PIT's `mutations.xml`.
 
 use super::{Fate, Mutants, Survivor};
-use crate::gate::inputs::xml::{Item, Xml};
 use crate::project::git::Lines;
+use crate::xml::{Item, Xml};
 
 #[derive(Default)]
 struct Mutation {
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Mutants, String> {
                     _ => {}
                 }
             }
-            (Item::End, 1) => {
+            (Item::End(_), 1) => {
                 if let Some(mutation) = open.take() {
                     mutants.add(mutation.fate()?, || mutation.survivor());
                 }

@@ -42,6 +42,19 @@ fn strykers_schema_is_read() {
     assert!(read(&stryker(&["Slain"])).unwrap_err().contains("Slain"));
 }
 
+#[test]
+fn mutants_are_placed_in_files_of_the_project_or_counted_as_not_placed() {
+    let mut mutants = read(&stryker(&["Killed", "Survived", "Pending", "Ignored"])).unwrap();
+    let noticed: Vec<_> = mutants.places["src/a.js"].iter().map(|place| place.is_noticed).collect();
+    assert_eq!(noticed, [Some(true), Some(false), None]);
+    mutants.place(|file| Some(format!("web/{file}")));
+    assert_eq!((mutants.places["web/src/a.js"].len(), mutants.unplaced), (3, 0));
+    assert_eq!(mutants.survivors[0].file.as_deref(), Some("web/src/a.js"));
+    mutants.place(|_| None);
+    assert_eq!((mutants.places.len(), mutants.unplaced), (0, 3));
+    assert_eq!(mutants.survivors[0].id, "Equality in web/src/a.js");
+}
+
 fn cargo(baseline: &str, total: u64) -> String {
     let mutant = |summary: &str| {
         let mutant = json!({ "package": "p", "file": "src/lib.rs", "replacement": "true", "genre": "FnValue", "name": "replace f with true",
@@ -96,7 +109,7 @@ fn the_xml_of_pit_is_read() {
         read(&format!("<?xml version=\"1.0\"?>\n<mutations partial=\"true\">{all}</mutations>")).unwrap();
     assert_eq!(counts(&mutants), [1, 2, 1, 1, 0]);
     assert_eq!(mutants.survivors[0], survivor("MathMutator", "com/x/A.java", 12, 12));
-    assert!(read("<mutations><mutation status='KILLED'>").unwrap_err().contains("middle"));
+    assert!(read("<mutations><mutation status='KILLED'>").unwrap_err().contains("ends before"));
     assert!(read("<testsuite/>").is_err());
 }
 

@@ -1,0 +1,478 @@
+//! Calls of built-in tools that take long, as tasks of our own: begun, followed, cancelled, kept until they are fetched.
+//!
+//! The bookkeeping is `core::tasks`; how they are written is in [`super::task_forms`], which requests lead here in
+//! [`super::task_requests`]. What a task is told of, and whether a call is one, is decided for each call: a modern client
+//! that declares the extension gets a task when the call is not over after [`PATIENCE`]; one of 2025-11-25 gets one when
+//! it asks for it; for all others a call is a call.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime};
+
+use aqe_core::envelope::Field;
+use aqe_core::inprocess::{Caller, InProcess, InProcessError, Progress, ToolResult};
+use aqe_core::registry::ToolEntry;
+use aqe_core::revision::{Era, Revision};
+use aqe_core::tasks::{Full, Moment, NotCancelled, Outcome, Seen, State, TaskCounts, TaskLimits, Tasks};
+use futures_util::future::{AbortHandle, Aborted, abortable};
+use tokio::sync::Notify;
+
+use super::builtin::{Told, answer, arguments, timed_out};
+use super::task_forms::{self, are_declared, wanted_ttl};
+use super::{Answer, Gateway, Request};
+use crate::refusal::{Refusal, UpstreamReason};
+use crate::session::Session;
+use crate::tasks;
+use crate::upstream::Upstream;
+use crate::wire;
+
+/// How long a call may take before its client is given a task.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the work of a task may take, unless the tool's time-out is longer.
+const WORK_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// From the creation of a task until it is forgotten, unless its client asks for another time.
+const TTL: Duration = Duration::from_secs(20 * 60);
+/// What a client may ask for.
+const LEAST_TTL: Duration = Duration::from_secs(1);
+const MOST_TTL: Duration = Duration::from_secs(60 * 60);
+/// A child or two are behind each task that works; a result has some 24 KB.
+const LIMITS: TaskLimits = TaskLimits {
+    max_working: 8,
+    max_working_in_all: 32,
+    max_known: 100,
+    max_bytes: 16 * 1024 * 1024,
+    max_bytes_in_all: 64 * 1024 * 1024,
+    min_rest: Duration::from_secs(5 * 60),
+};
+/// Longest text of how far a task is, in characters.
+const NOTE_CHARS: usize = 200;
+/// How long a stop waits until cancelled work has been let go.
+const LETTING_GO: Duration = Duration::from_secs(1);
+
+/// How a call of a built-in tool is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// With its result.
+    Result,
+    /// With a task if it takes long.
+    Either,
+    /// With a task that is kept for so long from now on.
+    Task(Duration),
+}
+
+/// The tasks of built-in tools.
+pub(super) struct OwnTasks {
+    table: Mutex<Tasks<Running>>,
+    /// What ids begin with, other in each process, so that no upstream is asked about one of ours.
+    mark: String,
+    /// One is over.
+    over: Notify,
+    /// Work that is not let go yet, that of cancelled ones with it.
+    under_way: AtomicUsize,
+}
+
+/// The work of a task.
+pub(super) struct Running {
+    abort: AbortHandle,
+    report: Arc<Report>,
+}
+
+impl Running {
+    /// Ends it. The tool notices when its future is dropped.
+    fn stop(&self) {
+        self.report.end();
+        self.abort.abort();
+    }
+}
+
+impl OwnTasks {
+    pub(super) fn new() -> Self {
+        // It need not be secret, only unlike others.
+        let mark = format!("aqe{:08x}-", fastrand::u32(..));
+        Self {
+            table: Mutex::new(Tasks::new(LIMITS)),
+            mark,
+            over: Notify::new(),
+            under_way: AtomicUsize::new(0),
+        }
+    }
+
+    pub(super) fn table(&self) -> MutexGuard<'_, Tasks<Running>> {
+        // No change below the lock can be torn.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a task id is one of ours, if it is one at all.
+    pub(super) fn is_own(&self, id: &str) -> bool {
+        id.starts_with(&self.mark)
+    }
+
+    /// An id that nobody can guess: 128 random bits.
+    fn new_id(&self) -> Option<Arc<str>> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).ok()?;
+        Some(format!("{}{:032x}", self.mark, u128::from_ne_bytes(random)).into())
+    }
+
+    /// How many there are, and what they hold.
+    pub(super) fn counts(&self) -> TaskCounts {
+        self.table().counts()
+    }
+
+    /// Forgets what has had its time.
+    pub(super) fn sweep(&self) {
+        self.table().sweep(Instant::now());
+    }
+
+    /// Cancels all of them, and returns when their work has been let go.
+    pub(super) async fn stop(&self) {
+        let running = self.table().cancel_all(now());
+        running.iter().for_each(Running::stop);
+        self.over.notify_waiters();
+        let let_go = async {
+            while self.under_way.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _ = tokio::time::timeout(LETTING_GO, let_go).await;
+    }
+}
+
+/// The present, by both clocks.
+pub(super) fn now() -> Moment {
+    Moment { at: Instant::now(), wall: SystemTime::now() }
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<ToolResult, InProcessError>> + Send>>;
+
+/// A call that may outlive its request.
+struct Long {
+    work: Work,
+    report: Arc<Report>,
+    principal: Arc<str>,
+    upstream: String,
+    /// When its work is to be over.
+    deadline: Instant,
+}
+
+impl Gateway {
+    /// How a call is answered: what the tool takes, and what its client can take.
+    pub(super) fn form_of(
+        request: &Request<'_>,
+        tools: &dyn InProcess,
+        entry: &ToolEntry,
+    ) -> Result<Form, Refusal> {
+        let takes_long = || tools.takes_long(&entry.original);
+        match request.caller.revision {
+            Revision::V20260728 if takes_long() && are_declared(request.message) => Ok(Form::Either),
+            Revision::V20251125 => match request.message.raw(Field::Task) {
+                None => Ok(Form::Result),
+                Some(_) if !takes_long() => {
+                    let tool = format!("tools/call of {} as a task", entry.shown);
+                    Err(Refusal::method_not_found(&tool))
+                }
+                Some(task) => {
+                    let ttl = wanted_ttl(task)?.map_or(TTL, |ttl| ttl.clamp(LEAST_TTL, MOST_TTL));
+                    Ok(Form::Task(ttl))
+                }
+            },
+            // Before there were tasks, a wish for one means nothing.
+            _ => Ok(Form::Result),
+        }
+    }
+
+    /// A call that is answered with a task, at once or when it takes long.
+    pub(super) async fn run_long(
+        &self,
+        request: &Request<'_>,
+        upstream: &Upstream,
+        tools: &Arc<dyn InProcess>,
+        entry: &ToolEntry,
+        form: Form,
+    ) -> Result<Answer, Refusal> {
+        let began = Instant::now();
+        let timeout = upstream.settings().timeout_for(&entry.original);
+        let id = self.own_tasks.new_id().ok_or_else(|| Refusal::internal("no random numbers for a task"))?;
+        let report = Arc::new(Report::new(request, form, &id));
+        let mut long = Long {
+            work: begin(request, tools, entry, began + timeout.max(WORK_LIMIT), &report),
+            report,
+            principal: Arc::clone(&request.caller.principal),
+            upstream: upstream.name().to_owned(),
+            deadline: began + timeout.max(WORK_LIMIT),
+        };
+        // A call that is given up, by its client or by us, says nothing more.
+        let mut given_up = EndOnDrop(Some(Arc::clone(&long.report)));
+        let ttl = match form {
+            Form::Task(ttl) => ttl,
+            Form::Either | Form::Result => {
+                let patience = PATIENCE.min(timeout);
+                if let Ok(result) = tokio::time::timeout(patience, &mut long.work).await {
+                    return answer(request, result);
+                }
+                TTL
+            }
+        };
+        let legacy = request.caller.session.as_ref().filter(|_| request.caller.era() == Era::Legacy);
+        let session = legacy.map(Arc::downgrade);
+        match self.adopt(&id, ttl, long, session) {
+            Ok(seen) => {
+                given_up.0 = None;
+                tracing::debug!(task = &*seen.id, tool = &*entry.shown, "a call goes on as a task");
+                Ok(Answer::ok(created(request, &seen)))
+            }
+            Err((full, _)) if matches!(form, Form::Task(_)) => {
+                Err(Refusal::upstream(upstream.name(), UpstreamReason::Overloaded, &full.to_string()))
+            }
+            // Nobody has promised a task; it stays a call.
+            Err((_, long)) => {
+                let Ok(result) = tokio::time::timeout_at((began + timeout).into(), long.work).await else {
+                    return Err(timed_out(upstream.name(), timeout));
+                };
+                answer(request, result)
+            }
+        }
+    }
+
+    /// Lets a call go on by itself.
+    fn adopt(
+        &self,
+        id: &Arc<str>,
+        ttl: Duration,
+        long: Long,
+        session: Option<Weak<Session>>,
+    ) -> Result<Seen, (Full, Long)> {
+        let mut table = self.own_tasks.table();
+        let room = match table.room(&long.principal, now()) {
+            Ok(room) => room,
+            Err(full) => return Err((full, long)),
+        };
+        let Long { work, report, upstream, deadline, .. } = long;
+        report.go_on(self, id);
+        let (work, abort) = abortable(work);
+        let seen = room.create(
+            Arc::clone(id),
+            ttl,
+            report.said(),
+            Running { abort, report: Arc::clone(&report) },
+            now(),
+        );
+        // Not below the lock: a runtime that ends drops at once what it is given.
+        drop(table);
+        let end = EndOfWork::new(self, id, session, report);
+        let began = Instant::now();
+        tasks::spawn("task of a built-in tool", async move {
+            end.with(match tokio::time::timeout_at(deadline.into(), work).await {
+                Ok(Ok(Ok(result))) => outcome(result),
+                Ok(Ok(Err(error))) => failed(&Refusal::invalid_params(error.to_string())),
+                // What is said of a cancelled one is said.
+                Ok(Err(Aborted)) => return,
+                Err(_) => failed(&timed_out(&upstream, began.elapsed())),
+            });
+        });
+        Ok(seen)
+    }
+
+    /// The work of a task has come to its end.
+    fn task_ended(&self, id: &str, outcome: Outcome, session: Option<&Weak<Session>>) {
+        let ended = self.own_tasks.table().end(id, outcome, now());
+        self.own_tasks.over.notify_waiters();
+        let Some(seen) = ended else { return };
+        self.tell_of_task(id, &task_forms::detailed(&seen));
+        if let Some(session) = session.and_then(Weak::upgrade) {
+            let params = format!("{{{}}}", task_forms::members(&seen, Era::Legacy));
+            session.outlet.push(wire::notification("notifications/tasks/status", Some(&params)));
+        }
+    }
+
+    /// A task of the principal, once it does not work any more; `None` if there is none.
+    pub(super) async fn task_over(&self, principal: &str, id: &str) -> Option<Seen> {
+        loop {
+            let over = self.own_tasks.over.notified();
+            let seen = self.own_tasks.table().get(principal, id, Instant::now())?;
+            if seen.state != State::Working {
+                return Some(seen);
+            }
+            over.await;
+        }
+    }
+
+    /// The members of a task of the principal that does not work any more.
+    pub(super) fn task_if_over(&self, principal: &str, id: &str) -> Option<String> {
+        let seen = self.own_tasks.table().get(principal, id, Instant::now())?;
+        (seen.state != State::Working).then(|| task_forms::detailed(&seen))
+    }
+
+    /// Cancels a task of the principal.
+    pub(super) fn cancel_task(&self, principal: &str, id: &str) -> Result<Seen, NotCancelled> {
+        let (seen, running) = self.own_tasks.table().cancel(principal, id, now())?;
+        // Outside of the lock: what the work holds goes with it.
+        if let Some(running) = running {
+            running.stop();
+        }
+        self.own_tasks.over.notify_waiters();
+        self.tell_of_task(id, &task_forms::detailed(&seen));
+        Ok(seen)
+    }
+
+    /// How many tasks of built-in tools there are, and what they hold.
+    pub fn task_counts(&self) -> TaskCounts {
+        self.own_tasks.counts()
+    }
+}
+
+/// A call that is told of how far it is: its client as long as it is a call, then its task.
+struct Report {
+    told: Option<Told>,
+    /// What was said last, for people.
+    last: Mutex<Option<Arc<str>>>,
+    task: OnceLock<(Weak<Gateway>, Arc<str>)>,
+    /// A task of 2025-11-25 goes on telling its client; one of the extension does not.
+    tells_on: bool,
+}
+
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Report").field("told", &self.told).finish_non_exhaustive()
+    }
+}
+
+impl Report {
+    fn new(request: &Request<'_>, form: Form, id: &str) -> Self {
+        let tells_on = matches!(form, Form::Task(_));
+        let token = request.message.raw(Field::MetaProgressToken);
+        let told = token.map(|token| match &request.caller.session {
+            // The stream of the request ends with its answer.
+            Some(session) if tells_on => Told::new(token, &session.outlet, &task_forms::related(id)),
+            _ => Told::new(token, request.outlet, ""),
+        });
+        Self { told, last: Mutex::default(), task: OnceLock::new(), tells_on }
+    }
+
+    /// The call goes on as a task.
+    fn go_on(&self, gateway: &Gateway, id: &Arc<str>) {
+        if !self.tells_on {
+            self.end();
+        }
+        let _first = self.task.set((gateway.this.clone(), Arc::clone(id)));
+    }
+
+    fn said(&self) -> Option<Arc<str>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The client is told no more.
+    fn end(&self) {
+        if let Some(told) = &self.told {
+            told.end();
+        }
+    }
+}
+
+impl Progress for Report {
+    fn report(&self, done: f64, total: Option<f64>, message: &str) {
+        if let Some(told) = &self.told {
+            told.report(done, total, message);
+        }
+        let mut note = total.map(|total| format!("{done} of {total}: ")).unwrap_or_default();
+        note.extend(message.chars().take(NOTE_CHARS));
+        // First, so that a task that is created now has it.
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(note.as_str().into());
+        let Some((gateway, id)) = self.task.get() else { return };
+        if let Some(gateway) = gateway.upgrade() {
+            gateway.own_tasks.table().note(id, &note, now());
+        }
+    }
+}
+
+/// Says nothing more to the client when a call is given up.
+struct EndOnDrop(Option<Arc<Report>>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(report) = &self.0 {
+            report.end();
+        }
+    }
+}
+
+/// The end of a task's work, however it comes.
+struct EndOfWork {
+    gateway: Weak<Gateway>,
+    id: Arc<str>,
+    /// Who asked for it, if it wants to hear of the end.
+    session: Option<Weak<Session>>,
+    report: Arc<Report>,
+}
+
+impl EndOfWork {
+    fn new(gateway: &Gateway, id: &Arc<str>, session: Option<Weak<Session>>, report: Arc<Report>) -> Self {
+        gateway.own_tasks.under_way.fetch_add(1, Ordering::AcqRel);
+        Self { gateway: gateway.this.clone(), id: Arc::clone(id), session, report }
+    }
+
+    fn with(&self, outcome: Outcome) {
+        self.report.end();
+        if let Some(gateway) = self.gateway.upgrade() {
+            gateway.task_ended(&self.id, outcome, self.session.as_ref());
+        }
+    }
+}
+
+impl Drop for EndOfWork {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.with(failed(&Refusal::internal("the work of the task has failed: this is a fault of ours")));
+        }
+        if let Some(gateway) = self.gateway.upgrade() {
+            gateway.own_tasks.under_way.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+fn begin(
+    request: &Request<'_>,
+    tools: &Arc<dyn InProcess>,
+    entry: &ToolEntry,
+    deadline: Instant,
+    report: &Arc<Report>,
+) -> Work {
+    let (tools, name, arguments) = (Arc::clone(tools), entry.original.clone(), arguments(request).to_owned());
+    let principal = Arc::clone(&request.caller.principal);
+    let progress = Arc::clone(report) as Arc<dyn Progress>;
+    Box::pin(async move {
+        let caller = Caller { principal: &principal, deadline, progress: Some(&progress) };
+        tools.call(&name, &arguments, caller).await
+    })
+}
+
+/// What is kept of a result. One that is too large for everybody's share is not.
+fn outcome(result: ToolResult) -> Outcome {
+    let ToolResult { json, is_error } = result;
+    if json.len() > LIMITS.max_bytes {
+        let text = format!(
+            "the result of {} bytes is too large to be kept; the limit is {}",
+            json.len(),
+            LIMITS.max_bytes
+        );
+        return failed(&Refusal::internal(text));
+    }
+    Outcome::Result { json: json.into(), is_error }
+}
+
+fn failed(refusal: &Refusal) -> Outcome {
+    Outcome::Error { json: refusal.object().into(), message: refusal.message.clone() }
+}
+
+/// `CreateTaskResult` in the form of the client's era.
+fn created(request: &Request<'_>, seen: &Seen) -> Vec<u8> {
+    let era = request.caller.era();
+    let members = task_forms::members(seen, era);
+    let result = match era {
+        Era::Modern => format!(r#"{{"resultType":"task",{members}}}"#),
+        Era::Legacy => format!(r#"{{"task":{{{members}}},"_meta":{{{}}}}}"#, task_forms::related(&seen.id)),
+    };
+    wire::result(request.id, result.as_bytes())
+}

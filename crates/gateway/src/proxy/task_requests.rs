@@ -1,0 +1,237 @@
+//! Requests about tasks: of our own answered here, of upstreams sent to where the task runs.
+//!
+//! Our own ids begin with a mark that is other in each process, so that each id has one place to go. An upstream's tasks
+//! stay within its era; our own are there in both.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use aqe_core::envelope::{Field, Message, encode_string, open_object};
+use aqe_core::revision::Era;
+use aqe_core::tasks::{NotCancelled, Outcome, Seen, State};
+
+use super::call::Route;
+use super::task_forms;
+use super::task_owners::TaskOwner;
+use super::{Answer, Gateway, Request};
+use crate::catalog::Catalog;
+use crate::refusal::Refusal;
+use crate::wire;
+
+/// Tasks of one page of `tasks/list`.
+const PAGE: usize = 100;
+/// A cursor of ours that is followed by a place in our list, or by an upstream and its own cursor.
+const OWN: &str = "own:";
+const UPSTREAM: &str = "up:";
+
+fn unknown() -> Refusal {
+    Refusal::invalid_params("no such task, or its time is over")
+}
+
+impl Gateway {
+    /// Requests about a task.
+    pub(super) async fn task(self: &Arc<Self>, request: &Request<'_>) -> Result<Answer, Refusal> {
+        let method = request.message.method();
+        let catalog = self.catalog();
+        let caller = request.caller;
+        let has_own = catalog.has_tasks() && task_forms::exist_in(caller.revision);
+        if has_own && caller.era() == Era::Modern && !task_forms::are_declared(request.message) {
+            return Err(task_forms::undeclared());
+        }
+        if method == "tasks/list" {
+            return self.list_tasks(request, &catalog, has_own).await;
+        }
+        let Some(task) = request.message.string(Field::TaskId) else {
+            return Err(Refusal::invalid_params(format!("{method} needs params.taskId, a string")));
+        };
+        if self.own_tasks.is_own(&task) {
+            return self.own_task(request, &method, &task).await;
+        }
+        let (upstream, replica) = match self.tasks.find(&task, &caller.principal) {
+            TaskOwner::Here(place) => (place.upstream, Some(place.replica)),
+            TaskOwner::Foreign => return Err(unknown()),
+            // It may have been begun before we were started.
+            TaskOwner::Unknown => match capable(&catalog, caller.era())[..] {
+                [] if !has_own => return Err(Refusal::method_not_found(&method)),
+                [only] => (only, None),
+                _ => return Err(unknown()),
+            },
+        };
+        // A task that ran on a server that is no longer configured has gone with it.
+        let gone = || Refusal::invalid_params("no such task: its server is no longer configured");
+        let upstream = catalog.upstream(upstream).ok_or_else(gone)?;
+        if upstream.manifest().is_none_or(|manifest| manifest.peer.era != caller.era()) {
+            return Err(Refusal::method_not_found(&method));
+        }
+        let mut route = Route::to(upstream);
+        route.name = Some(&task);
+        route.replica = replica;
+        Ok(self.forward(request, route).await?.finish(request, &method))
+    }
+
+    /// Whether a principal may be told of a task: its own, or an upstream's that is nobody else's.
+    pub(super) fn may_watch(&self, principal: &str, task: &str) -> bool {
+        if self.own_tasks.is_own(task) {
+            return self.own_tasks.table().get(principal, task, Instant::now()).is_some();
+        }
+        self.tasks.find(task, principal) != TaskOwner::Foreign
+    }
+
+    async fn own_task(&self, request: &Request<'_>, method: &str, task: &str) -> Result<Answer, Refusal> {
+        let principal = &*request.caller.principal;
+        let era = request.caller.era();
+        let get = || self.own_tasks.table().get(principal, task, Instant::now()).ok_or_else(unknown);
+        let complete = |members: &str| {
+            let result = match (era, members) {
+                (Era::Legacy, members) => format!("{{{members}}}"),
+                (Era::Modern, "") => r#"{"resultType":"complete"}"#.to_owned(),
+                (Era::Modern, members) => format!(r#"{{"resultType":"complete",{members}}}"#),
+            };
+            Ok(Answer::ok(wire::result(request.id, result.as_bytes())))
+        };
+        match method {
+            "tasks/get" if era == Era::Modern => complete(&task_forms::detailed(&get()?)),
+            "tasks/get" => complete(&task_forms::members(&get()?, era)),
+            // Ours ask for nothing, so that whatever is answered is not asked any more.
+            "tasks/update" => get().and_then(|_| complete("")),
+            "tasks/cancel" => match (self.cancel_task(principal, task), era) {
+                (Err(NotCancelled::Unknown), _) => Err(unknown()),
+                (_, Era::Modern) => complete(""),
+                (Ok(seen), Era::Legacy) => complete(&task_forms::members(&seen, era)),
+                (Err(NotCancelled::Over(_)), Era::Legacy) => {
+                    Err(Refusal::invalid_params("the task is over: it cannot be cancelled any more"))
+                }
+            },
+            "tasks/result" => {
+                let seen = self.task_over(principal, task).await.ok_or_else(unknown)?;
+                result_of(request, &seen)
+            }
+            other => Err(Refusal::method_not_found(other)),
+        }
+    }
+
+    /// `tasks/list` (2025-11-25): our own, then those of each upstream that lists its own.
+    async fn list_tasks(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        catalog: &Catalog,
+        has_own: bool,
+    ) -> Result<Answer, Refusal> {
+        let listing = listing(catalog);
+        let cursor = match request.message.raw(Field::Cursor) {
+            None | Some("null") => None,
+            Some(_) => Some(request.message.string(Field::Cursor).ok_or_else(bad_cursor)?),
+        };
+        let cursor = cursor.as_deref();
+        // Nothing to be put together.
+        if !has_own && let [only] = listing[..] {
+            let route = Route::to(catalog.upstream(only).ok_or_else(bad_cursor)?);
+            return Ok(self.forward(request, route).await?.finish(request, "tasks/list"));
+        }
+        let next_of = |at: usize| listing.get(at).map(|upstream| format!("{UPSTREAM}{upstream}:"));
+        if let Some(place) = cursor.and_then(|cursor| cursor.strip_prefix(UPSTREAM)) {
+            let (upstream, own) = place.split_once(':').ok_or_else(bad_cursor)?;
+            let upstream: usize = upstream.parse().map_err(|_| bad_cursor())?;
+            let at = listing.iter().position(|other| *other == upstream).ok_or_else(bad_cursor)?;
+            let own = own.strip_prefix('=');
+            return self.forward_list(request, catalog, upstream, own, next_of(at + 1)).await;
+        }
+        let after = match cursor {
+            None => 0,
+            Some(cursor) => {
+                let place = cursor.strip_prefix(OWN).and_then(|place| place.parse().ok());
+                place.ok_or_else(bad_cursor)?
+            }
+        };
+        let (mut tasks, mut next) = (Vec::new(), next_of(0));
+        if has_own {
+            let principal = &request.caller.principal;
+            let (seen, more) = self.own_tasks.table().list(principal, after, PAGE, Instant::now());
+            if let (true, Some(last)) = (more, seen.last()) {
+                next = Some(format!("{OWN}{}", last.order));
+            }
+            tasks =
+                seen.iter().map(|seen| format!("{{{}}}", task_forms::members(seen, Era::Legacy))).collect();
+        } else if listing.is_empty() {
+            return Err(Refusal::method_not_found("tasks/list"));
+        }
+        let next = next.map(|next| format!(r#","nextCursor":"{next}""#)).unwrap_or_default();
+        let result = format!(r#"{{"tasks":[{}]{next}}}"#, tasks.join(","));
+        Ok(Answer::ok(wire::result(request.id, result.as_bytes())))
+    }
+
+    /// Asks an upstream for a page of its tasks. `then` is the cursor of what follows its last page.
+    async fn forward_list(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        catalog: &Catalog,
+        upstream: usize,
+        cursor: Option<&str>,
+        then: Option<String>,
+    ) -> Result<Answer, Refusal> {
+        let route = Route::to(catalog.upstream(upstream).ok_or_else(bad_cursor)?);
+        let mut edits = request.message.edit();
+        let there = request.message.span(Field::Cursor);
+        match cursor {
+            Some(own) => edits.replace(there, encode_string(own).into_bytes()),
+            None => edits.remove_member(there),
+        };
+        let asked = Message::parse(edits.apply().into(), self.settings.message).map_err(|_| bad_cursor())?;
+        let asked = Request { message: &asked, ..*request };
+        let answered = self.forward(&asked, route).await?;
+        let next = answered.message().and_then(|message| message.string(Field::NextCursor));
+        let next = next.map(|own| format!("{UPSTREAM}{upstream}:={own}")).or(then);
+        Ok(answered.finish_with(&asked, "tasks/list", |edits| {
+            let Some(message) = answered.message() else { return false };
+            let there = message.span(Field::NextCursor);
+            match next.map(|next| encode_string(&next)) {
+                Some(next) if there.is_empty() => {
+                    edits.insert_members(message.body_span(), &format!(r#""nextCursor":{next}"#))
+                }
+                Some(next) => edits.replace(there, next.into_bytes()),
+                None => return false,
+            };
+            true
+        }))
+    }
+}
+
+fn bad_cursor() -> Refusal {
+    Refusal::invalid_params("unknown cursor: list again")
+}
+
+/// The upstreams of an era that know tasks, by [`crate::upstream::Upstream::id`].
+fn capable(catalog: &Catalog, era: Era) -> Vec<usize> {
+    let knows_tasks = catalog.upstreams.iter().filter(|upstream| {
+        upstream.manifest().is_some_and(|manifest| {
+            manifest.peer.era == era && memchr::memmem::find(&manifest.peer.capabilities, b"tasks").is_some()
+        })
+    });
+    knows_tasks.map(|upstream| upstream.id).collect()
+}
+
+/// The legacy upstreams that list their tasks.
+fn listing(catalog: &Catalog) -> Vec<usize> {
+    let lists = catalog.upstreams.iter().filter(|upstream| {
+        upstream.manifest().is_some_and(|manifest| {
+            let tasks = manifest.capability("tasks").filter(|_| manifest.peer.era == Era::Legacy);
+            let members = tasks.and_then(|tasks| open_object(tasks).ok()).unwrap_or_default();
+            members.iter().any(|(name, _)| name == "list")
+        })
+    });
+    lists.map(|upstream| upstream.id).collect()
+}
+
+/// `tasks/result`: what the call would have been answered with, and which task that is of.
+fn result_of(request: &Request<'_>, seen: &Seen) -> Result<Answer, Refusal> {
+    match &seen.state {
+        State::Ended(Outcome::Result { json, .. }) => {
+            let answer = wire::result(request.id, json);
+            Ok(Answer::ok(super::tools::with_meta(answer.into(), &task_forms::related(&seen.id))))
+        }
+        State::Ended(Outcome::Error { json, .. }) => Ok(Answer::ok(wire::error_of(request.id, json))),
+        State::Cancelled | State::Working => {
+            Err(Refusal::invalid_params("the task was cancelled: there is no result"))
+        }
+    }
+}

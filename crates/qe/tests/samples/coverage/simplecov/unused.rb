@@ -1,0 +1,3 @@
+def unused(n)
+  n > 1 ? n : 1
+end
