@@ -23,6 +23,7 @@ const MOST_OBJECTS = 6;
 const MOST_CANDIDATES = 300;
 const MOST_ITEMS = 20;
 const MOST_OUTCOMES = 24;
+const MOST_TRIES = 40;
 
 /** Numbers from a seed (mulberry32, a public-domain generator by Tommy Ettinger). */
 function randomFrom(seed) {
@@ -181,6 +182,7 @@ async function one(state, target, share) {
   const made = target.owner ? receivers.filter(Boolean).flatMap((source) => split(source.slice(source.indexOf('(') + 1, -1))) : [];
   pools.forEach((pool, at) => { pools[at] = join(made, receivers.filter(Boolean).slice(0, 2), pool); });
   const gained = [], seen = new Set(), outcomes = new Set();
+  let tries = 0;
   const endless = state.endless;
   let idle = 0, batch = [], size = 2;
   const end = state.left - share;
@@ -195,7 +197,7 @@ async function one(state, target, share) {
       idle += held.length;
       // They reach nothing new, but may notice a fault that others do not.
       for (const { expression } of state.request.plants ? held : []) {
-        if (outcomes.size >= MOST_OUTCOMES) break;
+        if (outcomes.size >= MOST_OUTCOMES || tries++ >= MOST_TRIES) break;
         const found = await attempt(state, target, expression, true);
         if (!found || outcomes.has(found.outcome.key)) continue;
         outcomes.add(found.outcome.key);
