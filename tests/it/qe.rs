@@ -79,7 +79,7 @@ fn each_tool_tells_people_what_matters() {
         (&["coverage-analyze"][..], &["lines      75 % (3 of 4)", "half.py", "from lcov.info"][..]),
         (
             &["coverage-gaps"],
-            &["half.py:3  half", "CRAP", r#"qe test-generate --targets '{"file":"half.py","#],
+            &["half.py:3  half", "CRAP", r#"qe test-generate --targets '{"gap_id":"half.py:3@"#],
         ),
         (
             &["quality-metrics", "--group-by", "function"],

@@ -124,6 +124,18 @@ pub fn live_children(parent: u32) -> Vec<Process> {
     processes(|process| process.parent == parent && process.is_live())
 }
 
+/// The processes below this one that still run, at any depth.
+pub fn live_descendants(root: u32) -> Vec<Process> {
+    let mut found = live_children(root);
+    let mut next = 0;
+    while let Some(process) = found.get(next) {
+        let below = live_children(process.pid);
+        found.extend(below);
+        next += 1;
+    }
+    found
+}
+
 /// Whether the process still runs.
 pub fn is_live(pid: u32) -> bool {
     Process::read(pid).is_some_and(|process| process.is_live())

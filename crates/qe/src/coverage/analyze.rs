@@ -16,12 +16,12 @@ use crate::metrics::is_test;
 use crate::reply::{Refusal, structured};
 
 pub(crate) const DEFINITION: &str = concat!(
-    r#"{"name":"qe_coverage_analyze","title":"Analyze coverage","description":"How much of the code tests run, from reports (lcov, Cobertura, JaCoCo, Clover, Istanbul, coverage.py, llvm-cov, Go, SimpleCov): totals, files or folders by uncovered lines, coverage of a Git change, difference to an earlier report, stale sources. Runs no tests.","#,
+    r#"{"name":"qe_coverage_analyze","title":"Analyze coverage","description":"What tests run, from reports (lcov, Cobertura, JaCoCo, Clover, Istanbul, coverage.py, llvm-cov, Go, SimpleCov): totals, files or folders by uncovered lines, coverage of a Git change, change from an earlier report, stale sources. Runs no tests.","#,
     r#""inputSchema":{"type":"object","properties":{"#,
     r#""root":{"type":"string"},"reports":{"type":"array","items":{"type":"string"},"description":"Paths; default: found"},"#,
-    r#""base":{"type":"string","description":"Git revision: also judge lines changed since"},"head":{"type":"string","description":"Default: working tree"},"#,
+    r#""base":{"type":"string","description":"Git revision: also judge what changed since"},"head":{"type":"string","description":"Default: working tree"},"#,
     r#""base_report":{"type":"string"},"include":{"type":"array","items":{"type":"string"},"description":"Globs"},"exclude":{"type":"array","items":{"type":"string"}},"#,
-    r#""path_map":{"type":"object","description":"Prefix in reports: folder"},"include_tests":{"type":"boolean"},"#,
+    r#""path_map":{"type":"object","description":"Prefix in reports: folder"},"include_tests":{"type":"boolean","description":"Tests too"},"#,
     r#""group_by":{"enum":["file","dir"]},"max_items":{"type":"integer"},"cursor":{"type":"string"}},"required":[]},"#,
     r#""outputSchema":{"type":"object","required":["totals","groups"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#
 );
