@@ -14,7 +14,8 @@ import { check, expect } from './report.mjs';
 
 const run = promisify(execFile);
 const name = 'qe_test_generate';
-const generate = { root: dir, targets: [{ file: 'slow.py' }], budget_ms: 100, framework: 'unittest', mutants: 0 };
+/** Another seed each time: what was found once is answered at once. */
+const generate = seed => ({ root: dir, targets: [{ file: 'slow.py' }], budget_ms: 100, framework: 'unittest', mutants: 0, seed });
 /** How often the gateway was asked for a task. */
 const polled = async () => {
     const text = await (await fetch(new URL('/metrics', url))).text();
@@ -30,7 +31,7 @@ const { tasks } = client.experimental;
 await check('2025-11-25: a tool that can is called as a task, without being asked', async () => {
     const seen = [];
     let task, result;
-    for await (const message of tasks.callToolStream({ name, arguments: generate })) {
+    for await (const message of tasks.callToolStream({ name, arguments: generate(1) })) {
         seen.push(message.type);
         task = message.task ?? task;
         result = message.result ?? result;
@@ -44,7 +45,7 @@ await check('2025-11-25: a tool that can is called as a task, without being aske
 });
 
 await check('2025-11-25: a task is cancelled', async () => {
-    for await (const message of tasks.callToolStream({ name, arguments: generate })) {
+    for await (const message of tasks.callToolStream({ name, arguments: generate(2) })) {
         if (message.type !== 'taskCreated') continue;
         const { status } = await tasks.cancelTask(message.task.taskId);
         expect(status === 'cancelled', status);
@@ -59,7 +60,7 @@ await check('2026-07-28: a call that takes long is a task, and its result that o
     const inspector = fileURLToPath(
         new URL('./clients/launcher/build/index.js', import.meta.resolve('@modelcontextprotocol/inspector/package.json'))
     );
-    const request = ['--method', 'tools/call', '--tool-name', name, '--tool-args-json', JSON.stringify(generate)];
+    const request = ['--method', 'tools/call', '--tool-name', name, '--tool-args-json', JSON.stringify(generate(3))];
     const line = [inspector, '--cli', url, '--transport', 'http', '--protocol-era', 'modern', '--format', 'json', '-q', ...request];
     const before = await polled();
     const { stdout } = await run(process.execPath, line, { maxBuffer: 64 << 20, timeout: 50_000 });
