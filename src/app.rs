@@ -282,6 +282,13 @@ pub(crate) fn tools(
     Ok(aqe_qe::builtin(Arc::new(store), settings, state::now))
 }
 
+/// What the built-in tools may read; what they start is kept by the same guardian as the upstreams' children.
+pub(crate) fn tools_settings(roots: Vec<PathBuf>) -> aqe_qe::Settings {
+    let mark = (aqe_gateway::upstream::RUN_TAG, aqe_gateway::upstream::run_id());
+    let keeper = aqe_qe::Keeper { mark, began: guardian::watch, ended: guardian::unwatch };
+    aqe_qe::Settings { roots, keeper: Some(keeper) }
+}
+
 async fn serve(
     plan: &Plan,
     serves: Serves,
@@ -296,7 +303,7 @@ async fn serve(
     let manifests = Arc::new(Manifests::new(store.clone()));
     let (control, mut asked) = mpsc::channel(MAX_ASKED);
     let (alerts_kept, alerts) = alerts::Alerts::open(store.clone(), &plan.request.folder).await;
-    let tools = aqe_qe::Settings { roots: config.qe.roots.clone() };
+    let tools = tools_settings(config.qe.roots.clone());
     let builtin =
         store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, &tools, state::now));
     let telemetry = telemetry::start(&config.monitoring)?;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use aqe_testkit::client::{Answer, HttpSession, Message, Revision};
-use aqe_testkit::process::{is_live, live_descendants, wait_until};
+use aqe_testkit::process::{is_live, live_descendants, signal, wait_until};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -402,6 +403,19 @@ async fn a_stop_ends_what_works_and_after_a_restart_its_id_is_unknown() {
     let mut again = Gateway::start(Plan::new(Over::Http).builtin().at_home(&scene.gateway.home)).await;
     let mut client = again.connect(Era::Modern.revision(), DECLARED).await;
     assert_eq!(client.request(&about(2, "tasks/get", &id)).await.error_code(), -32602);
+}
+
+#[tokio::test]
+async fn what_a_killed_gateway_has_started_ends_too() {
+    let (scene, mut client) = Scene::open(Over::Http, Era::Modern.revision(), DECLARED).await;
+    task_of(&client.request(&generate(1, &ENDLESS, "generate")).await);
+    scene.interpreter_runs().await;
+    let below = live_descendants(scene.gateway.pid());
+    signal(scene.gateway.pid(), Signal::KILL);
+    wait_until(SOON, "the end of all that it has started", || {
+        (!below.iter().any(|process| is_live(process.pid))).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use crate::gate;
 use crate::memory::{Memory, retrieve, store};
 use crate::metrics::{self, Measurements};
 use crate::project::Roots;
+use crate::project::child::{self, Keeper};
 use crate::reply::{Refusal, refused};
 use crate::stop::Stop;
 use crate::testgen;
@@ -23,6 +24,8 @@ use crate::testgen;
 pub struct Settings {
     /// Folders that the tools may read, and everything below them. A relative `root` of a call is relative to the first.
     pub roots: Vec<PathBuf>,
+    /// Who keeps the programs that the tools start; `None`: they end with their call, and if this process is killed, late.
+    pub keeper: Option<Keeper>,
 }
 
 /// The tools, over a store and a clock that tells the milliseconds since the Unix epoch.
@@ -31,6 +34,9 @@ pub fn builtin(
     settings: &Settings,
     clock: impl Fn() -> UnixMillis + Send + Sync + 'static,
 ) -> Arc<dyn InProcess> {
+    if let Some(keeper) = settings.keeper {
+        child::keep_with(keeper);
+    }
     Arc::new(Builtin {
         definitions: definitions().into_iter().map(|text| Bytes::from_static(text.as_bytes())).collect(),
         memory: Memory { store: Arc::clone(&durable) },

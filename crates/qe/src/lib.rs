@@ -32,6 +32,7 @@ mod xml;
 
 pub use builtin::{Settings, builtin, definitions};
 pub use coverage::{Format, ReadError, Summary, summarize};
+pub use project::child::Keeper;
 pub use syntax::{Survey, survey};
 
 /// What is fuzzed: each function panics if a promise is broken.

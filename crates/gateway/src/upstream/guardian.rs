@@ -78,8 +78,8 @@ pub fn dismiss() {
     }
 }
 
-/// Registers a process group.
-pub(super) fn watch(group: Pid) {
+/// Registers a process group: it is killed when this process has ended, however that came.
+pub fn watch(group: Pid) {
     let group = group.as_raw_nonzero().get();
     let mut guardian = lock();
     guardian.groups.insert(group);
@@ -89,7 +89,7 @@ pub(super) fn watch(group: Pid) {
 }
 
 /// Forgets a process group. To be called while its number is still taken.
-pub(super) fn unwatch(group: Pid) {
+pub fn unwatch(group: Pid) {
     let group = group.as_raw_nonzero().get();
     let mut guardian = lock();
     guardian.groups.remove(&group);

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,26 @@ use crate::stop::Stop;
 
 /// How often is looked whether the program has ended. The first looks come sooner.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// What sees to it that no program outlives this process, even one that is killed. Programs run for milliseconds to
+/// minutes; each is told of when it has begun, and before its number may be used again.
+#[derive(Debug, Clone, Copy)]
+pub struct Keeper {
+    /// A variable that is added to the environment of each program: name and value.
+    pub mark: (&'static str, &'static str),
+    /// A process group has begun.
+    pub began: fn(Pid),
+    /// It is about to be reaped.
+    pub ended: fn(Pid),
+}
+
+/// One for the process, as the processes that it starts are the process's.
+static KEEPER: OnceLock<Keeper> = OnceLock::new();
+
+/// Says who keeps the programs from now on. The first one stays.
+pub(crate) fn keep_with(keeper: Keeper) {
+    KEEPER.get_or_init(|| keeper);
+}
 
 /// A program that is to be run.
 #[derive(Debug)]
@@ -91,15 +112,21 @@ impl<'a> Program<'a> {
         if stop.left().is_zero() {
             return Err(RunError::Stopped { program: program() });
         }
+        if let Some(Keeper { mark: (name, value), .. }) = KEEPER.get() {
+            self.command.env(name, value);
+        }
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let child = self.command.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => RunError::NotFound { program: program() },
             _ => RunError::Io { program: program(), source },
         })?;
-        let mut group = Group(child);
+        let mut group = Group { child, is_reaped: false };
+        if let (Some(keeper), Some(id)) = (KEEPER.get(), group.id()) {
+            (keeper.began)(id);
+        }
         let input = std::mem::take(&mut self.input);
-        let mut stdin = group.0.stdin.take();
-        let (stdout, stderr) = (group.0.stdout.take(), group.0.stderr.take());
+        let mut stdin = group.child.stdin.take();
+        let (stdout, stderr) = (group.child.stdout.take(), group.child.stderr.take());
         let most = self.most_output;
         thread::scope(|scope| {
             scope.spawn(move || {
@@ -139,12 +166,15 @@ fn read(pipe: Option<impl Read>, most: usize) -> io::Result<(Vec<u8>, bool)> {
 }
 
 /// A child and its process group; neither outlives it.
-struct Group(Child);
+struct Group {
+    child: Child,
+    is_reaped: bool,
+}
 
 impl Group {
     /// The child's number, which is its group's too. Both are ours until the child is reaped.
     fn id(&self) -> Option<Pid> {
-        i32::try_from(self.0.id()).ok().and_then(Pid::from_raw)
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
     /// Waits for the end of the child without reaping it; `false`: it was to stop before.
@@ -167,15 +197,19 @@ impl Group {
         if let Some(id) = self.id() {
             // That nothing is left is no failure.
             let _ = kill_process_group(id, Signal::KILL);
+            if let Some(keeper) = KEEPER.get() {
+                (keeper.ended)(id);
+            }
         }
-        self.0.wait()
+        self.is_reaped = true;
+        self.child.wait()
     }
 }
 
-/// For the ways out that are errors; a child that was reaped stays so, and its number is not used again.
+/// For the ways out that are errors.
 impl Drop for Group {
     fn drop(&mut self) {
-        if matches!(self.0.try_wait(), Ok(None)) {
+        if !self.is_reaped {
             let _ = self.end();
         }
     }
