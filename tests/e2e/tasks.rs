@@ -412,7 +412,8 @@ async fn what_a_killed_gateway_has_started_ends_too() {
     scene.interpreter_runs().await;
     let below = live_descendants(scene.gateway.pid());
     signal(scene.gateway.pid(), Signal::KILL);
-    wait_until(SOON, "the end of all that it has started", || {
+    // A module that loops is given up after five seconds anyway.
+    wait_until(Duration::from_secs(3), "the end of all that it has started", || {
         (!below.iter().any(|process| is_live(process.pid))).then_some(())
     })
     .await;
