@@ -280,7 +280,7 @@ impl Gateway {
         let ended = self.own_tasks.table().end(id, outcome, now());
         self.own_tasks.over.notify_waiters();
         let Some(seen) = ended else { return };
-        self.tell_of_task(id, &task_forms::detailed(&seen));
+        self.tell_of_task(&seen);
         if let Some(session) = session.and_then(Weak::upgrade) {
             let params = format!("{{{}}}", task_forms::members(&seen, Era::Legacy));
             session.outlet.push(wire::notification("notifications/tasks/status", Some(&params)));
@@ -313,7 +313,7 @@ impl Gateway {
             running.stop();
         }
         self.own_tasks.over.notify_waiters();
-        self.tell_of_task(id, &task_forms::detailed(&seen));
+        self.tell_of_task(&seen);
         Ok(seen)
     }
 

@@ -3,11 +3,13 @@
 //! Legacy clients hear of every list change and subscribe to single resources; modern ones open
 //! `subscriptions/listen` with a filter. What upstreams are asked to tell is in [`super::watching`].
 
+use std::cell::LazyCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aqe_core::envelope::{Field, Message, encode_string, open_object};
+use aqe_core::tasks::Seen;
 use tokio::sync::Notify;
 
 use super::task_forms;
@@ -171,9 +173,11 @@ impl Gateway {
         self.tell_listeners(|filter| filter.uris.contains(shown), |id| write(Some(id)));
     }
 
-    /// A task of our own has changed; `detailed` are the raw members of its `DetailedTask`.
-    pub(super) fn tell_of_task(&self, task: &str, detailed: &str) {
-        self.tell_listeners(|filter| filter.tasks.contains(task), |id| task_notification(id, detailed));
+    /// A task of our own has changed.
+    pub(super) fn tell_of_task(&self, seen: &Seen) {
+        // Its result may be long, and mostly nobody listens.
+        let detailed = LazyCell::new(|| task_forms::detailed(seen));
+        self.tell_listeners(|filter| filter.tasks.contains(&*seen.id), |id| task_notification(id, &detailed));
     }
 
     /// A modern upstream reports on a task (tasks extension).
