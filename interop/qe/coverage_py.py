@@ -66,13 +66,7 @@ def main():
         wanted = measured(root)
         uncovered = {}
         for report in ("lcov.info", "coverage.xml", "coverage.json"):
-            groups, cursor = [], {}
-            while True:
-                page = tools.call("qe_coverage_analyze", root=root, reports=[report], max_items=200, **cursor)
-                groups += page["groups"]
-                if "next_cursor" not in page:
-                    break
-                cursor = {"cursor": page["next_cursor"]}
+            groups, page = tools.all("qe_coverage_analyze", of="groups", root=root, reports=[report])
             if page["unmatched"]["total"]:
                 sys.exit(f"{report}: unmatched {page['unmatched']}")
             found = {}
@@ -85,16 +79,7 @@ def main():
                 branch = got[1] if got[1] != (0, 0) else None
                 if (got[0], branch) != figures:
                     sys.exit(f"{report}: {path}: {got} instead of {figures}")
-            lines, cursor = set(), {}
-            while True:
-                page = tools.call("qe_coverage_gaps", root=root, reports=[report], max_items=200, **cursor)
-                for gap in page["gaps"]:
-                    for start, end in gap["ranges"]:
-                        lines |= {(gap["file"], line) for line in range(start, end + 1)}
-                if "next_cursor" not in page:
-                    break
-                cursor = {"cursor": page["next_cursor"]}
-            uncovered[report] = lines
+            uncovered[report] = tools.uncovered(root, report)
             compared[report] = len(wanted)
         if len({frozenset(lines) for lines in uncovered.values()}) != 1:
             sys.exit("the three reports do not have the same uncovered lines")

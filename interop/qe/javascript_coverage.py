@@ -105,23 +105,10 @@ def of_node(root):
 
 def found(tools, root, report):
     """Counts of each file, and the uncovered lines."""
-    groups, cursor = [], {}
-    while True:
-        page = tools.call("qe_coverage_analyze", root=root, reports=[report], max_items=200, **cursor)
-        groups += page["groups"]
-        if "next_cursor" not in page:
-            break
-        cursor = {"cursor": page["next_cursor"]}
+    groups, _ = tools.all("qe_coverage_analyze", of="groups", root=root, reports=[report])
     pair = lambda counts: (counts["covered"], counts["total"]) if counts else (0, 0)
     counts = {group["path"]: {kind: pair(group[kind]) for kind in KINDS} for group in groups}
-    lines, cursor = set(), {}
-    while True:
-        page = tools.call("qe_coverage_gaps", root=root, reports=[report], max_items=200, **cursor)
-        for gap in page["gaps"]:
-            lines |= {(gap["file"], line) for start, end in gap["ranges"] for line in range(start, end + 1)}
-        if "next_cursor" not in page:
-            return counts, lines
-        cursor = {"cursor": page["next_cursor"]}
+    return counts, tools.uncovered(root, report)
 
 
 def compare(tools, root, tool, wanted, reports):

@@ -50,13 +50,8 @@ def read(tools, folder, text):
     """Counts by file, of a copy of the report beside files that are long enough for it."""
     with open(os.path.join(folder, "report"), "w", encoding="utf-8") as file:
         file.write(text)
-    groups, cursor = [], {}
-    while True:
-        page = tools.call("qe_coverage_analyze", root=folder, reports=["report"], max_items=200, **cursor)
-        groups += page["groups"]
-        if "next_cursor" not in page:
-            return {group["path"]: group for group in groups}
-        cursor = {"cursor": page["next_cursor"]}
+    groups, _ = tools.all("qe_coverage_analyze", of="groups", root=folder, reports=["report"])
+    return {group["path"]: group for group in groups}
 
 
 def compare(what, got, wanted, kinds):

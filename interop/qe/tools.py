@@ -63,15 +63,20 @@ class Tools:
         self.micros = reply.get("micros")
         return result["structuredContent"]
 
-    def all(self, name, **arguments):
-        """The items of all pages, and the last page."""
+    def all(self, name, of="items", **arguments):
+        """The list `of` of all pages, and the last page."""
         items, cursor = [], {}
         while True:
             page = self.call(name, max_items=200, **arguments, **cursor)
-            items += page["items"]
+            items += page[of]
             if "next_cursor" not in page:
                 return items, page
             cursor = {"cursor": page["next_cursor"]}
+
+    def uncovered(self, root, report):
+        """Lines that no test runs, as file and line."""
+        gaps, _ = self.all("qe_coverage_gaps", of="gaps", root=root, reports=[report])
+        return {(gap["file"], line) for gap in gaps for start, end in gap["ranges"] for line in range(start, end + 1)}
 
     def close(self):
         self.process.stdin.close()
