@@ -4,6 +4,7 @@ use serde::Serialize;
 use tree_sitter::{Node, Parser};
 
 use super::candidates::Mutant;
+use super::mutation::{opposite, spread};
 use super::target::{Language, Target};
 
 /// Text that takes the place of bytes of the source.
@@ -30,14 +31,7 @@ pub(super) fn of(target: &Target, most: usize) -> Vec<Fault> {
     let Some(tree) = parser.parse(source, None) else { return Vec::new() };
     let mut found = Vec::new();
     walk(tree.root_node(), source, "", 0, &mut found);
-    let count = found.len();
-    if count > most {
-        let mut place = 0;
-        found.retain(|_| {
-            place += 1;
-            place * most / count != (place - 1) * most / count
-        });
-    }
+    spread(&mut found, most);
     found
 }
 
@@ -114,21 +108,14 @@ fn walk(node: Node<'_>, source: &str, function: &str, depth: usize, found: &mut 
 
 fn other(operator: &str) -> Option<&'static str> {
     Some(match operator {
-        "<" => "<=",
-        "<=" => "<",
-        ">" => ">=",
-        ">=" => ">",
         "===" => "!==",
         "!==" => "===",
-        "==" => "!=",
-        "!=" => "==",
-        "&&" => "||",
-        "||" | "??" => "&&",
+        "??" => "&&",
         "+" => "-",
         "-" => "+",
         "*" => "/",
         "/" | "%" => "*",
-        _ => return None,
+        operator => return opposite(operator),
     })
 }
 

@@ -8,31 +8,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tree_sitter::Parser;
 
 use super::arguments::Arguments;
-use super::candidates::{Block, Fate, Found, Reach, Verdict, Verdicts};
+use super::candidates::{Block, Fate, Found, Verdict, Verdicts};
 use super::files;
 use super::kept::{Emission, Evidence, Status};
+use super::native::{self, BUILD, BUILDS_MAX, CANDIDATES_MAX, CASES_PER_MS};
 use super::probes::Probes;
 use super::recording::{self, Recording, different};
-use super::sandbox::{self, Limits};
+use super::sandbox::Job;
 use super::scratch::Scratch;
 use super::target::Target;
-use crate::project::child::RunError;
 use crate::reply::Refusal;
 use crate::stop::Stop;
 use items::Call;
 
 const RUNTIME: &str = include_str!("go/recorder.txt");
-const CASES_PER_MS: u32 = 5;
-const CANDIDATES_MAX: usize = 150;
-const BUILDS_MAX: usize = 8;
-const BUILD: Duration = Duration::from_secs(240);
-const RUN: Duration = Duration::from_secs(60);
-const BUILDING: Limits = Limits { cpu_seconds: 600, open_files: 4_096, file_bytes: 1 << 30 };
 const RECORDER: &str = "aqe_recorder_test.go";
 const CONFIRMER: &str = "aqe_confirmer_test.go";
 
@@ -75,7 +68,7 @@ pub(super) fn evidence<'a>(
     let version = search.prepare()?;
     search.build()?;
     let recorded = search.record()?;
-    let found = search.found(&recorded, version);
+    let found = search.found(recorded, version);
     let runs = search.confirm(&found.blocks)?;
     let package = search.package.clone();
     let stem = target.file.strip_suffix(".go").unwrap_or(&target.file);
@@ -262,25 +255,10 @@ impl Search<'_> {
             ("GOFLAGS", ""),
             ("CGO_ENABLED", "0"),
         ];
-        match sandbox::run_within(
-            self.scratch,
-            &BUILDING,
-            "sh",
-            &all,
-            &env,
-            Vec::new(),
-            &self.stop.within(BUILD),
-        ) {
-            Ok(output) => {
-                let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
-                Ok((output.status.success(), said))
-            }
-            Err(RunError::Stopped { .. }) => {
-                self.stop.check()?;
-                Err(Refusal(format!("go did not end within {} s", BUILD.as_secs())))
-            }
-            Err(error) => Err(Refusal(error.to_string())),
-        }
+        let job = Job { env: &env, ..Job::of("sh", &all) };
+        let output = native::compiler(self.scratch, "go", job, BUILD, self.stop)?;
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), output.stderr);
+        Ok((output.status.success(), said))
     }
 
     /// Compiles the tests of the package; or the lines of which files the compiler does not take.
@@ -310,17 +288,7 @@ impl Search<'_> {
     /// Runs what was compiled; how it ended, and what it printed.
     fn run(&self, program: &str, args: &[&str], env: &[(&str, String)]) -> Result<(String, String), Refusal> {
         let program = self.scratch.beside(program).display().to_string();
-        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        match sandbox::run(self.scratch, &program, args, &env, Vec::new(), &self.stop.within(RUN)) {
-            Ok(output) => {
-                Ok((files::ended(output.status), String::from_utf8_lossy(&output.stdout).into_owned()))
-            }
-            Err(RunError::Stopped { .. }) => {
-                self.stop.check()?;
-                Ok(("it did not end in time".into(), String::new()))
-            }
-            Err(error) => Err(Refusal(error.to_string())),
-        }
+        native::built(self.scratch, &program, args, env, self.stop)
     }
 
     fn build(&mut self) -> Result<(), Refusal> {
@@ -388,11 +356,8 @@ impl Search<'_> {
         })
     }
 
-    fn found(&mut self, recording: &Recording, version: String) -> Found {
+    fn found(&mut self, recording: Recording, version: String) -> Found {
         let mut outcomes = BTreeMap::new();
-        let faults = self.probes.faults();
-        // Faults are counted from 0 by their place.
-        let places: BTreeMap<u32, u32> = faults.iter().map(|(number, _)| *number).zip(0..).collect();
         let mut blocks = Vec::new();
         for one in recording.kept.iter().take(CANDIDATES_MAX) {
             let Some(call) = self.calls.get(one.case) else { continue };
@@ -407,7 +372,7 @@ impl Search<'_> {
                 imports: Vec::new(),
                 target: call.target.clone(),
                 oracle: oracle.into(),
-                kills: one.kills.iter().filter_map(|fault| places.get(fault).copied()).collect(),
+                kills: one.kills.clone(),
                 lines: self.probes.lines(&one.hits),
                 branches: different(one, &mut outcomes),
             });
@@ -416,23 +381,7 @@ impl Search<'_> {
         for call in self.calls.iter().filter(|call| !call.is_out) {
             fates.push(Fate { target: call.target.clone(), status: "searched".into(), reason: None });
         }
-        for (shown, how) in &recording.fatal {
-            let reason = format!("a case that ended the process ({how}) was left out");
-            fates.push(Fate { target: shown.clone(), status: "fatal".into(), reason: Some(reason) });
-        }
-        let is_known = self.arguments.mutants > 0 && !recording.cut;
-        Found {
-            blocks,
-            targets: fates,
-            universe: Reach { lines: self.probes.universe(), branches: Vec::new() },
-            import: Reach::default(),
-            mutants: is_known.then(|| faults.into_iter().map(|(_, mutant)| mutant).collect()),
-            executed: recording.executed,
-            late: false,
-            held: super::sandbox::Held::default(),
-            outside: Vec::new(),
-            version,
-        }
+        native::found(blocks, fates, recording, &self.probes, self.arguments, version)
     }
 
     /// Against the file as it is: all tests in one process, then each in one of its own.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::sandbox::{self, Limits, Places};
+use super::sandbox::{Job, Places};
 use crate::project::Project;
 use crate::project::child::RunError;
 use crate::reply::Refusal;
@@ -144,12 +144,11 @@ fn probe(name: &str, project: &Project, stop: &Stop) -> Result<Interpreter, Refu
     let folder = tempfile::tempdir().map_err(|error| Refusal(format!("no temporary folder: {error}")))?;
     let args = ["-I", "-S", "-X", "utf8", "-c", PROBE];
     let places = Places { folder: &project.root, home: folder.path(), tmp: folder.path() };
-    let output =
-        sandbox::started(places, &Limits::USUAL, name, &args, &[], sources, &stop.within(PROBE_TIME))
-            .map_err(|error| match error {
-                RunError::Stopped { .. } => Refusal(format!("{name} did not answer in time")),
-                error => Refusal(error.to_string()),
-            })?;
+    let job = Job { input: sources, ..Job::of(name, &args) };
+    let output = job.run_at(places, &stop.within(PROBE_TIME)).map_err(|error| match error {
+        RunError::Stopped { .. } => Refusal(format!("{name} did not answer in time")),
+        error => Refusal(error.to_string()),
+    })?;
     let last = output.stderr.trim_end().lines().next_back().unwrap_or_default();
     if output.status.code() == Some(127) {
         return Err(Refusal(format!("{name} is not installed")));

@@ -12,13 +12,12 @@ use serde_json::{Value, json};
 
 use super::arguments::Arguments;
 use super::candidates::{Block, Fate, Found, Verdicts};
-use super::files;
+use super::harness::{self, Asked};
 use super::kept::Evidence;
-use super::sandbox;
+use super::sandbox::Job;
 use super::scratch::Scratch;
 use super::target::Target;
 use crate::project::Project;
-use crate::project::child::RunError;
 use crate::reply::Refusal;
 use crate::stop::Stop;
 use emit::Runner;
@@ -158,12 +157,9 @@ fn confirm(
             "mode": "fresh", "scratch": scratch.project(), "file": target.file, "blocks": texts, "backwards": backwards,
             "shift_days": days, "allow_effects": allow_effects,
         });
-        ask::<Fresh>(scratch, &request, zone, &stop.within(GRACE * 4)).map(|fresh| fresh.results).map_err(
-            |asked| match asked {
-                Asked::Refused(refusal) => refusal,
-                Asked::Died(how) => Refusal(format!("a fresh process that ran the candidates ended: {how}")),
-            },
-        )
+        ask::<Fresh>(scratch, &request, zone, &stop.within(GRACE * 4))
+            .map(|fresh| fresh.results)
+            .map_err(|asked| asked.refusal("a fresh process that ran the candidates"))
     };
     let (one, other) = thread::scope(|scope| {
         let one = scope.spawn(|| run(false, 0, "Asia/Tokyo"));
@@ -174,11 +170,6 @@ fn confirm(
     Ok(vec![one?, other?])
 }
 
-pub(super) enum Asked {
-    Refused(Refusal),
-    Died(String),
-}
-
 pub(super) fn ask<T: for<'de> Deserialize<'de>>(
     scratch: &Scratch,
     request: &Value,
@@ -186,25 +177,8 @@ pub(super) fn ask<T: for<'de> Deserialize<'de>>(
     stop: &Stop,
 ) -> Result<T, Asked> {
     let main = scratch.beside(FOLDER).join("main.mjs").display().to_string();
-    let refused = |text: String| Asked::Refused(Refusal(text));
     let args = [HEAP, "--no-warnings", &main];
     let input = request.to_string().into_bytes();
-    let output = match sandbox::run(scratch, "node", &args, &[("TZ", zone)], input, stop) {
-        Ok(output) => output,
-        Err(RunError::Stopped { .. }) => return Err(Asked::Died("it did not end in time".into())),
-        Err(error) => return Err(refused(error.to_string())),
-    };
-    if output.stdout.is_empty() {
-        return Err(match output.status.code() {
-            Some(127) => refused("node is not installed".into()),
-            _ => Asked::Died(files::ended(output.status)),
-        });
-    }
-    let answer: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| Asked::Died(format!("its answer cannot be read: {error}")))?;
-    if let Some(failed) = answer.get("failed").and_then(Value::as_str) {
-        return Err(refused(failed.to_owned()));
-    }
-    serde_json::from_value(answer)
-        .map_err(|error| refused(format!("this is a fault of ours: the harness answered otherwise: {error}")))
+    let job = Job { env: &[("TZ", zone)], input, ..Job::of("node", &args) };
+    harness::answer(&harness::ended(job.run(scratch, stop))?, "node")
 }

@@ -12,15 +12,16 @@ use super::call::Call;
 use super::candidates::{Branch, Mutant, Reach};
 use super::figures::{Coverage, Mutation};
 use super::files::{self, ranges};
-use super::python::{self, Asked};
 use super::sandbox::Held;
 use super::target::{Language, Target};
-use super::{faults, javascript};
+use super::{faults, javascript, python};
 use crate::reply::Refusal;
 
 /// Faults that are planted at most: for each, all candidates run once more.
 const MUTANTS_MAX: u32 = 20;
 const TESTS_MAX: usize = 120;
+/// What may end, in words.
+const JUDGING: &str = "a process that ran the candidates";
 /// One run of all candidates.
 const JUDGE: Duration = Duration::from_secs(30);
 
@@ -185,10 +186,7 @@ fn of_python(call: &Call<'_>, target: &Target, paths: &[String]) -> Result<(Run,
             "module": module.name, "paths": paths, "backwards": backwards, "mutants": mutants, "seed": arguments.seed,
             "allow_effects": true, "functions": [], "lines": null, "skip": [],
         });
-        python::ask(scratch, &module.interpreter, request, env, stop).map_err(|asked| match asked {
-            Asked::Refused(refusal) => refusal,
-            Asked::Died(how) => Refusal(format!("a process that ran the candidates ended: {how}")),
-        })
+        python::ask(scratch, &module.interpreter, request, env, stop).map_err(|asked| asked.refusal(JUDGING))
     };
     let mutants = arguments.mutants.min(MUTANTS_MAX);
     let first = run(false, mutants, &[("PYTHONHASHSEED", "1"), ("TZ", "UTC")])?;
@@ -200,18 +198,14 @@ fn of_python(call: &Call<'_>, target: &Target, paths: &[String]) -> Result<(Run,
 fn of_javascript(call: &Call<'_>, target: &Target, paths: &[String]) -> Result<(Run, Run), Refusal> {
     let (project, arguments, stop, scratch) = (call.project, call.arguments, call.stop(), call.scratch()?);
     javascript::link_dependencies(project, scratch);
-    let run = |backwards: bool, zone: &str| -> Result<Run, javascript::Asked> {
+    let run = |backwards: bool, zone: &str| -> Result<Run, Refusal> {
         let request = json!({
             "mode": "judge", "scratch": scratch.project(), "file": target.file, "paths": paths, "backwards": backwards,
         });
-        javascript::ask(scratch, &request, zone, &stop.within(JUDGE))
+        javascript::ask(scratch, &request, zone, &stop.within(JUDGE)).map_err(|asked| asked.refusal(JUDGING))
     };
-    let refused = |asked| match asked {
-        javascript::Asked::Refused(refusal) => refusal,
-        javascript::Asked::Died(how) => Refusal(format!("a process that ran the candidates ended: {how}")),
-    };
-    let mut first = run(false, "UTC").map_err(refused)?;
-    let second = run(true, "Asia/Tokyo").map_err(refused)?;
+    let mut first = run(false, "UTC")?;
+    let second = run(true, "Asia/Tokyo")?;
     let place = scratch.project().join(&target.file);
     let failed = |error: std::io::Error| Refusal(format!("{}: {error}", target.file));
     let mut mutants = Vec::new();

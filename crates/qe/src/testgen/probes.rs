@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tree_sitter::Node;
 
 use super::candidates::Mutant;
+use super::mutation::spread;
 
 /// Nothing is planted in text that is longer.
 const OPERATION_BYTES_MAX: usize = 160;
@@ -53,14 +54,7 @@ impl Probes {
         let mut found = Self { style, all: Vec::new(), faults: Vec::new(), lines: BTreeMap::new() };
         walk(&mut found);
         found.faults.retain(|fault| fault.to - fault.from <= OPERATION_BYTES_MAX);
-        let (count, most) = (found.faults.len(), faults_max);
-        if count > most {
-            let mut place = 0;
-            found.faults.retain(|_| {
-                place += 1;
-                place * most / count != (place - 1) * most / count
-            });
-        }
+        spread(&mut found.faults, faults_max);
         found.own(source);
         found
     }

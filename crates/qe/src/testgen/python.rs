@@ -13,10 +13,11 @@ use super::arguments::{Arguments, Framework};
 use super::call::Call;
 use super::candidates::{Block, Fate, Found, Verdicts};
 use super::files;
+use super::harness::{self, Asked};
 use super::interpreter::Interpreter;
 use super::kept::{Emission, Evidence, Status};
 use super::memo::Searched;
-use super::sandbox::{self, CPU_SECONDS, FILE_BYTES, MEMORY_BYTES};
+use super::sandbox::{CPU_SECONDS, FILE_BYTES, Job, MEMORY_BYTES};
 use super::scratch::Scratch;
 use super::target::Target;
 use crate::reply::Refusal;
@@ -310,13 +311,9 @@ fn confirm(
     };
     let run = |request: Value, env: &[(&str, &str)]| {
         let within = stop.within(GRACE * 4);
-        match ask::<Fresh>(scratch, &module.interpreter, request, env, &within) {
-            Ok(fresh) => Ok(fresh.results),
-            Err(Asked::Refused(refusal)) => Err(refusal),
-            Err(Asked::Died(how)) => {
-                Err(Refusal(format!("a fresh process that ran the candidates ended: {how}")))
-            }
-        }
+        ask::<Fresh>(scratch, &module.interpreter, request, env, &within)
+            .map(|fresh| fresh.results)
+            .map_err(|asked| asked.refusal("a fresh process that ran the candidates"))
     };
     let (one, other) = thread::scope(|scope| {
         let one = scope.spawn(|| run(request(false, 0), &[("PYTHONHASHSEED", "1"), ("TZ", "Asia/Tokyo")]));
@@ -325,14 +322,6 @@ fn confirm(
     });
     let one = one.map_err(|_| Refusal("this is a fault of ours: a thread has panicked".into()))?;
     Ok(vec![one?, other?])
-}
-
-/// Why there is no answer.
-pub(super) enum Asked {
-    /// The harness says why, or could not be started.
-    Refused(Refusal),
-    /// The process ended without an answer.
-    Died(String),
 }
 
 /// Sends a request to the harness.
@@ -346,32 +335,15 @@ pub(super) fn ask<T: for<'de> Deserialize<'de>>(
     request["memory"] = MEMORY_BYTES.into();
     request["cpu_seconds"] = CPU_SECONDS.into();
     request["file_bytes"] = FILE_BYTES.into();
-    let refused = |text: String| Asked::Refused(Refusal(text));
     let input = interpreter.input(&request.to_string());
-    let output = match sandbox::run(scratch, &interpreter.executable, &Interpreter::ARGS, env, input, stop) {
-        Ok(output) => output,
-        Err(crate::project::child::RunError::Stopped { .. }) => {
-            return Err(Asked::Died("it did not end in time".into()));
-        }
-        Err(error) => return Err(refused(error.to_string())),
-    };
-    if output.stdout.is_empty() {
-        return Err(match output.status.code() {
-            Some(127) => refused(format!("{} is not installed", interpreter.executable)),
-            Some(1) if output.stderr.contains("Traceback") => {
-                let last = output.stderr.trim_end().lines().next_back().unwrap_or_default();
-                Asked::Died(format!("it failed: {last}"))
-            }
-            _ => Asked::Died(files::ended(output.status)),
-        });
+    let args = &Interpreter::ARGS;
+    let job = Job { env, input, ..Job::of(&interpreter.executable, args) };
+    let output = harness::ended(job.run(scratch, stop))?;
+    if output.stdout.is_empty() && output.status.code() == Some(1) && output.stderr.contains("Traceback") {
+        let last = output.stderr.trim_end().lines().next_back().unwrap_or_default();
+        return Err(Asked::Died(format!("it failed: {last}")));
     }
-    let answer: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| Asked::Died(format!("its answer cannot be read: {error}")))?;
-    if let Some(failed) = answer.get("failed").and_then(Value::as_str) {
-        return Err(refused(failed.to_owned()));
-    }
-    serde_json::from_value(answer)
-        .map_err(|error| refused(format!("this is a fault of ours: the harness answered otherwise: {error}")))
+    harness::answer(&output, &interpreter.executable)
 }
 
 fn has_ending(file: &str, endings: &[&str]) -> bool {

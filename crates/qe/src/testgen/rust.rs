@@ -21,9 +21,10 @@ use std::path::Path;
 use tree_sitter::Parser;
 
 use super::arguments::Arguments;
-use super::candidates::{Block, Fate, Found, Reach};
+use super::candidates::{Block, Fate, Found};
 use super::files;
 use super::kept::{Emission, Evidence, Status};
+use super::native::{self, BUILDS_MAX, CANDIDATES_MAX, CASES_PER_MS};
 use super::probes::Probes;
 use super::recording::{self, Recording, different};
 use super::scratch::Scratch;
@@ -36,11 +37,7 @@ use package::Package;
 use recorder::{Case, Said};
 use values::Literals;
 
-/// Cases for each millisecond of the budget, candidates of one file, and how often is built again without what does not
-/// compile.
-const CASES_PER_MS: u32 = 5;
-const CANDIDATES_MAX: usize = 150;
-const BUILDS_MAX: usize = 8;
+/// Functions that are searched in one call.
 const CASES_MAX: usize = 160;
 /// Files of a library in which is looked for what makes objects, and bytes of each.
 const FILES_MAX: usize = 80;
@@ -347,29 +344,7 @@ impl Search<'_> {
         for case in self.cases.iter().filter(|case| !case.is_out) {
             fates.push(Fate { target: case.call.target.clone(), status: "searched".into(), reason: None });
         }
-        for (shown, how) in recording.fatal {
-            let reason = format!("a case that ended the process ({how}) was left out");
-            fates.push(Fate { target: shown, status: "fatal".into(), reason: Some(reason) });
-        }
-        // Faults are counted from 0 by their place.
-        let faults = self.probes.faults();
-        let places: BTreeMap<u32, u32> = faults.iter().map(|(number, _)| *number).zip(0..).collect();
-        for block in &mut blocks {
-            block.kills = block.kills.iter().filter_map(|fault| places.get(fault).copied()).collect();
-        }
-        let is_known = self.arguments.mutants > 0 && !recording.cut;
-        let found = Found {
-            blocks,
-            targets: fates,
-            universe: Reach { lines: self.probes.universe(), branches: Vec::new() },
-            import: Reach::default(),
-            mutants: is_known.then(|| faults.into_iter().map(|(_, mutant)| mutant).collect()),
-            executed: recording.executed,
-            late: false,
-            held: super::sandbox::Held::default(),
-            outside: Vec::new(),
-            version,
-        };
+        let found = native::found(blocks, fates, recording, &self.probes, self.arguments, version);
         (found, recorder::uses(self.cases.iter()))
     }
 }

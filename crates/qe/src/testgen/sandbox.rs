@@ -128,31 +128,14 @@ fn namespaces() -> Namespaces {
     })
 }
 
-/// Runs a program of the project's language in the copy.
-pub(super) fn run(
-    scratch: &Scratch,
-    program: &str,
-    args: &[&str],
-    env: &[(&str, &str)],
-    input: Vec<u8>,
-    stop: &Stop,
-) -> Result<Output, RunError> {
-    run_within(scratch, &Limits::USUAL, program, args, env, input, stop)
-}
-
-/// As [`run`], within other limits: for compilers.
-pub(super) fn run_within(
-    scratch: &Scratch,
-    limits: &Limits,
-    program: &str,
-    args: &[&str],
-    env: &[(&str, &str)],
-    input: Vec<u8>,
-    stop: &Stop,
-) -> Result<Output, RunError> {
-    let places =
-        Places { folder: &scratch.project(), home: &scratch.beside("home"), tmp: &scratch.beside("tmp") };
-    started(places, limits, program, args, env, input, stop)
+/// A program to be run, and what it is given.
+pub(super) struct Job<'a> {
+    pub(super) limits: Limits,
+    pub(super) program: &'a str,
+    pub(super) args: &'a [&'a str],
+    pub(super) env: &'a [(&'a str, &'a str)],
+    /// What it reads.
+    pub(super) input: Vec<u8>,
 }
 
 /// Where a program works, has its home and puts what is for a moment.
@@ -163,34 +146,40 @@ pub(super) struct Places<'a> {
     pub(super) tmp: &'a Path,
 }
 
-/// Runs a program where it is told to.
-pub(super) fn started(
-    places: Places<'_>,
-    limits: &Limits,
-    program: &str,
-    args: &[&str],
-    env: &[(&str, &str)],
-    input: Vec<u8>,
-    stop: &Stop,
-) -> Result<Output, RunError> {
-    // 512-byte blocks, as POSIX has it; dash and bash in POSIX mode agree.
-    let limits = format!(
-        "ulimit -c 0; ulimit -t {}; ulimit -n {}; ulimit -f {}; exec \"$@\"",
-        limits.cpu_seconds,
-        limits.open_files,
-        limits.file_bytes / 512
-    );
-    let mut line = vec!["-c", limits.as_str(), "sh"];
-    line.extend(namespaces().args());
-    line.push(program);
-    line.extend(args);
-    let mut child = Program::new("sh", places.folder)
-        .args(line)
-        .env("HOME", places.home)
-        .env("TMPDIR", places.tmp)
-        .env("LANG", "C.UTF-8");
-    for (name, value) in env {
-        child = child.env(name, value);
+impl<'a> Job<'a> {
+    /// Within the limits of interpreters, without variables and input.
+    pub(super) fn of(program: &'a str, args: &'a [&'a str]) -> Self {
+        Self { limits: Limits::USUAL, program, args, env: &[], input: Vec::new() }
     }
-    child.input(input).most_output(OUTPUT_BYTES).run(stop)
+
+    /// Runs it in the copy.
+    pub(super) fn run(self, scratch: &Scratch, stop: &Stop) -> Result<Output, RunError> {
+        let (folder, home, tmp) = (scratch.project(), scratch.beside("home"), scratch.beside("tmp"));
+        self.run_at(Places { folder: &folder, home: &home, tmp: &tmp }, stop)
+    }
+
+    /// Runs it where it is told to.
+    pub(super) fn run_at(self, places: Places<'_>, stop: &Stop) -> Result<Output, RunError> {
+        let Self { limits, program, args, env, input } = self;
+        // 512-byte blocks, as POSIX has it; dash and bash in POSIX mode agree.
+        let limits = format!(
+            "ulimit -c 0; ulimit -t {}; ulimit -n {}; ulimit -f {}; exec \"$@\"",
+            limits.cpu_seconds,
+            limits.open_files,
+            limits.file_bytes / 512
+        );
+        let mut line = vec!["-c", limits.as_str(), "sh"];
+        line.extend(namespaces().args());
+        line.push(program);
+        line.extend(args);
+        let mut child = Program::new("sh", places.folder)
+            .args(line)
+            .env("HOME", places.home)
+            .env("TMPDIR", places.tmp)
+            .env("LANG", "C.UTF-8");
+        for (name, value) in env {
+            child = child.env(name, value);
+        }
+        child.input(input).most_output(OUTPUT_BYTES).run(stop)
+    }
 }

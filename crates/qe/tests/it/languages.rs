@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::Tools;
+use crate::support::{Tools, folder_of};
 
 const RUST: &str = r#"//! A till.
 
@@ -78,16 +78,6 @@ pub fn spin(n: u8) -> u8 {
 }
 "#;
 
-fn package(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (path, content) in files {
-        let place = folder.path().join(path);
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::write(place, content).unwrap();
-    }
-    folder
-}
-
 async fn generate(folder: &Path, file: &str, more: Value) -> Value {
     let mut arguments = json!({ "targets": [{ "file": file }], "budget_ms": 100 });
     arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -112,7 +102,7 @@ fn cargo_passes(folder: &Path) -> bool {
 
 #[tokio::test]
 async fn tests_for_a_rust_library_pass_by_themselves_and_a_fault_turns_one_red() {
-    let folder = package(&[
+    let folder = folder_of(&[
         ("Cargo.toml", "[package]\nname = \"till\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),
         ("src/lib.rs", RUST),
     ]);
@@ -178,7 +168,7 @@ async fn typescript_is_run_by_what_the_project_compiles_it_with() {
     let source = TYPESCRIPT
         .replace("private total: number", "total: number")
         .replace("private readonly sizes: Size[]", "sizes: Size[]");
-    let folder = package(&[
+    let folder = folder_of(&[
         ("package.json", r#"{"type":"module"}"#),
         ("src/till.ts", &source),
         ("node_modules/esbuild/package.json", r#"{"name":"esbuild","main":"index.js"}"#),
@@ -206,7 +196,7 @@ async fn typescript_without_a_way_to_run_it_says_what_to_install() {
         eprintln!("skipped: this Node.js runs TypeScript by itself");
         return;
     }
-    let folder = package(&[("till.ts", TYPESCRIPT)]);
+    let folder = folder_of(&[("till.ts", TYPESCRIPT)]);
     let arguments = json!({ "targets": [{ "file": "till.ts" }] }).to_string();
     let text = Tools::over(&[folder.path()]).refusal("qe_test_generate", &arguments).await;
     assert!(text.contains("plan only") && text.contains("install typescript"), "{text}");
@@ -216,7 +206,7 @@ async fn typescript_without_a_way_to_run_it_says_what_to_install() {
 async fn candidates_in_javascript_are_judged_test_by_test() {
     let source =
         "export function code(text) {\n  if (text === 'xyzzy-56') {\n    return 1;\n  }\n  return 0;\n}\n";
-    let folder = package(&[("package.json", r#"{"type":"module"}"#), ("locked.js", source)]);
+    let folder = folder_of(&[("package.json", r#"{"type":"module"}"#), ("locked.js", source)]);
     let good = "import assert from 'node:assert';\nimport { describe, it, test } from 'node:test';\nimport { code } from '../locked.js';\ndescribe('a lock', () => {\n  it('opens', () => assert.equal(code('xyzzy-56'), 1));\n});\ntest('wrong', () => assert.equal(code('a'), 2));\ntest('again', async () => assert.equal(code('xyzzy-56'), 1));\nlet runs = 0;\ntest('runs first', () => { assert.equal(code('a'), 0); });\n";
     let candidates = json!([{ "path": "test/new.test.js", "content": good }, { "path": "test/broken.test.js", "content": "import '" }]);
     let verify = json!({ "targets": [{ "file": "locked.js" }], "mode": "verify", "candidates": candidates });
@@ -240,7 +230,8 @@ async fn candidates_in_javascript_are_judged_test_by_test() {
 #[tokio::test]
 async fn tests_for_the_projects_own_runner_say_that_it_was_not_run() {
     let manifest = r#"{"devDependencies":{"vitest":"3"}}"#;
-    let folder = package(&[("package.json", manifest), ("half.mjs", "export const half = (n) => n / 2;\n")]);
+    let folder =
+        folder_of(&[("package.json", manifest), ("half.mjs", "export const half = (n) => n / 2;\n")]);
     let answer = generate(folder.path(), "half.mjs", json!({})).await;
     let result = &answer["results"][0];
     assert_eq!((&result["framework"], &result["status"]), (&json!("vitest"), &json!("emitted")), "{answer}");
@@ -254,7 +245,7 @@ async fn tests_for_the_projects_own_runner_say_that_it_was_not_run() {
 #[tokio::test]
 async fn lines_of_javascript_are_those_of_the_file() {
     let source = "export const zero = () => 0;\n\n\n// A remark after empty lines.\nexport function sign(n) {\n  if (n < 0) {\n\n    // Another.\n    return -1;\n  }\n  return 1;\n}\n";
-    let folder = package(&[("sign.mjs", source)]);
+    let folder = folder_of(&[("sign.mjs", source)]);
     let answer = generate(folder.path(), "sign.mjs", json!({})).await;
     let tests = answer["results"][0]["tests"].as_array().unwrap();
     let lines: Vec<u64> = tests
@@ -313,14 +304,14 @@ func (b *Basket) Add(name string) bool {
 #[tokio::test]
 async fn tests_for_a_go_package_pass_by_themselves_and_a_fault_turns_one_red() {
     if Command::new("go").arg("version").output().is_err() {
-        let folder = package(&[("till.go", GO)]);
+        let folder = folder_of(&[("till.go", GO)]);
         let arguments = json!({ "targets": [{ "file": "till.go" }] }).to_string();
         let text = Tools::over(&[folder.path()]).refusal("qe_test_generate", &arguments).await;
         assert!(text.contains("plan only: go is not installed"), "{text}");
         eprintln!("skipped: go is not installed; that it is missing was tested");
         return;
     }
-    let folder = package(&[("go.mod", "module example.org/till\n"), ("till.go", GO)]);
+    let folder = folder_of(&[("go.mod", "module example.org/till\n"), ("till.go", GO)]);
     let answer = generate(folder.path(), "till.go", json!({ "write": "files" })).await;
     let result = &answer["results"][0];
     assert_eq!((&result["status"], &result["framework"]), (&json!("kept"), &json!("go")), "{answer}");

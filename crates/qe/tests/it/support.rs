@@ -1,5 +1,6 @@
 //! A set of tools over a store in a temporary directory and a clock that the test turns.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -11,6 +12,17 @@ use serde_json::Value;
 
 /// 2026-11-21T09:30:00Z.
 pub(crate) const T0: i64 = 1_795_253_400_000;
+
+/// A folder with these files: path and content.
+pub(crate) fn folder_of(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, content) in files {
+        let place = folder.path().join(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(place, content).unwrap();
+    }
+    folder
+}
 
 pub(crate) struct Tools {
     pub(crate) set: Arc<dyn InProcess>,

@@ -11,7 +11,7 @@ mod kept;
 mod reach;
 mod sandbox;
 
-use crate::support::Tools;
+use crate::support::{Tools, folder_of};
 
 /// A module with branches, a class, an enumeration, a generator and a coroutine.
 const SHOP: &str = r#"
@@ -63,16 +63,6 @@ async def later(text: str) -> str:
     return text.upper() if text else "nothing"
 "#;
 
-fn project(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (path, content) in files {
-        let place = folder.path().join(path);
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::write(place, content).unwrap();
-    }
-    folder
-}
-
 async fn generate(folder: &Path, file: &str, more: Value) -> Value {
     let mut arguments = json!({ "targets": [{ "file": file }], "budget_ms": 200, "framework": "unittest" });
     arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -110,7 +100,7 @@ fn passes(folder: &Path, test: &str) -> bool {
 
 #[tokio::test]
 async fn tests_for_a_python_module_pass_by_themselves_and_reach_nearly_all_of_it() {
-    let folder = project(&[("shop.py", SHOP)]);
+    let folder = folder_of(&[("shop.py", SHOP)]);
     let answer = generate(folder.path(), "shop.py", json!({})).await;
     let result = &answer["results"][0];
     let text = content(&answer);
@@ -134,7 +124,7 @@ async fn tests_for_a_python_module_pass_by_themselves_and_reach_nearly_all_of_it
 
 #[tokio::test]
 async fn the_same_seed_gives_the_same_bytes() {
-    let folder = project(&[("shop.py", SHOP)]);
+    let folder = folder_of(&[("shop.py", SHOP)]);
     let one = generate(folder.path(), "shop.py", json!({})).await;
     let other = generate(folder.path(), "shop.py", json!({})).await;
     assert!(one["results"][0]["deterministic"].as_bool().unwrap(), "{one}");
@@ -145,7 +135,7 @@ async fn the_same_seed_gives_the_same_bytes() {
 
 #[tokio::test]
 async fn a_fault_in_the_code_turns_a_kept_test_red() {
-    let folder = project(&[("shop.py", SHOP)]);
+    let folder = folder_of(&[("shop.py", SHOP)]);
     let answer = generate(folder.path(), "shop.py", json!({})).await;
     fs::write(folder.path().join("t.py"), content(&answer)).unwrap();
     assert!(passes(folder.path(), "t.py"));
@@ -167,7 +157,7 @@ async fn a_fault_in_the_code_turns_a_kept_test_red() {
 
 #[tokio::test]
 async fn nothing_is_left_in_the_project_and_files_are_only_added() {
-    let folder = project(&[("shop.py", SHOP), ("tests/test_shop_characterization.py", "mine")]);
+    let folder = folder_of(&[("shop.py", SHOP), ("tests/test_shop_characterization.py", "mine")]);
     generate(folder.path(), "shop.py", json!({})).await;
     assert_eq!(
         (names(folder.path()), names(&folder.path().join("tests"))),
@@ -202,7 +192,7 @@ async fn calls_that_touch_what_is_outside_are_refused() {
     let source = format!(
         "import os, subprocess\nVICTIM = {victim:?}\n\ndef gone(n: int):\n    os.remove(VICTIM)\n\ndef through(n: int):\n    gone(n)\n\ndef run(n: int):\n    subprocess.run(['rm', VICTIM])\n\ndef hidden(n: int):\n    if n > 1:\n        getattr(os, 're' + 'move')(VICTIM)\n    return n\n\ndef plain(n: int):\n    return n + 1\n"
     );
-    let folder = project(&[("files.py", &source)]);
+    let folder = folder_of(&[("files.py", &source)]);
     let answer = generate(folder.path(), "files.py", json!({})).await;
     for target in ["gone", "through", "run"] {
         assert_eq!(fate(&answer, target)["status"], "refused", "{answer}");
@@ -223,7 +213,7 @@ async fn calls_that_touch_what_is_outside_are_refused() {
 #[tokio::test]
 async fn code_that_hangs_ends_crashes_or_eats_memory_is_bounded_and_named() {
     let source = "import os, ctypes, itertools\n\ndef spin(n: int):\n    while n:\n        pass\n    return n\n\ndef native(n: int):\n    return sum(itertools.repeat(0)) if n > 2 else n\n\ndef leave(n: int):\n    if n == 3:\n        os._exit(0)\n    return n\n\ndef polite(n: int):\n    raise SystemExit(n)\n\ndef hungry(n: int):\n    return len(bytearray(1 << 40)) if n else 0\n\ndef deep(n: int):\n    return deep(n)\n\ndef fine(n: int):\n    return 'big' if n > 99 else 'small'\n";
-    let folder = project(&[("bad.py", source)]);
+    let folder = folder_of(&[("bad.py", source)]);
     let began = Instant::now();
     let answer = generate(folder.path(), "bad.py", json!({})).await;
     assert!(began.elapsed() < Duration::from_secs(50), "{:?}", began.elapsed());
@@ -241,7 +231,7 @@ async fn code_that_hangs_ends_crashes_or_eats_memory_is_bounded_and_named() {
 
 #[tokio::test]
 async fn a_module_that_ends_the_interpreter_when_imported_says_so() {
-    let folder = project(&[
+    let folder = folder_of(&[
         ("a.py", "import os\nos.kill(os.getpid(), 11)\ndef f(): pass\n"),
         ("b.py", "import os\nos._exit(3)\n"),
         ("c.py", "raise KeyError('x')\n"),
@@ -265,7 +255,7 @@ async fn a_module_that_ends_the_interpreter_when_imported_says_so() {
 #[tokio::test]
 async fn what_differs_from_process_to_process_is_not_asserted() {
     let source = "import datetime, os, random\n\ndef chance(n: int):\n    return random.random() + n\n\ndef today(n: int):\n    return datetime.date.today().isoformat()\n\ndef order(n: int):\n    return list({'a', 'b', 'c', 'd', 'e'})\n\ndef place(n: int):\n    return hash('text') % 1000 + n\n\ndef steady(n: int):\n    return n * 2\n";
-    let folder = project(&[("moody.py", source)]);
+    let folder = folder_of(&[("moody.py", source)]);
     let answer = generate(folder.path(), "moody.py", json!({})).await;
     let text = content(&answer);
     assert!(text.contains("steady("), "{text}");
@@ -282,7 +272,7 @@ async fn what_differs_from_process_to_process_is_not_asserted() {
 
 #[tokio::test]
 async fn a_function_that_remembers_earlier_calls_has_no_test_that_depends_on_them() {
-    let folder = project(&[(
+    let folder = folder_of(&[(
         "count.py",
         "CALLS = []\n\ndef nth(n: int):\n    CALLS.append(n)\n    return len(CALLS)\n",
     )]);
@@ -295,7 +285,7 @@ async fn a_function_that_remembers_earlier_calls_has_no_test_that_depends_on_the
 #[tokio::test]
 async fn a_work_order_says_what_is_missing_and_candidates_are_judged_by_it() {
     let source = "def code(text: str) -> int:\n    if text == 'xyzzy-' + str(len(text) * 7):\n        return 1\n    return 0\n";
-    let folder = project(&[("locked.py", source)]);
+    let folder = folder_of(&[("locked.py", source)]);
     let tools = Tools::over(&[folder.path()]);
     let order = json!({ "targets": [{ "file": "locked.py" }], "mode": "workorder" });
     let answer = tools.call("qe_test_generate", &order.to_string()).await;
@@ -326,7 +316,7 @@ async fn a_work_order_says_what_is_missing_and_candidates_are_judged_by_it() {
 
 #[tokio::test]
 async fn nothing_outside_of_the_roots_is_run_and_bad_arguments_say_what_is_right() {
-    let folder = project(&[("a.py", "x = 1\n"), ("b.txt", "")]);
+    let folder = folder_of(&[("a.py", "x = 1\n"), ("b.txt", "")]);
     let tools = Tools::over(&[folder.path()]);
     for (arguments, words) in [
         (json!({ "targets": [{ "file": "../a.py" }] }), "a.py"),
@@ -348,7 +338,7 @@ async fn nothing_outside_of_the_roots_is_run_and_bad_arguments_say_what_is_right
 
 #[tokio::test]
 async fn a_plan_runs_nothing() {
-    let folder = project(&[
+    let folder = folder_of(&[
         ("a.py", "raise SystemExit\n\ndef f(n: int): pass\n"),
         ("lib.rs", "pub fn half(n: u32) -> u32 { n / 2 }\n"),
     ]);
@@ -370,7 +360,7 @@ fn node_passes(folder: &Path, test: &str) -> bool {
 
 #[tokio::test]
 async fn tests_for_a_javascript_module_pass_by_themselves_and_notice_a_fault() {
-    let folder = project(&[("package.json", r#"{"type":"module"}"#), ("src/price.js", PRICE)]);
+    let folder = folder_of(&[("package.json", r#"{"type":"module"}"#), ("src/price.js", PRICE)]);
     let answer =
         generate(folder.path(), "src/price.js", json!({ "framework": "node", "write": "files" })).await;
     let result = &answer["results"][0];
@@ -389,7 +379,7 @@ async fn tests_for_a_javascript_module_pass_by_themselves_and_notice_a_fault() {
 #[tokio::test]
 async fn javascript_is_deterministic_and_held_back_too() {
     let source = "const fs = require('fs');\nmodule.exports = {\n  wipe(path) { fs.rmSync(path); },\n  sneaky(n) { if (n > 1) fs['write' + 'FileSync']('here.txt', 'x'); return n; },\n  quit(n) { if (n === 2) process['ex' + 'it'](0); return n; },\n  spin(n) { while (n) {} return n; },\n  now() { return Date.now(); },\n  twice(n) { return n * 2; },\n};\n";
-    let folder = project(&[("odd.cjs", source)]);
+    let folder = folder_of(&[("odd.cjs", source)]);
     let one = generate(folder.path(), "odd.cjs", json!({})).await;
     let other = generate(folder.path(), "odd.cjs", json!({})).await;
     assert_eq!(one, other);

@@ -2,6 +2,7 @@
 
 use tree_sitter::Node;
 
+use super::super::mutation::opposite;
 use super::super::probes::{Probes, Style};
 
 /// The file that probes call, beside those of the package.
@@ -82,17 +83,7 @@ impl<'a> Walk<'a> {
         else {
             return;
         };
-        let other = match operator {
-            "<" => "<=",
-            "<=" => "<",
-            ">" => ">=",
-            ">=" => ">",
-            "==" => "!=",
-            "!=" => "==",
-            "&&" => "||",
-            "||" => "&&",
-            _ => return,
-        };
+        let Some(other) = opposite(operator) else { return };
         let whole = self.text(node);
         if whole.contains(['{', '\n']) || whole.contains("//") {
             return;

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::super::arguments::Arguments;
 use super::super::candidates::Found;
 use super::super::faults;
+use super::super::harness::Asked;
 use super::super::scratch::Scratch;
 use super::super::target::Target;
-use super::{Asked, GRACE, RESTARTS_MAX, WALL_FACTOR, WALL_LEAST, ask};
+use super::{GRACE, RESTARTS_MAX, WALL_FACTOR, WALL_LEAST, ask};
 use crate::reply::Refusal;
 use crate::stop::Stop;
 

@@ -8,21 +8,15 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::super::files;
-use super::super::sandbox::{self, Limits};
+use super::super::native::{self, BUILD};
+use super::super::sandbox::Job;
 use super::super::scratch::Scratch;
 use super::package::Package;
-use crate::project::child::RunError;
 use crate::reply::Refusal;
 use crate::stop::Stop;
 
-/// A build may take so long, and a run of what was built.
-const BUILD: Duration = Duration::from_secs(240);
-const RUN: Duration = Duration::from_secs(60);
 /// Of addresses, for the project's code: what eats more ends.
 const MEMORY_KIB: u64 = 4 << 20;
-/// Compilers open and write more than tests.
-const BUILDING: Limits = Limits { cpu_seconds: 600, open_files: 4_096, file_bytes: 1 << 30 };
 
 /// A package that can be built.
 pub(super) struct Cargo<'a> {
@@ -144,15 +138,9 @@ impl<'a> Cargo<'a> {
         if !rustup.is_empty() {
             env.push(("RUSTUP_HOME", &rustup));
         }
-        let within = self.stop.within(time);
-        match sandbox::run_within(self.scratch, &BUILDING, "cargo", &all, &env, Vec::new(), &within) {
-            Ok(output) => Ok((output.status.success(), output.stdout, output.stderr)),
-            Err(RunError::Stopped { .. }) => {
-                self.stop.check()?;
-                Err(Refusal(format!("cargo did not end within {} s", time.as_secs())))
-            }
-            Err(error) => Err(Refusal(error.to_string())),
-        }
+        let job = Job { env: &env, ..Job::of("cargo", &all) };
+        let output = native::compiler(self.scratch, "cargo", job, time, self.stop)?;
+        Ok((output.status.success(), output.stdout, output.stderr))
     }
 
     /// Builds a test target of this source.
@@ -190,21 +178,9 @@ impl<'a> Cargo<'a> {
             // What only the project's own tests need may not be there.
             None => {
                 self.drop_dev().map_err(failed)?;
-                let (is_done, ..) = self.cargo(&args, BUILD)?;
-                if !is_done && !self.has_dev() && said.is_empty() {
-                    return Err(refused(&said));
-                }
-                self.again(name, source, &said)
+                if self.has_dev() { Err(refused(&said)) } else { self.build(name, source) }
             }
         }
-    }
-
-    /// Once more, with the manifest as it is now.
-    fn again(&self, name: &str, source: &str, said: &str) -> Result<Built, Refusal> {
-        if self.has_dev() {
-            return Err(refused(said));
-        }
-        self.build(name, source)
     }
 
     fn has_dev(&self) -> bool {
@@ -264,17 +240,7 @@ impl<'a> Cargo<'a> {
         let limited = format!("ulimit -v {MEMORY_KIB}; exec \"$@\"");
         let mut all = vec!["-c", limited.as_str(), "sh", &program];
         all.extend(args);
-        let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        match sandbox::run(self.scratch, "sh", &all, &env, Vec::new(), &self.stop.within(RUN)) {
-            Ok(output) => {
-                Ok((files::ended(output.status), String::from_utf8_lossy(&output.stdout).into_owned()))
-            }
-            Err(RunError::Stopped { .. }) => {
-                self.stop.check()?;
-                Ok(("it did not end in time".into(), String::new()))
-            }
-            Err(error) => Err(Refusal(error.to_string())),
-        }
+        native::built(self.scratch, "sh", &all, env, self.stop)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use tree_sitter::Node;
 
+use super::super::mutation::opposite;
 use super::super::probes::{Probes, Style};
 
 /// The module that probes call, in a library whose root has this text: `core` where there is no `std`.
@@ -120,20 +121,13 @@ impl<'a> Walk<'a> {
         let is_number = |node: Node<'_>| node.kind() == "integer_literal";
         let numbers = is_number(left) || is_number(right);
         let other = match self.text(operator) {
-            "<" => "<=",
-            "<=" => "<",
-            ">" => ">=",
-            ">=" => ">",
-            "==" => "!=",
-            "!=" => "==",
-            "&&" => "||",
-            "||" => "&&",
-            "+" if numbers => "-",
-            "-" | "*" if numbers => "+",
-            "/" if numbers => "*",
-            "%" if numbers => "/",
-            _ => return,
+            "+" if numbers => Some("-"),
+            "-" | "*" if numbers => Some("+"),
+            "/" if numbers => Some("*"),
+            "%" if numbers => Some("/"),
+            operator => opposite(operator),
         };
+        let Some(other) = other else { return };
         let text = format!("{} {other} {}", self.text(left), self.text(right));
         let whole = self.text(node);
         // Blocks in it have probes; `let` in a condition has no value of its own; a comment could swallow what follows.

@@ -13,7 +13,7 @@ async fn call(tools: &Tools, arguments: Value) -> Value {
 
 #[tokio::test]
 async fn an_unchanged_module_is_not_searched_again_and_a_changed_one_is() {
-    let folder = project(&[("roof.py", ROOF), ("wall.py", "def height():\n    return 5\n")]);
+    let folder = folder_of(&[("roof.py", ROOF), ("wall.py", "def height():\n    return 5\n")]);
     let tools = Tools::over(&[folder.path()]);
     let arguments = json!({ "targets": [{ "file": "roof.py" }], "budget_ms": 100, "framework": "unittest" });
     let first = call(&tools, arguments.clone()).await;
@@ -50,7 +50,7 @@ fn report(source: &str) -> String {
 
 #[tokio::test]
 async fn the_call_that_a_gap_suggests_works_as_it_is_and_reaches_the_gap() {
-    let folder = project(&[("shop.py", SHOP), ("lcov.info", &report(SHOP))]);
+    let folder = folder_of(&[("shop.py", SHOP), ("lcov.info", &report(SHOP))]);
     let tools = Tools::over(&[folder.path()]);
     let gaps = tools.call("qe_coverage_gaps", "{}").await;
     let gaps = gaps["gaps"].as_array().unwrap();
@@ -82,7 +82,7 @@ async fn the_call_that_a_gap_suggests_works_as_it_is_and_reaches_the_gap() {
 
 #[tokio::test]
 async fn what_the_project_covers_already_needs_no_test_and_what_is_unknown_is_null() {
-    let folder = project(&[("shop.py", SHOP)]);
+    let folder = folder_of(&[("shop.py", SHOP)]);
     let tools = Tools::over(&[folder.path()]);
     let arguments = json!({ "targets": [{ "file": "shop.py", "function": "price" }], "budget_ms": 100 });
     let result = call(&tools, arguments.clone()).await;
@@ -100,7 +100,7 @@ async fn what_the_project_covers_already_needs_no_test_and_what_is_unknown_is_nu
 
 #[tokio::test]
 async fn a_written_file_runs_from_anywhere_also_where_sources_have_their_own_folder() {
-    let folder = project(&[("src/shop/__init__.py", ""), ("src/shop/price.py", SHOP)]);
+    let folder = folder_of(&[("src/shop/__init__.py", ""), ("src/shop/price.py", SHOP)]);
     let answer = generate(folder.path(), "src/shop/price.py", json!({ "write": "files" })).await;
     let result = &answer["results"][0];
     let path = result["test_file"]["path"].as_str().unwrap();

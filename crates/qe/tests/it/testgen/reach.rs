@@ -67,7 +67,7 @@ def shown(text: str, style="plain"):
         return form.format(text).upper()
     return form.format(text)
 "#;
-    let folder = project(&[("kinds.py", source)]);
+    let folder = folder_of(&[("kinds.py", source)]);
     let answer = generate(folder.path(), "kinds.py", json!({})).await;
     let text = content(&answer);
     assert_eq!(answer["results"][0]["after"]["line"]["pct"], 100.0, "{answer}");
@@ -103,7 +103,7 @@ def decode_text(codes: list) -> str:
 def distance(one: int, other: int) -> int:
     return abs(one - other)
 "#;
-    let folder = project(&[("names.py", source)]);
+    let folder = folder_of(&[("names.py", source)]);
     let answer = generate(folder.path(), "names.py", json!({})).await;
     let tests = answer["results"][0]["tests"].as_array().unwrap();
     let properties: Vec<_> = tests
@@ -128,7 +128,7 @@ def distance(one: int, other: int) -> int:
 #[tokio::test]
 async fn what_a_doctest_prepares_is_used() {
     let source = "import operator\n\n\ndef fold(function, items, start):\n    \"\"\"\n    >>> from operator import mul\n    >>> numbers = [3, 5, 7]\n    >>> fold(mul, numbers, 2)\n    210\n    \"\"\"\n    for item in items:\n        start = function(start, item)\n    if start == 210:\n        return 'found'\n    return start\n";
-    let folder = project(&[("fold.py", source)]);
+    let folder = folder_of(&[("fold.py", source)]);
     let answer = generate(folder.path(), "fold.py", json!({})).await;
     assert!(content(&answer).contains("fold(operator.mul, [3, 5, 7], 2)"), "{}", content(&answer));
 }

@@ -46,7 +46,7 @@ def strike(n: int):
 async fn native_code_neither_writes_nor_reads_outside_nor_starts_nor_calls_nor_signals_anything() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("secret"), "key").unwrap();
-    let folder = project(&[("native.py", &source(outside.path()))]);
+    let folder = folder_of(&[("native.py", &source(outside.path()))]);
     let answer = generate(folder.path(), "native.py", json!({ "allow_effects": true })).await;
     assert_eq!(names(outside.path()), ["secret"]);
     assert_eq!(names(folder.path()), ["native.py"]);
@@ -74,7 +74,7 @@ fn working_beside(file: &str) -> Vec<String> {
 #[tokio::test]
 async fn no_process_outlives_a_call_that_was_given_up() {
     let file = format!("endless_{}.py", std::process::id());
-    let folder = project(&[(
+    let folder = folder_of(&[(
         &file,
         "import time\n\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass\n",
     )]);
