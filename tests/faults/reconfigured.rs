@@ -19,7 +19,7 @@ async fn no_call_notices_that_children_are_reconfigured() {
 
 async fn reconfigured(over: Over) {
     let mut scene = Stage::new(over).open().await;
-    // As it was when what the gateway holds was counted: pings at a tenth of a second keep more connections busy.
+    // As when what the gateway holds was counted: pings at a tenth of a second keep more connections busy.
     let mut usual = scene.admin("/admin/pool").await["settings"].clone();
     usual.as_object_mut().expect("expected settings").remove("max_opening");
     let pools = [

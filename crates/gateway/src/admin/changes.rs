@@ -44,7 +44,10 @@ impl Changes {
 
     fn whole(&mut self, key: &str, least: u64, most: u64, unit: &str) -> Result<Option<u64>, Refused> {
         let Some(value) = self.0.remove(key) else { return Ok(None) };
-        let number = value.as_u64().filter(|number| (least..=most).contains(number));
+        // `300000.0`, as durations are shown, is a whole number too.
+        let whole = |real: f64| (real.fract() == 0.0 && real >= 0.0).then_some(real as u64);
+        let number = value.as_u64().or_else(|| value.as_f64().and_then(whole));
+        let number = number.filter(|number| (least..=most).contains(number));
         let wrong = || {
             Refused::bad(format!("{key:?} must be a whole number{unit} from {least} to {most}, not {value}"))
         };
@@ -84,6 +87,13 @@ mod tests {
         assert_eq!(changes.text("name").unwrap().as_deref(), Some("a"));
         assert_eq!(changes.real("share").unwrap(), Some(1.0));
         assert_eq!(changes.number("max", 1, 9).unwrap(), None);
+    }
+
+    #[test]
+    fn settings_may_be_given_as_they_are_shown() {
+        let mut changes = read(r#"{"wait_ms": 300000.0, "max": 7.5}"#).unwrap();
+        assert_eq!(changes.millis("wait_ms").unwrap(), Some(Duration::from_secs(300)));
+        assert!(changes.number("max", 1, 9).unwrap_err().message.contains("not 7.5"));
     }
 
     #[test]
