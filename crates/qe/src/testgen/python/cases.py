@@ -5,9 +5,6 @@ import inspect
 
 from . import discover, guard, outcome, tracer
 
-# Modules that inputs and results may name.
-STANDARD = {name: importlib.import_module(name) for name in discover.STANDARD_NAMES}
-
 CASE_SECONDS = 0.25
 CASE_LINES = 10_000
 # What a case costs beside its lines, in lines.
@@ -18,14 +15,14 @@ Parameter = inspect.Parameter
 # How a special method is written by who uses it.
 SPECIAL = {
     "__repr__": "repr({0})", "__str__": "str({0})", "__len__": "len({0})", "__bool__": "bool({0})", "__iter__": "list({0})",
-    "__int__": "int({0})", "__float__": "float({0})", "__abs__": "abs({0})", "__neg__": "-{0}", "__hash__": None,
+    "__int__": "int({0})", "__float__": "float({0})", "__abs__": "abs({0})", "__neg__": "-{0}", "__hash__": "hash({0}) == hash({0})",
     "__eq__": "{0} == {1}", "__ne__": "{0} != {1}", "__lt__": "{0} < {1}", "__le__": "{0} <= {1}", "__gt__": "{0} > {1}",
     "__ge__": "{0} >= {1}", "__add__": "{0} + {1}", "__sub__": "{0} - {1}", "__mul__": "{0} * {1}", "__truediv__": "{0} / {1}",
     "__floordiv__": "{0} // {1}", "__mod__": "{0} % {1}", "__and__": "{0} & {1}", "__or__": "{0} | {1}",
     "__getitem__": "{0}[{1}]", "__contains__": "{1} in {0}", "__reversed__": "list(reversed({0}))",
     "__del__": None, "__enter__": None, "__call__": "{0}({1})", "__invert__": "~{0}", "__round__": "round({0})", "__next__": "next({0})",
-    "__radd__": "{1} + {0}", "__rsub__": "{1} - {0}", "__rmul__": "{1} * {0}", "__rtruediv__": "{1} / {0}", "__pos__": "+{0}", "__getstate__": None, "__setstate__": None, "__reduce__": None,
-    "__init_subclass__": None, "__class_getitem__": None, "__getattr__": None, "__setattr__": None, "__new__": None,
+    "__radd__": "{1} + {0}", "__rsub__": "{1} - {0}", "__rmul__": "{1} * {0}", "__rtruediv__": "{1} / {0}", "__pos__": "+{0}",
+    "__init_subclass__": None, "__class_getitem__": None, "__setattr__": None, "__new__": None,
 }
 
 
@@ -36,14 +33,14 @@ EMPTY = {"''", "None", "[]", "0", "False", "{}", "()", "b''"}
 class Case:
     """A call of a target: the statements before it, and its expression."""
 
-    __slots__ = ("target", "setup", "expression", "receiver", "inputs", "outcome", "lines", "arcs", "order", "kills", "work", "code")
+    __slots__ = ("target", "setup", "expression", "receiver", "inputs", "outcome", "lines", "arcs", "order", "kills", "work", "code", "standard")
 
     def __init__(self, target, setup, expression, receiver, inputs):
         self.target, self.setup, self.expression, self.receiver = target, tuple(setup), expression, receiver
         # How it was made, for mutation: (chosen, receiver source, earlier calls).
         self.inputs = inputs
         self.outcome, self.lines, self.arcs, self.order, self.kills, self.work = None, frozenset(), frozenset(), 0, set(), 0
-        self.code = None
+        self.code = self.standard = None
 
     @property
     def key(self):
@@ -121,16 +118,27 @@ class Runner:
     """Runs cases over the names that tests would import."""
 
     def __init__(self, module, tracing, watch, status):
-        self.names = {name: STANDARD[name] for name in STANDARD}
+        # What tests can import from the module; modules of Python's own are added when a case names them.
+        self.names = {}
         for target in module.targets:
             if target.kind in ("function", "class"):
                 self.names[target.name] = target.obj
         for name in list(module.enums) + list(module.classes):
             self.names[name] = vars(module.module)[name]
+        self.standard = {name: None for name in discover.STANDARD_NAMES if name not in self.names}
         self.literals = {kind: name for kind, name in module.names.items() if self.names.get(name) is kind}
         self.tracer, self.guard, self.status = tracing, watch, status
         self.executed = self.refused = self.too_long = 0
         self.effects = {}
+
+    def _standard(self, case):
+        """Modules of Python's own that a case names."""
+        if case.standard is None:
+            text = "\n".join(case.key)
+            case.standard = [name for name in self.standard if name + "." in text]
+            for name in case.standard:
+                self.standard[name] = self.standard[name] or importlib.import_module(name)
+        return case.standard
 
     def run(self, case, traced=True, seconds=CASE_SECONDS):
         """The outcome, or None if the case is of no use. Sets the case's lines and arcs."""
@@ -142,6 +150,8 @@ class Runner:
             self.status(case)
         self.executed += 1
         names = dict(self.names)
+        for name in self._standard(case):
+            names[name] = self.standard[name]
         names["__name__"] = "__case__"
         found, form, begun = None, "", True
         watch = self.guard

@@ -43,6 +43,12 @@ def dotted(node):
     return None
 
 
+def span(node):
+    """First and last line of a definition, with its decorators."""
+    first = min([node.lineno] + [decorator.lineno for decorator in getattr(node, "decorator_list", [])])
+    return first, getattr(node, "end_lineno", node.lineno)
+
+
 class Target:
     """A function, method or class that tests call."""
 
@@ -50,8 +56,7 @@ class Target:
         self.name, self.kind, self.node, self.obj, self.owner = name, kind, node, obj, owner
         self.effects = None
         self.examples = []
-        body_first = min([node.lineno] + [decorator.lineno for decorator in getattr(node, "decorator_list", [])])
-        self.span = (body_first, getattr(node, "end_lineno", node.lineno))
+        self.span = span(node)
 
 
 class Param:
@@ -130,6 +135,19 @@ class Module:
                                and "." in dotted(inner.decorator_list[0]) and "cached" not in dotted(inner.decorator_list[0])):
                 continue
             self.targets.append(Target("%s.%s" % (node.name, inner.name), kind, inner, raw, cls))
+
+    def helpers(self, target):
+        """Private functions that a target calls, and those that they call: nobody else's tests reach them."""
+        found, queue = [], [target.node]
+        while queue:
+            for inner in ast.walk(queue.pop()):
+                if isinstance(inner, ast.Call):
+                    name = (dotted(inner.func) or "").split(".")[-1]
+                    node = self.functions.get(name)
+                    if name.startswith("_") and not name.startswith("__") and node is not None and node not in found:
+                        found.append(node)
+                        queue.append(node)
+        return found
 
     def effects(self, target):
         """Why a target is not called, or None."""
@@ -250,9 +268,15 @@ class Module:
 
     def _looked_up(self, container, key, params):
         """Keys of a module's table in which a parameter is looked up."""
+        if isinstance(key, ast.Call) and isinstance(key.func, ast.Attribute) and not key.args:
+            # As `text.upper()`.
+            key = key.func.value
         if isinstance(key, ast.Name) and key.id in params and isinstance(container, ast.Name):
             table = vars(self.module).get(container.id)
-            if isinstance(table, dict) and container.id in self.constants:
+            if isinstance(table, type) and issubclass(table, enum.Enum):
+                names = list(table.__members__)[:MOST_CHOICES]
+                params[key.id].choices.extend(dict.fromkeys(way(name) for way in (str, str.lower) for name in names))
+            elif isinstance(table, dict) and container.id in self.constants:
                 params[key.id].choices.extend(one for one in list(table)[:MOST_CHOICES] if isinstance(one, (int, float, str, bytes)))
 
     def _call_usage(self, call, params):
@@ -444,7 +468,9 @@ def collect(tree, by_name, found, known=None):
 
 
 # Modules whose names inputs may use.
-STANDARD_NAMES = ("collections", "datetime", "decimal", "fractions", "functools", "itertools", "math", "operator", "pathlib")
+STANDARD_NAMES = (
+    "collections", "datetime", "decimal", "fractions", "functools", "io", "itertools", "math", "operator", "pathlib", "re",
+)
 
 PLAIN_NAMES = {"range", "list", "tuple", "set", "frozenset", "dict", "str", "int", "float", "bytes", "len", "sum", "max", "min",
                "iter", "True", "False", "None", "bool", "sorted", "abs", "zip", "enumerate", "map", "filter", "pow", "divmod",

@@ -4,7 +4,7 @@ import ast
 import builtins
 import re
 
-from . import cases, outcome
+from . import discover, outcome
 
 LINE = 100
 
@@ -71,6 +71,8 @@ class Emitter:
             return "entered", ["with %s as entered:" % text, "    pass"]
         if form == "list":
             return "list(%s)" % text, []
+        if form == "lists":
+            return "[list(one) for one in %s]" % text, []
         if form == "islice":
             return "list(itertools.islice(%s, %d))" % (text, outcome.MOST_ITEMS), []
         if not isinstance(ast.parse(text, mode="eval").body, (ast.Call, ast.Attribute, ast.Subscript)):
@@ -129,8 +131,8 @@ class Emitter:
         used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
         found = []
         for name in sorted(used):
-            if name in cases.STANDARD or name in ("asyncio", "itertools"):
-                found.append((name, None))
-            elif name in self.names:
+            if name in self.names:
                 found.append((self.module_name, name))
+            elif name in discover.STANDARD_NAMES or name == "asyncio":
+                found.append((name, None))
         return found

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import itertools
 import math
 import types
 
@@ -95,6 +96,8 @@ def form_of(value):
         return "async for"
     if isinstance(value, contextlib._GeneratorContextManager):
         return "with"
+    if type(value) in (tuple, list) and 0 < len(value) <= MOST_ITEMS and all(map(is_lazy, value)):
+        return "lists"
     return "list" if is_lazy(value) else ""
 
 
@@ -135,6 +138,12 @@ def settle(value, form):
     if form == "with":
         with value as entered:
             return entered, form
+    if form == "lists":
+        found = [list(itertools.islice(item, MOST_ITEMS)) for item in value]
+        if any(len(one) == MOST_ITEMS for one in found):
+            # It may be endless, and then a test must not walk it whole.
+            return value, ""
+        return found, form
     if form == "list":
         found = []
         for item in value:
@@ -178,11 +187,11 @@ def attributes(value, names):
 class Outcome:
     """`kind`: value, type or exception. `key` is equal for equal outcomes."""
 
-    __slots__ = ("kind", "text", "type", "attributes", "form", "module", "state", "called")
+    __slots__ = ("kind", "text", "type", "attributes", "form", "module", "state", "called", "made")
 
     def __init__(self, kind, text="", type_="", attributes_=(), form="", module="", state=(), called=False):
         # `called`: it is a function, which a test may call in turn.
-        self.called = called
+        self.called, self.made = called, None
         self.kind, self.text, self.type = kind, text, type_
         self.attributes, self.form, self.module, self.state = tuple(attributes_), form, module, tuple(state)
 
@@ -206,7 +215,9 @@ def of_value(value, form, names, receiver=None):
     if isinstance(value, float) and math.isnan(value):
         return Outcome("nan", "", name, (), form, state=state)
     called = form == "" and callable(value) and not isinstance(value, type)
-    return Outcome("type", "", name, attributes(value, names), form, state=state, called=called)
+    found = Outcome("type", "", name, attributes(value, names), form, state=state, called=called)
+    found.made = kind
+    return found
 
 
 def of_exception(error, form):

@@ -79,7 +79,7 @@ def _survives(promise, module, looking):
         inputs = []
         for place, pool in enumerate(pools):
             source = pool[turn] if turn < len(pool) and not place else looking.rng.choice(pool)
-            inputs.append(looking.mutated(source, pool) if turn >= len(pool) else source)
+            inputs.append(looking.mutated(promise.target, source, pool) if turn >= len(pool) else source)
         if tuple(inputs) in seen:
             continue
         seen.add(tuple(inputs))

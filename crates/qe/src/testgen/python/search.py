@@ -8,7 +8,7 @@ import ast
 import enum
 import time
 
-from . import cases, values
+from . import cases, discover, values
 
 Parameter = cases.Parameter
 
@@ -19,6 +19,12 @@ MOST_ENDLESS = 3
 # A function that is returned is called in turn, with these arguments; so many of one target's.
 FOLLOWING = ("()", "(1)", "('a')", "([1, 2, 3])", "(lambda *args: args)", "(2, 3)", "(lambda *args: args)(1)")
 MOST_FOLLOWED = 4
+# Expressions of one class that are remembered.
+MOST_MADE = 12
+# Values that say little.
+EMPTY = cases.EMPTY | {"0.0", "set()", "frozenset()", "[[]]"}
+# Values of one parameter before the next one has its turn.
+VALUES_AT_A_TIME = 12
 # Cases beyond those that gain, kept for what they may kill.
 MOST_SPARE = 40
 
@@ -66,12 +72,12 @@ class Search:
         return len(lines - self.lines) + len(arcs - self.arcs)
 
     def _own(self, target):
-        """Lines and branches of a target; of them those that are wanted, if not all are."""
+        """Lines and branches of a target and of its helpers; of them those that are wanted, if not all are."""
         found = self.own.get(target.name)
         if found is None:
-            first, last = target.span
-            lines = {line for line in self.universe.lines if first < line <= last}
-            arcs = {arc for arc in self.universe.branches if first <= arc[0] <= last}
+            spans = [target.span] + [discover.span(node) for node in self.module.helpers(target)]
+            lines = {line for line in self.universe.lines if any(first < line <= last for first, last in spans)}
+            arcs = {arc for arc in self.universe.branches if any(first <= arc[0] <= last for first, last in spans)}
             found = self.own[target.name] = lines & self.wanted_lines, arcs & self.wanted_arcs
         return found
 
@@ -135,6 +141,10 @@ class Search:
         if found is None:
             return False
         case.outcome = found
+        if found.made in self.module.names and not case.setup and not found.form:
+            made = self.values.made.setdefault(found.made, [])
+            if len(made) < MOST_MADE and case.target.obj is not found.made:
+                made.append(case.expression)
         case.order = self.order = self.order + 1
         gains = (case.lines & self.universe.lines) - self.lines or case.arcs - self.arcs
         if gains:
@@ -165,7 +175,7 @@ class Search:
                 if made is not None and made.kind != "exception":
                     found.append(source)
             self.objects[owner] = found[:10]
-        return self.objects[owner]
+        return values.join(self.objects[owner], self.values.made.get(owner, ()))
 
     def _case(self, target, params, inputs):
         chosen, receiver, before = inputs
@@ -193,15 +203,7 @@ class Search:
                     yield chosen, receivers[0], ()
             for receiver in receivers:
                 yield required, receiver, ()
-            # Those without a default first: the others then vary with what went furthest.
-            for param in sorted(params, key=lambda param: param.has_default):
-                base = furthest[0] if furthest and param.has_default else required
-                for source in pools[param.name]:
-                    if param.kind == Parameter.VAR_POSITIONAL:
-                        yield dict(base, **{param.name: (source,)}), receivers[0], ()
-                        yield dict(base, **{param.name: (source, pools[param.name][0])}), receivers[0], ()
-                    elif param.kind != Parameter.VAR_KEYWORD:
-                        yield dict(base, **{param.name: source}), receivers[0], ()
+            yield from self._one_by_one(params, pools, required, receivers[0], furthest)
         containers = {
             param.name for param in params
             if param.kind != Parameter.VAR_KEYWORD and any(source[0] in "[{" for source in pools[param.name])
@@ -219,6 +221,7 @@ class Search:
             for place in (one, other):
                 self._choose(params[place], pools, chosen)
             yield chosen, rng.choice(receivers), ()
+        needed = [param for param in params if not param.has_default]
         while True:
             if gained and rng.random() < 0.75:
                 chosen, receiver, before = rng.choice(gained)
@@ -231,24 +234,45 @@ class Search:
             for _ in range(rng.choice((1, 1, 2))):
                 if not params:
                     break
-                param = rng.choice(params)
+                param = rng.choice(needed if needed and rng.random() < 0.4 else params)
                 if param.name in containers and rng.random() < 0.3:
                     source = self.values.composed(pools[param.name])
                     chosen[param.name] = (source,) if param.kind == Parameter.VAR_POSITIONAL else source
                 elif rng.random() < 0.5 or not isinstance(chosen.get(param.name), str):
                     self._choose(param, pools, chosen)
                 else:
-                    chosen[param.name] = self.mutated(chosen[param.name], pools[param.name])
+                    chosen[param.name] = self.mutated(target, chosen[param.name], pools[param.name])
             if calls and len(before) < 3 and rng.random() < 0.5:
                 before = before + (rng.choice(calls),)
             yield chosen, receiver if rng.random() < 0.8 else rng.choice(receivers), before
+
+    def _one_by_one(self, params, pools, required, receiver, furthest):
+        """Each parameter in turn, with the others as they are: first those that choose among a few ways, then all by a few
+        values at a time, so that none waits for all that another could be."""
+        few = [param for param in params if values.is_choice(param, self.module)]
+        rounds = [(few, 0, 2 * VALUES_AT_A_TIME)]
+        # Those without a default first: the others then vary with what went furthest, and they with that once more.
+        every = sorted(params, key=lambda param: param.has_default)
+        rounds += [(every, first, first + VALUES_AT_A_TIME) for first in range(0, values.MOST, VALUES_AT_A_TIME)]
+        needed = [param for param in params if not param.has_default]
+        rounds.insert(2, (needed if len(needed) < len(params) else [], 0, values.MOST))
+        for some, first, last in rounds:
+            for param in some:
+                base = furthest[0] if furthest else required
+                for source in pools[param.name][first:last]:
+                    if param.kind == Parameter.VAR_POSITIONAL:
+                        yield dict(base, **{param.name: (source,)}), receiver, ()
+                        yield dict(base, **{param.name: (source, pools[param.name][0])}), receiver, ()
+                    elif param.kind != Parameter.VAR_KEYWORD:
+                        yield dict(base, **{param.name: source}), receiver, ()
 
     def _base(self, param, pool):
         if param.kind == Parameter.VAR_POSITIONAL:
             return (pool[0],) if pool else None
         if param.kind == Parameter.VAR_KEYWORD or param.has_default:
             return None
-        return pool[0] if pool else "None"
+        # What is empty hides what the other parameters do.
+        return next((source for source in pool if source not in EMPTY), pool[0] if pool else "None")
 
     def _choose(self, param, pools, chosen):
         pool = pools[param.name]
@@ -292,7 +316,7 @@ class Search:
                     found.append("obj.%s(%s)" % (name, ", ".join("%s=%s" % (k, v) if k else v for k, v in arguments)))
         return found
 
-    def mutated(self, source, pool):
+    def mutated(self, target, source, pool):
         """A neighbour of a literal; another of the pool where it is none."""
         rng = self.rng
         try:
@@ -306,7 +330,7 @@ class Search:
         elif isinstance(value, float):
             value = rng.choice((value + 1, value * 10, -value, value / 3, value * 1000))
         elif isinstance(value, str):
-            value = self._mutated_text(value, pool)
+            value = self.values.vocabulary.mutated(target, value, pool)
         elif isinstance(value, bytes):
             value = value + bytes([rng.randrange(256)]) if rng.random() < 0.5 else value[1:]
         elif isinstance(value, (list, tuple)):
@@ -320,32 +344,9 @@ class Search:
                 rng.shuffle(items)
             elif items:
                 place = rng.randrange(len(items))
-                items[place] = ast.literal_eval(self.mutated(repr(items[place]), [repr(items[place])]))
+                items[place] = ast.literal_eval(self.mutated(target, repr(items[place]), [repr(items[place])]))
             value = type(value)(items)
         else:
             return rng.choice(pool) if pool else source
         text = repr(value)
         return text if len(text) <= 200 else source
-
-    def _mutated_text(self, text, pool):
-        rng = self.rng
-        way = rng.randrange(6)
-        if way == 0 and text:
-            place = rng.randrange(len(text))
-            return text[:place] + text[place + 1:]
-        if way == 1:
-            place = rng.randint(0, len(text))
-            return text[:place] + rng.choice(" -_.,:;/\\'\"0179azAZ\n\t\u00e9&<>%#()[]{}+=*") + text[place:]
-        if way == 2 and text:
-            return text + text[-1]
-        if way == 3:
-            return rng.choice((text.upper(), text.lower(), text[::-1], text.strip(), text.title()))
-        if way == 4 and text:
-            return text[: rng.randrange(len(text))]
-        others = [one for one in pool if one[:1] in "'\""]
-        if others:
-            try:
-                return (text + rng.choice(("", " ", "-")) + ast.literal_eval(rng.choice(others)))[:120]
-            except (ValueError, SyntaxError):
-                return text
-        return text + "x"

@@ -33,11 +33,21 @@ def matching(pattern, rng, flags=0):
     return found
 
 
+def one(pattern, rng, flags, words):
+    """A random text that a pattern matches; where much may stand, a word may. `None` if the pattern cannot be walked."""
+    if len(pattern) > 4000:
+        return None
+    try:
+        return "".join(_walk(parser.parse(pattern, flags & WRITTEN), "random", rng, {}, words))[:MOST_CHARS]
+    except Exception:
+        return None
+
+
 CATEGORIES = {"CATEGORY_DIGIT": "7", "CATEGORY_SPACE": " ", "CATEGORY_WORD": "w", "CATEGORY_NOT_DIGIT": "x",
               "CATEGORY_NOT_SPACE": "x", "CATEGORY_NOT_WORD": "-"}
 
 
-def _walk(tree, way, rng, groups):
+def _walk(tree, way, rng, groups, words=()):
     for op, arg in tree:
         name = str(op)
         if name == "LITERAL":
@@ -50,20 +60,25 @@ def _walk(tree, way, rng, groups):
             yield _one_of(arg, way, rng)
         elif name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
             low, high, inner = arg
+            if words and int(high) > 3 and len(inner) == 1 and str(inner[0][0]) in ("IN", "ANY", "NOT_LITERAL") and rng.random() < 0.6:
+                word = rng.choice(words)
+                if len(word) >= low and all(_fits(letter, *inner[0]) for letter in word):
+                    yield word
+                    continue
             high = min(int(high), low + 3)
             count = low if way == "short" else high if way == "long" else rng.randint(low, high)
             for _ in range(min(count, 12)):
-                yield from _walk(inner, way, rng, groups)
+                yield from _walk(inner, way, rng, groups, words)
         elif name == "SUBPATTERN":
-            text = "".join(_walk(arg[-1], way, rng, groups))
+            text = "".join(_walk(arg[-1], way, rng, groups, words))
             groups[arg[0]] = text
             yield text
         elif name == "ATOMIC_GROUP":
-            yield from _walk(arg, way, rng, groups)
+            yield from _walk(arg, way, rng, groups, words)
         elif name == "BRANCH":
             ways = arg[1]
             pick = 0 if way == "short" else len(ways) - 1 if way == "long" else rng.randrange(len(ways))
-            yield from _walk(ways[pick], way, rng, groups)
+            yield from _walk(ways[pick], way, rng, groups, words)
         elif name == "GROUPREF":
             yield groups.get(arg, "")
         elif name in ("AT", "ASSERT_NOT", "FAILURE"):
@@ -71,9 +86,31 @@ def _walk(tree, way, rng, groups):
         elif name == "ASSERT":
             # What has to follow may as well be there.
             if arg[0] > 0:
-                yield from _walk(arg[1], way, rng, groups)
+                yield from _walk(arg[1], way, rng, groups, words)
         else:
             raise NotImplementedError(name)
+
+
+def _fits(letter, op, arg):
+    """Whether a character may stand where a pattern has one of several."""
+    name = str(op)
+    if name == "ANY":
+        return letter != "\n"
+    if name == "NOT_LITERAL":
+        return ord(letter) != arg
+    negated = found = False
+    for op, arg in arg:
+        name = str(op)
+        if name == "NEGATE":
+            negated = True
+        elif name == "LITERAL":
+            found |= arg == ord(letter)
+        elif name == "RANGE":
+            found |= arg[0] <= ord(letter) <= arg[1]
+        elif name == "CATEGORY":
+            is_of = {"DIGIT": letter.isdigit(), "SPACE": letter.isspace(), "WORD": letter.isalnum() or letter == "_"}
+            found |= is_of.get(str(arg).rsplit("_", 1)[-1], False) != ("NOT" in str(arg))
+    return found != negated
 
 
 def _one_of(items, way, rng):

@@ -9,7 +9,7 @@ import inspect
 import re
 import typing
 
-from . import strings
+from . import strings, vocabulary
 
 MOST = 48
 
@@ -46,6 +46,9 @@ TIMEDELTAS = ["datetime.timedelta(0)", "datetime.timedelta(seconds=1)", "datetim
               "datetime.timedelta(days=400)", "datetime.timedelta(days=3650)", "datetime.timedelta(days=-3)", "datetime.timedelta(microseconds=5)",
               "datetime.timedelta(milliseconds=5)", "datetime.timedelta(days=2, hours=3, seconds=4)"]
 
+FILE_METHODS = {"read", "readline", "readlines", "write", "seek", "tell"}
+FILES = ["io.StringIO('a,b\\n1,2\\n')", "io.StringIO('')", "io.BytesIO(b'a,b\\n1,2\\n')", "io.StringIO('# a\\nkey = value\\n')"]
+
 NAMES = (
     (re.compile(r"^(tabular_data|table|rows|records|matrix|grid|data)$|(_rows|_table|_records)$"), TABLES + LISTS[:6]),
     (re.compile(r"^(n|k|i|j|x|y|size|count|num|number|index|idx|length|width|height|limit|maxsplit|times|step|depth|level|port|year|month|day|start|stop|end|offset|position|pos|precision|digits|ndigits|places|max_length|min_length|r)$|(_size|_count|_length|_width|_index|_limit|^max_|^min_|^num_|^n_)"), INTS),
@@ -54,6 +57,7 @@ NAMES = (
     (re.compile(r"^(func|function|fn|callback|key|keyfunc|pred|predicate|callable|valuefunc|reducefunc|selector|transform|cb|f|g|factory)$|(_func|_fn|func)$"), CALLS[1] + CALLS[2]),
     (re.compile(r"^(mapping|dict|d|options|config|kwargs|params|mydict|replacements|map|mappings|attrs)$|(_map|_dict)$"), DICTS),
     (re.compile(r"^(flag|strict|verbose|reverse|is_|has_|allow_|use_|enable_|include_|ignore_)"), BOOLS),
+    (re.compile(r"^(fp|file|stream|fileobj|fh|buf|buffer|out|output)$|(_file|_stream)$"), FILES),
     (re.compile(r"^(date|day)$"), DATES),
     (re.compile(r"^(dt|when|datetime|timestamp|now)$"), DATETIMES),
     (re.compile(r"^(delta|td|timedelta|duration|interval)$"), TIMEDELTAS),
@@ -70,7 +74,8 @@ KINDS = {
     ["()", "(1,)", "(1, 2)", "('a', 'b', 'c')"], "dict": DICTS, "set": ["set()", "{1}", "{1, 2, 3}"], "frozenset": ["frozenset()", "frozenset({1, 2})"],
     "datetime": DATETIMES, "date": DATES, "timedelta": TIMEDELTAS, "Decimal": ["decimal.Decimal('0')", "decimal.Decimal('1.50')", "decimal.Decimal('-3')"],
     "Fraction": ["fractions.Fraction(1, 3)", "fractions.Fraction(0)"], "complex": ["0j", "1+2j"], "Mapping": DICTS, "Iterable": LISTS, "Sequence": LISTS,
-    "Callable": CALLS[1] + CALLS[2], "Number": INTS[:6] + FLOATS[:3], "NoneType": ["None"], "Path": ["pathlib.Path('a/b.txt')", "pathlib.Path('.')"],
+    "Callable": CALLS[1] + CALLS[2], "Number": INTS[:6] + FLOATS[:3], "NoneType": ["None"], "bytearray": ["bytearray(b'a b')", "bytearray()"], "Pattern": ["re.compile('[^a-z]+')", "re.compile('')"],
+    "StringIO": FILES[:2], "TextIO": FILES[:2], "BinaryIO": FILES[2:3], "IO": FILES, "Path": ["pathlib.Path('a/b.txt')", "pathlib.Path('.')"],
 }
 
 
@@ -102,6 +107,9 @@ class Values:
 
     def __init__(self, module, rng):
         self.module, self.rng = module, rng
+        self.vocabulary = vocabulary.Vocabulary(module, rng)
+        # Expressions of which earlier cases showed that they come to an object of a class.
+        self.made = {}
 
     def of_annotation(self, annotation, depth=0):
         """Sources for a type; empty where it says nothing."""
@@ -202,11 +210,11 @@ class Values:
         name = self.module.names[kind]
         target = next((one for one in self.module.targets if one.kind == "class" and one.obj is kind), None)
         if target is None or target.effects:
-            return []
+            return self.made.get(kind, [])
         params = self.module.params(target)
         if params is None:
             return []
-        made = ["%s(%s)" % (name, ", ".join("%s=%s" % (k, v) if k else v for k, v in arguments)) for arguments in self.arguments(target, params, 20, depth + 1)]
+        made = self.made.get(kind, [])[:6] + ["%s(%s)" % (name, ", ".join("%s=%s" % (k, v) if k else v for k, v in arguments)) for arguments in self.arguments(target, params, 20, depth + 1)]
         for args, kwargs in target.examples[:6]:
             made.insert(0, "%s(%s)" % (name, ", ".join(list(args) + ["%s=%s" % item for item in kwargs.items()])))
         return join(made)
@@ -257,12 +265,19 @@ class Values:
         if not guess:
             guess = ["1", "'a'", "[1, 2, 3]", "None", "0", "''", "{'a': 1}", "2.5", "True", "lambda *args: args"]
         texty = any(_sort(one) == "str" for one in guess)
-        regexes = self._regex_strings(target) if texty else []
+        regexes = self._texts(target) if texty else []
         choices = [repr(one) for one in param.choices]
         pool = join(default[:2], compared[:MOST // 2], guess[:4], patterns, fitting[:20], guess[4:], regexes, default[2:])
         if not strict:
             pool = join(pool[:MOST - 4], ["None"], ["1" if texty else "'a'"])
         return join(pool[:4], choices, pool[4:MOST])
+
+    def _texts(self, target):
+        found = getattr(target, "_texts", None)
+        if found is None:
+            found = self.vocabulary.matching(target, self.module.literals(target)) + self.vocabulary.spelt(target)
+            target._texts = found
+        return found
 
     def _by_use(self, param, depth):
         found = []
@@ -272,6 +287,8 @@ class Values:
                 found += self._of_class(vars(self.module.module)[last], depth + 1)[:6]
             found += KINDS.get(last, [])[:10]
         methods = param.methods
+        if methods & FILE_METHODS:
+            found += FILES
         if methods & DELTA_ATTRIBUTES:
             found += TIMEDELTAS
         if methods & (DATE_ATTRIBUTES - {"replace"}):
@@ -336,27 +353,19 @@ class Values:
             target._own = found
         return found
 
-    def _patterns(self):
-        """Compiled patterns of the module and of its classes, in order of their names."""
-        held = [vars(self.module.module)] + [vars(kind) for _, kind in sorted(self.module.classes.items())]
-        return [value for names in held for _, value in sorted(names.items()) if isinstance(value, re.Pattern)]
-
-    def _regex_strings(self, target):
-        found = getattr(target, "_regexes", None)
-        if found is None:
-            found = []
-            for value in self._patterns():
-                if isinstance(value.pattern, str):
-                    for text in strings.matching(value.pattern, self.rng, value.flags):
-                        found += [repr(text), repr("a " + text + " b")]
-            for value in self.module.literals(target):
-                if isinstance(value, str) and re.search(r"[\\\[(][^ ]*[+*)\]]", value):
-                    found += [repr(text) for text in strings.matching(value, self.rng)]
-            target._regexes = found = join(found)[:24]
-        return found
-
 
 param_kind = inspect.Parameter
+
+
+def is_choice(param, module):
+    """Whether a parameter chooses among a few ways: a literal type, an enumeration, yes or no, a key of a table, or what
+    it is compared with."""
+    annotation = param.annotation
+    if annotation is bool or isinstance(param.default, (bool, enum.Enum)) or param.choices:
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return True
+    return "Literal" in str(annotation) or bool(param.compared) and all(isinstance(one, (str, bool)) for one in param.compared)
 
 
 def _sort(text):
