@@ -1,5 +1,6 @@
 """Cases: one call each, as source, and what running it does."""
 
+import functools
 import importlib
 import inspect
 
@@ -26,6 +27,11 @@ SPECIAL = {
 }
 
 
+@functools.lru_cache(maxsize=512)
+def _setup(text):
+    return compile(text, "<case>", "exec")
+
+
 # Results that many a fault would give, too.
 EMPTY = {"''", "None", "[]", "0", "False", "{}", "()", "b''"}
 
@@ -49,7 +55,7 @@ class Case:
     def compiled(self):
         """Code of what is before the call, or None, and of the call. It runs many times: once for each planted fault."""
         if self.code is None:
-            setup = compile("\n".join(self.setup), "<case>", "exec") if self.setup else None
+            setup = _setup("\n".join(self.setup)) if self.setup else None
             self.code = setup, compile(self.expression, "<case>", "eval")
         return self.code
 

@@ -81,7 +81,7 @@ class Module:
         self.targets = []
         self.enums, self.classes = {}, {}
         self.constants = self._constants()
-        self._effects = {}
+        self._effects, self._params = {}, {}
         self._collect()
 
     def _constants(self):
@@ -180,6 +180,11 @@ class Module:
 
     def params(self, target):
         """Parameters that a caller gives, or None if nobody can tell."""
+        if target.name not in self._params:
+            self._params[target.name] = self._params_of(target)
+        return self._params[target.name]
+
+    def _params_of(self, target):
         obj, node = target.obj, target.node
         if target.kind == "class":
             node = next((one for one in node.body if isinstance(one, ast.FunctionDef) and one.name in ("__init__", "__new__")), None)

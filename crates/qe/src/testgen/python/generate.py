@@ -13,8 +13,8 @@ from . import search as searching
 
 # Lines that a millisecond of the budget stands for.
 WORK_PER_MS = 400
-# The budget in milliseconds where none is given: so much, and more for each target above so many.
-BUDGET, BUDGET_PER_TARGET, FEW_TARGETS, MOST_BUDGET = 400, 20, 20, 4_000
+# The budget in milliseconds where none is given: so much, and more for each target and each line above so many.
+BUDGET, BUDGET_PER_TARGET, FEW_TARGETS, BUDGET_PER_LINE, FEW_LINES, MOST_BUDGET = 400, 20, 20, 1, 500, 4_000
 # A search sees the clock stand still at 2025-06-15 12:00 UTC, so that its way does not depend on it.
 FIXED = 1_749_988_800
 MOST_CALLER_BYTES = 200_000
@@ -56,7 +56,7 @@ def tests(request, watch, began):
     runner = cases.Runner(inside, tracing, watch, status)
     rng = random.Random(request["seed"])
     late = began + request["wall_ms"] / 1000.0
-    work = (request["budget_ms"] or budget(len(chosen))) * WORK_PER_MS
+    work = (request["budget_ms"] or budget(len(chosen), len(universe.lines))) * WORK_PER_MS
     looking = searching.Search(inside, universe, runner, rng, work, late - request["wall_ms"] / 4000.0, request["fatal"])
     if request["lines"] is not None:
         looking.only(line for first, last in request["lines"] for line in range(first, min(last, 1 << 20) + 1))
@@ -97,9 +97,10 @@ def tests(request, watch, began):
     }
 
 
-def budget(targets):
-    """Milliseconds for so many targets."""
-    return min(BUDGET + BUDGET_PER_TARGET * max(0, targets - FEW_TARGETS), MOST_BUDGET)
+def budget(targets, lines):
+    """Milliseconds for so many targets and lines."""
+    more = BUDGET_PER_TARGET * max(0, targets - FEW_TARGETS) + BUDGET_PER_LINE * max(0, lines - FEW_LINES)
+    return min(BUDGET + more, MOST_BUDGET)
 
 
 def imported(name, file, tracing, watch):

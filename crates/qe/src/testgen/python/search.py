@@ -14,6 +14,10 @@ Parameter = cases.Parameter
 
 # A target is left when so many cases in a row gained nothing.
 PATIENCE = 260
+# How often it has its turn, as long as something of it is missing.
+TURNS = 3
+# Of what gained, the last ones have it more often.
+LAST_GAINED = 8
 # And when so many cases of it did not end.
 MOST_ENDLESS = 3
 # A function that is returned is called in turn, with these arguments; so many of one target's.
@@ -56,14 +60,14 @@ class Search:
 
     def go(self, targets):
         """Searches all targets, then those that have something left once more."""
-        for turn in range(2):
+        for turn in range(TURNS):
             for number, target in enumerate(targets):
                 if self.work_left <= 0 or self.late:
                     return
                 if turn and not self.missing(target):
                     continue
                 left = len(targets) - number
-                share = self.work_left if turn else 2 * self.work_left // (left + 1)
+                share = 2 * self.work_left // (left + 1)
                 self.one(target, share, turn)
 
     def missing(self, target):
@@ -224,7 +228,7 @@ class Search:
         needed = [param for param in params if not param.has_default]
         while True:
             if gained and rng.random() < 0.75:
-                chosen, receiver, before = rng.choice(gained)
+                chosen, receiver, before = rng.choice(gained[-LAST_GAINED:] if rng.random() < 0.5 else gained)
                 chosen = dict(chosen)
             else:
                 chosen, receiver, before = dict(required), rng.choice(receivers), ()

@@ -1,5 +1,6 @@
 """Strings that a regular expression matches, by walking its parsed form."""
 
+import functools
 import re
 
 try:
@@ -14,12 +15,18 @@ MOST_CHARS = 60
 WRITTEN = re.VERBOSE | re.ASCII
 
 
+@functools.lru_cache(maxsize=256)
+def parsed(pattern, flags):
+    """Its form as a tree."""
+    return parser.parse(pattern, flags)
+
+
 def matching(pattern, rng, flags=0):
     """Up to six strings: shortest, longest, random ones. None if the pattern cannot be walked."""
     if len(pattern) > 4000:
         return []
     try:
-        tree = parser.parse(pattern, flags & WRITTEN)
+        tree = parsed(pattern, flags & WRITTEN)
     except Exception:
         return []
     found = []
@@ -38,7 +45,7 @@ def one(pattern, rng, flags, words):
     if len(pattern) > 4000:
         return None
     try:
-        return "".join(_walk(parser.parse(pattern, flags & WRITTEN), "random", rng, {}, words))[:MOST_CHARS]
+        return "".join(_walk(parsed(pattern, flags & WRITTEN), "random", rng, {}, words))[:MOST_CHARS]
     except Exception:
         return None
 

@@ -110,6 +110,7 @@ class Values:
         self.vocabulary = vocabulary.Vocabulary(module, rng)
         # Expressions of which earlier cases showed that they come to an object of a class.
         self.made = {}
+        self._pools = {}
 
     def of_annotation(self, annotation, depth=0):
         """Sources for a type; empty where it says nothing."""
@@ -240,6 +241,13 @@ class Values:
 
     def pool(self, target, param, depth=0):
         """Sources for one parameter, the most telling first."""
+        # Objects that were made since may be among them.
+        key = target.name, param.name, depth, sum(map(len, self.made.values()))
+        if key not in self._pools:
+            self._pools[key] = self._pool(target, param, depth)
+        return self._pools[key]
+
+    def _pool(self, target, param, depth):
         typed = self.of_annotation(param.annotation, depth)
         own = self.own(target)
         default = []
@@ -260,11 +268,12 @@ class Values:
                     break
         if param.has_default and not guess:
             guess = KINDS.get(type(param.default).__name__, [])
-        fitting = [text for text in own if not guess or _sort(text) in {_sort(one) for one in guess}]
+        sorts = {_sort(one) for one in guess}
+        fitting = [text for text in own if not guess or _sort(text) in sorts]
         patterns = [repr(text) for pattern in param.patterns for text in strings.matching(pattern, self.rng)]
         if not guess:
             guess = ["1", "'a'", "[1, 2, 3]", "None", "0", "''", "{'a': 1}", "2.5", "True", "lambda *args: args"]
-        texty = any(_sort(one) == "str" for one in guess)
+        texty = "str" in sorts or not sorts
         regexes = self._texts(target) if texty else []
         choices = [repr(one) for one in param.choices]
         pool = join(default[:2], compared[:MOST // 2], guess[:4], patterns, fitting[:20], guess[4:], regexes, default[2:])
@@ -275,7 +284,7 @@ class Values:
     def _texts(self, target):
         found = getattr(target, "_texts", None)
         if found is None:
-            found = self.vocabulary.matching(target, self.module.literals(target)) + self.vocabulary.spelt(target)
+            found = self.vocabulary.matching(self.module.literals(target)) + self.vocabulary.spelt(target)
             target._texts = found
         return found
 

@@ -43,7 +43,7 @@ class Vocabulary:
     def __init__(self, module, rng):
         self.module, self.rng = module, rng
         self._words = None
-        self._letters, self._patterns = {}, None
+        self._letters, self._patterns, self._matching = {}, None, None
 
     def nodes(self, target):
         """The target's definition and those of functions of the module that it calls."""
@@ -102,12 +102,14 @@ class Vocabulary:
             self._patterns = [one for one in found if isinstance(one.pattern, str)]
         return self._patterns
 
-    def matching(self, target, literals):
+    def matching(self, literals):
         """Sources of texts that the module's patterns match."""
-        found = []
-        for value in self.patterns():
-            for text in strings.matching(value.pattern, self.rng, value.flags):
-                found += [repr(text), repr("a " + text + " b")]
+        if self._matching is None:
+            self._matching = []
+            for value in self.patterns():
+                for text in strings.matching(value.pattern, self.rng, value.flags):
+                    self._matching += [repr(text), repr("a " + text + " b")]
+        found = list(self._matching)
         for value in literals:
             if isinstance(value, str) and re.search(r"[\\\[(][^ ]*[+*)\]]", value):
                 found += [repr(text) for text in strings.matching(value, self.rng)]
