@@ -18,13 +18,14 @@ use crate::stop::Stop;
 
 const PROBE: &str = include_str!("python/probe.py");
 const BOOT: &str = include_str!("python/boot.py");
-const HARNESS: [(&str, &str); 18] = [
+const HARNESS: [(&str, &str); 20] = [
     ("aqe_testgen", include_str!("python/__init__.py")),
     ("aqe_testgen.cases", include_str!("python/cases.py")),
     ("aqe_testgen.clock", include_str!("python/clock.py")),
     ("aqe_testgen.confine", include_str!("python/confine.py")),
     ("aqe_testgen.discover", include_str!("python/discover.py")),
     ("aqe_testgen.emit", include_str!("python/emit.py")),
+    ("aqe_testgen.examples", include_str!("python/examples.py")),
     ("aqe_testgen.fresh", include_str!("python/fresh.py")),
     ("aqe_testgen.generate", include_str!("python/generate.py")),
     ("aqe_testgen.guard", include_str!("python/guard.py")),
@@ -37,6 +38,7 @@ const HARNESS: [(&str, &str); 18] = [
     ("aqe_testgen.strings", include_str!("python/strings.py")),
     ("aqe_testgen.tracer", include_str!("python/tracer.py")),
     ("aqe_testgen.values", include_str!("python/values.py")),
+    ("aqe_testgen.vocabulary", include_str!("python/vocabulary.py")),
 ];
 
 /// How long it is believed that a name stands for the same interpreter, and how many are known.

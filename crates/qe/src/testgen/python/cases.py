@@ -4,7 +4,7 @@ import functools
 import importlib
 import inspect
 
-from . import discover, guard, outcome, tracer
+from . import examples, guard, outcome, tracer
 
 CASE_SECONDS = 0.25
 CASE_LINES = 10_000
@@ -131,7 +131,7 @@ class Runner:
                 self.names[target.name] = target.obj
         for name in list(module.enums) + list(module.classes):
             self.names[name] = vars(module.module)[name]
-        self.standard = {name: None for name in discover.STANDARD_NAMES if name not in self.names}
+        self.standard = {name: None for name in examples.STANDARD_NAMES if name not in self.names}
         self.literals = {kind: name for kind, name in module.names.items() if self.names.get(name) is kind}
         self.tracer, self.guard, self.status = tracing, watch, status
         self.executed = self.refused = self.too_long = 0

@@ -4,7 +4,7 @@ import ast
 import builtins
 import re
 
-from . import discover, outcome
+from . import examples, outcome
 
 LINE = 100
 
@@ -133,6 +133,6 @@ class Emitter:
         for name in sorted(used):
             if name in self.names:
                 found.append((self.module_name, name))
-            elif name in discover.STANDARD_NAMES or name == "asyncio":
+            elif name in examples.STANDARD_NAMES or name == "asyncio":
                 found.append((name, None))
         return found

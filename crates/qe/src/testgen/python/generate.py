@@ -8,7 +8,7 @@ import re
 import sys
 import time
 
-from . import cases, clock, discover, emit, guard, mutate, properties, tracer
+from . import cases, clock, discover, emit, examples, guard, mutate, properties, tracer
 from . import search as searching
 
 # Lines that a millisecond of the budget stands for.
@@ -51,7 +51,7 @@ def tests(request, watch, began):
     if any(isinstance(node, ast.AsyncFunctionDef) for node in ast.walk(tree)):
         # Not while a case waits for it.
         importlib.import_module("asyncio")
-    examples(inside, request, root)
+    learn_examples(inside, request, root)
     status, planting = status_of(request["status"])
     runner = cases.Runner(inside, tracing, watch, status)
     rng = random.Random(request["seed"])
@@ -170,13 +170,13 @@ def chosen_targets(module, request):
     return chosen, listed
 
 
-def examples(module, request, root):
+def learn_examples(module, request, root):
     """Doctests, fenced code of the README, calls elsewhere in the project."""
     texts = []
     for name in request["documents"]:
         with open(os.path.join(root, name), encoding="utf-8", errors="replace") as opened:
             texts.append(opened.read())
-    found = discover.examples(module, texts)
+    found = examples.shown(module, texts)
     by_name = {target.name: target for target in module.targets}
     for text in texts:
         for fence in re.findall(r"```(?:py|python|pycon)?\n(.*?)```", text, re.S)[:100]:
@@ -203,7 +203,7 @@ def _collect(text, by_name, found):
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    discover.collect(tree, by_name, found)
+    examples.collect(tree, by_name, found)
 
 
 def status_of(path):

@@ -72,7 +72,7 @@ def _apply(node, change):
 def mutants(module, file, targets, most, rng, lines):
     """At most `most` faults in lines that cases reach, spread over the targets; the same for the same seed."""
     found = []
-    for target in targets:
+    for target in list(targets) + module.private(targets):
         function = _function(target)
         if function is None:
             continue

@@ -46,7 +46,7 @@ class Search:
         self.wanted_lines, self.wanted_arcs = universe.lines, universe.branches
         self.kept, self.spare = [], []
         self.seen = set()
-        self.outcomes, self.objects = {}, {}
+        self.outcomes, self.objects, self.found = {}, {}, {}
         self.late = False
         # Expressions that ended the process before.
         self.fatal = set(fatal)
@@ -100,9 +100,10 @@ class Search:
         if target.name.split(".")[-1] in cases.SPECIAL and target.owner in self.module.names:
             for param in params:
                 pools[param.name] = self.values.objects(target.owner)[:5] + pools[param.name]
-        gained, idle, ran, endless, followed = [], 0, 0, 0, 0
-        # The inputs that went through most of the code without an exception.
-        furthest, most = [], 0
+        idle = ran = endless = followed = 0
+        # What gained in earlier turns, and the inputs that went through most of the code without an exception.
+        gained, furthest = self.found.setdefault(target.name, ([], []))
+        most = 0
         end = self.work_left - share
         for inputs in self._inputs(target, params, pools, receivers, gained, furthest, turn):
             if self.work_left <= end:
@@ -226,6 +227,7 @@ class Search:
                 self._choose(params[place], pools, chosen)
             yield chosen, rng.choice(receivers), ()
         needed = [param for param in params if not param.has_default]
+        few = [param for param in params if values.is_choice(param)]
         while True:
             if gained and rng.random() < 0.75:
                 chosen, receiver, before = rng.choice(gained[-LAST_GAINED:] if rng.random() < 0.5 else gained)
@@ -238,7 +240,8 @@ class Search:
             for _ in range(rng.choice((1, 1, 2))):
                 if not params:
                     break
-                param = rng.choice(needed if needed and rng.random() < 0.4 else params)
+                way = rng.random()
+                param = rng.choice(needed if needed and way < 0.35 else few if few and way > 0.8 else params)
                 if param.name in containers and rng.random() < 0.3:
                     source = self.values.composed(pools[param.name])
                     chosen[param.name] = (source,) if param.kind == Parameter.VAR_POSITIONAL else source
@@ -253,7 +256,7 @@ class Search:
     def _one_by_one(self, params, pools, required, receiver, furthest):
         """Each parameter in turn, with the others as they are: first those that choose among a few ways, then all by a few
         values at a time, so that none waits for all that another could be."""
-        few = [param for param in params if values.is_choice(param, self.module)]
+        few = [param for param in params if values.is_choice(param)]
         rounds = [(few, 0, 2 * VALUES_AT_A_TIME)]
         # Those without a default first: the others then vary with what went furthest, and they with that once more.
         every = sorted(params, key=lambda param: param.has_default)

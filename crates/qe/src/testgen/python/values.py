@@ -366,7 +366,7 @@ class Values:
 param_kind = inspect.Parameter
 
 
-def is_choice(param, module):
+def is_choice(param):
     """Whether a parameter chooses among a few ways: a literal type, an enumeration, yes or no, a key of a table, or what
     it is compared with."""
     annotation = param.annotation
