@@ -12,6 +12,9 @@ use super::target::Target;
 /// The oracle of tests that say something of many inputs at once.
 const PROPERTY: &str = "property";
 
+/// The oracle of tests that something is raised.
+const EXCEPTION: &str = "exception";
+
 /// How many of the candidates went which way.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct Counts {
@@ -43,7 +46,9 @@ pub(super) fn confirmed(blocks: Vec<Block>, runs: &[Vec<Verdicts>], counts: &mut
             counts.passed += 1;
         } else if let Some(weak) = block.weak.take().filter(|_| all(&weak_passes)) {
             block.strong = weak;
-            block.oracle = "type".into();
+            if block.oracle != EXCEPTION {
+                block.oracle = "type".into();
+            }
             // What it noticed, it noticed by what it no longer asserts.
             block.kills.clear();
             block.cost += 40;

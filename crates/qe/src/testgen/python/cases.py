@@ -146,20 +146,21 @@ class Runner:
                 self.standard[name] = self.standard[name] or importlib.import_module(name)
         return case.standard
 
-    def run(self, case, traced=True, seconds=CASE_SECONDS):
-        """The outcome, or None if the case is of no use. Sets the case's lines and arcs."""
+    def run(self, case, traced=True, seconds=CASE_SECONDS, planted=False):
+        """The outcome, or None if the case is of no use. Sets the case's lines and arcs. `planted`: a fault is in the code, and
+        should it end the process, that is not the case's doing."""
         try:
             setup, expression = case.compiled()
         except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError):
             return None
-        if traced:
+        if traced and not planted:
             self.status(case)
         self.executed += 1
         names = dict(self.names)
         for name in self._standard(case):
             names[name] = self.standard[name]
         names["__name__"] = "__case__"
-        found, form, begun = None, "", True
+        found, form, begun, held = None, "", True, None
         watch = self.guard
         watch.seen, watch.active = None, True
         try:
@@ -171,14 +172,18 @@ class Runner:
                     begun = False
                     exec(setup, names)
                 begun = True
+                if case.target.kind == "method" and case.receiver:
+                    held = outcome.data(names.get(case.receiver), self.literals)
                 value = eval(expression, names)
                 form = outcome.form_of(value)
                 value, form = outcome.settle(value, form)
             finally:
                 if traced:
                     self.tracer.stop()
-            receiver = names.get(case.receiver) if case.receiver and value is None else None
-            found = outcome.of_value(value, form, self.literals, receiver)
+            receiver = names.get(case.receiver) if case.receiver else None
+            found = outcome.of_value(value, form, self.literals, receiver if value is None else None)
+            if held is not None and value is not None:
+                found.state = outcome.changed(held, receiver, self.literals)
         except (tracer.TooLong, guard.TimeUp):
             self.too_long += 1
         except guard.Refused as refused:
@@ -187,7 +192,7 @@ class Runner:
             pass
         except BaseException as error:
             # What raises before the call is another target's case.
-            found = outcome.of_exception(error, form) if begun else None
+            found = outcome.of_exception(error, form, self.tracer.file) if begun else None
         finally:
             # It may ring while it is being turned off.
             for _ in range(3):

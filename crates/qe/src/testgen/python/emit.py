@@ -37,13 +37,8 @@ class Emitter:
             if raised is None:
                 return None
             name = name_of(case.target, found)
-            holder = "self.assertRaises" if self.unittest else "pytest.raises"
-            strong = list(case.setup) + ["with %s(%s):" % (holder, raised[0])]
-            # The statement that raises is the `with` itself, if there is one.
-            strong += ["    " + line for line in (before if found.form == "with" else [call])]
-            if found.form != "with":
-                strong[len(case.setup):len(case.setup)] = before
-            weak = None
+            strong = self._raises(case, found, call, before, raised[0], found.message)
+            weak = self._raises(case, found, call, before, raised[0], None) if found.message else None
             imports = [raised[1]] if raised[1] else []
             if not self.unittest:
                 imports.append(("pytest", None))
@@ -60,6 +55,17 @@ class Emitter:
             "name": name, "strong": texts[0], "weak": texts[1] if weak else None,
             "imports": sorted(set(imports), key=lambda one: (one[0], one[1] or "")),
         }
+
+    def _raises(self, case, found, call, before, kind, message):
+        """Lines of a test that something is raised, and with which words if those are known."""
+        holder = "self.assertRaises" if self.unittest else "pytest.raises"
+        lines = list(case.setup) + ([] if found.form == "with" else before)
+        lines.append("with %s(%s)%s:" % (holder, kind, " as raised" if message else ""))
+        # The statement that raises is the `with` itself, if there is one.
+        lines += ["    " + line for line in (before if found.form == "with" else [call])]
+        if message:
+            lines += self._equal("str(raised.%s)" % ("exception" if self.unittest else "value"), message)
+        return lines
 
     def _call(self, case, form):
         text = case.expression

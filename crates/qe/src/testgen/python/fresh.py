@@ -22,6 +22,7 @@ def pytest_alone():
         def __exit__(self, kind, error, trace):
             if kind is None:
                 raise AssertionError("did not raise %s" % self.kind.__name__)
+            self.value = error
             return issubclass(kind, self.kind)
 
     module.raises = raises

@@ -66,7 +66,7 @@ def tests(request, watch, began):
     promises = properties.surviving(inside, chosen, looking)
     pool = candidates(looking)
     planting()
-    mutation = with_mutants(inside, file, chosen, pool, runner, rng, request, late)
+    mutation = with_mutants(inside, file, chosen, pool, looking, request, late)
 
     emitter = emit.Emitter(request["module"], request["framework"], runner)
     by_target = {target.name: place for place, target in enumerate(inside.targets)}
@@ -231,8 +231,10 @@ def candidates(looking):
     return pool
 
 
-def with_mutants(module, file, targets, pool, runner, rng, request, late):
-    """Which candidates notice which faults: numbers of faults in each case's `kills`."""
+def with_mutants(module, file, targets, pool, looking, request, late):
+    """Which candidates notice which faults: numbers of faults in each case's `kills`. Of faults that none notices, neighbours
+    of the cases that go there are tried; those that notice one become candidates."""
+    runner, rng = looking.runner, looking.rng
     most = request["mutants"]
     if not most or not pool:
         return None
@@ -248,6 +250,9 @@ def with_mutants(module, file, targets, pool, runner, rng, request, late):
             is_late = True
             break
         made.append({"target": mutant.target, "line": mutant.line, "mutation": mutant.what})
+        if not killers:
+            killers = mutate.neighbours(mutant, near, looking)
+            pool.extend(killers)
         for case in killers:
             case.kills.add(number)
     return {"made": made, "late": is_late}

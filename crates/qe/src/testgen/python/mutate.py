@@ -5,6 +5,8 @@ import copy
 import inspect
 import types
 
+from . import cases
+
 COMPARES = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
             ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In}
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Div,
@@ -16,6 +18,8 @@ MUTANT_SECONDS = 0.03
 MOST_ENDLESS = 2
 # Cases that notice a fault, after which no more are looked for.
 MOST_KILLERS = 12
+# Neighbours that are tried for a fault that no case notices.
+NEIGHBOURS = 10
 
 
 class Mutant:
@@ -148,20 +152,50 @@ def _code(code, name):
     return None
 
 
-def run(mutant, cases, runner, late):
+def run(mutant, near, runner, late):
     """The cases that notice a fault."""
     real = mutant.function.__code__
     mutant.function.__code__ = mutant.code
-    killers, began = [], runner.too_long
+    killers, endless = [], 0
     try:
-        for case in cases:
+        for case in near:
             if late():
                 return None
+            began = runner.too_long
             found = runner.run(case, traced=False, seconds=MUTANT_SECONDS)
+            if runner.too_long > began:
+                # By the clock, which is another one on each machine; counted in lines, it is the same on all.
+                began = runner.too_long
+                found = runner.run(cases.Case(case.target, case.setup, case.expression, case.receiver, None), planted=True)
+                endless += runner.too_long > began
             if found is None or found.key != case.outcome.key:
                 killers.append(case)
-            if len(killers) >= MOST_KILLERS or runner.too_long - began >= MOST_ENDLESS:
+            if len(killers) >= MOST_KILLERS or endless >= MOST_ENDLESS:
                 break
     finally:
         mutant.function.__code__ = real
     return killers
+
+
+def neighbours(mutant, near, looking):
+    """A new case that notices a fault, beside those that go there and do not, if one is soon found: `[case]`."""
+    origins = [case for case in near if case.inputs is not None]
+    real = mutant.function.__code__
+    for _ in range(NEIGHBOURS if origins else 0):
+        case = looking.neighbour(looking.rng.choice(origins))
+        if case is None:
+            continue
+        case.outcome = looking.runner.run(case)
+        if case.outcome is None or case.outcome.kind == "exception":
+            continue
+        looking.order += 1
+        case.order = looking.order
+        copied = cases.Case(case.target, case.setup, case.expression, case.receiver, None)
+        mutant.function.__code__ = mutant.code
+        try:
+            found = looking.runner.run(copied, planted=True)
+        finally:
+            mutant.function.__code__ = real
+        if found is None or found.key != case.outcome.key:
+            return [case]
+    return []

@@ -13,6 +13,9 @@ import types
 MOST_ITEMS = 20
 MOST_CHARS = 600
 MOST_DEPTH = 6
+MOST_MESSAGE = 100
+# Exceptions that say what they were given, and no more.
+PLAIN_TEXTS = (Exception.__str__, BaseException.__str__)
 
 SIMPLE = (bool, int, str, bytes, type(None), type(Ellipsis), complex)
 STANDARD = {
@@ -184,20 +187,38 @@ def attributes(value, names):
     return found
 
 
+def data(value, names):
+    """Public data of an object as literals; nothing of the project's code runs for it."""
+    return {name: _short(held, names) for name, held in sorted(getattr(value, "__dict__", {}).items()) if not name.startswith("_")}
+
+
+def _short(value, names):
+    try:
+        text = literal(value, names)
+    except (NoLiteral, RecursionError):
+        return None
+    return text if len(text) <= 200 else None
+
+
+def changed(before, value, names):
+    """What of that is another one than before."""
+    return tuple((name, text) for name, text in data(value, names).items() if text is not None and before.get(name) != text)
+
+
 class Outcome:
     """`kind`: value, type or exception. `key` is equal for equal outcomes."""
 
-    __slots__ = ("kind", "text", "type", "attributes", "form", "module", "state", "called", "made")
+    __slots__ = ("kind", "text", "type", "attributes", "form", "module", "state", "called", "made", "message")
 
     def __init__(self, kind, text="", type_="", attributes_=(), form="", module="", state=(), called=False):
         # `called`: it is a function, which a test may call in turn.
-        self.called, self.made = called, None
+        self.called, self.made, self.message = called, None, None
         self.kind, self.text, self.type = kind, text, type_
         self.attributes, self.form, self.module, self.state = tuple(attributes_), form, module, tuple(state)
 
     @property
     def key(self):
-        return (self.kind, self.text, self.type, self.attributes, self.form, self.state)
+        return (self.kind, self.text, self.type, self.attributes, self.form, self.state, self.message)
 
 
 def of_value(value, form, names, receiver=None):
@@ -220,7 +241,18 @@ def of_value(value, form, names, receiver=None):
     return found
 
 
-def of_exception(error, form):
-    """The outcome of a case that raised."""
+def of_exception(error, form, file):
+    """The outcome of a case that raised; with what it says, if the module itself says it: of what others say the words change
+    from version to version."""
     kind = type(error)
-    return Outcome("exception", kind.__qualname__, kind.__name__, (), form, kind.__module__)
+    found = Outcome("exception", kind.__qualname__, kind.__name__, (), form, kind.__module__)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None and trace.tb_frame.f_code.co_filename == file and kind.__str__ in PLAIN_TEXTS:
+        try:
+            text = str(error)
+            found.message = literal(text, {}) if 0 < len(text) <= MOST_MESSAGE else None
+        except BaseException:
+            pass
+    return found

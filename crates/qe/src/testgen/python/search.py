@@ -273,6 +273,28 @@ class Search:
                     elif param.kind != Parameter.VAR_KEYWORD:
                         yield dict(base, **{param.name: source}), receiver, ()
 
+    def neighbour(self, case):
+        """A case that was not tried yet, with one argument changed; None if that comes to one that was."""
+        target = case.target
+        params = self.module.params(target)
+        chosen, receiver, before = case.inputs
+        changed = [param for param in params or () if isinstance(chosen.get(param.name), str)] or params
+        if not changed:
+            return None
+        param = self.rng.choice(changed)
+        pool = self.values.pool(target, param)
+        held = chosen.get(param.name)
+        if isinstance(held, str) and self.rng.random() < 0.6:
+            chosen = dict(chosen, **{param.name: self.mutated(target, held, pool)})
+        else:
+            chosen = dict(chosen)
+            self._choose(param, {param.name: pool}, chosen)
+        found = self._case(target, params, (chosen, receiver, before))
+        if found is None or found.key in self.seen or found.expression in self.fatal:
+            return None
+        self.seen.add(found.key)
+        return found
+
     def _base(self, param, pool):
         if param.kind == Parameter.VAR_POSITIONAL:
             return (pool[0],) if pool else None
