@@ -3,9 +3,7 @@
 import collections.abc
 import contextlib
 import datetime
-import decimal
 import enum
-import fractions
 import itertools
 import math
 import types
@@ -18,9 +16,10 @@ MOST_MESSAGE = 100
 PLAIN_TEXTS = (Exception.__str__, BaseException.__str__)
 
 SIMPLE = (bool, int, str, bytes, type(None), type(Ellipsis), complex)
+# Types whose `repr` needs its module before it; by their names, for importing these takes long and few modules do.
 STANDARD = {
-    datetime.datetime: "datetime", datetime.date: "datetime", datetime.time: "datetime", datetime.timedelta: "datetime",
-    decimal.Decimal: "decimal", fractions.Fraction: "fractions",
+    ("datetime", "datetime"), ("datetime", "date"), ("datetime", "time"), ("datetime", "timedelta"), ("decimal", "Decimal"),
+    ("fractions", "Fraction"),
 }
 
 
@@ -66,10 +65,10 @@ def literal(value, names, depth=0):
         )
     elif kind is range:
         text = repr(value)
-    elif kind in STANDARD or kind.__module__ == "datetime":
+    elif (kind.__module__, kind.__qualname__) in STANDARD or kind.__module__ == "datetime":
         if getattr(value, "tzinfo", None) is not None and value.tzinfo is not datetime.timezone.utc:
             raise NoLiteral()
-        module = "datetime" if kind.__module__ == "datetime" else STANDARD[kind]
+        module = kind.__module__
         text = repr(value)
         if not text.startswith(module + "."):
             text = module + "." + text

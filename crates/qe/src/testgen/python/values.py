@@ -1,10 +1,7 @@
 """Inputs for a parameter, as source: what the annotation, the default, the name and the use of it let expect."""
 
 import collections.abc
-import datetime
-import decimal
 import enum
-import fractions
 import inspect
 import re
 import typing
@@ -187,10 +184,6 @@ class Values:
             return ["%s.%s" % (name, member) for member in list(kind.__members__)[:12]] if name else []
         if kind in self.module.names:
             return self.objects(kind, depth)
-        for known, pool in ((datetime.datetime, DATETIMES), (datetime.date, DATES), (datetime.timedelta, TIMEDELTAS),
-                            (decimal.Decimal, KINDS["Decimal"]), (fractions.Fraction, KINDS["Fraction"])):
-            if kind is known:
-                return pool
         name = kind.__name__
         if name in KINDS:
             return KINDS[name]
