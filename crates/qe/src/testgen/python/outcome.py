@@ -8,6 +8,8 @@ import itertools
 import math
 import types
 
+from . import strings
+
 MOST_ITEMS = 20
 MOST_CHARS = 600
 MOST_DEPTH = 6
@@ -33,7 +35,7 @@ def literal(value, names, depth=0):
         raise NoLiteral()
     kind = type(value)
     if kind in SIMPLE:
-        text = repr(value)
+        text = strings.quoted(value) if kind is str else repr(value)
         if kind is int and len(text) > 200:
             raise NoLiteral()
         if kind is str:

@@ -8,7 +8,7 @@ import ast
 import enum
 import time
 
-from . import cases, discover, values
+from . import cases, discover, strings, values
 
 Parameter = cases.Parameter
 
@@ -377,5 +377,5 @@ class Search:
             value = type(value)(items)
         else:
             return rng.choice(pool) if pool else source
-        text = repr(value)
+        text = strings.quoted(value) if isinstance(value, str) else repr(value)
         return text if len(text) <= 200 else source

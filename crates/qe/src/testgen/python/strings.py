@@ -11,6 +11,16 @@ except ImportError:
 MOST_CHARS = 60
 
 
+def quoted(text):
+    """A text as source in which everything can be seen: marks that join the character before them are written as numbers."""
+    if not text.isascii():
+        import unicodedata
+
+        if any(unicodedata.category(one)[0] == "M" for one in text):
+            return ascii(text)
+    return repr(text)
+
+
 # Flags that say how a pattern is written, not what it matches.
 WRITTEN = re.VERBOSE | re.ASCII
 

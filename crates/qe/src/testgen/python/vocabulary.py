@@ -118,7 +118,7 @@ class Vocabulary:
     def spelt(self, target):
         """Sources of texts with each character that the code asks for, between others."""
         letters = self.letters(target)
-        return [repr(form % one) for one in letters for form in ("a%sb",)][:16]
+        return [strings.quoted("a%sb" % one) for one in letters][:16]
 
     def mutated(self, target, text, pool):
         """A neighbour of a text."""
