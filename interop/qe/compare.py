@@ -4,7 +4,8 @@
 
 The command serves the tools with FOLDER among its folders. What is needed is installed in FOLDER (Python's packages from PyPI
 in two virtual environments, as Pynguin wants an older pytest; Node's from npm), and what was measured is kept there, so that
-a run that was broken off goes on. Takes an hour or more; `--only` takes modules whose names have the text.
+a run that was broken off goes on. Takes an hour or more; `--only` takes modules whose names have the
+text, `--mutants 0` plants no faults.
 
 Prints a table in Markdown: `suites.py` says how each figure is measured.
 """
@@ -30,7 +31,7 @@ PYTHON = {
     "python-slugify==9.2.0": ("", {"slugify.slugify": ["tests"]}),
     "humanize==4.17.0": ("src", {name: [f"tests/test_{name.split('.')[1]}.py"] for name in ("humanize.lists", "humanize.filesize", "humanize.number", "humanize.time")}),
     "inflection==0.5.1": ("", {"inflection": ["test_inflection.py"]}),
-    "wcwidth==0.9.4": ("", {"wcwidth._wcswidth": ["tests"]}),
+    "wcwidth==0.9.4": ("", {"wcwidth._wcswidth": [f"tests/test_{name}.py" for name in ("core", "ambiguous", "emojis", "term_overrides")]}),
     "parse==1.22.4": ("", {"parse": ["tests"]}),
     "packaging==26.3": ("src", {"packaging.version": ["tests/test_version.py"], "packaging.specifiers": ["tests/test_specifiers.py"]}),
     "tabulate==0.10.0": ("", {"tabulate": ["test"]}),
@@ -84,9 +85,9 @@ def processor_seconds(process):
 
 
 def generated(tools, root, file):
-    """Our tests of a file, written to the project; of one seed thrice: as a new process, again, and with everything known."""
+    """Our tests of a file, written to the project, and what a search took in a server that runs."""
     arguments = {"root": root, "targets": [{"file": file}], "max_tests": 300}
-    # Another seed first, so that who runs the project, and whether it can be confined, is known: as in a server that runs.
+    # Another one before it: then it is known who runs the project, and what the kernel permits.
     tools.call("qe_test_generate", **{**arguments, "seed": 1, "budget_ms": 20})
     began, used = time.monotonic(), processor_seconds(tools.process)
     result = tools.call("qe_test_generate", **arguments)["results"][0]

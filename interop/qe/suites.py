@@ -100,9 +100,11 @@ class Python(Suite):
             "tests": int(count[1]) if count else 0, "line": 100 * totals["covered_lines"] / totals["num_statements"],
             "branch": 100 * totals["covered_branches"] / max(1, totals["num_branches"]),
         }
+        if not self.mutants:
+            return found
         if covered.returncode:
             last = (covered.stdout.strip().splitlines() or [""])[-1]
-            return found | {"reason": f"no faults planted, for the suite fails without them ({last})"}
+            return found | {"reason": f"no faults planted: the suite fails without them ({last.strip('= ')})"}
         return found | {"mutants": self.noticed(copy, files, path)}
 
     def noticed(self, copy, files, path):

@@ -185,7 +185,7 @@ def neighbours(mutant, near, looking):
         case = looking.neighbour(looking.rng.choice(origins))
         if case is None:
             continue
-        case.outcome = looking.runner.run(case)
+        case.outcome = looking.runner.run(case, planted=True)
         if case.outcome is None or case.outcome.kind == "exception":
             continue
         looking.order += 1

@@ -71,7 +71,7 @@ def shown(text: str, style="plain"):
     let answer = generate(folder.path(), "kinds.py", json!({})).await;
     let text = content(&answer);
     assert_eq!(answer["results"][0]["after"]["line"]["pct"], 100.0, "{answer}");
-    for part in ["with obj:", "as entered:", "obj.next()", "'starred'", "adder(0)(1)"] {
+    for part in ["with obj:", "as entered:", "obj.next()", "'starred'", "adder(1)(1)"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     fs::write(folder.path().join("t.py"), text).unwrap();

@@ -58,9 +58,9 @@ async fn native_code_neither_writes_nor_reads_outside_nor_starts_nor_calls_nor_s
     }
     let text = content(&answer);
     for call in ["scribble", "peek", "spawn", "dial", "strike"] {
-        assert!(text.contains(&format!("self.assertIs({call}(0), False)")), "{call}: {text}");
+        assert!(text.contains(&format!("self.assertIs({call}(1), False)")), "{call}: {text}");
     }
-    assert!(text.contains("self.assertIs(inside(0), True)"), "the copy is there to be written: {text}");
+    assert!(text.contains("self.assertIs(inside(1), True)"), "the copy is there to be written: {text}");
 }
 
 /// Processes that work in a folder in which there is such a file.
