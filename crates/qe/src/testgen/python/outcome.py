@@ -14,6 +14,8 @@ MOST_ITEMS = 20
 MOST_CHARS = 600
 MOST_DEPTH = 6
 MOST_MESSAGE = 100
+# Attributes of an object that are looked at before and after a call.
+MOST_DATA = 12
 # Exceptions that say what they were given, and no more.
 PLAIN_TEXTS = (Exception.__str__, BaseException.__str__)
 
@@ -190,7 +192,12 @@ def attributes(value, names):
 
 def data(value, names):
     """Public data of an object as literals; nothing of the project's code runs for it."""
-    return {name: _short(held, names) for name, held in sorted(getattr(value, "__dict__", {}).items()) if not name.startswith("_")}
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    public = sorted(name for name in held if type(name) is str and name.isidentifier() and not name.startswith("_"))
+    return {name: _short(held[name], names) for name in public[:MOST_DATA]}
 
 
 def _short(value, names):

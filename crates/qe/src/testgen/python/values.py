@@ -10,8 +10,8 @@ from . import strings, vocabulary
 
 MOST = 48
 
-INTS = ["0", "1", "-1", "2", "3", "7", "10", "100", "1000", "12345", "1000000", "-100"]
-FLOATS = ["0.0", "1.0", "-1.5", "0.5", "3.14159", "1e10", "1e-07", "float('inf')", "float('-inf')", "float('nan')"]
+INTS = ["0", "1", "-1", "2", "3", "7", "10", "100", "1000", "12345", "1000000", "-100", "999", "999999", "1023"]
+FLOATS = ["0.0", "1.0", "-1.5", "0.5", "3.14159", "1e10", "1e-07", "9.99", "99.996", "float('inf')", "float('-inf')", "float('nan')"]
 STRINGS = ["''", "'a'", "'hello world'", "'Hello, World! 123'", "'  padded  '", "'0'", "'42'", "'-3.5'", "'a-b_c.d'",
            "'\\u00fcn\\u00ef c\\u00f6d\\u00e9'", "'A'", "'line1\\nline2'", "'x' * 100", "'\\u5f71\\u5e08'", "'a,b;c'"]
 BYTES = ["b''", "b'a'", "b'\\x00\\xff'", "b'hello world'"]
@@ -367,7 +367,8 @@ def is_choice(param):
         return True
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return True
-    return "Literal" in str(annotation) or bool(param.compared) and all(isinstance(one, (str, bool)) for one in param.compared)
+    kinds = (annotation,) + typing.get_args(annotation)
+    return any(typing.get_origin(one) is typing.Literal for one in kinds) or bool(param.compared) and all(isinstance(one, (str, bool)) for one in param.compared)
 
 
 def _sort(text):

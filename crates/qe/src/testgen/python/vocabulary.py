@@ -1,6 +1,7 @@
 """What texts of a module are made of: characters and words that its code looks for, and its regular expressions."""
 
 import ast
+import itertools
 import re
 
 from . import strings
@@ -29,12 +30,19 @@ def letters_in(value, depth=0):
         yield chr(value)
     elif depth < MOST_DEPTH and isinstance(value, (tuple, list, set, frozenset, dict)):
         try:
-            items = sorted(value) if isinstance(value, (set, frozenset)) else list(value.values() if isinstance(value, dict) and depth == 0 and not all(map(is_letter, value)) else value)
-        except TypeError:
+            items = sorted(value) if isinstance(value, (set, frozenset)) else list(_told(value))
+        except Exception:
+            # Of what the project's own order says, nothing is known.
             return
         step = max(1, len(items) // MOST_ITEMS)
         for item in items[::step][:MOST_ITEMS] + items[-1:]:
             yield from letters_in(item, depth + 1)
+
+
+def _told(table):
+    """Of a mapping its keys, if they are numbers of characters or characters; else what it leads to."""
+    is_of_letters = not isinstance(table, dict) or all(is_letter(one) or isinstance(one, str) and len(one) == 1 for one in table)
+    return table if is_of_letters else table.values()
 
 
 class Vocabulary:
@@ -152,4 +160,4 @@ class Vocabulary:
 
 def _has_text(value):
     """Whether a table has single characters."""
-    return any(isinstance(one, str) and len(one) == 1 for one in list(value)[:8])
+    return any(isinstance(one, str) and len(one) == 1 for one in itertools.islice(value, 8))
