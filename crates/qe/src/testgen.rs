@@ -31,6 +31,7 @@ mod scratch;
 mod select;
 mod sketch;
 mod target;
+mod trial;
 mod workorder;
 
 use crate::arguments::parse;

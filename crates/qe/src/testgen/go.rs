@@ -3,6 +3,7 @@
 
 mod instrument;
 mod items;
+mod judge;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -24,10 +25,12 @@ use super::target::Target;
 use crate::reply::Refusal;
 use crate::stop::Stop;
 use items::Call;
+pub(super) use judge::judge;
 
 const RUNTIME: &str = include_str!("go/recorder.txt");
 const RECORDER: &str = "aqe_recorder_test.go";
 const CONFIRMER: &str = "aqe_confirmer_test.go";
+const PROBE: &str = "aqe_probe.go";
 
 /// Searches one file and tries what was found in fresh processes.
 pub(super) fn evidence<'a>(
@@ -288,7 +291,7 @@ impl Search<'_> {
     /// Runs what was compiled; how it ended, and what it printed.
     fn run(&self, program: &str, args: &[&str], env: &[(&str, String)]) -> Result<(String, String), Refusal> {
         let program = self.scratch.beside(program).display().to_string();
-        native::built(self.scratch, &program, args, env, self.stop)
+        native::built(self.scratch, &program, args, env, &[], self.stop)
     }
 
     fn build(&mut self) -> Result<(), Refusal> {
@@ -309,7 +312,7 @@ impl Search<'_> {
             text.push_str("}\n");
             let put = |name: &str, text: &str| fs::write(self.folder.join(name), text);
             put(RECORDER, &text).map_err(|error| self.failed(&error))?;
-            put("aqe_probe.go", &instrument::module(&self.package, self.probes.count()))
+            put(PROBE, &instrument::module(&self.package, self.probes.count()))
                 .map_err(|error| self.failed(&error))?;
             fs::write(&place, self.probes.put(self.source)).map_err(|error| self.failed(&error))?;
             let Err(errors) = self.compile("recorder.test")? else { return Ok(()) };
@@ -388,7 +391,7 @@ impl Search<'_> {
     fn confirm(&self, blocks: &[Block]) -> Result<Vec<Vec<Verdicts>>, Refusal> {
         let place = self.scratch.project().join(&self.target.file);
         fs::write(&place, self.source).map_err(|error| self.failed(&error))?;
-        for name in [RECORDER, "aqe_probe.go"] {
+        for name in [RECORDER, PROBE] {
             fs::remove_file(self.folder.join(name)).map_err(|error| self.failed(&error))?;
         }
         let mut broken: BTreeSet<usize> = BTreeSet::new();

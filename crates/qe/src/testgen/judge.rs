@@ -14,7 +14,7 @@ use super::figures::{Coverage, Mutation};
 use super::files::{self, ranges};
 use super::sandbox::Held;
 use super::target::{Language, Target};
-use super::{faults, java, javascript, python};
+use super::{faults, go, java, javascript, python, rust};
 use crate::reply::Refusal;
 
 /// Faults that are planted at most: for each, all candidates run once more.
@@ -113,6 +113,8 @@ pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<(Judged, String, He
     let (first, second) = match target.language {
         Language::Python => of_python(call, target, &paths)?,
         Language::Java => java::judge(call, target)?,
+        Language::Go => go::judge(call, target)?,
+        Language::Rust => rust::judge(call, target)?,
         _ => of_javascript(call, target, &paths)?,
     };
     let again: BTreeMap<&str, &str> =

@@ -10,6 +10,7 @@ mod java;
 mod languages;
 mod memory;
 mod metrics;
+mod native;
 mod peers;
 mod project;
 mod properties;

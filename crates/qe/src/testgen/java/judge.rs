@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use super::super::call::Call;
 use super::super::candidates::Reach;
 use super::super::judge::{Broken, MUTANTS_MAX, Ran, Run};
-use super::super::native::BUILDS_MAX;
+use super::super::native::{self, BUILDS_MAX};
 use super::super::recording;
-use super::super::sandbox::Held;
 use super::super::target::Target;
 use super::cases::Flavour;
 use super::javac::Javac;
@@ -121,7 +120,7 @@ pub(in super::super) fn judge(call: &Call<'_>, target: &Target) -> Result<(Run, 
             universe: Reach { lines: probes.universe(), branches: Vec::new() },
             import: Reach::default(),
             version: javac.version.clone(),
-            held: Held::default(),
+            held: native::held(),
         })
     };
     Ok((run(false)?, run(true)?))

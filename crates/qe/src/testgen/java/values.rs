@@ -186,6 +186,7 @@ impl Values<'_> {
                 let mut all: Vec<String> =
                     lists(&of(0)?).into_iter().map(|list| format!("Arrays.asList({list})")).collect();
                 all.push("new ArrayList<>()".into());
+                all.retain(|one| one != "Arrays.asList()");
                 all
             }
             "ArrayList" | "LinkedList" | "HashSet" | "LinkedHashSet" | "TreeSet" | "ArrayDeque" => {
@@ -315,6 +316,7 @@ fn lists(each: &[String]) -> Vec<String> {
         three.join(", "),
         first.clone(),
         format!("{last}, {first}"),
+        String::new(),
         format!("{first}, {first}"),
         each.iter().skip(1).take(4).cloned().collect::<Vec<_>>().join(", "),
     ]

@@ -240,7 +240,7 @@ impl<'a> Cargo<'a> {
         let limited = format!("ulimit -v {MEMORY_KIB}; exec \"$@\"");
         let mut all = vec!["-c", limited.as_str(), "sh", &program];
         all.extend(args);
-        native::built(self.scratch, "sh", &all, env, self.stop)
+        native::built(self.scratch, "sh", &all, env, &[], self.stop)
     }
 }
 
