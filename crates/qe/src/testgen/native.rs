@@ -25,6 +25,8 @@ pub(super) const CANDIDATES_MAX: usize = 150;
 pub(super) const BUILDS_MAX: usize = 8;
 /// A build may take so long.
 pub(super) const BUILD: Duration = Duration::from_secs(240);
+/// A formatter is quick.
+pub(super) const FORMAT: Duration = Duration::from_secs(20);
 /// And a run of what was built.
 const RUN: Duration = Duration::from_secs(60);
 /// Compilers open and write more than tests.
