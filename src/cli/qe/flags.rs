@@ -353,7 +353,7 @@ mod tests {
                 .unwrap();
         let wanted = serde_json::json!([{ "file": "a.py" }, { "file": "b.rs", "function": "Basket.add" }, { "gap_id": "g" }]);
         assert_eq!(arguments["targets"], wanted);
-        assert!(parsed(&["test-generate"]).unwrap_err().to_string().contains("FILE[::NAME]"));
+        assert!(parsed(&["test-generate"]).is_err(), "one of both is needed");
     }
 
     #[test]

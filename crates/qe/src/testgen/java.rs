@@ -169,13 +169,12 @@ fn wanted(scratch: &Scratch, target: &Target, javac: &Javac<'_>, package: &str) 
     let name = stem.rsplit('/').next().unwrap_or(stem);
     let root = javac.roots.first().and_then(|root| root.strip_prefix(scratch.project()).ok());
     let root = root.map(|root| root.display().to_string()).unwrap_or_default();
-    let tests = match root.strip_suffix("src/main/java") {
-        Some(before) => format!("{before}src/test/java"),
-        None => {
-            let beside =
-                Path::new(&root).parent().unwrap_or(Path::new("")).join("test").display().to_string();
-            if scratch.project().join(&beside).is_dir() { beside } else { root }
-        }
+    let tests = if let Some(before) = root.strip_suffix("src/main/java") {
+        format!("{before}src/test/java")
+    } else {
+        let above = Path::new(&root).parent().unwrap_or(Path::new(""));
+        let beside = above.join("test").display().to_string();
+        if scratch.project().join(&beside).is_dir() { beside } else { root }
     };
     let parts = [tests, package.replace('.', "/"), format!("{name}CharacterizationTest.java")];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")

@@ -139,8 +139,6 @@ async fn tests_for_a_java_class_are_found_by_running_it_and_compile_by_themselve
     }
     assert!(!text.contains("quit(") && !text.contains("spin(2)") && !text.contains("Till.now())"), "{text}");
     assert_eq!(result["commands"][0], "mvn -q test -Dtest=TillCharacterizationTest");
-    let again = call(folder.path(), file, json!({ "write": "none" })).await;
-    assert_eq!(again["results"][0]["counts"], result["counts"]);
 }
 
 #[tokio::test]
@@ -167,6 +165,8 @@ async fn an_older_junit_and_a_class_without_a_package_are_written_as_they_are() 
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(result["after"]["line"]["pct"], 100.0, "{answer}");
+    let again = call(folder.path(), "Half.java", json!({})).await;
+    assert_eq!(again["results"], answer["results"], "the same seed gives the same bytes");
 }
 
 #[tokio::test]

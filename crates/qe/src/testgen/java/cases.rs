@@ -216,12 +216,12 @@ impl Cases {
         }
         // What is looked at after the call needs a name.
         let observed = if is_thrown { Vec::new() } else { case.observed() };
-        for at in usize::from(!case.call.is_static)..values.len() {
+        for (at, value) in values.iter_mut().enumerate().skip(usize::from(!case.call.is_static)) {
             let name = case.variable(at);
             if observed.iter().any(|(text, _)| *text == name) && !states.is_empty() {
                 let kind = case.parameter(at)?;
-                let _ = writeln!(body, "        {kind} {name} = {};", values[at]);
-                values[at] = name;
+                let _ = writeln!(body, "        {kind} {name} = {value};");
+                *value = name;
             }
         }
         let call = case.called(&values);

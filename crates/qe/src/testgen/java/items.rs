@@ -77,7 +77,7 @@ pub(super) fn of(source: &str, root: Node<'_>, wanted: &[String], allow_effects:
             "package_declaration" => {
                 let text = walk.text(node);
                 let name = text.rsplit("package").next().unwrap_or_default();
-                walk.found.package = name.trim().trim_end_matches(';').trim().to_owned();
+                name.trim().trim_end_matches(';').trim().clone_into(&mut walk.found.package);
             }
             "import_declaration" => {
                 let text = walk.text(node).split_whitespace().collect::<Vec<_>>().join(" ");
