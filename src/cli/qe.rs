@@ -4,6 +4,7 @@
 mod flags;
 mod text;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -85,6 +86,16 @@ impl Qe {
         let said = &reply["structuredContent"];
         if self.json {
             output::line(&said.to_string())?;
+        } else if self.arguments.get("write").and_then(Value::as_str) == Some("patch") {
+            // What is piped into `git apply` is the patch and nothing else, to the byte.
+            output::complain(&output::printable(
+                text::of(&self.tool, &text::without_patches(said)).trim_end(),
+            ));
+            let patch = text::patches(said);
+            if !patch.is_empty() {
+                let patch = if std::io::stdout().is_terminal() { output::printable(&patch) } else { patch };
+                output::line(patch.trim_end_matches('\n'))?;
+            }
         } else {
             output::line(&output::printable(text::of(&self.tool, said).trim_end()))?;
         }

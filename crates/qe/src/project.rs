@@ -1,6 +1,7 @@
 //! The projects that the tools may look at: files below configured roots, and what Git knows of them.
 
 pub(crate) mod child;
+pub(crate) mod confine;
 pub(crate) mod git;
 
 use std::fs::File;

@@ -91,6 +91,18 @@ fn command_name(tool: &str) -> String {
     tool.trim_start_matches("qe_").replace('_', "-")
 }
 
+/// The command whose targets may stand by themselves, as files do for other programs, and the name of that argument.
+const GENERATE: &str = "test-generate";
+const FILES: &str = "files";
+
+/// `FILE`, or `FILE::NAME`, as a target.
+fn target(text: &str) -> Value {
+    match text.split_once("::") {
+        Some((file, name)) => serde_json::json!({ "file": file, "function": name.replace("::", ".") }),
+        None => serde_json::json!({ "file": text }),
+    }
+}
+
 /// One command for each tool.
 pub(super) fn commands() -> Vec<Command> {
     definitions().into_iter().map(command).collect()
@@ -103,6 +115,14 @@ fn command(tool: Definition<'static>) -> Command {
     for (name, schema) in &tool.input.properties {
         command =
             command.arg(flag(name, schema, tool.input.required.iter().any(|required| required == name)));
+    }
+    if name == GENERATE {
+        command = command.mut_arg("targets", |arg| arg.required(false).required_unless_present(FILES)).arg(
+            Arg::new(FILES)
+                .value_name("FILE[::NAME]")
+                .action(ArgAction::Append)
+                .help("Source files, or functions, classes and methods of them (Class::method)"),
+        );
     }
     command.arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON"))
 }
@@ -127,11 +147,13 @@ fn after(name: &str, input: &Input<'_>) -> String {
         }
         "test-generate" => (
             &[
-                " --targets '{\"file\":\"src/half.py\"}'",
-                " --targets '{\"file\":\"src/half.py\",\"function\":\"half\"}' --write files",
-                " --targets '{\"file\":\"src/lib.rs\"}' --mode plan",
+                " src/half.py",
+                " src/half.py::half src/basket.py::Basket::add --write files",
+                " src/lib.rs --write patch | git apply",
+                " src/lib.rs --mode plan",
+                " --targets '{\"gap_id\":\"…\"}'",
             ],
-            "",
+            "With --write patch the patch alone goes to standard output, what else is said to standard error.",
         ),
         _ => {
             return format!("Example:\n  aqe-v3 qe {name}{}", example(input));
@@ -229,6 +251,14 @@ pub(super) fn read(command: &str, matches: &ArgMatches) -> Result<(String, Map<S
         let value = if schema.is_list() { values.into() } else { values.pop().unwrap_or_default() };
         arguments.insert((*name).to_owned(), value);
     }
+    if command == GENERATE {
+        let files = matches.get_many::<String>(FILES).into_iter().flatten().map(|text| target(text));
+        let mut targets: Vec<Value> = files.collect();
+        if let Some(Value::Array(more)) = arguments.remove("targets") {
+            targets.extend(more);
+        }
+        arguments.insert("targets".into(), targets.into());
+    }
     Ok((tool.name.to_owned(), arguments))
 }
 
@@ -273,7 +303,7 @@ mod tests {
         for command in commands() {
             let help = command.get_after_help().unwrap().to_string();
             for line in help.lines().filter_map(|line| line.strip_prefix("  aqe-v3 qe ")) {
-                let line = line.split(" > ").next().unwrap();
+                let line = line.split(['>', '|']).next().unwrap();
                 let words: Vec<String> = line
                     .split('\'')
                     .enumerate()
@@ -314,6 +344,16 @@ mod tests {
         let (_, arguments) =
             parsed(&["memory-retrieve", "--namespace", "n", "--key", "k", "--include-history"]).unwrap();
         assert_eq!(arguments["include_history"], true);
+    }
+
+    #[test]
+    fn tests_are_asked_for_by_files_and_names_in_them() {
+        let (_, arguments) =
+            parsed(&["test-generate", "a.py", "b.rs::Basket::add", "--targets", r#"{"gap_id":"g"}"#])
+                .unwrap();
+        let wanted = serde_json::json!([{ "file": "a.py" }, { "file": "b.rs", "function": "Basket.add" }, { "gap_id": "g" }]);
+        assert_eq!(arguments["targets"], wanted);
+        assert!(parsed(&["test-generate"]).is_err(), "one of both is needed");
     }
 
     #[test]

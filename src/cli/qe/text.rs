@@ -28,6 +28,25 @@ pub(super) fn of(tool: &str, result: &Value) -> String {
     lines.join("\n")
 }
 
+/// The patches of a result, one after the other.
+pub(super) fn patches(result: &Value) -> String {
+    let of = |one: &Value| one["test_file"]["patch"].as_str().or(one["patch"].as_str()).map(str::to_owned);
+    list(&result["results"]).iter().filter_map(of).collect()
+}
+
+/// The result without them.
+pub(super) fn without_patches(result: &Value) -> Value {
+    let mut result = result.clone();
+    for one in result["results"].as_array_mut().into_iter().flatten() {
+        for place in ["/patch", "/test_file/patch"] {
+            if let Some(patch) = one.pointer_mut(place) {
+                *patch = Value::Null;
+            }
+        }
+    }
+    result
+}
+
 /// What stands where nothing is known.
 const UNKNOWN: &str = "–";
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
+use super::confine::Confinement;
 use crate::stop::Stop;
 
 /// How often is looked whether the program has ended. The first looks come sooner.
@@ -43,6 +44,7 @@ pub(crate) struct Program<'a> {
     name: &'a str,
     input: Vec<u8>,
     most_output: usize,
+    confinement: Option<Confinement>,
 }
 
 /// What came of it.
@@ -81,7 +83,7 @@ impl<'a> Program<'a> {
                 command.env(kept, value);
             }
         }
-        Self { command, name, input: Vec::new(), most_output: 64 << 20 }
+        Self { command, name, input: Vec::new(), most_output: 64 << 20, confinement: None }
     }
 
     pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
@@ -106,6 +108,25 @@ impl<'a> Program<'a> {
         self
     }
 
+    /// Only within this, where the kernel can hold it to it.
+    pub(crate) fn within(mut self, confinement: Confinement) -> Self {
+        self.confinement = Some(confinement);
+        self
+    }
+
+    /// Starts it, by a thread of its own where it is to be held to something.
+    fn spawn(&mut self) -> io::Result<Child> {
+        let Some(confinement) = self.confinement.take() else { return self.command.spawn() };
+        let command = &mut self.command;
+        thread::scope(|scope| {
+            let started = scope.spawn(move || {
+                confinement.enter().map_err(io::Error::other)?;
+                command.spawn()
+            });
+            started.join().map_err(|_| io::Error::other("the thread that starts it has panicked"))?
+        })
+    }
+
     /// Runs it to its end, or to `stop`'s. Its process group does not outlive this.
     pub(crate) fn run(mut self, stop: &Stop) -> Result<Output, RunError> {
         let program = || self.name.to_owned();
@@ -116,7 +137,7 @@ impl<'a> Program<'a> {
             self.command.env(name, value);
         }
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let child = self.command.spawn().map_err(|source| match source.kind() {
+        let child = self.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => RunError::NotFound { program: program() },
             _ => RunError::Io { program: program(), source },
         })?;

@@ -15,7 +15,7 @@ use super::scratch::Listing;
 use super::sketch::{self, Sketch};
 use super::target::{Language, Target};
 use super::workorder::{self, Order};
-use super::{files, go, javascript, python, rust};
+use super::{files, go, java, javascript, python, rust};
 use crate::builtin::{Context, Request};
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -94,9 +94,8 @@ pub(super) fn generate(
     let mut held: Option<Held> = None;
     for (place, target) in targets.iter().enumerate() {
         stop.check()?;
-        let is_run = target.language != Language::Java;
-        let Some(call) = call.as_ref().filter(|_| is_run) else {
-            answer.results.push(Outcome::Sketch(sketch::of(target)));
+        let Some(call) = call.as_ref() else {
+            answer.results.push(Outcome::Sketch(sketch::of(target, None)));
             continue;
         };
         let outcome = match tests(call, target) {
@@ -107,6 +106,10 @@ pub(super) fn generate(
                 Outcome::Tests(Box::new(tests))
             }
             // One file is no obstacle to the others, unless the whole call is over.
+            Err(refusal) if target.language == Language::Java && refusal.0.contains("plan only") => {
+                stop.check()?;
+                Outcome::Sketch(sketch::of(target, Some(refusal.0)))
+            }
             Err(refusal) => {
                 stop.check()?;
                 Outcome::Failed(Failure {
@@ -121,7 +124,9 @@ pub(super) fn generate(
     }
     if let Some(held) = held {
         let is_python = targets.iter().any(|target| target.language == Language::Python);
-        let is_native = targets.iter().any(|target| matches!(target.language, Language::Rust | Language::Go));
+        let is_native = targets
+            .iter()
+            .any(|target| matches!(target.language, Language::Rust | Language::Go | Language::Java));
         answer.sandbox = Some(Told::of(arguments.allow_effects, is_python, is_native).held(held));
     }
     if let Some(listing) = listing.filter(|_| answer.sandbox.is_some()) {
@@ -157,6 +162,7 @@ fn tests(call: &Call<'_>, target: &Target) -> Result<(Tests, String, Held), Refu
         Language::Python => python::evidence(call, target)?,
         Language::Go => go::evidence(call.scratch()?, target, arguments, call.stop())?,
         Language::Rust => rust::evidence(call.scratch()?, target, arguments, call.stop())?,
+        Language::Java => java::evidence(call.scratch()?, target, arguments, call.stop())?,
         _ => javascript::evidence(project, call.scratch()?, target, arguments, call.stop())?,
     };
     let held = evidence.found.held;

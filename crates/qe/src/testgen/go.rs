@@ -3,6 +3,8 @@
 
 mod instrument;
 mod items;
+mod judge;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,7 +17,7 @@ use super::arguments::Arguments;
 use super::candidates::{Block, Fate, Found, Verdict, Verdicts};
 use super::files;
 use super::kept::{Emission, Evidence, Status};
-use super::native::{self, BUILD, BUILDS_MAX, CANDIDATES_MAX, CASES_PER_MS};
+use super::native::{self, BUILD, BUILDS_MAX, CANDIDATES_MAX, CASES_PER_MS, FORMAT};
 use super::probes::Probes;
 use super::recording::{self, Recording, different};
 use super::sandbox::Job;
@@ -24,27 +26,30 @@ use super::target::Target;
 use crate::reply::Refusal;
 use crate::stop::Stop;
 use items::Call;
+pub(super) use judge::judge;
+use table::{Row, Rows};
 
 const RUNTIME: &str = include_str!("go/recorder.txt");
 const RECORDER: &str = "aqe_recorder_test.go";
 const CONFIRMER: &str = "aqe_confirmer_test.go";
+const PROBE: &str = "aqe_probe.go";
 
 /// Searches one file and tries what was found in fresh processes.
 pub(super) fn evidence<'a>(
-    scratch: &Scratch,
+    scratch: &'a Scratch,
     target: &'a Target,
     arguments: &'a Arguments,
-    stop: &Stop,
+    stop: &'a Stop,
 ) -> Result<Evidence<'a>, Refusal> {
-    let source = String::from_utf8(target.source.clone())
+    let source = std::str::from_utf8(&target.source)
         .map_err(|_| Refusal(format!("{}: it is not UTF-8", target.file)))?;
     let mut parser = Parser::new();
     let tree = parser
         .set_language(&tree_sitter_go::LANGUAGE.into())
         .ok()
-        .and_then(|()| parser.parse(&source, None))
+        .and_then(|()| parser.parse(source, None))
         .ok_or_else(|| Refusal(format!("{}: it cannot be parsed", target.file)))?;
-    let items = items::of(&source, tree.root_node(), &target.functions, arguments.allow_effects);
+    let items = items::of(source, tree.root_node(), &target.functions, arguments.allow_effects);
     if items.calls.is_empty() {
         return Err(Refusal(format!(
             "{}: plan only: no exported function of it can be called: {}",
@@ -57,20 +62,19 @@ pub(super) fn evidence<'a>(
         scratch,
         target,
         folder,
-        source: &source,
+        source,
         package: items.package,
         calls: items.calls,
         fates: items.fates,
-        probes: instrument::probes(&source, tree.root_node(), arguments.mutants as usize),
+        probes: instrument::probes(source, tree.root_node(), arguments.mutants as usize),
         arguments,
         stop,
     };
     let version = search.prepare()?;
     search.build()?;
     let recorded = search.record()?;
-    let found = search.found(recorded, version);
+    let (found, rows) = search.found(recorded, version);
     let runs = search.confirm(&found.blocks)?;
-    let package = search.package.clone();
     let stem = target.file.strip_suffix(".go").unwrap_or(&target.file);
     let inside =
         target.file.rsplit_once('/').map_or_else(|| ".".to_owned(), |(folder, _)| format!("./{folder}"));
@@ -85,22 +89,10 @@ pub(super) fn evidence<'a>(
         emission: Emission {
             wanted: format!("{stem}_characterization_test.go"),
             title,
-            text: Box::new(move |kept, _| file(kept, target, &package, arguments.seed)),
+            text: Box::new(move |kept, path| search.file(kept, &rows, path)),
             commands: Box::new(move |_| vec![format!("go test {inside} -run Characterization")]),
         },
     })
-}
-
-/// A whole test file.
-fn file(kept: &[Block], target: &Target, package: &str, seed: u64) -> String {
-    let tests: Vec<String> =
-        files::named(kept).into_iter().map(|(name, test)| test.replacen(&name, &title(&name), 1)).collect();
-    format!(
-        "// Characterization tests of {}: they pin what it does, which need not be right.\n// Made by qe_test_generate (seed {seed}).\n\npackage {package}\n\n{}\n{}",
-        target.file,
-        imports(&tests),
-        tests.join("\n")
-    )
 }
 
 /// `test_basket_add_2` as Go names a test.
@@ -288,7 +280,7 @@ impl Search<'_> {
     /// Runs what was compiled; how it ended, and what it printed.
     fn run(&self, program: &str, args: &[&str], env: &[(&str, String)]) -> Result<(String, String), Refusal> {
         let program = self.scratch.beside(program).display().to_string();
-        native::built(self.scratch, &program, args, env, self.stop)
+        native::built(self.scratch, &program, args, env, &[], self.stop)
     }
 
     fn build(&mut self) -> Result<(), Refusal> {
@@ -309,7 +301,7 @@ impl Search<'_> {
             text.push_str("}\n");
             let put = |name: &str, text: &str| fs::write(self.folder.join(name), text);
             put(RECORDER, &text).map_err(|error| self.failed(&error))?;
-            put("aqe_probe.go", &instrument::module(&self.package, self.probes.count()))
+            put(PROBE, &instrument::module(&self.package, self.probes.count()))
                 .map_err(|error| self.failed(&error))?;
             fs::write(&place, self.probes.put(self.source)).map_err(|error| self.failed(&error))?;
             let Err(errors) = self.compile("recorder.test")? else { return Ok(()) };
@@ -356,12 +348,57 @@ impl Search<'_> {
         })
     }
 
-    fn found(&mut self, recording: Recording, version: String) -> Found {
+    /// The test file: with tables where that passes as the plain tests did, and as `gofmt` has it.
+    fn file(&self, kept: &[Block], rows: &Rows, path: &str) -> String {
+        let head = format!(
+            "// Characterization tests of {}: they pin what it does, which need not be right.\n// Made by qe_test_generate (seed {}).",
+            self.target.file, self.arguments.seed
+        );
+        let tables =
+            self.formatted(table::whole(&head, &self.package, &table::tests(kept, &self.calls, rows)));
+        if self.holds(&tables, path).unwrap_or(false) {
+            return tables;
+        }
+        let plain: Vec<String> = files::named(kept)
+            .into_iter()
+            .map(|(name, test)| test.replacen(&name, &title(&name), 1))
+            .collect();
+        self.formatted(table::whole(&head, &self.package, &plain))
+    }
+
+    fn formatted(&self, text: String) -> String {
+        let job = Job { input: text.clone().into_bytes(), ..Job::of("gofmt", &[]) };
+        let output = native::compiler(self.scratch, "gofmt", job, FORMAT, self.stop);
+        let done = output.ok().filter(|output| output.status.success() && !output.stdout.is_empty());
+        done.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or(text)
+    }
+
+    /// Whether the whole file compiles, passes, and `go vet` has nothing to say of it.
+    fn holds(&self, text: &str, path: &str) -> Result<bool, Refusal> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let place = self.folder.join(name);
+        let _ = fs::remove_file(self.folder.join(CONFIRMER));
+        fs::write(&place, text).map_err(|error| self.failed(&error))?;
+        let (_, said) = self.go(&["vet", "."])?;
+        let is_clean = !said.lines().any(|line| line.contains(&format!("{name}:")));
+        let is_built = is_clean && self.compile("whole.test")?.is_ok();
+        let (how, _) = if is_built { self.run("whole.test", &[], &[])? } else { Default::default() };
+        let _ = fs::remove_file(place);
+        Ok(how == "exit 0")
+    }
+
+    /// What was found, and of the tests that may be rows of a table, the rows.
+    fn found(&mut self, recording: Recording, version: String) -> (Found, Rows) {
+        let mut rows = Rows::new();
         let mut outcomes = BTreeMap::new();
         let mut blocks = Vec::new();
         for one in recording.kept.iter().take(CANDIDATES_MAX) {
             let Some(call) = self.calls.get(one.case) else { continue };
             let (strong, oracle) = call.test(&one.at, one.kind, &one.text);
+            if one.kind == 'v' && !call.results.is_empty() {
+                let row = Row { call: one.case, values: call.chosen(&one.at), want: one.text.clone() };
+                rows.insert(strong.clone(), row);
+            }
             let base: String = call.target.chars().map(|one| if one == '.' { '_' } else { one }).collect();
             blocks.push(Block {
                 name: format!("test_{base}{}", if oracle == "panic" { "_Panics" } else { "" }),
@@ -381,14 +418,14 @@ impl Search<'_> {
         for call in self.calls.iter().filter(|call| !call.is_out) {
             fates.push(Fate { target: call.target.clone(), status: "searched".into(), reason: None });
         }
-        native::found(blocks, fates, recording, &self.probes, self.arguments, version)
+        (native::found(blocks, fates, recording, &self.probes, self.arguments, version), rows)
     }
 
     /// Against the file as it is: all tests in one process, then each in one of its own.
     fn confirm(&self, blocks: &[Block]) -> Result<Vec<Vec<Verdicts>>, Refusal> {
         let place = self.scratch.project().join(&self.target.file);
         fs::write(&place, self.source).map_err(|error| self.failed(&error))?;
-        for name in [RECORDER, "aqe_probe.go"] {
+        for name in [RECORDER, PROBE] {
             fs::remove_file(self.folder.join(name)).map_err(|error| self.failed(&error))?;
         }
         let mut broken: BTreeSet<usize> = BTreeSet::new();

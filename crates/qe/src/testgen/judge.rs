@@ -14,11 +14,11 @@ use super::figures::{Coverage, Mutation};
 use super::files::{self, ranges};
 use super::sandbox::Held;
 use super::target::{Language, Target};
-use super::{faults, javascript, python};
+use super::{faults, go, java, javascript, python, rust};
 use crate::reply::Refusal;
 
 /// Faults that are planted at most: for each, all candidates run once more.
-const MUTANTS_MAX: u32 = 20;
+pub(super) const MUTANTS_MAX: u32 = 20;
 const TESTS_MAX: usize = 120;
 /// What may end, in words.
 const JUDGING: &str = "a process that ran the candidates";
@@ -56,44 +56,43 @@ struct Verdict {
     error_excerpt: Option<String>,
 }
 
+/// A file of candidates that could not be loaded or compiled, and why.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-struct Broken {
-    path: String,
-    error: String,
+pub(super) struct Broken {
+    pub(super) path: String,
+    pub(super) error: String,
 }
 
+/// One run of all candidates.
 #[derive(Debug, Deserialize)]
-struct Run {
-    tests: Vec<Ran>,
-    broken: Vec<Broken>,
-    by: String,
-    mutants: Option<Vec<Mutant>>,
-    universe: Reach,
-    import: Reach,
-    version: String,
+pub(super) struct Run {
+    pub(super) tests: Vec<Ran>,
+    pub(super) broken: Vec<Broken>,
+    pub(super) by: String,
+    pub(super) mutants: Option<Vec<Mutant>>,
+    pub(super) universe: Reach,
+    pub(super) import: Reach,
+    pub(super) version: String,
     #[serde(default)]
-    held: Held,
+    pub(super) held: Held,
 }
 
-#[derive(Debug, Deserialize)]
-struct Ran {
-    name: String,
-    outcome: String,
-    error: Option<String>,
-    lines: Vec<u32>,
-    branches: Vec<Branch>,
-    kills: Vec<u32>,
+/// How one test did; its name begins with the path of its file and `::`.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Ran {
+    pub(super) name: String,
+    /// `passed`, or anything else.
+    pub(super) outcome: String,
+    pub(super) error: Option<String>,
+    pub(super) lines: Vec<u32>,
+    pub(super) branches: Vec<Branch>,
+    /// Faults that it notices, from 0 by their place in the mutants of the run.
+    pub(super) kills: Vec<u32>,
 }
 
 /// Puts the candidates into the copy and runs them twice.
 pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<(Judged, String, Held), Refusal> {
     let (project, arguments) = (call.project, call.arguments);
-    if matches!(target.language, Language::Rust | Language::Go | Language::Java) {
-        return Err(Refusal(format!(
-            "{}: candidates are judged for Python, JavaScript and TypeScript",
-            target.file
-        )));
-    }
     let scratch = call.scratch()?;
     let mut paths = Vec::new();
     for candidate in &arguments.candidates {
@@ -113,6 +112,9 @@ pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<(Judged, String, He
     }
     let (first, second) = match target.language {
         Language::Python => of_python(call, target, &paths)?,
+        Language::Java => java::judge(call, target)?,
+        Language::Go => go::judge(call, target)?,
+        Language::Rust => rust::judge(call, target)?,
         _ => of_javascript(call, target, &paths)?,
     };
     let again: BTreeMap<&str, &str> =
@@ -173,7 +175,13 @@ pub(super) fn of(call: &Call<'_>, target: &Target) -> Result<(Judged, String, He
         patch: (!patch.is_empty()).then_some(patch),
         accepted_files: whole.iter().map(|candidate| candidate.path.clone()).collect(),
     };
-    let tool = if target.language == Language::Python { "Python" } else { "Node.js" };
+    let tool = match target.language {
+        Language::Python => "Python",
+        Language::Java => "Java",
+        Language::Go => "Go",
+        Language::Rust => "Rust",
+        Language::JavaScript | Language::TypeScript => "Node.js",
+    };
     Ok((judged, format!("{tool} {}", first.version), first.held.and(second.held)))
 }
 

@@ -2,6 +2,7 @@
 //! what a recorder wrote.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::arguments::Arguments;
@@ -12,6 +13,7 @@ use super::recording::Recording;
 use super::sandbox::{Held, Job, Limits};
 use super::scratch::Scratch;
 use crate::project::child::{Output, RunError};
+use crate::project::confine;
 use crate::reply::Refusal;
 use crate::stop::Stop;
 
@@ -23,6 +25,8 @@ pub(super) const CANDIDATES_MAX: usize = 150;
 pub(super) const BUILDS_MAX: usize = 8;
 /// A build may take so long.
 pub(super) const BUILD: Duration = Duration::from_secs(240);
+/// A formatter is quick.
+pub(super) const FORMAT: Duration = Duration::from_secs(20);
 /// And a run of what was built.
 const RUN: Duration = Duration::from_secs(60);
 /// Compilers open and write more than tests.
@@ -46,16 +50,20 @@ pub(super) fn compiler(
     }
 }
 
-/// Runs what was built; how it ended, and what it printed.
+/// Runs what was built; how it ended, and what it printed. The kernel holds it to the copy, what is installed, and
+/// `readable`.
 pub(super) fn built(
     scratch: &Scratch,
     program: &str,
     args: &[&str],
     env: &[(&str, String)],
+    readable: &[PathBuf],
     stop: &Stop,
 ) -> Result<(String, String), Refusal> {
     let env: Vec<(&str, &str)> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    match (Job { env: &env, ..Job::of(program, args) }).run(scratch, &stop.within(RUN)) {
+    match (Job { env: &env, held_to: Some(readable), ..Job::of(program, args) })
+        .run(scratch, &stop.within(RUN))
+    {
         Ok(output) => Ok((files::ended(output.status), String::from_utf8_lossy(&output.stdout).into_owned())),
         Err(RunError::Stopped { .. }) => {
             stop.check()?;
@@ -63,6 +71,11 @@ pub(super) fn built(
         }
         Err(error) => Err(Refusal(error.to_string())),
     }
+}
+
+/// What holds all that was built: files where the kernel can; processes end with the call, but are not refused.
+pub(super) fn held() -> Held {
+    Held { files: confine::works(), processes: false }
 }
 
 /// What a search has found, in the form of all languages. The blocks name faults by their numbers.
@@ -93,7 +106,7 @@ pub(super) fn found(
         mutants: is_known.then(|| faults.into_iter().map(|(_, mutant)| mutant).collect()),
         executed: recording.executed,
         late: false,
-        held: Held::default(),
+        held: held(),
         outside: Vec::new(),
         version,
     }

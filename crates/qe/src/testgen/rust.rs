@@ -9,6 +9,7 @@ mod confirm;
 mod functions;
 mod instrument;
 mod items;
+mod judge;
 mod package;
 mod recorder;
 mod values;
@@ -33,6 +34,7 @@ use crate::reply::Refusal;
 use crate::stop::Stop;
 use cargo::{Built, Cargo};
 use items::File;
+pub(super) use judge::judge;
 use package::Package;
 use recorder::{Case, Said};
 use values::Literals;
@@ -45,10 +47,10 @@ const SOURCE_BYTES_MAX: usize = 512 * 1024;
 
 /// Searches one file and tries what was found in fresh processes.
 pub(super) fn evidence<'a>(
-    scratch: &Scratch,
+    scratch: &'a Scratch,
     target: &'a Target,
     arguments: &'a Arguments,
-    stop: &Stop,
+    stop: &'a Stop,
 ) -> Result<Evidence<'a>, Refusal> {
     let package = Package::of(&scratch.project(), &target.file)?;
     let source = String::from_utf8(target.source.clone())
@@ -99,7 +101,7 @@ pub(super) fn evidence<'a>(
     let name =
         format!("{}_characterization", inside.trim_start_matches("src/").replace(['/', '-', '.'], "_"));
     let folder = if package.folder.is_empty() { String::new() } else { format!("{}/", package.folder) };
-    let uses = blocks_uses;
+    let (uses, edition) = (blocks_uses, package.edition.clone());
     Ok(Evidence {
         found,
         runs,
@@ -111,7 +113,9 @@ pub(super) fn evidence<'a>(
         emission: Emission {
             wanted: format!("{folder}tests/{name}.rs"),
             title: str::to_owned,
-            text: Box::new(move |kept, _| file(kept, target, &uses, arguments.seed)),
+            text: Box::new(move |kept, _| {
+                cargo::formatted(scratch, &edition, file(kept, target, &uses, arguments.seed), stop)
+            }),
             commands: Box::new(move |path| {
                 let test = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".rs");
                 let at = if package.folder.is_empty() {

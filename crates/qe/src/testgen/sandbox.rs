@@ -1,6 +1,6 @@
 //! How programs are run that run the project's code: bounded, in a copy, without network where the kernel permits.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::scratch::Scratch;
 use crate::project::child::{Output, Program, RunError};
+use crate::project::confine::Confinement;
 use crate::stop::Stop;
 
 /// Limits of each process, beside the wall clock of the call.
 pub(super) const MEMORY_BYTES: u64 = 2 << 30;
 pub(super) const CPU_SECONDS: u64 = 120;
 pub(super) const FILE_BYTES: u64 = 16 << 20;
+const CONFINE: &str = include_str!("python/confine.py");
 const OPEN_FILES: u64 = 256;
 const OUTPUT_BYTES: usize = 32 << 20;
 
@@ -87,6 +89,9 @@ impl Told {
     pub(super) fn held(mut self, held: Held) -> Self {
         if held.files {
             self.files = "kernel";
+            if self.effects.contains("native") {
+                self.effects = "functions that show them are not called, unless allowed; what is called writes in the copy only";
+            }
         }
         if held.processes {
             self.processes = "none";
@@ -105,9 +110,14 @@ enum Namespaces {
 }
 
 impl Namespaces {
-    fn args(self) -> &'static [&'static str] {
+    /// `is_plain`: without names for users, which would have to be written where a confined program may not.
+    fn args(self, is_plain: bool) -> &'static [&'static str] {
         match self {
             Self::None => &[],
+            Self::Network if is_plain => &["unshare", "-Un", "--"],
+            Self::All if is_plain => {
+                &["unshare", "-Unpf", "--kill-child", "--", "sh", "-c", "\"$@\"; exit $?", "sh"]
+            }
             Self::Network => &["unshare", "-rn", "--"],
             // The first process of a namespace is not ended by its own signals, so another one has to be it.
             Self::All => &["unshare", "-rnpf", "--kill-child", "--", "sh", "-c", "\"$@\"; exit $?", "sh"],
@@ -121,11 +131,19 @@ fn namespaces() -> Namespaces {
     *HAS.get_or_init(|| {
         let works = |has: &Namespaces| {
             let (stop, _call) = Stop::at(Instant::now() + Duration::from_secs(2));
-            let program = Program::new("env", Path::new("/")).args(has.args()).args(["true"]);
+            let program = Program::new("env", Path::new("/")).args(has.args(false)).args(["true"]);
             program.run(&stop).is_ok_and(|output| output.status.success())
         };
         [Namespaces::All, Namespaces::Network].into_iter().find(works).unwrap_or(Namespaces::None)
     })
+}
+
+/// Where programs lie and what they read to run: the list that Python's harness holds itself to, and what the kernel shows of
+/// processes, of which it keeps a confined one from those of others.
+fn installed() -> impl Iterator<Item = &'static str> {
+    let (_, list) = CONFINE.split_once("SYSTEM = (").unwrap_or_default();
+    let list = list.split("\n)").next().unwrap_or_default();
+    list.split('"').skip(1).step_by(2).chain(["/proc"])
 }
 
 /// A program to be run, and what it is given.
@@ -136,6 +154,8 @@ pub(super) struct Job<'a> {
     pub(super) env: &'a [(&'a str, &'a str)],
     /// What it reads.
     pub(super) input: Vec<u8>,
+    /// Held by the kernel to writing in the copy and reading there, what is installed, and these; `None`: it is not.
+    pub(super) held_to: Option<&'a [PathBuf]>,
 }
 
 /// Where a program works, has its home and puts what is for a moment.
@@ -149,7 +169,7 @@ pub(super) struct Places<'a> {
 impl<'a> Job<'a> {
     /// Within the limits of interpreters, without variables and input.
     pub(super) fn of(program: &'a str, args: &'a [&'a str]) -> Self {
-        Self { limits: Limits::USUAL, program, args, env: &[], input: Vec::new() }
+        Self { limits: Limits::USUAL, program, args, env: &[], input: Vec::new(), held_to: None }
     }
 
     /// Runs it in the copy.
@@ -160,7 +180,7 @@ impl<'a> Job<'a> {
 
     /// Runs it where it is told to.
     pub(super) fn run_at(self, places: Places<'_>, stop: &Stop) -> Result<Output, RunError> {
-        let Self { limits, program, args, env, input } = self;
+        let Self { limits, program, args, env, input, held_to } = self;
         // 512-byte blocks, as POSIX has it; dash and bash in POSIX mode agree.
         let limits = format!(
             "ulimit -c 0; ulimit -t {}; ulimit -n {}; ulimit -f {}; exec \"$@\"",
@@ -169,7 +189,7 @@ impl<'a> Job<'a> {
             limits.file_bytes / 512
         );
         let mut line = vec!["-c", limits.as_str(), "sh"];
-        line.extend(namespaces().args());
+        line.extend(namespaces().args(held_to.is_some()));
         line.push(program);
         line.extend(args);
         let mut child = Program::new("sh", places.folder)
@@ -180,6 +200,26 @@ impl<'a> Job<'a> {
         for (name, value) in env {
             child = child.env(name, value);
         }
+        if let Some(more) = held_to {
+            let readable = installed().map(PathBuf::from).chain(more.iter().cloned()).collect();
+            let writable = places.tmp.parent().map(Path::to_path_buf).into_iter().collect();
+            child = child.within(Confinement { writable, readable });
+        }
         child.input(input).most_output(OUTPUT_BYTES).run(stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_that_are_installed_can_be_read_and_homes_cannot() {
+        let all: Vec<_> = installed().collect();
+        assert!(all.contains(&"/usr") && all.contains(&"/dev/urandom") && all.len() > 20, "{all:?}");
+        assert!(
+            all.iter().all(|one| one.starts_with('/') && !one.starts_with("/home") && *one != "/"),
+            "{all:?}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Mode `plan`, and all there is for Java, which is not run: functions found in the text, and boundary inputs for what
+//! Mode `plan`, and what there is for Java that cannot be compiled here: functions found in the text, and boundary inputs for what
 //! types they name. Nothing is run, so nothing is said of results.
 
 use serde::Serialize;
@@ -17,7 +17,7 @@ pub(crate) struct Sketch {
     language: Language,
     /// Always `not run`: a plan says what to try, not what comes of it.
     status: &'static str,
-    reason: &'static str,
+    reason: String,
     functions: Vec<Function>,
     functions_total: usize,
 }
@@ -37,8 +37,8 @@ struct Inputs {
     values: Vec<&'static str>,
 }
 
-/// From the text alone.
-pub(super) fn of(target: &Target) -> Sketch {
+/// From the text alone; `reason`: why it is not run, where it was to be.
+pub(super) fn of(target: &Target, reason: Option<String>) -> Sketch {
     let text = String::from_utf8_lossy(&target.source);
     let lines: Vec<&str> = text.lines().collect();
     let mut functions: Vec<Function> = (0..lines.len())
@@ -50,16 +50,11 @@ pub(super) fn of(target: &Target) -> Sketch {
         .collect();
     let functions_total = functions.len();
     functions.truncate(FUNCTIONS_MAX);
-    let is_run = target.language != Language::Java;
     Sketch {
         file: target.file.clone(),
         language: target.language,
         status: "not run",
-        reason: if is_run {
-            "mode \"plan\" runs nothing; mode \"generate\" does"
-        } else {
-            "code of this language is not compiled or run here; write tests from this plan"
-        },
+        reason: reason.unwrap_or_else(|| "mode \"plan\" runs nothing; mode \"generate\" does".into()),
         functions,
         functions_total,
     }
@@ -257,7 +252,11 @@ mod tests {
         let inputs = |function: Function| {
             function.inputs.into_iter().map(|inputs| (inputs.parameter, inputs.values.len())).collect()
         };
-        of(&target).functions.into_iter().map(|function| (function.name.clone(), inputs(function))).collect()
+        of(&target, None)
+            .functions
+            .into_iter()
+            .map(|function| (function.name.clone(), inputs(function)))
+            .collect()
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) fn of(project: &Project, wanted: &[Wanted]) -> Result<Vec<Target>, Re
         let file = project.shown(&path);
         let language = language(&file).ok_or_else(|| {
             Refusal(format!(
-                "{file}: tests are generated for Python (.py), JavaScript (.js, .mjs, .cjs), TypeScript (.ts), Rust (.rs) and Go (.go), planned for Java"
+                "{file}: tests are generated for Python (.py), JavaScript (.js, .mjs, .cjs), TypeScript (.ts), Rust (.rs), Go (.go) and Java (.java)"
             ))
         })?;
         let place = targets.iter().position(|target| target.path == path);

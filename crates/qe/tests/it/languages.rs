@@ -125,6 +125,9 @@ async fn tests_for_a_rust_library_pass_by_themselves_and_a_fault_turns_one_red()
     }
     assert!(!text.contains("wipe(") && !text.contains("spin(2)"), "{text}");
     assert!(cargo_passes(folder.path()), "{text}");
+    if let Ok(run) = Command::new("rustfmt").args(["--check", "--edition", "2021"]).arg(&path).output() {
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+    }
     fs::write(folder.path().join("src/lib.rs"), RUST.replace("Size::Large => 9", "Size::Large => 8"))
         .unwrap();
     assert!(!cargo_passes(folder.path()), "{text}");
@@ -320,7 +323,14 @@ async fn tests_for_a_go_package_pass_by_themselves_and_a_fault_turns_one_red() {
     assert_eq!(result["tests"][0]["name"], "TestPriceCharacterization1", "{answer}");
     let path = folder.path().join("till_characterization_test.go");
     let text = fs::read_to_string(&path).unwrap();
-    for part in ["Price(\"large\"", "it did not panic", "object := NewBasket("] {
+    for part in [
+        "func TestPriceCharacterization(t *testing.T) {",
+        "Price(tt.size, tt.count)",
+        "t.Run(tt.name, ",
+        "\"large\", 1, \"9 <nil>\"}",
+        "it did not panic",
+        "object := NewBasket(",
+    ] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let passes = || {
@@ -330,6 +340,8 @@ async fn tests_for_a_go_package_pass_by_themselves_and_a_fault_turns_one_red() {
         run.status.success()
     };
     assert!(passes(), "{text}");
+    let format = Command::new("gofmt").arg("-l").arg(&path).output();
+    assert!(format.is_ok_and(|run| run.stdout.is_empty()), "{text}");
     fs::write(folder.path().join("till.go"), GO.replace("unit = 9", "unit = 8")).unwrap();
     assert!(!passes(), "{text}");
 }

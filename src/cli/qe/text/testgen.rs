@@ -71,7 +71,11 @@ fn tests(file: &str, of: &Value) -> Vec<String> {
 fn test_file(of: &Value) -> Vec<String> {
     let Some(path) = of["path"].as_str() else { return Vec::new() };
     let reason = of["reason"].as_str().map(|why| format!(": {why}")).unwrap_or_default();
-    let how = if of["written"] == true { "written" } else { "not written (--write files does)" };
+    let how = match (&of["written"], &of["patch"], &of["content"]) {
+        (Value::Bool(true), ..) => "written",
+        (_, Value::Null, Value::Null) if of["reason"].is_null() => "in the patch",
+        _ => "not written (--write files does)",
+    };
     let mut lines = vec![format!("  {path}: {how}{reason}")];
     let text = of["patch"].as_str().or(of["content"].as_str()).unwrap_or_default();
     if !text.is_empty() {

@@ -4,11 +4,24 @@ use tree_sitter::Node;
 
 use super::super::mutation::opposite;
 use super::super::probes::{Probes, Style};
+use super::super::trial::{HITS, PLANTED};
 
 /// The file that probes call, beside those of the package.
 pub(super) fn module(package: &str, probes: usize) -> String {
     format!(
         "package {package}\n\nvar aqeHits [{}]bool\nvar aqePlanted int\n\nfunc aqeHit(n int) {{ aqeHits[n] = true }}\n\
+         func aqeFault(n int) bool {{ return aqePlanted == n }}\n",
+        probes.max(1)
+    )
+}
+
+/// The same for processes of one test each: what runs goes to a file at once, so that it is known whatever ends the process.
+pub(super) fn told(package: &str, probes: usize) -> String {
+    format!(
+        "package {package}\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\nvar aqeHits [{}]bool\n\
+         var aqePlanted, _ = strconv.Atoi(os.Getenv(\"{PLANTED}\"))\n\
+         var aqeFile, _ = os.OpenFile(os.Getenv(\"{HITS}\"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)\n\n\
+         func aqeHit(n int) {{\n\tif !aqeHits[n] {{\n\t\taqeHits[n] = true\n\t\taqeFile.WriteString(strconv.Itoa(n) + \"\\n\")\n\t}}\n}}\n\n\
          func aqeFault(n int) bool {{ return aqePlanted == n }}\n",
         probes.max(1)
     )

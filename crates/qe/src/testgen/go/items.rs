@@ -16,6 +16,8 @@ pub(super) struct Call {
     pub(super) target: String,
     pub(super) name: String,
     pub(super) receiver: Option<String>,
+    /// Names of the parameters, as far as they have any.
+    pub(super) names: Vec<String>,
     /// Types of the parameters; the last may begin with `...`.
     pub(super) parameters: Vec<String>,
     pub(super) results: Vec<String>,
@@ -93,12 +95,15 @@ pub(super) fn of(source: &str, root: Node<'_>, wanted: &[String], allow_effects:
         });
         let parameters =
             node.child_by_field_name("parameters").map_or_else(Vec::new, |list| types_of(list, source));
+        let names =
+            node.child_by_field_name("parameters").map_or_else(Vec::new, |list| names_of(list, source));
         let effect =
             EFFECTS.iter().find(|effect| part(node, "body").contains(**effect)).copied().unwrap_or_default();
         let call = Call {
             target: owner.as_ref().map_or_else(|| name.to_owned(), |owner| format!("{owner}.{name}")),
             name: name.to_owned(),
             receiver,
+            names,
             parameters,
             results,
             values: Vec::new(),
@@ -151,6 +156,19 @@ pub(super) fn of(source: &str, root: Node<'_>, wanted: &[String], allow_effects:
         }
         call.values = kinds.iter().filter_map(|kind| values(kind, &types, &makers, &literals)).collect();
         found.calls.push(call);
+    }
+    found
+}
+
+/// The names of all parameters; none where they have none.
+fn names_of(list: Node<'_>, source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut cursor = list.walk();
+    for one in list.named_children(&mut cursor) {
+        let mut names = one.walk();
+        for name in one.children_by_field_name("name", &mut names) {
+            found.push(source.get(name.byte_range()).unwrap_or_default().to_owned());
+        }
     }
     found
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::super::native::{self, BUILD};
+use super::super::native::{self, BUILD, FORMAT};
 use super::super::sandbox::Job;
 use super::super::scratch::Scratch;
 use super::package::Package;
@@ -240,8 +240,21 @@ impl<'a> Cargo<'a> {
         let limited = format!("ulimit -v {MEMORY_KIB}; exec \"$@\"");
         let mut all = vec!["-c", limited.as_str(), "sh", &program];
         all.extend(args);
-        native::built(self.scratch, "sh", &all, env, self.stop)
+        native::built(self.scratch, "sh", &all, env, &[], self.stop)
     }
+}
+
+/// A source as `rustfmt` has it, by the project's own settings; as it is where there is none.
+pub(super) fn formatted(scratch: &Scratch, edition: &str, text: String, stop: &Stop) -> String {
+    let rustup =
+        user_home("RUSTUP_HOME", ".rustup").map(|path| path.display().to_string()).unwrap_or_default();
+    let env = [("RUSTUP_HOME", rustup.as_str())];
+    let args = ["--quiet", "--edition", edition];
+    let env = if rustup.is_empty() { &env[..0] } else { &env[..] };
+    let job = Job { env, input: text.clone().into_bytes(), ..Job::of("rustfmt", &args) };
+    let output = native::compiler(scratch, "rustfmt", job, FORMAT, stop);
+    let done = output.ok().filter(|output| output.status.success() && !output.stdout.is_empty());
+    done.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or(text)
 }
 
 /// What cargo says of itself, without the rest.

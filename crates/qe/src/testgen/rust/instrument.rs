@@ -4,6 +4,7 @@ use tree_sitter::Node;
 
 use super::super::mutation::opposite;
 use super::super::probes::{Probes, Style};
+use super::super::trial::{HITS, PLANTED};
 
 /// The module that probes call, in a library whose root has this text: `core` where there is no `std`.
 pub(super) fn module(root: &str, probes: usize) -> String {
@@ -17,6 +18,21 @@ pub(super) fn module(root: &str, probes: usize) -> String {
          pub fn plant(n: u32) {{ FAULT.store(n, Relaxed) }} }}\n",
         probes.max(1),
         if root.contains("no_std") { "core" } else { "std" }
+    )
+}
+
+/// The same for processes of one test each: what runs goes to a file at once, so that it is known whatever ends the process.
+pub(super) fn told(probes: usize) -> String {
+    format!(
+        "\n#[doc(hidden)] pub mod aqe_probe {{ extern crate std as aqe_std; \
+         use self::aqe_std::{{env, fs::OpenOptions, io::Write as _, sync::OnceLock, sync::atomic::{{AtomicBool, Ordering::Relaxed}}}}; \
+         #[allow(clippy::declare_interior_mutable_const)] const OFF: AtomicBool = AtomicBool::new(false); \
+         static HITS: [AtomicBool; {0}] = [OFF; {0}]; static FAULT: OnceLock<u32> = OnceLock::new(); \
+         pub fn hit(n: usize) {{ if !HITS[n].swap(true, Relaxed) {{ if let Some(path) = env::var_os(\"{HITS}\") {{ \
+         if let Ok(mut file) = OpenOptions::new().create(true).append(true).open(path) {{ \
+         let _ = file.write_all(aqe_std::format!(\"{{n}}\\n\").as_bytes()); }} }} }} }} \
+         pub fn fault(n: u32) -> bool {{ *FAULT.get_or_init(|| env::var(\"{PLANTED}\").ok().and_then(|one| one.parse().ok()).unwrap_or(0)) == n }} }}\n",
+        probes.max(1)
     )
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Package {
     pub(super) root: PathBuf,
     /// The modules on the way from the root to the target, as names, and the text of each: the root's first.
     modules: Vec<(String, String)>,
+    /// Of the language.
+    pub(super) edition: String,
     /// Whether Cargo finds tests in `tests/` by itself.
     pub(super) finds_tests: bool,
 }
@@ -63,7 +65,12 @@ impl Package {
         let folder = folder.strip_prefix(project).unwrap_or(Path::new("")).display().to_string();
         let modules = modules(&root, &path)
             .ok_or_else(|| Refusal(format!("{file}: plan only: it is no module of the library {name}")))?;
-        Ok(Self { folder, name, root, modules, finds_tests })
+        // One that the workspace says is a new one.
+        let edition = match package.get("edition") {
+            Some(edition) => edition.as_str().unwrap_or("2021"),
+            None => "2015",
+        };
+        Ok(Self { folder, name, root, modules, edition: edition.to_owned(), finds_tests })
     }
 
     /// The path of an item of the target, if tests can reach it: as a public module has it, or as one re-exports it.
