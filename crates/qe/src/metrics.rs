@@ -4,7 +4,8 @@
 //! - `files`: the sources of a project, and which of them are tests.
 //! - `measure`: what is measured of one source, by its content alone.
 //! - `churn`: how often files changed, from Git's log.
-//! - `cache`: all of it for a project, measured again only where something changed.
+//! - `cache`: all of it for a project, measured again only where something changed: `reading` reads, and `kept` is what later
+//!   processes find.
 //! - `reports`: what the project's reports say of its tests. `covered`: which lines of functions and files ran.
 //! - `rows`: figures of functions, files, folders and the project.
 //! - `history`: figures of commits, in the store.
@@ -12,9 +13,11 @@
 mod cache;
 mod churn;
 pub(crate) mod covered;
-mod files;
+pub(crate) mod files;
 mod history;
+mod kept;
 mod measure;
+mod reading;
 mod reports;
 mod rows;
 
