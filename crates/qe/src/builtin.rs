@@ -47,6 +47,7 @@ pub fn builtin(
             durable,
             coverage: coverage::load::Cache::default(),
             measurements: Measurements::new(settings.derived.clone()),
+            reports: gate::Reports::default(),
             testgen: testgen::Memo::default(),
         }),
         clock: Box::new(clock),
@@ -73,6 +74,7 @@ pub(crate) struct Context {
     pub(crate) durable: Arc<dyn Store>,
     pub(crate) coverage: coverage::load::Cache,
     pub(crate) measurements: Measurements,
+    pub(crate) reports: gate::Reports,
     pub(crate) testgen: testgen::Memo,
 }
 

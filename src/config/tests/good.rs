@@ -1,7 +1,7 @@
 //! What sound configurations mean.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aqe_core::balancer::{BudgetConfig, ScoreWeights, Strategy};
@@ -55,6 +55,8 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config.store.path, Path::new("/home/ann/.local/share/aqe-v3/aqe.db"));
     assert!(config.upstreams.is_empty() && config.optimized);
     assert_eq!(config.qe.roots, [Path::new("/project")]);
+    assert_eq!(config.qe.derived, Some((PathBuf::from("/home/ann/.cache/aqe-v3"), 128 << 20)));
+    assert_eq!(toml("[qe]\nderived_max_bytes = 0").unwrap().config.qe.derived, None);
 }
 
 #[test]
