@@ -17,8 +17,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
     let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default())?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let derived = std::env::var_os("SYN7_CACHE").map(|folder| Arc::new(aqe_store::Derived::new(std::path::Path::new(&folder), 128 << 20)));
-    let tools = aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings { roots, derived, ..Default::default() }, now);
+    let derived = std::env::var_os("SYN7_CACHE")
+        .map(|folder| Arc::new(aqe_store::Derived::new(std::path::Path::new(&folder), 128 << 20)));
+    let tools =
+        aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings { roots, derived, ..Default::default() }, now);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {

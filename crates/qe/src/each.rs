@@ -53,9 +53,7 @@ pub(crate) fn each<T: Sync, R: Send>(
 
 /// What a thread answers.
 pub(crate) fn joined<R>(thread: thread::ScopedJoinHandle<'_, Result<R, Refusal>>) -> Result<R, Refusal> {
-    thread
-        .join()
-        .unwrap_or_else(|_| Err(Refusal("this is a fault of ours: a thread has panicked".into())))
+    thread.join().unwrap_or_else(|_| Err(Refusal("this is a fault of ours: a thread has panicked".into())))
 }
 
 #[cfg(test)]

@@ -62,9 +62,7 @@ impl Facts {
             let change = scope.spawn(change);
             let sources = needed.contains(&Kind::Source).then(|| {
                 // What makes a test is not what makes a product.
-                scope.spawn(|| {
-                    judge.context.measurements.snapshot(project, |file| !file.is_test, request)
-                })
+                scope.spawn(|| judge.context.measurements.snapshot(project, |file| !file.is_test, request))
             });
             let reports = Self::reports_of(judge, needed);
             (joined(change), sources.map(joined), reports)

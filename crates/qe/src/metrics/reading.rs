@@ -39,7 +39,11 @@ enum Content {
     Gone,
     Known(Entry),
     /// And whatever is kept of it.
-    New { content: Vec<u8>, hash: ContentHash, row: Option<Vec<u8>> },
+    New {
+        content: Vec<u8>,
+        hash: ContentHash,
+        row: Option<Vec<u8>>,
+    },
 }
 
 /// What was read of each of these files, in order.

@@ -6,6 +6,7 @@ mod coverage;
 mod definitions;
 mod gaps;
 mod gate;
+mod kept;
 mod languages;
 mod memory;
 mod metrics;

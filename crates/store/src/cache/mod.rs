@@ -36,8 +36,7 @@ use worker::{Command, Worker};
 /// The file in the folder.
 const FILE: &str = "answers.db";
 /// Marked "AQEC".
-const SORT: Sort =
-    Sort { name: "result cache", application: 0x4151_4543, version: 1, schema: row::SCHEMA };
+const SORT: Sort = Sort { name: "result cache", application: 0x4151_4543, version: 1, schema: row::SCHEMA };
 /// Answers that wait to be written; the next is dropped. With the largest answers this is some 1 GiB of memory that
 /// is shared with the levels above, with usual ones a few MiB.
 const QUEUE: usize = 1_024;

@@ -65,7 +65,9 @@ enum State {
     Open(Arc<Open>),
     /// It is to be thrown away when nobody has it open any more.
     Damaged(Weak<Open>, StoreError),
-    Off { since: Instant },
+    Off {
+        since: Instant,
+    },
 }
 
 struct Open {

@@ -42,11 +42,7 @@ fn checksum(key: &DerivedKey, body: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(key).chain_update(body).finalize().into()
 }
 
-pub(super) fn find(
-    connection: &Connection,
-    keys: &[DerivedKey],
-    now: UnixMillis,
-) -> rusqlite::Result<Found> {
+pub(super) fn find(connection: &Connection, keys: &[DerivedKey], now: UnixMillis) -> rusqlite::Result<Found> {
     // One state of the file for all, and one lock.
     let transaction = connection.unchecked_transaction()?;
     let mut found = Found { bodies: Vec::with_capacity(keys.len()), ..Found::default() };

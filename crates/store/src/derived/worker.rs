@@ -15,9 +15,16 @@ const PAYLOAD_SHARE: u64 = 70;
 
 /// What the thread is told.
 pub(super) enum Command {
-    Keep { rows: Vec<(DerivedKey, Vec<u8>)>, now: UnixMillis },
+    Keep {
+        rows: Vec<(DerivedKey, Vec<u8>)>,
+        now: UnixMillis,
+    },
     /// Rows that were used, and rows that are of no use.
-    Note { used: Vec<i64>, damaged: Vec<i64>, now: UnixMillis },
+    Note {
+        used: Vec<i64>,
+        damaged: Vec<i64>,
+        now: UnixMillis,
+    },
     Flush(SyncSender<()>),
 }
 
@@ -33,10 +40,10 @@ pub(super) fn run(shared: &Shared, commands: &Receiver<Command>) {
         let writer = lock(&open.writer);
         let done = match write(shared, &writer, &command) {
             // The file is at its limit, or the disk is full: half of what is there gives way.
-            Err(StoreError::Full { .. }) => transaction(shared, &writer, |connection| {
-                evict(connection, total(connection)? / 2)
-            })
-            .and_then(|()| write(shared, &writer, &command)),
+            Err(StoreError::Full { .. }) => {
+                transaction(shared, &writer, |connection| evict(connection, total(connection)? / 2))
+                    .and_then(|()| write(shared, &writer, &command))
+            }
             other => other,
         };
         drop(writer);
