@@ -131,7 +131,7 @@ impl Measurements {
         let (head, history) = past?;
         drop(locked);
         self.bound();
-        Ok(Snapshot { head, history, ..sources? })
+        Ok(Snapshot { history, head, ..sources? })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(PathBuf, Arc<Mutex<Kept>>)>> {

@@ -106,7 +106,7 @@ impl<'a> Git<'a> {
             return Ok(None);
         }
         git.is_shallow = lines.next() == Some("true");
-        git.up = lines.next().unwrap_or_default().to_owned();
+        lines.next().unwrap_or_default().clone_into(&mut git.up);
         git.head = lines.next().filter(|_| output.status.success()).map(str::to_owned);
         Ok(Some(git))
     }
