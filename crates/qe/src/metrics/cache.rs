@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-use aqe_store::Derived;
+use aqe_store::{Derived, DerivedKey};
 use hashbrown::{HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 
@@ -44,15 +44,8 @@ struct Kept {
     files: HashMap<String, Entry>,
     /// With what it was made of: whether tests are in it, and the contents.
     duplication: Vec<(ContentHash, Arc<Duplication>)>,
-    history: Option<KnownHistory>,
-}
-
-/// The changes before a commit, since a moment.
-#[derive(Debug)]
-struct KnownHistory {
-    head: String,
-    since: i64,
-    history: Arc<History>,
+    /// With what it was read of.
+    history: Option<(DerivedKey, Arc<History>)>,
 }
 
 /// A project as it is now.
@@ -320,7 +313,7 @@ fn duplicates(
 type Past = (Option<String>, Result<Arc<History>, String>);
 
 fn history(
-    known: &mut Option<KnownHistory>,
+    known: &mut Option<(DerivedKey, Arc<History>)>,
     project: &Project,
     disk: Option<&Derived>,
     request: &Request,
@@ -331,10 +324,12 @@ fn history(
     };
     let Some(head) = git.head() else { return none("the Git repository has no commit") };
     let since = churn::since(request.now);
-    if let Some(known) = known.as_ref().filter(|known| known.head == head && known.since == since) {
-        return Ok((Some(head.to_owned()), Ok(Arc::clone(&known.history))));
+    let key = kept::of_history(project, &git, head, since, request.now);
+    if let Some((_, history)) = known.as_ref().filter(|(of, _)| Some(*of) == key) {
+        return Ok((Some(head.to_owned()), Ok(Arc::clone(history))));
     }
-    let place = disk.zip(disk.and_then(|_| kept::of_history(project, &git, head, since, request.now)));
+    // More of a shallow history may be fetched.
+    let place = disk.filter(|_| !git.is_shallow()).zip(key);
     let found = place.and_then(|(disk, key)| kept::find_history(disk, key, request.now));
     let is_found = found.is_some();
     let read = found.map_or_else(|| churn::read(&git, head, since), Ok);
@@ -344,7 +339,7 @@ fn history(
                 kept::keep_history(disk, key, &history, request.now);
             }
             let history = Arc::new(history);
-            *known = Some(KnownHistory { head: head.to_owned(), since, history: Arc::clone(&history) });
+            *known = key.map(|key| (key, Arc::clone(&history)));
             Ok(history)
         }
         Err(Refusal(why)) => {

@@ -63,7 +63,7 @@ pub(super) fn decode(row: &[u8]) -> Option<Result<Measured, Unmeasured>> {
     })
 }
 
-/// Where the changes before a commit are. `None`: they may change although the commit does not.
+/// Where the changes before a commit are; `None` while who counts as one author may change unseen.
 pub(super) fn of_history(
     project: &Project,
     git: &Git<'_>,
@@ -71,18 +71,14 @@ pub(super) fn of_history(
     since: i64,
     now: UnixMillis,
 ) -> Option<DerivedKey> {
-    // More of a shallow history may be fetched.
-    if git.is_shallow() {
-        return None;
-    }
-    // Who counts as one author may change without a commit.
+    // Its authors may change without a commit.
     let mailmap = fs::metadata(project.root.join(git.up()).join(".mailmap")).ok();
     let mailmap = mailmap.map(|metadata| Stamp::of(&metadata));
     if mailmap.is_some_and(|stamp| !stamp.is_settled(now)) {
         return None;
     }
     let root = project.root.as_os_str().as_encoded_bytes();
-    let others = format!("{head} {since} {} {mailmap:?}", git.up());
+    let others = format!("{head} {} {since} {} {mailmap:?}", git.is_shallow(), git.up());
     Some(key(&[b"history", root, others.as_bytes()]))
 }
 

@@ -111,11 +111,7 @@ fn find(disk: Option<&Derived>, contents: &mut [(&SourceFile, Content)], request
 type Row = (DerivedKey, Vec<u8>);
 
 /// What is known of a file now, and what is to be kept of it.
-fn entry(
-    file: &SourceFile,
-    content: &Content,
-    request: &Request,
-) -> Result<(Read, Option<Row>), Refusal> {
+fn entry(file: &SourceFile, content: &Content, request: &Request) -> Result<(Read, Option<Row>), Refusal> {
     let (content, hash, row) = match content {
         Content::Gone => return Ok((None, None)),
         Content::Known(entry) => return Ok((Some((entry.clone(), false)), None)),

@@ -163,8 +163,11 @@ async fn changes_are_known_to_other_processes_until_there_are_others() {
         assert_eq!(churn("{}").await, (1, 1));
     }
     commit("b@x");
+    let standing = Tools::keeping(&[root], kept.path());
+    standing.settle();
     for _ in 0..2 {
         assert_eq!(churn("{}").await, (2, 2));
+        assert_eq!(standing.call(METRICS, "{}").await["items"][0]["authors_90d"], 2);
     }
     // Of a part of the repository the paths are others.
     assert_eq!(churn(r#"{"root":"src"}"#).await, (2, 2));
@@ -173,6 +176,7 @@ async fn changes_are_known_to_other_processes_until_there_are_others() {
     for _ in 0..2 {
         assert_eq!(churn("{}").await, (2, 1));
         assert_eq!(churn(r#"{"root":"src"}"#).await, (2, 1));
+        assert_eq!(standing.call(METRICS, "{}").await["items"][0]["authors_90d"], 1);
     }
 }
 
