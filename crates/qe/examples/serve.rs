@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut roots: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let keeps = roots.len() > 1 && roots[0].as_os_str() == "--keep";
-    let keep = keeps.then(|| roots.drain(..2).last()).flatten();
+    let keep = keeps.then(|| roots.drain(..2).nth(1)).flatten();
     let derived = keep.map(|folder| Arc::new(Derived::new(&folder, 128 << 20)));
     let directory = tempfile::tempdir()?;
     let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default())?;
