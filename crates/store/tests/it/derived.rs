@@ -196,7 +196,7 @@ fn child_that_keeps_for_ever() {
     let folder: PathBuf = std::env::var_os(FOLDER).expect("run by another test").into();
     let derived = Derived::new(&folder, 4 * MIB);
     for batch in 0_usize.. {
-        keep(&derived, batch * 8..batch * 8 + 8, batch * 31 % 5_000, T0 + batch as i64);
+        keep(&derived, batch * 8..batch * 8 + 8, batch * 31 % 5_000, T0 + batch.cast_signed() as i64);
         writeln!(std::io::stdout(), "kept {}", batch * 8 + 7).unwrap();
     }
 }
