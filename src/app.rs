@@ -31,7 +31,7 @@ use aqe_gateway::transport::http::{Edge, Paths};
 use aqe_gateway::transport::unix::Socket;
 use aqe_gateway::transport::{lines, stdio};
 use aqe_gateway::upstream::guardian;
-use aqe_store::{SqliteOptions, SqliteStore, Store, StoreError};
+use aqe_store::{Derived, SqliteOptions, SqliteStore, Store, StoreError};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
@@ -282,11 +282,14 @@ pub(crate) fn tools(
     Ok(aqe_qe::builtin(Arc::new(store), settings, state::now))
 }
 
-/// What the built-in tools may read; what they start is kept by the same guardian as the upstreams' children.
-pub(crate) fn tools_settings(roots: Vec<PathBuf>) -> aqe_qe::Settings {
+/// What the built-in tools may read, and where they keep what they have computed; what they start is kept by the same guardian
+/// as the upstreams' children.
+pub(crate) fn tools_settings(roots: Vec<PathBuf>, config: &crate::config::Qe) -> aqe_qe::Settings {
     let mark = (aqe_gateway::upstream::RUN_TAG, aqe_gateway::upstream::run_id());
     let keeper = aqe_qe::Keeper { mark, began: guardian::watch, ended: guardian::unwatch };
-    aqe_qe::Settings { roots, keeper: Some(keeper) }
+    let derived = config.derived.as_ref();
+    let derived = derived.map(|(folder, max_bytes)| Arc::new(Derived::new(folder, *max_bytes)));
+    aqe_qe::Settings { roots, keeper: Some(keeper), derived }
 }
 
 async fn serve(
@@ -303,7 +306,7 @@ async fn serve(
     let manifests = Arc::new(Manifests::new(store.clone()));
     let (control, mut asked) = mpsc::channel(MAX_ASKED);
     let (alerts_kept, alerts) = alerts::Alerts::open(store.clone(), &plan.request.folder).await;
-    let tools = tools_settings(config.qe.roots.clone());
+    let tools = tools_settings(config.qe.roots.clone(), &config.qe);
     let builtin =
         store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, &tools, state::now));
     let telemetry = telemetry::start(&config.monitoring)?;

@@ -30,9 +30,12 @@ struct Case {
     name: String,
     tool: &'static str,
     arguments: Value,
-    /// Milliseconds of the first call of a process, and of a further one; `None`: no limit.
+    /// Milliseconds of the first call of a process where an earlier process has looked at the project, and of a further one;
+    /// `None`: it is not measured.
     cold: Option<Limit>,
     warm: Option<Limit>,
+    /// Whether the first call where nobody has looked is measured too, because it computes what is kept.
+    new: bool,
 }
 
 /// `None` within it: it is measured, and no limit is set.
@@ -71,7 +74,7 @@ pub(crate) fn measure(subject: &Subject, plan: Plan) -> Result<Section> {
     for transport in [Transport::Stdio, Transport::Http] {
         for case in cases(&small, &large) {
             progress(&format!("qe: {}, {}", transport.name(), case.name));
-            let start = || Line::start(subject, &config, transport);
+            let start = |kept: &Path| Line::start(subject, &config, transport, kept);
             rows.extend(
                 case.rows(start, transport, plan).map_err(|error| format!("{}: {error}", case.name))?,
             );
@@ -79,8 +82,8 @@ pub(crate) fn measure(subject: &Subject, plan: Plan) -> Result<Section> {
     }
     Ok(Section {
         title: format!(
-            "Quality tools through the gateway, {} lines in {} files, 2 branches, seed {}: ms; cold: the first call of a process; \
-             {} of each; goals are of p50",
+            "Quality tools through the gateway, {} lines in {} files, 2 branches, seed {}: ms; cold: the first call of a process, of a \
+             project that an earlier one has looked at; new: that nobody has looked at; {} of each; goals are of p50",
             small.lines(),
             small.files(),
             plan.seed,
@@ -101,7 +104,9 @@ fn cases(small: &Scene, large: &Scene) -> Vec<Case> {
         }
         arguments
     };
-    let case = |name: String, tool, arguments, cold, warm| Case { name, tool, arguments, cold, warm };
+    let case =
+        |name: String, tool, arguments, cold, warm| Case { name, tool, arguments, cold, warm, new: false };
+    let measuring = |case: Case| Case { new: true, ..case };
     let target = json!([{ "file": Scene::MODULE }]);
     vec![
         case(
@@ -118,15 +123,27 @@ fn cases(small: &Scene, large: &Scene) -> Vec<Case> {
             Some(Some(200.0)),
             Some(None),
         ),
-        case(
+        measuring(case(
             "coverage_gaps".into(),
             "qe_coverage_gaps",
             with(json!({})),
             Some(Some(100.0)),
             Some(Some(100.0)),
-        ),
-        case("quality_gate".into(), "qe_quality_gate", with(json!({})), Some(Some(100.0)), Some(Some(100.0))),
-        case("quality_metrics".into(), "qe_quality_metrics", with(json!({})), Some(None), Some(Some(50.0))),
+        )),
+        measuring(case(
+            "quality_gate".into(),
+            "qe_quality_gate",
+            with(json!({})),
+            Some(Some(100.0)),
+            Some(Some(100.0)),
+        )),
+        measuring(case(
+            "quality_metrics".into(),
+            "qe_quality_metrics",
+            with(json!({})),
+            Some(None),
+            Some(Some(50.0)),
+        )),
         case(
             "test_generate, plan".into(),
             "qe_test_generate",
@@ -147,17 +164,24 @@ fn cases(small: &Scene, large: &Scene) -> Vec<Case> {
 impl Case {
     fn rows(
         &self,
-        start: impl Fn() -> Result<Line>,
+        start: impl Fn(&Path) -> Result<Line>,
         transport: Transport,
         plan: Plan,
     ) -> Result<Vec<Vec<Cell>>> {
         let mut rows = Vec::new();
+        if self.new {
+            let first = || self.call(&mut start(tempfile::tempdir()?.path())?);
+            rows.push(self.row(transport, "new", None, times(plan.runs, first)?));
+        }
+        let kept = tempfile::tempdir()?;
+        // What it keeps is written by its end.
+        self.call(&mut start(kept.path())?)?;
         if let Some(limit) = self.cold {
-            let first = || self.call(&mut start()?);
+            let first = || self.call(&mut start(kept.path())?);
             rows.push(self.row(transport, "cold", limit, times(plan.runs, first)?));
         }
         if let Some(limit) = self.warm {
-            let mut line = start()?;
+            let mut line = start(kept.path())?;
             self.call(&mut line)?;
             rows.push(self.row(transport, "warm", limit, times(plan.runs, || self.call(&mut line))?));
         }
@@ -220,17 +244,22 @@ impl Transport {
 
 impl Line {
     /// A new process that has answered nothing but the handshake.
-    fn start(subject: &Subject, config: &str, transport: Transport) -> Result<Self> {
+    /// `kept`: where it finds what others have kept.
+    fn start(subject: &Subject, config: &str, transport: Transport, kept: &Path) -> Result<Self> {
         let home = Home::with(config)?;
+        let keeping = |mut command: std::process::Command| {
+            command.env("XDG_CACHE_HOME", kept);
+            command
+        };
         match transport {
             Transport::Stdio => {
-                let mut talk = Talk::start(subject.stdio(&home))?;
+                let mut talk = Talk::start(keeping(subject.stdio(&home)))?;
                 talk.set_patience(PATIENCE);
                 talk.initialize()?;
                 Ok(Self::Stdio(Box::new(talk)))
             }
             Transport::Http => {
-                let command = subject.http_with_its_threads(&home);
+                let command = keeping(subject.http_with_its_threads(&home));
                 let mut running = Running::start_at(Place::Anywhere, command, Some(home))?;
                 running.server.set_patience(PATIENCE);
                 running.server.initialize()?;

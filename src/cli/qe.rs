@@ -119,7 +119,7 @@ impl Qe {
         // Whoever types a folder here may read it.
         roots.extend(self.arguments.get("root").and_then(Value::as_str).map(PathBuf::from));
         roots.extend(loaded.config.qe.roots.iter().cloned());
-        app::tools(&loaded.config.store, &app::tools_settings(roots))
+        app::tools(&loaded.config.store, &app::tools_settings(roots, &loaded.config.qe))
             .map_err(|error| Failure::Failed(format!("[store] path: {error}")))
     }
 

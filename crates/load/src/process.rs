@@ -99,11 +99,11 @@ impl Drop for Process {
     }
 }
 
-/// A command that runs in a folder and finds no configuration, store or running server but what is there.
+/// A command that runs in a folder and finds no configuration, store, cache or running server but what is there.
 pub fn apart(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env("HOME", folder).env("XDG_RUNTIME_DIR", folder);
-    for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+    for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
         command.env(variable, folder.join("data"));
     }
     command

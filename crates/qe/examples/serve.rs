@@ -1,7 +1,8 @@
 //! Answers `tools/call` on standard input, one request a line: the built-in tools without the gateway, for trying them out
 //! and for the scripts in `interop/qe/`.
 //!
-//! `cargo run --release -p aqe-qe --example serve -- FOLDER…` reads the projects below the folders.
+//! `cargo run --release -p aqe-qe --example serve -- [--keep FOLDER] FOLDER…` reads the projects below the folders, and keeps what
+//! it has computed of sources where it is told.
 
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
@@ -9,15 +10,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aqe_core::inprocess::Caller;
-use aqe_store::{SqliteOptions, SqliteStore};
+use aqe_store::{Derived, SqliteOptions, SqliteStore};
 use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let roots: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let mut roots: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let keeps = roots.len() > 1 && roots[0].as_os_str() == "--keep";
+    let keep = keeps.then(|| roots.drain(..2).nth(1)).flatten();
+    let derived = keep.map(|folder| Arc::new(Derived::new(&folder, 128 << 20)));
     let directory = tempfile::tempdir()?;
     let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default())?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let tools = aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings { roots, keeper: None }, now);
+    let tools =
+        aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings { roots, derived, ..Default::default() }, now);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError, Progress, ToolResult};
-use aqe_store::{Store, UnixMillis};
+use aqe_store::{Derived, Store, UnixMillis};
 use bytes::Bytes;
 
 use crate::arguments;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub roots: Vec<PathBuf>,
     /// Who keeps the programs that the tools start; `None`: they end with their call, and if this process is killed, late.
     pub keeper: Option<Keeper>,
+    /// Where what was computed of sources is kept for other processes; `None`: nowhere.
+    pub derived: Option<Arc<Derived>>,
 }
 
 /// The tools, over a store and a clock that tells the milliseconds since the Unix epoch.
@@ -44,7 +46,8 @@ pub fn builtin(
             roots: Roots::new(&settings.roots),
             durable,
             coverage: coverage::load::Cache::default(),
-            measurements: Measurements::default(),
+            measurements: Measurements::new(settings.derived.clone()),
+            reports: gate::Reports::default(),
             testgen: testgen::Memo::default(),
         }),
         clock: Box::new(clock),
@@ -71,6 +74,7 @@ pub(crate) struct Context {
     pub(crate) durable: Arc<dyn Store>,
     pub(crate) coverage: coverage::load::Cache,
     pub(crate) measurements: Measurements,
+    pub(crate) reports: gate::Reports,
     pub(crate) testgen: testgen::Memo,
 }
 

@@ -28,6 +28,7 @@ use baseline::Baseline;
 use change::Change;
 use condition::{Condition, Level, Op, Rules, Status, Verdict};
 use inputs::Paths;
+pub(crate) use inputs::Reports;
 pub(crate) use measure::{Facts, Runs};
 use measure::{Issues, Newness};
 use measured::Value;
@@ -145,14 +146,13 @@ pub(crate) fn reports(context: &Context, project: &Project, request: &Request) -
     let places = Places { most: 1, is_asked: false, cursor: None };
     let judge = Judge { context, project, gate: &gate, request, places, format: Format::Json };
     let needed = BTreeSet::from([Kind::Coverage, Kind::Junit, Kind::Mutation]);
-    Facts::read(&judge, Err("no change is looked at".into()), &needed)
+    Facts::read(&judge, || Ok(Err("no change is looked at".into())), &needed)
 }
 
 impl Judge<'_> {
     /// The verdict, and the baseline of now.
     fn judge(&self, base: Option<&str>) -> Result<(Report, Baseline), Refusal> {
         let (gate, stop) = (self.gate, &self.request.stop);
-        let change = Change::of(self.project, gate, base, stop)?;
         let was = gate.baseline.as_ref().map(|file| Baseline::read(self.project, file));
         let known = was.as_ref().and_then(|was| was.as_ref().ok());
         let asked = conditions(gate, known);
@@ -161,7 +161,7 @@ impl Judge<'_> {
         } else {
             asked.iter().flat_map(|(condition, _)| condition.metric.kinds()).copied().collect()
         };
-        let facts = Facts::read(self, change, &needed)?;
+        let facts = Facts::read(self, || Change::of(self.project, gate, base, stop), &needed)?;
         let now = Timestamp::from_millisecond(self.request.now).unwrap_or_default();
         let today = now.to_zoned(TimeZone::UTC).date();
         let newness = Newness { baseline: was.as_ref(), change: &facts.change };

@@ -4,7 +4,8 @@
 //! - `files`: the sources of a project, and which of them are tests.
 //! - `measure`: what is measured of one source, by its content alone.
 //! - `churn`: how often files changed, from Git's log.
-//! - `cache`: all of it for a project, measured again only where something changed.
+//! - `cache`: all of it for a project, measured again only where something changed: `reading` reads, and `kept` is what later
+//!   processes find.
 //! - `reports`: what the project's reports say of its tests. `covered`: which lines of functions and files ran.
 //! - `rows`: figures of functions, files, folders and the project.
 //! - `history`: figures of commits, in the store.
@@ -12,13 +13,16 @@
 mod cache;
 mod churn;
 pub(crate) mod covered;
-mod files;
+pub(crate) mod files;
 mod history;
+mod kept;
 mod measure;
+mod reading;
 mod reports;
 mod rows;
 
 use std::cmp::Reverse;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -32,6 +36,7 @@ use rows::{Row, Totals, View};
 
 use crate::arguments;
 use crate::builtin::{Context, Request};
+use crate::each::joined;
 use crate::project::git::Lines;
 use crate::reply::{Refusal, structured};
 
@@ -130,7 +135,11 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
         Scope::Tests => file.is_test,
         Scope::All => true,
     };
-    let snapshot = context.measurements.snapshot(&project, wanted, request)?;
+    let (snapshot, reports) = thread::scope(|scope| {
+        let reports = scope.spawn(|| Reports::read(context, &project, request));
+        (context.measurements.snapshot(&project, wanted, request), joined(reports))
+    });
+    let (snapshot, reports) = (snapshot?, reports?);
     let is_in = |path: &str, folder: &String| {
         folder.is_empty()
             || path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -138,7 +147,6 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let is_asked = |path: &str| paths.is_empty() || paths.iter().any(|folder| is_in(path, folder));
     let places: Vec<usize> =
         (0..snapshot.files.len()).filter(|&at| is_asked(&snapshot.files[at].file.path)).collect();
-    let reports = Reports::read(context, &project, request)?;
     let coverage = reports.coverage();
     let view =
         View { snapshot: &snapshot, with_tests: scope != Scope::Sources, coverage: coverage.as_deref().ok() };

@@ -23,6 +23,7 @@ mod lines;
 mod roles;
 mod tokens;
 mod walk;
+mod wording;
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ pub(crate) use functions::{Function, FunctionKind};
 pub(crate) use language::Language;
 pub(crate) use lines::LineCounts;
 pub(crate) use tokens::{Token, word_hash};
+pub(crate) use wording::Wording;
 
 use crate::stop::Stop;
 use roles::Roles;

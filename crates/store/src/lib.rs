@@ -7,12 +7,16 @@
 //! - [`error`], [`limits`]: what can go wrong, and the bounds.
 //! - [`sqlite`]: the embedded implementation, [`SqliteStore`].
 //! - [`cache`]: the result cache's level on disk, [`DiskCache`]: a file of its own, which may be lost.
+//! - [`derived`]: what was computed from contents and can be computed again, [`Derived`]: another such file.
+//! - `disposable`: how such files are opened and thrown away.
 //!
 //! Nothing here reads the wall clock: each operation that depends on the time takes it as an argument, in
 //! milliseconds since the Unix epoch ([`UnixMillis`]).
 
 pub mod cache;
 pub mod contract;
+pub mod derived;
+mod disposable;
 pub mod error;
 pub mod limits;
 pub mod measurement;
@@ -21,6 +25,7 @@ pub mod sqlite;
 
 pub use cache::{DiskCache, DiskCacheOptions};
 pub use contract::{Manifest, Store, StoreFuture};
+pub use derived::{Derived, DerivedKey};
 pub use error::StoreError;
 pub use measurement::Measurement;
 pub use memory::{

@@ -1,7 +1,7 @@
 //! What sound configurations mean.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aqe_core::balancer::{BudgetConfig, ScoreWeights, Strategy};
@@ -55,6 +55,8 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(config.store.path, Path::new("/home/ann/.local/share/aqe-v3/aqe.db"));
     assert!(config.upstreams.is_empty() && config.optimized);
     assert_eq!(config.qe.roots, [Path::new("/project")]);
+    assert_eq!(config.qe.derived, Some((PathBuf::from("/home/ann/.cache/aqe-v3"), 128 << 20)));
+    assert_eq!(toml("[qe]\nderived_max_bytes = 0").unwrap().config.qe.derived, None);
 }
 
 #[test]
@@ -146,6 +148,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(config.writing, Writing { batching: None, compression });
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
     assert_eq!(config.qe.roots, [Path::new("/project/code"), Path::new("/home/ann/more")]);
+    assert_eq!(config.qe.derived.as_ref().map(|(_, max_bytes)| *max_bytes), Some(1 << 20));
     let cache = &config.cache;
     assert_eq!((cache.enabled, cache.max_entry, cache.l1_entries, cache.l2_entries), (false, 4096, 64, 100));
     assert_eq!((cache.l2_bytes, cache.l2_ttl), (2 << 20, ms(60_000)));

@@ -5,6 +5,7 @@ mod find;
 mod rank;
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -16,6 +17,7 @@ use super::page::Page;
 use super::patch::Change;
 use super::path_map::PathMap;
 use crate::builtin::{Context, Request};
+use crate::each::joined;
 use crate::reply::{Refusal, structured};
 use explain::Teller;
 pub(crate) use find::Innermost;
@@ -100,8 +102,11 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     let filter = Filter::new(&arguments.include, &arguments.exclude)?;
     let path_map = PathMap::new(&project, &arguments.path_map)?;
     let asked = Asked { reports: &arguments.reports, path_map, with_tests: arguments.include_tests };
-    let found = collect(&context.coverage, &project, &asked, request.now, stop)?;
-    let mut coverage = found.ok_or_else(no_report)?;
+    let (found, snapshot) = thread::scope(|scope| {
+        let snapshot = scope.spawn(|| context.measurements.sources(&project, request));
+        (collect(&context.coverage, &project, &asked, request.now, stop), joined(snapshot))
+    });
+    let mut coverage = found?.ok_or_else(no_report)?;
     coverage.keep(|path| filter.has(path));
     let base = arguments.base.as_deref();
     let change = base.map(|base| Change::of(&project, base, None, stop)).transpose()?;
@@ -111,7 +116,7 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
             Refusal("`scope`: patch needs `base`, the revision that the change began at".into())
         })?),
     };
-    let snapshot = context.measurements.sources(&project, request)?;
+    let snapshot = snapshot?;
     let mut gaps = find::find(&coverage, &snapshot, only, stop)?;
     let users = find::users(&gaps, &snapshot, stop)?;
     rank::rank(&mut gaps, &snapshot, &users, change.as_ref(), arguments.rank);

@@ -1,12 +1,14 @@
 //! What coverage says of a change: of its own lines, and of lines that it did not touch.
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use memchr::memchr_iter;
 use serde::Serialize;
 
 use super::collect::Coverage;
 use super::model::{Branch, Counts, Line, Report, stretches};
+use crate::each::joined;
 use crate::project::Project;
 use crate::project::git::{FileDiff, Git, Lines};
 use crate::reply::Refusal;
@@ -46,20 +48,33 @@ impl Change {
         let head = head.map(|head| commit(head, "head")).transpose()?;
         let parted = git.merge_base(&base, head.as_deref().unwrap_or("HEAD"))?;
         let base = parted.ok_or_else(|| Refusal("`base` and `head` have no commit in common".into()))?;
-        let files = git.diff(&base, head.as_deref())?;
+        Self::between(project, &git, base, head, stop)
+    }
+
+    /// From the commit `base` to the commit `head`.
+    pub(crate) fn between(
+        project: &Project,
+        git: &Git<'_>,
+        base: String,
+        head: Option<String>,
+        stop: &Stop,
+    ) -> Result<Self, Refusal> {
+        let (files, untracked) = thread::scope(|scope| {
+            let untracked = head.is_none().then(|| scope.spawn(|| git.untracked()));
+            let files = git.diff(&base, head.as_deref());
+            (files, untracked.map(joined).transpose())
+        });
+        let files = files?;
         let changed = files.iter().filter(|file| !file.deleted);
         let mut added: BTreeMap<String, Vec<Lines>> =
             changed.map(|file| (file.path.clone(), file.added().collect())).collect();
-        if head.is_none() {
-            for path in git.untracked()? {
-                stop.check()?;
-                let Ok(content) = project.read(&path, UNTRACKED_BYTES) else { continue };
-                let breaks = memchr_iter(b'\n', &content).count();
-                let lines =
-                    u32::try_from(breaks + usize::from(!content.ends_with(b"\n"))).unwrap_or(u32::MAX);
-                if !content.is_empty() {
-                    added.insert(path, vec![Lines { start: 1, end: lines }]);
-                }
+        for path in untracked?.unwrap_or_default() {
+            stop.check()?;
+            let Ok(content) = project.read(&path, UNTRACKED_BYTES) else { continue };
+            let breaks = memchr_iter(b'\n', &content).count();
+            let lines = u32::try_from(breaks + usize::from(!content.ends_with(b"\n"))).unwrap_or(u32::MAX);
+            if !content.is_empty() {
+                added.insert(path, vec![Lines { start: 1, end: lines }]);
             }
         }
         Ok(Self { base, head, files, added })

@@ -25,10 +25,20 @@ pub(super) fn matches(
     stop: &Stop,
     mut found: impl FnMut(Block),
 ) -> Result<(), Refusal> {
-    let mut windows = Vec::with_capacity(sources.iter().map(|words| words.tokens.len()).sum());
+    // Most windows stand alone. They are left out before the rest is sorted, which costs most.
+    let mut seen = Seen::for_at_most(sources.iter().map(|words| words.tokens.len()).sum());
+    for words in sources {
+        stop.check()?;
+        hashes(words, |_, hash| seen.add(hash));
+    }
+    let mut windows = Vec::new();
     for (file, words) in sources.iter().enumerate() {
         stop.check()?;
-        hash(file as u32, words, &mut windows);
+        hashes(words, |at, hash| {
+            if seen.may_have_twice(hash) {
+                windows.push(Window { hash, file: file as u32, at });
+            }
+        });
     }
     stop.check()?;
     windows.sort_unstable();
@@ -51,8 +61,43 @@ pub(super) fn matches(
     Ok(())
 }
 
-/// Rolls a polynomial hash (Rabin and Karp's) over the words of a source.
-fn hash(file: u32, words: &Words<'_>, windows: &mut Vec<Window>) {
+/// Hashes that were seen once and more than once, by their first bits: two that share them are taken for one.
+struct Seen {
+    /// Two bits for each.
+    counts: Vec<u64>,
+    shift: u32,
+}
+
+impl Seen {
+    /// Eight places for each hash, and at most 32 MiB.
+    fn for_at_most(hashes: usize) -> Self {
+        let bits = (hashes * 8).clamp(1 << 6, 1 << 27).next_power_of_two().trailing_zeros();
+        Self { counts: vec![0; 1 << (bits - 5)], shift: u64::BITS - bits }
+    }
+
+    fn place(&self, hash: u64) -> (usize, u64) {
+        let place = hash >> self.shift;
+        ((place >> 5) as usize, (place & 31) * 2)
+    }
+
+    fn add(&mut self, hash: u64) {
+        let (at, bit) = self.place(hash);
+        if let Some(counts) = self.counts.get_mut(at)
+            && (*counts >> bit) & 3 < 2
+        {
+            *counts += 1 << bit;
+        }
+    }
+
+    /// Never false of a hash that was added twice.
+    fn may_have_twice(&self, hash: u64) -> bool {
+        let (at, bit) = self.place(hash);
+        self.counts.get(at).is_some_and(|counts| (counts >> bit) & 3 == 2)
+    }
+}
+
+/// Rolls a polynomial hash (Rabin and Karp's) over the words of a source; tells `found` of each window's place and hash.
+fn hashes(words: &Words<'_>, mut found: impl FnMut(u32, u64)) {
     /// Odd, so that no word is lost from the hash; the golden ratio's bits.
     const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
     let leading = (0..MIN_TOKENS).fold(1_u64, |power, _| power.wrapping_mul(BASE));
@@ -66,7 +111,7 @@ fn hash(file: u32, words: &Words<'_>, windows: &mut Vec<Window>) {
         if let Some(first) = (at + 1).checked_sub(MIN_TOKENS) {
             // Mixed, since the low bits of the polynomial depend on few bits of the words.
             let mixed = (hash ^ seed.rotate_left(56)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-            windows.push(Window { hash: mixed ^ (mixed >> 32), file, at: first as u32 });
+            found(first as u32, mixed ^ (mixed >> 32));
         }
     }
 }

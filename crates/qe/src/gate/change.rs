@@ -53,14 +53,14 @@ impl Change {
         let Some(git) = Git::of(project, stop)? else {
             return Ok(Err("the project is in no Git working tree, or git is not installed".into()));
         };
-        if git.commit("HEAD")?.is_none() {
+        if git.head().is_none() {
             return Ok(Err("the repository has no commit yet".into()));
         }
         let (base, commit) = match base(&git, asked.or(gate.base.as_deref()))? {
             Ok(found) => found,
             Err(reason) => return Ok(Err(reason)),
         };
-        let mut patch = patch::Change::of(project, &commit, None, stop)?;
+        let mut patch = patch::Change::between(project, &git, commit, None, stop)?;
         patch.added.retain(|path, _| !gate.excludes(path));
         patch.files.retain(|file| !gate.excludes(&file.path));
         let written = |path: &String| {
@@ -112,6 +112,9 @@ fn base(git: &Git<'_>, asked: Option<&str>) -> Result<Result<(String, String), S
             }
         }));
     };
+    if git.head() == Some(&commit) {
+        return Ok(Ok((name, commit)));
+    }
     Ok(match git.merge_base(&commit, "HEAD")? {
         Some(parted) => Ok((name, parted)),
         None => Err(format!("`{name}` and HEAD have no commit in common (is the clone shallow?)")),

@@ -1,6 +1,7 @@
 //! The reports that a gate rests on: which there are, what they say, and where that comes from.
 
 pub(crate) mod junit;
+mod kept;
 pub(crate) mod mutation;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod promises;
@@ -11,14 +12,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::SystemTime;
 
+use aqe_store::UnixMillis;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::metric::Kind;
+use crate::builtin::Request;
 use crate::project::Project;
 use crate::reply::Refusal;
-use crate::stop::Stop;
+pub(crate) use kept::Reports;
 
 /// Bytes of one report, and reports of one kind.
 const REPORT_MAX_BYTES: u64 = 64 << 20;
@@ -137,18 +139,22 @@ impl<T> Loaded<T> {
     }
 }
 
-/// Reads all reports of a kind. `parse` says what is in one, its format, and the tools that wrote it.
-pub(crate) fn load<T>(
+/// What is in a report, its format, and the tools that wrote it.
+type Said<T> = (T, String, Vec<String>);
+
+/// Reads all reports of a kind, those that are not known. `parse` says what is in one.
+pub(crate) fn load<T: Clone + Send + Sync + 'static>(
+    known: &Reports,
     project: &Project,
     paths: &Paths,
     kind: Kind,
-    stop: &Stop,
-    parse: impl Fn(&[u8]) -> Result<(T, String, Vec<String>), String>,
+    request: &Request,
+    parse: impl Fn(&[u8]) -> Result<Said<T>, String>,
 ) -> Result<Loaded<T>, Refusal> {
     let mut loaded = Loaded { reports: Vec::new(), broken: Vec::new() };
     for path in find(project, paths, kind, &mut loaded.broken) {
-        stop.check()?;
-        match read(project, &path, kind, &parse) {
+        request.stop.check()?;
+        match read(known, project, &path, kind, request.now, &parse) {
             // A copy of a report says nothing more.
             Ok((from, _)) if loaded.reports.iter().any(|(known, _)| known.sha256 == from.sha256) => {}
             Ok(report) => loaded.reports.push(report),
@@ -158,23 +164,27 @@ pub(crate) fn load<T>(
     Ok(loaded)
 }
 
-fn read<T>(
+fn read<T: Clone + Send + Sync + 'static>(
+    known: &Reports,
     project: &Project,
     path: &str,
     kind: Kind,
-    parse: impl Fn(&[u8]) -> Result<(T, String, Vec<String>), String>,
+    now: UnixMillis,
+    parse: impl Fn(&[u8]) -> Result<Said<T>, String>,
 ) -> Result<(Provenance, T), String> {
-    let bytes = project.read(path, REPORT_MAX_BYTES).map_err(|refusal| refusal.0)?;
-    let written = project.find(path).ok().and_then(|real| real.metadata().ok()?.modified().ok());
-    let (content, format, tools) = parse(&bytes).map_err(|reason| format!("{path}: {reason}"))?;
+    let real = project.find(path).map_err(|refusal| refusal.0)?;
+    let parse = |bytes: &[u8]| parse(bytes).map_err(|reason| format!("{path}: {reason}"));
+    let read = known.read(project, &real, kind, now, parse)?;
+    let (content, format, tools) = (*read.content).clone();
+    let written = real.metadata().ok().and_then(|metadata| metadata.modified().ok());
     let modified = written.and_then(|time| Timestamp::try_from(time).ok());
     let modified = modified.and_then(|time| time.round(jiff::Unit::Second).ok()).map(|time| time.to_string());
     let provenance = Provenance {
         kind,
         path: path.to_owned(),
         format,
-        bytes: bytes.len() as u64,
-        sha256: hex(&Sha256::digest(&bytes)),
+        bytes: read.bytes,
+        sha256: hex(&read.sha256),
         modified,
         tools,
         written,

@@ -7,6 +7,7 @@ mod runs;
 mod sources;
 
 use std::collections::BTreeSet;
+use std::thread;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -25,6 +26,7 @@ use super::inputs::{Loaded, Provenance, hex, junit, load, mutation, sarif};
 use super::measured::{Evidence, Measured};
 use super::metric::{Kind, Metric};
 use crate::coverage::collect::Coverage;
+use crate::each::joined;
 use crate::metrics::Snapshot;
 use crate::reply::Refusal;
 
@@ -49,22 +51,54 @@ pub(crate) enum Source {
 }
 
 impl Facts {
-    /// Reads what is needed.
+    /// Reads what is needed, Git's answers, sources and reports beside each other.
     pub(crate) fn read(
         judge: &Judge<'_>,
-        change: Result<Change, String>,
+        change: impl FnOnce() -> Result<Result<Change, String>, Refusal> + Send,
         needed: &BTreeSet<Kind>,
     ) -> Result<Self, Refusal> {
-        let (project, paths, stop) = (judge.project, &judge.gate.inputs, &judge.request.stop);
-        let mut facts =
-            Self { change, tests: None, findings: None, mutants: None, coverage: None, sources: None };
+        let (project, request) = (judge.project, judge.request);
+        let (change, sources, reports) = thread::scope(|scope| {
+            let change = scope.spawn(change);
+            let sources = needed.contains(&Kind::Source).then(|| {
+                // What makes a test is not what makes a product.
+                scope.spawn(|| judge.context.measurements.snapshot(project, |file| !file.is_test, request))
+            });
+            let reports = Self::reports_of(judge, needed);
+            (joined(change), sources.map(joined), reports)
+        });
+        request.stop.check()?;
+        let mut facts = Self {
+            change: change?,
+            sources: sources.map(|snapshot| snapshot.map_err(|refusal| refusal.0)),
+            ..reports?
+        };
+        if let (Some(covered), Ok(change)) = (&mut facts.coverage, &facts.change) {
+            covered.compare(project, change);
+        }
+        facts.place(&mut Places::of(project));
+        Ok(facts)
+    }
+
+    /// The reports that are needed.
+    fn reports_of(judge: &Judge<'_>, needed: &BTreeSet<Kind>) -> Result<Self, Refusal> {
+        let (project, paths, request) = (judge.project, &judge.gate.inputs, judge.request);
+        let known = &judge.context.reports;
+        let mut facts = Self {
+            change: Err(String::new()),
+            tests: None,
+            findings: None,
+            mutants: None,
+            coverage: None,
+            sources: None,
+        };
         if needed.contains(&Kind::Junit) {
-            facts.tests = Some(load(project, paths, Kind::Junit, stop, |bytes| {
+            facts.tests = Some(load(known, project, paths, Kind::Junit, request, |bytes| {
                 junit::parse(&crate::xml::text(bytes)).map(|tests| (tests, "junit".to_owned(), Vec::new()))
             })?);
         }
         if needed.contains(&Kind::Sarif) {
-            facts.findings = Some(load(project, paths, Kind::Sarif, stop, |bytes| {
+            facts.findings = Some(load(known, project, paths, Kind::Sarif, request, |bytes| {
                 sarif::parse(bytes).map(|findings| {
                     let tools = findings.tools.clone();
                     (findings, "sarif 2.1.0".to_owned(), tools)
@@ -72,7 +106,7 @@ impl Facts {
             })?);
         }
         if needed.contains(&Kind::Mutation) {
-            facts.mutants = Some(load(project, paths, Kind::Mutation, stop, |bytes| {
+            facts.mutants = Some(load(known, project, paths, Kind::Mutation, request, |bytes| {
                 mutation::parse(bytes).map(|mutants| {
                     let tool = mutants.tool.clone();
                     (mutants, "mutation report".to_owned(), vec![tool])
@@ -80,19 +114,8 @@ impl Facts {
             })?);
         }
         if needed.contains(&Kind::Coverage) {
-            let mut covered = Covered::read(judge)?;
-            if let Ok(change) = &facts.change {
-                covered.compare(project, change);
-            }
-            facts.coverage = Some(covered);
+            facts.coverage = Some(Covered::read(judge)?);
         }
-        if needed.contains(&Kind::Source) {
-            // What makes a test is not what makes a product.
-            let snapshot = judge.context.measurements.snapshot(project, |file| !file.is_test, judge.request);
-            stop.check()?;
-            facts.sources = Some(snapshot.map_err(|refusal| refusal.0));
-        }
-        facts.place(&mut Places::of(project));
         Ok(facts)
     }
 

@@ -1,39 +1,41 @@
 //! What was measured of projects, kept as long as their files stay the same.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
+use aqe_store::{Derived, DerivedKey};
 use hashbrown::{HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 
 use super::churn::{self, History};
-use super::files::{self, SourceFile, Stamp};
-use super::measure::{ContentHash, Measured, Unmeasured, content_hash, measure};
+use super::files::{self, SourceFile};
+use super::kept;
+use super::measure::{ContentHash, Measured, Unmeasured};
+use super::reading::{Entry, read_all};
 use crate::builtin::Request;
 use crate::duplication::{self, Duplication, Words};
+use crate::each::{each, joined};
 use crate::project::Project;
 use crate::project::git::Git;
 use crate::reply::Refusal;
 use crate::stop::Stop;
-use crate::syntax::{SOURCE_MAX_BYTES, SyntaxError};
+use crate::syntax::Token;
 
-/// A file that changed less than this before it was read may change again without a new time: clocks of file systems tick,
-/// the coarsest every two seconds.
-const TICK_NANOS: i128 = 2_000_000_000;
-/// Words of sources that are kept of all projects, 12 bytes each. The projects not used for longest go.
-const MOST_WORDS: usize = 16_000_000;
+/// Words of sources that are kept of all projects, some two bytes each. The projects not used for longest go.
+const MOST_WORDS: usize = 64_000_000;
 const MOST_PROJECTS: usize = 16;
-/// Threads that measure. More would take the processor from everything else that runs here.
-const MOST_THREADS: usize = 4;
+/// Sources whose words are worth a thread.
+const UNPACKED_BY_ONE: usize = 64;
 
 /// The projects that were measured of late.
 #[derive(Debug, Default)]
 pub(crate) struct Measurements {
     /// The one used last stands last.
     projects: Mutex<Vec<(PathBuf, Arc<Mutex<Kept>>)>>,
+    /// Where other processes find what was measured.
+    disk: Option<Arc<Derived>>,
 }
 
 /// What is kept of a project.
@@ -42,17 +44,8 @@ struct Kept {
     files: HashMap<String, Entry>,
     /// With what it was made of: whether tests are in it, and the contents.
     duplication: Vec<(ContentHash, Arc<Duplication>)>,
-    /// Of a commit, since a moment.
-    history: Option<(String, i64, Arc<History>)>,
-}
-
-#[derive(Debug, Clone)]
-struct Entry {
-    stamp: Stamp,
-    /// Whether no change can have gone by without a change of the stamp.
-    is_settled: bool,
-    hash: ContentHash,
-    result: Result<Arc<Measured>, Unmeasured>,
+    /// With what it was read of.
+    history: Option<(DerivedKey, Arc<History>)>,
 }
 
 /// A project as it is now.
@@ -86,6 +79,11 @@ pub(crate) struct Source {
 }
 
 impl Measurements {
+    /// None yet. `disk` is where other processes find what was measured.
+    pub(crate) fn new(disk: Option<Arc<Derived>>) -> Self {
+        Self { projects: Mutex::default(), disk }
+    }
+
     /// Measures what has changed in a project. `wanted` says which of its sources are looked at.
     pub(crate) fn snapshot(
         &self,
@@ -108,53 +106,25 @@ impl Measurements {
         with_duplicates: bool,
         request: &Request,
     ) -> Result<Snapshot, Refusal> {
-        let stop = &request.stop;
         let kept = self.project(project);
-        let mut kept = locked(&kept, stop)?;
-        let found = files::find(project, stop)?;
-        let mut warnings = found.warnings;
-        let excluded = found.files.len();
-        let paths: HashSet<&str> = found.files.iter().map(|file| file.path.as_str()).collect();
-        if kept.files.len() > paths.len() {
-            kept.files.retain(|path, _| paths.contains(path.as_str()));
-        }
-        let looked_at: Vec<_> = found.files.iter().filter(|file| wanted(file)).collect();
-        let excluded = excluded - looked_at.len();
-        let computed = kept.refresh(project, &looked_at, request)?;
-        let mut sources = Vec::with_capacity(looked_at.len());
-        let mut unmeasured = Vec::new();
-        let mut all = Sha256::new();
-        for file in looked_at {
-            let Some(entry) = kept.files.get(&file.path) else { continue };
-            all.update(file.path.as_bytes());
-            all.update([0]);
-            all.update(entry.hash);
-            match &entry.result {
-                Ok(measured) => sources.push(Source { file: file.clone(), measured: Arc::clone(measured) }),
-                Err(why) => unmeasured.push((file.path.clone(), why.clone())),
-            }
-        }
-        warn(&unmeasured, &sources, &mut warnings);
-        let mut fingerprint = ContentHash::default();
-        fingerprint.copy_from_slice(&all.finalize()[..16]);
-        let duplication =
-            if with_duplicates { kept.duplication(fingerprint, &sources, stop)? } else { Arc::default() };
-        let (head, history) = kept.history(project, request)?;
-        drop(kept);
+        let mut locked = locked(&kept, &request.stop)?;
+        let Kept { files, duplication, history: known } = &mut *locked;
+        let disk = self.disk.as_deref();
+        // Git is asked beside the reading of the sources.
+        let (sources, past) = thread::scope(|scope| {
+            let past = scope.spawn(|| history(known, project, disk, request));
+            let sources = gather(files, project, wanted, disk, request).and_then(|mut snapshot| {
+                if with_duplicates {
+                    snapshot.duplication = duplicates(duplication, &snapshot, &request.stop)?;
+                }
+                Ok(snapshot)
+            });
+            (sources, joined(past))
+        });
+        let (head, history) = past?;
+        drop(locked);
         self.bound();
-        let newest = found.files.iter().max_by_key(|file| file.written);
-        Ok(Snapshot {
-            cached: sources.len().saturating_sub(computed),
-            newest: newest.map(|file| (file.written, file.path.clone())),
-            files: sources,
-            duplication,
-            history,
-            head,
-            computed,
-            excluded,
-            fingerprint,
-            warnings,
-        })
+        Ok(Snapshot { history, head, ..sources? })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(PathBuf, Arc<Mutex<Kept>>)>> {
@@ -231,156 +201,151 @@ impl Kept {
     fn words(&self) -> usize {
         self.files
             .values()
-            .map(|entry| entry.result.as_ref().map_or(0, |measured| measured.tokens.len()))
+            .map(|entry| entry.result.as_ref().map_or(0, |measured| measured.wording.len()))
             .sum()
     }
-
-    /// Brings the entries up to date; how many files were measured.
-    fn refresh(
-        &mut self,
-        project: &Project,
-        files: &[&SourceFile],
-        request: &Request,
-    ) -> Result<usize, Refusal> {
-        let stale: Vec<&SourceFile> = files
-            .iter()
-            .copied()
-            .filter(|file| {
-                !self.files.get(&file.path).is_some_and(|entry| entry.is_settled && entry.stamp == file.stamp)
-            })
-            .collect();
-        let entries = read_all(project, &stale, &self.files, request)?;
-        let mut computed = 0;
-        for (file, entry) in stale.into_iter().zip(entries) {
-            match entry {
-                Some((entry, is_new)) => {
-                    computed += usize::from(is_new);
-                    self.files.insert(file.path.clone(), entry);
-                }
-                // It went while it was looked at.
-                None => drop(self.files.remove(&file.path)),
-            }
-        }
-        Ok(computed)
-    }
-
-    fn duplication(
-        &mut self,
-        fingerprint: ContentHash,
-        sources: &[Source],
-        stop: &Stop,
-    ) -> Result<Arc<Duplication>, Refusal> {
-        if let Some((_, known)) = self.duplication.iter().find(|(of, _)| *of == fingerprint) {
-            return Ok(Arc::clone(known));
-        }
-        let words: Vec<_> = sources
-            .iter()
-            .map(|source| Words { language: source.file.language, tokens: &source.measured.tokens })
-            .collect();
-        let found = Arc::new(duplication::search(&words, stop)?);
-        // With tests, without them, and tests alone.
-        self.duplication.truncate(2);
-        self.duplication.insert(0, (fingerprint, Arc::clone(&found)));
-        Ok(found)
-    }
-
-    /// The commit that is checked out, and the changes before it.
-    #[allow(clippy::type_complexity)]
-    fn history(
-        &mut self,
-        project: &Project,
-        request: &Request,
-    ) -> Result<(Option<String>, Result<Arc<History>, String>), Refusal> {
-        let none = |why: &str| Ok((None, Err(why.to_owned())));
-        let Some(git) = Git::of(project, &request.stop)? else {
-            return none("the project is not in a Git repository, or Git is not installed");
-        };
-        let Some(head) = git.commit("HEAD")? else { return none("the Git repository has no commit") };
-        let since = churn::since(request.now);
-        if let Some((commit, from, known)) = &self.history
-            && *commit == head
-            && *from == since
-        {
-            return Ok((Some(head), Ok(Arc::clone(known))));
-        }
-        let read = match churn::read(&git, &head, since) {
-            Ok(history) => {
-                let history = Arc::new(history);
-                self.history = Some((head.clone(), since, Arc::clone(&history)));
-                Ok(history)
-            }
-            Err(Refusal(why)) => {
-                request.stop.check()?;
-                Err(why)
-            }
-        };
-        Ok((Some(head), read))
-    }
 }
 
-/// An entry, and whether it was measured anew; `None` for a file that cannot be read.
-type Read = Option<(Entry, bool)>;
-
-/// Reads files, and measures those whose content is not known, on several threads; what was read of each, in order.
-fn read_all(
+/// The sources as they are now, without duplicates and history.
+fn gather(
+    known: &mut HashMap<String, Entry>,
     project: &Project,
-    stale: &[&SourceFile],
-    known: &HashMap<String, Entry>,
+    wanted: impl Fn(&SourceFile) -> bool,
+    disk: Option<&Derived>,
     request: &Request,
-) -> Result<Vec<Read>, Refusal> {
-    let threads =
-        thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS).min(stale.len() / 8 + 1);
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, Read)>, Refusal> {
-        let mut done = Vec::new();
-        while let Some(file) = stale.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-            request.stop.check()?;
-            // The places in `stale` are in the order of the paths, each once.
-            let at = stale.partition_point(|other| other.path < file.path);
-            done.push((at, read_one(project, file, known.get(&file.path), request)?));
+) -> Result<Snapshot, Refusal> {
+    let found = files::find(project, &request.stop)?;
+    let mut warnings = found.warnings;
+    let paths: HashSet<&str> = found.files.iter().map(|file| file.path.as_str()).collect();
+    if known.len() > paths.len() {
+        known.retain(|path, _| paths.contains(path.as_str()));
+    }
+    let looked_at: Vec<_> = found.files.iter().filter(|file| wanted(file)).collect();
+    let excluded = found.files.len() - looked_at.len();
+    let computed = refresh(known, project, &looked_at, disk, request)?;
+    let mut sources = Vec::with_capacity(looked_at.len());
+    let mut unmeasured = Vec::new();
+    let mut all = Sha256::new();
+    for file in looked_at {
+        let Some(entry) = known.get(&file.path) else { continue };
+        all.update(file.path.as_bytes());
+        all.update([0]);
+        all.update(entry.hash);
+        match &entry.result {
+            Ok(measured) => sources.push(Source { file: file.clone(), measured: Arc::clone(measured) }),
+            Err(why) => unmeasured.push((file.path.clone(), why.clone())),
         }
-        Ok(done)
+    }
+    warn(&unmeasured, &sources, &mut warnings);
+    let mut fingerprint = ContentHash::default();
+    fingerprint.copy_from_slice(&all.finalize()[..16]);
+    let newest = found.files.iter().max_by_key(|file| file.written);
+    Ok(Snapshot {
+        cached: sources.len().saturating_sub(computed),
+        newest: newest.map(|file| (file.written, file.path.clone())),
+        files: sources,
+        duplication: Arc::default(),
+        history: Err(String::new()),
+        head: None,
+        computed,
+        excluded,
+        fingerprint,
+        warnings,
+    })
+}
+
+/// Brings the entries up to date; how many files were measured.
+fn refresh(
+    known: &mut HashMap<String, Entry>,
+    project: &Project,
+    files: &[&SourceFile],
+    disk: Option<&Derived>,
+    request: &Request,
+) -> Result<usize, Refusal> {
+    let is_current = |file: &&SourceFile| {
+        known.get(&file.path).is_some_and(|entry| entry.is_settled && entry.stamp == file.stamp)
     };
-    let mut entries = vec![None; stale.len()];
-    thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = vec![work()];
-        all.extend(others.into_iter().map(|thread| {
-            thread
-                .join()
-                .unwrap_or_else(|_| Err(Refusal("this is a fault of ours: a thread has panicked".into())))
-        }));
-        for done in all {
-            for (at, entry) in done? {
-                entries[at] = entry;
+    let stale: Vec<&SourceFile> = files.iter().copied().filter(|file| !is_current(file)).collect();
+    let entries = read_all(project, &stale, known, disk, request)?;
+    let mut computed = 0;
+    for (file, entry) in stale.into_iter().zip(entries) {
+        match entry {
+            Some((entry, is_new)) => {
+                computed += usize::from(is_new);
+                known.insert(file.path.clone(), entry);
             }
+            // It went while it was looked at.
+            None => drop(known.remove(&file.path)),
         }
-        Ok(())
-    })?;
-    Ok(entries)
+    }
+    Ok(computed)
 }
 
-fn read_one(
+/// The duplicates among sources, searched for if these sources are not known.
+fn duplicates(
+    known: &mut Vec<(ContentHash, Arc<Duplication>)>,
+    snapshot: &Snapshot,
+    stop: &Stop,
+) -> Result<Arc<Duplication>, Refusal> {
+    let fingerprint = snapshot.fingerprint;
+    if let Some((_, known)) = known.iter().find(|(of, _)| *of == fingerprint) {
+        return Ok(Arc::clone(known));
+    }
+    let tokens = each(&snapshot.files, UNPACKED_BY_ONE, stop, |source| {
+        let mut tokens: Vec<Token> = Vec::with_capacity(source.measured.wording.len());
+        tokens.extend(source.measured.wording.tokens());
+        Ok(tokens)
+    })?;
+    let words: Vec<_> = snapshot
+        .files
+        .iter()
+        .zip(&tokens)
+        .map(|(source, tokens)| Words { language: source.file.language, tokens })
+        .collect();
+    let found = Arc::new(duplication::search(&words, stop)?);
+    // With tests, without them, and tests alone.
+    known.truncate(2);
+    known.insert(0, (fingerprint, Arc::clone(&found)));
+    Ok(found)
+}
+
+/// The commit that is checked out, and the changes before it or why they are not known.
+type Past = (Option<String>, Result<Arc<History>, String>);
+
+fn history(
+    known: &mut Option<(DerivedKey, Arc<History>)>,
     project: &Project,
-    file: &SourceFile,
-    known: Option<&Entry>,
+    disk: Option<&Derived>,
     request: &Request,
-) -> Result<Read, Refusal> {
-    let stamp = file.stamp;
-    let is_settled = stamp.changed + TICK_NANOS < i128::from(request.now) * 1_000_000;
-    let bytes = usize::try_from(stamp.bytes).unwrap_or(usize::MAX);
-    if bytes > SOURCE_MAX_BYTES {
-        let result = Err(Unmeasured::Syntax(SyntaxError::TooLong { bytes }));
-        return Ok(Some((Entry { stamp, is_settled, hash: ContentHash::default(), result }, false)));
+) -> Result<Past, Refusal> {
+    let none = |why: &str| Ok((None, Err(why.to_owned())));
+    let Some(git) = Git::of(project, &request.stop)? else {
+        return none("the project is not in a Git repository, or Git is not installed");
+    };
+    let Some(head) = git.head() else { return none("the Git repository has no commit") };
+    let since = churn::since(request.now);
+    let key = kept::of_history(project, &git, head, since, request.now);
+    if let Some((_, history)) = known.as_ref().filter(|(of, _)| Some(*of) == key) {
+        return Ok((Some(head.to_owned()), Ok(Arc::clone(history))));
     }
-    let Ok(content) = project.read(&file.path, SOURCE_MAX_BYTES as u64) else { return Ok(None) };
-    let hash = content_hash(&content);
-    if let Some(known) = known.filter(|known| known.hash == hash) {
-        return Ok(Some((Entry { stamp, is_settled, ..known.clone() }, false)));
-    }
-    let result = measure(&content, file.language, &request.stop).map(Arc::new);
-    if result == Err(Unmeasured::Syntax(SyntaxError::Stopped)) {
-        request.stop.check()?;
-    }
-    Ok(Some((Entry { stamp, is_settled, hash, result }, true)))
+    // More of a shallow history may be fetched.
+    let place = disk.filter(|_| !git.is_shallow()).zip(key);
+    let found = place.and_then(|(disk, key)| kept::find_history(disk, key, request.now));
+    let is_found = found.is_some();
+    let read = found.map_or_else(|| churn::read(&git, head, since), Ok);
+    let read = match read {
+        Ok(history) => {
+            if let Some((disk, key)) = place.filter(|_| !is_found) {
+                kept::keep_history(disk, key, &history, request.now);
+            }
+            let history = Arc::new(history);
+            *known = key.map(|key| (key, Arc::clone(&history)));
+            Ok(history)
+        }
+        Err(Refusal(why)) => {
+            request.stop.check()?;
+            Err(why)
+        }
+    };
+    Ok((Some(head.to_owned()), read))
 }

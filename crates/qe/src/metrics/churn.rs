@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};
+use serde::{Deserialize, Serialize};
 
 use crate::arguments::rfc3339;
 use crate::project::git::Git;
@@ -16,7 +17,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 const COMMIT: char = '\u{1}';
 
 /// Changes of one file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Churn {
     pub(crate) commits: u32,
     /// Lines added and deleted.

@@ -1,8 +1,10 @@
 //! The sources of a project: which files there are, which of them are tests.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
+use aqe_store::UnixMillis;
 use ignore::{DirEntry, WalkBuilder};
 
 use crate::project::Project;
@@ -36,6 +38,31 @@ pub(crate) struct Stamp {
     pub(crate) inode: u64,
     /// Nanoseconds since the epoch; the later of the times of the content and of the entry.
     pub(crate) changed: i128,
+}
+
+/// A file that changed less than this before it was read may change again without a new time: clocks of file systems tick,
+/// the coarsest every two seconds.
+const TICK_NANOS: i128 = 2_000_000_000;
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        let written = written(metadata);
+        let changed = written.max(nanos(metadata.ctime(), metadata.ctime_nsec()));
+        Self { bytes: metadata.len(), inode: metadata.ino(), changed }
+    }
+
+    /// Whether no change can have gone by at `now` without a change of the stamp.
+    pub(crate) fn is_settled(&self, now: UnixMillis) -> bool {
+        self.changed + TICK_NANOS < i128::from(now) * 1_000_000
+    }
+}
+
+fn nanos(seconds: i64, nanos: i64) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(nanos)
+}
+
+fn written(metadata: &Metadata) -> i128 {
+    nanos(metadata.mtime(), metadata.mtime_nsec())
 }
 
 /// What was found.
@@ -87,10 +114,7 @@ pub(super) fn find(project: &Project, stop: &Stop) -> Result<Sources, Refusal> {
             break;
         }
         bytes += metadata.len();
-        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        let written = nanos(metadata.mtime(), metadata.mtime_nsec());
-        let changed = written.max(nanos(metadata.ctime(), metadata.ctime_nsec()));
-        let stamp = Stamp { bytes: metadata.len(), inode: metadata.ino(), changed };
+        let (stamp, written) = (Stamp::of(&metadata), written(&metadata));
         let path = project.shown(entry.path());
         let is_test = is_test(&path);
         sources.files.push(SourceFile { path, language, is_test, stamp, written });

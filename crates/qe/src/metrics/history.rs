@@ -52,7 +52,7 @@ pub(super) fn trend(
     request: &Request,
 ) -> Result<Option<Trend>, Refusal> {
     let Some(git) = Git::of(project, &request.stop)? else { return Ok(None) };
-    let Some(commit) = git.commit("HEAD")? else { return Ok(None) };
+    let Some(commit) = git.head().map(str::to_owned) else { return Ok(None) };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim().to_owned();
     let seconds = text(git.said(&["log", "-1", "--format=%ct", "--end-of-options", &commit, "--"])?);
     let at = seconds.parse::<i64>().map_or(request.now, |seconds| seconds.saturating_mul(1_000));

@@ -9,12 +9,16 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
 
 use super::confine::Confinement;
 use crate::stop::Stop;
 
-/// How often is looked whether the program has ended. The first looks come sooner.
+/// How often is looked whether the call is to end; and, where the kernel does not tell of a program's end, whether the program
+/// has ended. The first looks come sooner.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// What sees to it that no program outlives this process, even one that is killed. Programs run for milliseconds to
@@ -202,13 +206,21 @@ impl Group {
     fn wait(&self, stop: &Stop) -> io::Result<bool> {
         let Some(id) = self.id() else { return Ok(true) };
         let mut pause = Duration::from_micros(200);
+        // From Linux 5.3 on.
+        let end = pidfd_open(id, PidfdFlags::empty()).ok();
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         while waitid(WaitId::Pid(id), look)?.is_none() {
             if stop.left().is_zero() {
                 return Ok(false);
             }
-            thread::sleep(pause.min(stop.left()));
-            pause = (pause * 2).min(LOOK);
+            if let Some(end) = &end {
+                let longest = Timespec::try_from(LOOK.min(stop.left())).ok();
+                // Whatever it says, what has become of the program is asked next.
+                let _ = poll(&mut [PollFd::new(end, PollFlags::IN)], longest.as_ref());
+            } else {
+                thread::sleep(pause.min(stop.left()));
+                pause = (pause * 2).min(LOOK);
+            }
         }
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! What Git knows of a project. The `git` program is asked: no other reading of a repository agrees with it everywhere.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Project;
 use super::child::{Output, Program, RunError};
@@ -17,6 +17,13 @@ pub(crate) struct Lines {
 impl Serialize for Lines {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (self.start, self.end).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lines {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (start, end) = Deserialize::deserialize(deserializer)?;
+        Ok(Self { start, end })
     }
 }
 
@@ -69,17 +76,54 @@ impl FileDiff {
 pub(crate) struct Git<'a> {
     project: &'a Project,
     stop: &'a Stop,
+    head: Option<String>,
+    is_shallow: bool,
+    up: String,
 }
 
 impl<'a> Git<'a> {
     /// `None` if the project is not below a working tree, or `git` is not installed.
     pub(crate) fn of(project: &'a Project, stop: &'a Stop) -> Result<Option<Self>, Refusal> {
-        let git = Self { project, stop };
-        match git.ask(["rev-parse", "--is-inside-work-tree"]) {
-            Ok(output) if output.status.success() && output.stdout.starts_with(b"true") => Ok(Some(git)),
-            Ok(_) | Err(RunError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(Refusal(error.to_string())),
+        let mut git = Self { project, stop, head: None, is_shallow: false, up: String::new() };
+        // One question for all of it. The last part has no answer, and fails, where there is no commit.
+        let asked = git.ask([
+            "rev-parse",
+            "--is-inside-work-tree",
+            "--is-shallow-repository",
+            "--show-cdup",
+            "--verify",
+            "--quiet",
+            "HEAD^{commit}",
+        ]);
+        let output = match asked {
+            Ok(output) => output,
+            Err(RunError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(Refusal(error.to_string())),
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut lines = text.lines();
+        if lines.next() != Some("true") {
+            return Ok(None);
         }
+        git.is_shallow = lines.next() == Some("true");
+        lines.next().unwrap_or_default().clone_into(&mut git.up);
+        git.head = lines.next().filter(|_| output.status.success()).map(str::to_owned);
+        Ok(Some(git))
+    }
+
+    /// The commit that is checked out; `None` in a repository without commits.
+    pub(crate) fn head(&self) -> Option<&str> {
+        self.head.as_deref()
+    }
+
+    /// Whether commits are missing, so that what is known of the past may become more.
+    pub(crate) fn is_shallow(&self) -> bool {
+        self.is_shallow
+    }
+
+    /// The way from the project to the top of the working tree: nothing, or `../` some times.
+    pub(crate) fn up(&self) -> &str {
+        &self.up
     }
 
     /// The commit that a name stands for; `None` if there is none, as in a repository without commits.

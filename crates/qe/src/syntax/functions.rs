@@ -1,6 +1,6 @@
 //! The functions of a source.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
 use super::complexity::Complexity;
@@ -21,7 +21,7 @@ const NAME_CHARS: usize = 200;
 const MOST_FUNCTIONS: usize = 20_000;
 
 /// What sort of function it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FunctionKind {
     Function,
@@ -32,7 +32,7 @@ pub(crate) enum FunctionKind {
 }
 
 /// A function with a body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Function {
     pub(crate) name: String,
     /// With the classes, modules and functions around it, as `Class.method` or `module::Type::method`.

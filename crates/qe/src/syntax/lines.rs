@@ -1,9 +1,9 @@
 //! Kinds of lines: with code, with a comment and nothing else, with nothing.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many lines of each kind. A line with code and a comment counts as code. Python's docstrings are comments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct LineCounts {
     /// Lines with code.
     pub(crate) ncloc: u32,

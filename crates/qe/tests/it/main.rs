@@ -7,6 +7,7 @@ mod definitions;
 mod gaps;
 mod gate;
 mod java;
+mod kept;
 mod languages;
 mod memory;
 mod metrics;

@@ -1,12 +1,18 @@
 //! A project in a temporary folder, and the tools over it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::Tools;
+
+/// Runs Git, which must succeed.
+pub(crate) fn git_in(folder: &Path, args: &[&str]) {
+    let output = Command::new("git").current_dir(folder).args(args).output().unwrap();
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
 
 pub(crate) struct Project {
     folder: tempfile::TempDir,
@@ -34,8 +40,7 @@ impl Project {
 
     pub(crate) fn git(&self, args: &[&str]) {
         let who = ["-c", "user.name=A", "-c", "user.email=a@x", "-c", "commit.gpgsign=false"];
-        let output = Command::new("git").current_dir(self.path("")).args(who).args(args).output().unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        git_in(&self.path(""), &[&who, args].concat());
     }
 
     /// The structured result of a call that succeeds.

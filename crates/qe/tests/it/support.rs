@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use aqe_core::inprocess::{Caller, InProcess, InProcessError};
-use aqe_store::{SqliteOptions, SqliteStore};
+use aqe_store::{Derived, SqliteOptions, SqliteStore};
 use serde_json::Value;
 
 /// 2026-11-21T09:30:00Z.
@@ -37,14 +37,34 @@ impl Tools {
 
     /// With folders that may be read.
     pub(crate) fn over(roots: &[&Path]) -> Self {
+        Self::with(roots, None)
+    }
+
+    /// As [`Self::over`]; what is computed is kept in a folder, as another process may have done. It is written when this is
+    /// dropped.
+    pub(crate) fn keeping(roots: &[&Path], folder: &Path) -> Self {
+        Self::with(roots, Some(folder))
+    }
+
+    fn with(roots: &[&Path], derived: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default()).unwrap();
         let clock = Arc::new(AtomicI64::new(T0));
         let hands = Arc::clone(&clock);
-        let settings =
-            aqe_qe::Settings { roots: roots.iter().map(|root| root.to_path_buf()).collect(), keeper: None };
+        let settings = aqe_qe::Settings {
+            roots: roots.iter().map(|root| root.to_path_buf()).collect(),
+            derived: derived.map(|folder| Arc::new(Derived::new(folder, 16 << 20))),
+            ..Default::default()
+        };
         let set = aqe_qe::builtin(Arc::new(store), &settings, move || hands.load(Ordering::Relaxed));
         Self { set, clock, _directory: directory }
+    }
+
+    /// Turns the clock to a minute after now: files that are written from now on for a minute are believed to have a new stamp
+    /// whenever they change.
+    pub(crate) fn settle(&self) {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        self.clock.store(since.as_millis() as i64 + 60_000, Ordering::Relaxed);
     }
 
     pub(crate) fn advance(&self, seconds: i64) {

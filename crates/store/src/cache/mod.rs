@@ -12,7 +12,6 @@
 //! An entry of this run of the process counts while its stamp is that of its upstream. One of another run counts while
 //! nothing of its upstream was made invalid in this run: what was in another one has been removed by then.
 
-mod file;
 mod row;
 mod worker;
 
@@ -28,6 +27,7 @@ use std::thread::{self, JoinHandle};
 use aqe_core::cache::{Counts, Disk, DiskReading, Forget, Key, Kind, Namespace, Record, Stamp, State};
 use rusqlite::Connection;
 
+use crate::disposable::Sort;
 use crate::limits::READERS;
 use crate::{StoreError, UnixMillis};
 use row::Row;
@@ -35,6 +35,8 @@ use worker::{Command, Worker};
 
 /// The file in the folder.
 const FILE: &str = "answers.db";
+/// Marked "AQEC".
+const SORT: Sort = Sort { name: "result cache", application: 0x4151_4543, version: 1, schema: row::SCHEMA };
 /// Answers that wait to be written; the next is dropped. With the largest answers this is some 1 GiB of memory that
 /// is shared with the levels above, with usual ones a few MiB.
 const QUEUE: usize = 1_024;

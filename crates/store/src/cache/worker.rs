@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use aqe_core::cache::{Forget, Record};
 use rusqlite::{Connection, params};
 
-use super::file::{self, Open};
-use super::{Shared, lock, row};
-use crate::limits::WRITES_PER_COMMIT;
-use crate::sqlite::open::classify;
-use crate::{StoreError, UnixMillis};
+use super::{SORT, Shared, lock, row};
+use crate::limits::{READERS, WRITES_PER_COMMIT};
+use crate::sqlite::open::{classify, reader};
+use crate::{StoreError, UnixMillis, disposable};
 
 /// Pause before a file that cannot be written is tried again.
 const RETRY: Duration = Duration::from_secs(30);
@@ -69,8 +68,8 @@ impl Worker {
         let shared = &self.shared;
         // Nobody must have the file open that may have to be thrown away.
         shared.switch_off("it is being opened".into());
-        match file::open(&shared.path, shared.options) {
-            Ok(Open { writer, readers }) => {
+        match open(shared) {
+            Ok((writer, readers)) => {
                 self.connection = Some(writer);
                 if let Err(error) = self.count() {
                     self.fail(&error);
@@ -85,13 +84,13 @@ impl Worker {
     /// The file cannot be used for now, or is of no use at all.
     fn fail(&mut self, error: &StoreError) {
         self.connection = None;
-        let reason = file::describe(error);
+        let reason = disposable::describe(&SORT, error);
         let shared = Arc::clone(&self.shared);
         shared.switch_off(reason.clone());
         if matches!(error, StoreError::Corrupt { .. }) {
-            match file::discard(&shared.path, error) {
+            match disposable::discard(&SORT, &shared.path, error) {
                 Ok(()) => self.open(),
-                Err(error) => self.rest(&file::describe(&error)),
+                Err(error) => self.rest(&disposable::describe(&SORT, &error)),
             }
             return;
         }
@@ -334,4 +333,11 @@ impl Worker {
         self.shared.bytes.store(bytes.cast_unsigned(), Ordering::Relaxed);
         Ok(())
     }
+}
+
+fn open(shared: &Shared) -> Result<(Connection, [Connection; READERS]), StoreError> {
+    let writer = disposable::open(&SORT, &shared.path, shared.options.max_bytes)?;
+    let readers = (0..READERS).map(|_| reader(&shared.path)).collect::<Result<Vec<_>, _>>()?;
+    let readers = readers.try_into().unwrap_or_else(|_| unreachable!("as many as were asked for"));
+    Ok((writer, readers))
 }

@@ -4,6 +4,7 @@
 
 mod alerts;
 mod cache;
+mod derived;
 mod durability;
 mod files;
 mod measurements;

@@ -189,7 +189,7 @@ impl<'a> Innermost<'a> {
 }
 
 /// Sources that have a word among theirs, by its hash; only of words that are asked for.
-pub(super) type Users = HashMap<u32, Vec<usize>>;
+pub(super) type Users = HashMap<u32, Vec<usize>, foldhash::fast::FixedState>;
 
 /// Which sources use the names of the gaps' functions.
 pub(super) fn users(gaps: &[Gap], snapshot: &Snapshot, stop: &Stop) -> Result<Users, Refusal> {
@@ -197,10 +197,8 @@ pub(super) fn users(gaps: &[Gap], snapshot: &Snapshot, stop: &Stop) -> Result<Us
         gaps.iter().filter_map(|gap| name(gap, snapshot)).map(|name| (name, Vec::new())).collect();
     for (at, source) in snapshot.files.iter().enumerate() {
         stop.check()?;
-        for token in &source.measured.tokens {
-            if let Some(files) = users.get_mut(&token.hash)
-                && files.last() != Some(&at)
-            {
+        for word in source.measured.wording.different() {
+            if let Some(files) = users.get_mut(word) {
                 files.push(at);
             }
         }
