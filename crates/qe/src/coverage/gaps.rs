@@ -164,7 +164,8 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
 }
 
 fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Refusal> {
-    serde_json::value::to_raw_value(value).map_err(|error| Refusal(format!("this is a fault of ours: {error}")))
+    serde_json::value::to_raw_value(value)
+        .map_err(|error| Refusal(format!("this is a fault of ours: {error}")))
 }
 
 /// Bytes that JSON takes in an answer, with a comma: once as it is, and once within a string.
