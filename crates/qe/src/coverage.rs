@@ -12,6 +12,7 @@ pub(crate) mod page;
 pub(crate) mod patch;
 pub(crate) mod path_map;
 mod paths;
+mod threads;
 mod totals;
 
 use std::time::{Duration, Instant};

@@ -115,10 +115,10 @@ fn memory(kind: &str) -> f64 {
         .map_or(f64::NAN, |kb| kb / 1e3)
 }
 
-/// What this thread has run: on a machine with other work, more telling than what has passed.
+/// What all threads have run, those too that have ended: on a machine with other work, more telling than what has passed.
 fn cpu_seconds() -> f64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).map_or(0.0, |nanos| nanos / 1e9)
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// A tool on a project of so many files, whose report has so many bytes; the sources are as long as it says.
@@ -142,11 +142,11 @@ fn tool(files: usize, bytes: usize, tool: &str) {
     let (mut cold_cpu, mut known_cpu) = (0.0, 0.0);
     for _ in 0..5 {
         let set = tools(root);
-        let began = process_seconds();
+        let began = cpu_seconds();
         cold.push(runtime.block_on(call(Arc::clone(&set), tool)));
-        let between = process_seconds();
+        let between = cpu_seconds();
         known.extend((0..10).map(|_| runtime.block_on(call(Arc::clone(&set), tool))));
-        (cold_cpu, known_cpu) = (cold_cpu + between - began, known_cpu + process_seconds() - between);
+        (cold_cpu, known_cpu) = (cold_cpu + between - began, known_cpu + cpu_seconds() - between);
     }
     let (cold_cpu, known_cpu) = (cold_cpu * 1e3 / cold.len() as f64, known_cpu * 1e3 / known.len() as f64);
     let median = |times: &mut Vec<f64>| {
@@ -156,13 +156,6 @@ fn tool(files: usize, bytes: usize, tool: &str) {
     let what = format!("{tool}, lcov of {:.1} MB", text.len() as f64 / MB as f64);
     let (cold, known) = (median(&mut cold), median(&mut known));
     println!("{what:<40} {cold:>9.1} {cold_cpu:>9.1} {known:>9.1} {known_cpu:>9.1}");
-}
-
-/// What all threads have run, those too that have ended; in hundredths of a second (proc_pid_stat(5), `utime` and `stime`).
-fn process_seconds() -> f64 {
-    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 /// Functions of 40 lines; no two files are the same.

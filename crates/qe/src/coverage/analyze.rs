@@ -77,7 +77,7 @@ struct Answer<'a> {
     tests_excluded: Option<TestsExcluded>,
     patch: Option<PatchAnswer<'a>>,
     delta: Option<Delta>,
-    groups: &'a [Group],
+    groups: &'a [Group<'a>],
     total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
@@ -126,8 +126,8 @@ struct Delta {
 }
 
 #[derive(Debug, Serialize)]
-struct Group {
-    path: String,
+struct Group<'a> {
+    path: &'a str,
     #[serde(flatten)]
     totals: Totals,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -245,7 +245,7 @@ fn delta(before: Coverage, now: &Report, totals: Totals, change: Option<&Change>
 }
 
 /// Files or folders, those with the most uncovered lines first.
-fn groups(coverage: &Coverage, by: GroupBy) -> Vec<Group> {
+fn groups(coverage: &Coverage, by: GroupBy) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<&str, (Totals, bool)> = BTreeMap::new();
     for file in coverage.report.files() {
         let path = match by {
@@ -256,11 +256,9 @@ fn groups(coverage: &Coverage, by: GroupBy) -> Vec<Group> {
         totals.add(file.totals());
         *stale |= coverage.is_stale(&file.path);
     }
-    let uncovered = |group: &Group| group.totals.line.map_or(0, |counts| counts.total - counts.covered);
-    let mut groups: Vec<Group> = groups
-        .into_iter()
-        .map(|(path, (totals, stale))| Group { path: path.to_owned(), totals, stale })
-        .collect();
+    let uncovered = |group: &Group<'_>| group.totals.line.map_or(0, |counts| counts.total - counts.covered);
+    let mut groups: Vec<Group<'_>> =
+        groups.into_iter().map(|(path, (totals, stale))| Group { path, totals, stale }).collect();
     groups.sort_by_key(|group| std::cmp::Reverse(uncovered(group)));
     groups
 }

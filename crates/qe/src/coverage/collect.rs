@@ -234,7 +234,7 @@ impl Coverage {
         let mut suspects = Vec::new();
         for Mapped { file, found, written, .. } in mapped {
             let Some(found) = found else { continue };
-            let (stamp, last) = (Stamp::of(&found.metadata), file.last_line());
+            let (stamp, last) = (found.stamp, file.last_line());
             let mut stale = |reason| self.stale.push(Stale { file: found.path.clone(), reason });
             if stamp.modified > *written {
                 stale("newer than its report");

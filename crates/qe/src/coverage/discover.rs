@@ -62,10 +62,9 @@ pub(super) struct Discovered {
 }
 
 pub(super) fn discover(project: &Project, stop: &Stop) -> Result<Discovered, Refusal> {
-    let usual = FOLDERS.iter().flat_map(|folder| {
-        let folder = project.root.join(folder);
-        NAMES.iter().map(move |name| folder.join(name))
-    });
+    // Most of them are not there.
+    let folders = FOLDERS.iter().map(|folder| project.root.join(folder)).filter(|folder| folder.is_dir());
+    let usual = folders.flat_map(|folder| NAMES.iter().map(move |name| folder.join(name)));
     let mut found: Vec<PathBuf> = usual.filter(|path| path.is_file()).collect();
     if found.is_empty() {
         let mut all = WalkBuilder::new(&project.root);

@@ -185,12 +185,34 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// For a part of the same report that says nothing but files.
+    fn part(&self) -> Self {
+        Self::new(self.format, self.stop)
+    }
+
+    /// Adds a part that follows on what is there: as if both had been read into one.
+    fn append(&mut self, part: Self) -> Result<(), ReadError> {
+        let records = MOST_RECORDS - part.left;
+        self.left = self.left.checked_sub(records).ok_or_else(|| self.too_much())?;
+        self.files.extend(part.files);
+        for (why, times, place) in part.skipped {
+            self.skip_times(why, times, || place);
+        }
+        // Where it was cut off first is said.
+        if self.is_whole {
+            self.warnings.extend(part.warnings);
+        }
+        self.is_whole &= part.is_whole;
+        Ok(())
+    }
+
+    fn too_much(&self) -> ReadError {
+        ReadError::TooMuch { format: self.format, most: MOST_RECORDS }
+    }
+
     /// To be asked before `records` more are kept.
     fn take(&mut self, records: u64) -> Result<(), ReadError> {
-        self.left = self
-            .left
-            .checked_sub(records)
-            .ok_or(ReadError::TooMuch { format: self.format, most: MOST_RECORDS })?;
+        self.left = self.left.checked_sub(records).ok_or_else(|| self.too_much())?;
         self.until_look = self.until_look.saturating_sub(1);
         if self.until_look == 0 {
             self.until_look = LOOK_EVERY;
@@ -201,9 +223,13 @@ impl<'a> Draft<'a> {
 
     /// Something is left out.
     fn skip(&mut self, why: &'static str, place: impl FnOnce() -> String) {
+        self.skip_times(why, 1, place);
+    }
+
+    fn skip_times(&mut self, why: &'static str, more: u64, first: impl FnOnce() -> String) {
         match self.skipped.iter_mut().find(|(other, ..)| *other == why) {
-            Some((_, times, _)) => *times += 1,
-            None => self.skipped.push((why, 1, place())),
+            Some((_, times, _)) => *times += more,
+            None => self.skipped.push((why, more, first())),
         }
     }
 

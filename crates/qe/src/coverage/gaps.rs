@@ -71,9 +71,11 @@ enum Scope {
 /// Lines of a snippet after its first, if nothing is said, and at most.
 const CONTEXT_LINES: u32 = 3;
 const MOST_CONTEXT_LINES: u32 = 20;
-/// Bytes of a page, if no number of items is asked for: what is left comes with the next.
-const PAGE_BYTES: usize = 20 << 10;
-const MOST_PAGE_BYTES: usize = 256 << 10;
+/// Bytes of an answer as it is sent, if no number of items is asked for, and at most: what is left comes with the next page.
+const ANSWER_BYTES: usize = 24_000;
+const MOST_ANSWER_BYTES: usize = 512 << 10;
+/// What is around the two: the names of MCP's own members.
+const FRAME_BYTES: usize = 100;
 /// Entries of the lists beside the gaps.
 const EXAMPLES: usize = 20;
 
@@ -137,30 +139,42 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
     };
     let asked = page.of(&gaps).0;
     teller.read(asked)?;
-    let most_bytes = if arguments.max_items.is_some() { MOST_PAGE_BYTES } else { PAGE_BYTES };
-    let (mut told, mut bytes) = (Vec::new(), 0);
-    for gap in asked {
-        stop.check()?;
-        let json = serde_json::value::to_raw_value(&teller.tell(gap))
-            .map_err(|error| Refusal(format!("this is a fault of ours: {error}")))?;
-        bytes += json.get().len();
-        // At least one, so that who pages arrives.
-        if bytes > most_bytes && !told.is_empty() {
-            break;
-        }
-        told.push(json);
-    }
-    let next_cursor = page.after(page.start() + told.len(), gaps.len());
-    structured(&Answer {
-        gaps: told,
+    let mut answer = Answer {
+        gaps: Vec::new(),
         total: gaps.len(),
         uncovered_lines: gaps.iter().map(|gap| u64::from(gap.uncovered)).sum(),
-        next_cursor,
+        // As long as any.
+        next_cursor: page.after(0, usize::MAX),
         history: snapshot.history.as_ref().err().map(String::as_str),
         tests_excluded: coverage.tests_excluded(),
         stale: coverage.stale.len(),
         unmatched: coverage.unmatched.len(),
         provenance: &coverage.provenance[..coverage.provenance.len().min(EXAMPLES)],
         warnings: coverage.warnings.iter().chain(&snapshot.warnings).take(EXAMPLES).collect(),
-    })
+    };
+    let most = if arguments.max_items.is_some() { MOST_ANSWER_BYTES } else { ANSWER_BYTES };
+    let mut bytes = FRAME_BYTES + sent_bytes(&raw(&answer)?);
+    for gap in asked {
+        stop.check()?;
+        let gap = raw(&teller.tell(gap))?;
+        bytes += sent_bytes(&gap);
+        // At least one, so that who pages arrives.
+        if bytes > most && !answer.gaps.is_empty() {
+            break;
+        }
+        answer.gaps.push(gap);
+    }
+    answer.next_cursor = page.after(page.start() + answer.gaps.len(), gaps.len());
+    structured(&answer)
+}
+
+fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Refusal> {
+    serde_json::value::to_raw_value(value)
+        .map_err(|error| Refusal(format!("this is a fault of ours: {error}")))
+}
+
+/// Bytes that JSON takes in an answer, with a comma: once as it is, and once within a string.
+fn sent_bytes(json: &RawValue) -> usize {
+    let escaped = json.get().bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+    (json.get().len() + 1) * 2 + escaped
 }

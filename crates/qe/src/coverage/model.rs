@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::totals::Counted;
 pub(crate) use super::totals::{Counts, Totals};
 use crate::project::git::Lines;
 
@@ -26,6 +27,8 @@ pub(crate) struct FileCoverage {
     pub(crate) branches: Option<Vec<Branch>>,
     /// By first line, then name.
     pub(crate) functions: Option<Vec<Function>>,
+    /// Its figures, so that they are counted once and not for each call.
+    pub(super) counted: Counted,
 }
 
 /// A line with code.
@@ -158,6 +161,8 @@ impl FileCoverage {
         tidy(&mut self.lines);
         tidy(&mut self.branches);
         tidy(&mut self.functions);
+        self.counted = Counted::default();
+        self.totals();
         self
     }
 
@@ -170,14 +175,11 @@ impl FileCoverage {
     }
 
     pub(crate) fn totals(&self) -> Totals {
-        let lines = self.lines.as_ref();
-        let branches = self.branches.as_ref();
-        let functions = self.functions.as_ref();
-        Totals {
-            line: lines.map(|all| Counts::of(all.iter().map(|line| line.hits > 0))),
-            branch: branches.map(|all| Counts::of(all.iter().map(Branch::is_taken))),
-            function: functions.map(|all| Counts::of(all.iter().map(|function| function.hits > 0))),
-        }
+        self.counted.or_count(|| Totals {
+            line: self.lines.as_ref().map(|all| Counts::of(all, |line| line.hits > 0)),
+            branch: self.branches.as_ref().map(|all| Counts::of(all, Branch::is_taken)),
+            function: self.functions.as_ref().map(|all| Counts::of(all, |function| function.hits > 0)),
+        })
     }
 
     /// How often a line ran; `None` if it has no code, or lines were not measured.

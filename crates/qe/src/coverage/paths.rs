@@ -10,12 +10,12 @@
 //! 4. as the end of a path in the tree that is the end of no other.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use ignore::WalkBuilder;
 
 use super::formats::{Format, Parsed};
+use super::load::Stamp;
 use super::path_map::PathMap;
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -31,7 +31,7 @@ const GO_MOD_BYTES: u64 = 1 << 20;
 pub(super) struct Found {
     /// Relative to the project, without links.
     pub(super) path: String,
-    pub(super) metadata: Metadata,
+    pub(super) stamp: Stamp,
 }
 
 /// Why a path is none of the project's files.
@@ -58,6 +58,15 @@ impl std::fmt::Display for Unmatched {
     }
 }
 
+/// A folder of the project.
+#[derive(Debug)]
+struct Folder {
+    /// Without links.
+    real: PathBuf,
+    /// What the paths of its files begin with, relative to the project.
+    shown: String,
+}
+
 /// Finds the files of reports in one project.
 pub(super) struct Mapper<'a> {
     project: &'a Project,
@@ -66,7 +75,7 @@ pub(super) struct Mapper<'a> {
     /// Which of the map's beginnings some path has.
     used: Vec<bool>,
     /// Folders as they were asked for, and where they really are, if that is in the project.
-    folders: HashMap<PathBuf, Option<PathBuf>>,
+    folders: HashMap<PathBuf, Option<Folder>>,
     /// Files of the tree by their last part; made when it is first needed.
     by_name: Option<HashMap<String, Vec<String>>>,
 }
@@ -115,11 +124,10 @@ impl<'a> Mapper<'a> {
         folder: &Path,
     ) -> Result<Vec<Result<Found, Unmatched>>, Refusal> {
         let module = if parsed.format == Format::Go { self.go_module(folder) } else { None };
-        let base = self.base(paths, parsed, folder)?;
-        let mut found: Vec<Option<Found>> = Vec::with_capacity(paths.len());
-        for path in paths {
+        let mut found = self.based(paths, parsed, folder)?;
+        for (path, found) in paths.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
             self.stop.check()?;
-            found.push(self.direct(path, &base, module.as_ref()));
+            *found = self.direct(path, module.as_ref());
         }
         self.elsewhere(paths, &parsed.sources, &mut found);
         let mut matched = Vec::with_capacity(paths.len());
@@ -133,24 +141,30 @@ impl<'a> Mapper<'a> {
         Ok(matched)
     }
 
-    /// The folder that most of the report's relative paths are relative to.
-    fn base(&mut self, paths: &[String], parsed: &Parsed, folder: &Path) -> Result<PathBuf, Refusal> {
+    /// The files whose relative paths are relative to the folder that most of the report's are.
+    fn based(
+        &mut self,
+        paths: &[String],
+        parsed: &Parsed,
+        folder: &Path,
+    ) -> Result<Vec<Option<Found>>, Refusal> {
         let named = parsed
             .sources
             .iter()
             .map(|source| PathBuf::from(normal(source)))
             .filter(|path| path.is_absolute());
         let around = folder.ancestors().take_while(|around| around.starts_with(&self.project.root));
-        let mut best = (0, self.project.root.clone());
+        let mut best = (0, vec![None; paths.len()]);
         for base in named.chain(around.map(Path::to_owned)) {
-            let mut count = 0;
-            for path in paths.iter().filter(|path| !path.starts_with('/')) {
+            let mut found = Vec::with_capacity(paths.len());
+            for path in paths {
                 self.stop.check()?;
-                count += usize::from(self.file(&base.join(path)).is_some());
+                found.push(if path.starts_with('/') { None } else { self.file(&base.join(path)) });
             }
+            let count = found.iter().flatten().count();
             // The first of those that hold as many: what the report names, then what is nearest.
             if count > best.0 {
-                best = (count, base);
+                best = (count, found);
             }
             if count == paths.len() {
                 break;
@@ -159,13 +173,14 @@ impl<'a> Mapper<'a> {
         Ok(best.1)
     }
 
-    fn direct(&mut self, path: &str, base: &Path, module: Option<&(String, PathBuf)>) -> Option<Found> {
-        let found = self.file(&base.join(path));
-        found.or_else(|| {
-            let (name, folder) = module?;
-            let inside = path.strip_prefix(name.as_str())?.strip_prefix('/')?;
-            self.file(&folder.join(inside))
-        })
+    /// A file by its absolute path, or by its path in the module.
+    fn direct(&mut self, path: &str, module: Option<&(String, PathBuf)>) -> Option<Found> {
+        if path.starts_with('/') {
+            return self.file(Path::new(path));
+        }
+        let (name, folder) = module?;
+        let inside = path.strip_prefix(name.as_str())?.strip_prefix('/')?;
+        self.file(&folder.join(inside))
     }
 
     /// Absolute paths of other machines: by the part before what is in this tree.
@@ -240,19 +255,27 @@ impl<'a> Mapper<'a> {
     /// A file, if it is one of the project's.
     fn file(&mut self, path: &Path) -> Option<Found> {
         let (folder, name) = (path.parent()?, path.file_name()?);
-        let known = self.folders.get(folder).cloned();
-        let real = known.unwrap_or_else(|| {
-            let real = folder.canonicalize().ok().filter(|real| real.starts_with(&self.project.root));
-            self.folders.insert(folder.to_owned(), real.clone());
-            real
-        })?;
+        if !self.folders.contains_key(folder) {
+            self.folders.insert(folder.to_owned(), self.folder(folder));
+        }
+        let Folder { real, shown } = self.folders.get(folder)?.as_ref()?;
         let mut path = real.join(name);
         let mut metadata = path.symlink_metadata().ok()?;
-        if metadata.is_symlink() {
+        let shown = if metadata.is_symlink() {
             path = self.project.find(&path).ok()?;
             metadata = path.symlink_metadata().ok()?;
-        }
-        metadata.is_file().then(|| Found { path: self.project.shown(&path), metadata })
+            self.project.shown(&path)
+        } else {
+            [shown, &*name.to_string_lossy()].concat()
+        };
+        metadata.is_file().then(|| Found { path: shown, stamp: Stamp::of(&metadata) })
+    }
+
+    fn folder(&self, path: &Path) -> Option<Folder> {
+        let real = path.canonicalize().ok().filter(|real| real.starts_with(&self.project.root))?;
+        let shown = self.project.shown(&real);
+        let shown = if shown.is_empty() { shown } else { shown + "/" };
+        Some(Folder { real, shown })
     }
 
     fn tree(&self) -> Result<HashMap<String, Vec<String>>, Refusal> {

@@ -1,5 +1,7 @@
 //! Figures: counts of what is covered, by kind.
 
+use std::sync::OnceLock;
+
 use serde::Serialize;
 
 /// How many of how many.
@@ -21,11 +23,8 @@ impl Counts {
         self.total += other.total;
     }
 
-    pub(super) fn of(covered: impl Iterator<Item = bool>) -> Self {
-        covered.fold(Self::default(), |mut counts, covered| {
-            counts.add(Self { covered: covered.into(), total: 1 });
-            counts
-        })
+    pub(super) fn of<T>(all: &[T], is_covered: impl Fn(&T) -> bool) -> Self {
+        Self { covered: all.iter().filter(|one| is_covered(one)).count() as u64, total: all.len() as u64 }
     }
 }
 
@@ -62,3 +61,28 @@ impl Totals {
         }
     }
 }
+
+/// Figures of a file that are counted when they are first asked for. They are no part of what the file is: a copy, which is
+/// made to be changed, counts anew, and files with different ones may be equal.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(OnceLock<Totals>);
+
+impl Counted {
+    pub(super) fn or_count(&self, count: impl FnOnce() -> Totals) -> Totals {
+        *self.0.get_or_init(count)
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Counted {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Counted {}

@@ -49,7 +49,11 @@ pub(super) fn digits(text: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0_u64;
     let mut at = 0;
     while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-        number = number.saturating_mul(10).saturating_add(digit.into());
+        number = match at {
+            // So many nines fit.
+            0..19 => number * 10 + u64::from(digit),
+            _ => number.saturating_mul(10).saturating_add(digit.into()),
+        };
         at += 1;
     }
     (at > 0).then(|| (number, text.get(at..).unwrap_or_default()))

@@ -4,6 +4,7 @@
 //! are named as coverage.py's own lcov names them.
 
 use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 
 use super::count::Count;
 use super::json::{self, Members};
@@ -48,10 +49,13 @@ struct Measured<'a> {
 
 #[derive(Deserialize)]
 struct Region {
-    executed_lines: Vec<u32>,
-    missing_lines: Vec<u32>,
+    executed_lines: Span,
+    missing_lines: Span,
     start_line: Option<Count>,
 }
+
+/// The first and the last of a list of lines; `None` of none.
+struct Span(Option<(u32, u32)>);
 
 impl Measured<'_> {
     fn file(&self, path: &str, draft: &mut Draft<'_>) -> Result<FileCoverage, ReadError> {
@@ -61,7 +65,8 @@ impl Measured<'_> {
         let all = ran.chain(self.missing_lines.iter().map(|line| (line, 0)));
         let mut lines: Vec<Line> =
             all.filter_map(|(line, hits)| Some(Line { number: draft.line((*line).into())?, hits })).collect();
-        lines.sort_unstable();
+        // Those that ran are in order, and those that did not: a stable sort only has to merge them.
+        lines.sort();
         let has_run = |line| lines.binary_search(&Line { number: line, hits: 1 }).is_ok();
         let jumps = [(&self.executed_branches, true), (&self.missing_branches, false)];
         for (jumps, is_taken) in jumps {
@@ -87,10 +92,35 @@ impl Measured<'_> {
 
 impl Region {
     fn function(&self, name: &str) -> Function {
-        let lines = || self.executed_lines.iter().chain(&self.missing_lines).copied();
+        let spans = || [&self.executed_lines, &self.missing_lines].into_iter().filter_map(|span| span.0);
+        let (first, last) = (spans().map(|span| span.0).min(), spans().map(|span| span.1).max());
         // Before version 7.13 the line of the `def` is not said, only those of the body.
-        let start = self.start_line.map(|line| line.0).or_else(|| lines().min()).unwrap_or(0);
-        let hits = u32::from(!self.executed_lines.is_empty());
-        Function { start, name: name.to_owned(), end: lines().max(), hits }
+        let start = self.start_line.map(|line| line.0).or(first).unwrap_or(0);
+        let hits = u32::from(self.executed_lines.0.is_some());
+        Function { start, name: name.to_owned(), end: last, hits }
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(SpanVisitor)
+    }
+}
+
+struct SpanVisitor;
+
+impl<'de> Visitor<'de> for SpanVisitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array of lines")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Span, S::Error> {
+        let mut span: Option<(u32, u32)> = None;
+        while let Some(line) = seq.next_element()? {
+            span = span.map_or(Some((line, line)), |(first, last)| Some((first.min(line), last.max(line))));
+        }
+        Ok(Span(span))
     }
 }

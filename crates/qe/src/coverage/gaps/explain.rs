@@ -40,6 +40,8 @@ pub(super) struct Told {
     uncovered_lines: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_branches: Vec<Missing>,
+    /// Of these, the ones that are not told too.
+    #[serde(skip_serializing_if = "is_none")]
     missing_branches_total: usize,
     crap: Option<f64>,
     cyclomatic: Option<u32>,
@@ -52,6 +54,7 @@ pub(super) struct Told {
     priority: f64,
     why: Vec<String>,
     snippet: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     nearest_tests: Vec<String>,
     suggest: Option<Value>,
 }
@@ -292,6 +295,11 @@ fn missing(branch: &Branch, gap: &Gap, decisions: &[syntax::Branch]) -> Missing 
         }
     });
     Missing { line: branch.line, condition: decision.map(|decision| decision.condition.clone()), outcome }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as Serde calls it
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 fn rounded(number: f64) -> f64 {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{read_text, words};
+use super::{Draft, Format, Parsed, ReadError, Stop, lcov as parser, read_text, words};
 use crate::coverage::model::{Branch, FileCoverage, Function, Line, Outcome, Report};
 
 /// Kept here and not in the product, which writes no lcov.
@@ -64,11 +64,57 @@ fn file() -> impl Strategy<Value = FileCoverage> {
         lines: Some(lines),
         branches,
         functions,
+        ..FileCoverage::default()
     })
 }
 
 fn report() -> impl Strategy<Value = Report> {
     vec(file(), 1..6).prop_map(|files| Report::new(files.into_iter().map(FileCoverage::sorted)))
+}
+
+/// Lines as trace files have them, and as they should not: cut off, without a file, broken, ended in several ways.
+fn trace() -> impl Strategy<Value = String> {
+    const LINES: [&str; 24] = [
+        "SF:a",
+        "SF:b",
+        "SF:",
+        "TN:",
+        "DA:1,2",
+        "DA:3,0,sum==",
+        "DA:0,1",
+        "DA:2,x",
+        "BRDA:1,0,0,-",
+        "BRDA:3,0,1,2",
+        "BRDA:3,e1,jump to line 4,0",
+        "BRDA:3,0,1",
+        "FN:1,f",
+        "FN:2,9,g",
+        "FNDA:1,g",
+        "FNDA:3,f",
+        "FNDA:1,no",
+        "FNL:0,3,9",
+        "FNA:0,4,one",
+        "BRF:0",
+        "junk",
+        "",
+        "end_of_records",
+        "SF:end_of_record",
+    ];
+    let line = prop_oneof![
+        4 => (0..LINES.len()).prop_map(|at| LINES[at]),
+        1 => prop_oneof![Just("end_of_record"), Just("end_of_record\r"), Just(" end_of_record")],
+    ];
+    let mark = prop_oneof![9 => Just(""), 1 => Just("\u{feff}")];
+    (mark, vec(line, 0..60), any::<bool>()).prop_map(|(mark, lines, is_whole)| {
+        [mark, &lines.join("\n"), if is_whole { "\n" } else { "" }].concat()
+    })
+}
+
+fn in_parts(text: &str, part_bytes: usize) -> Result<Parsed, ReadError> {
+    let (stop, _call) = Stop::at(std::time::Instant::now() + std::time::Duration::from_secs(600));
+    let mut draft = Draft::new(Format::Lcov, &stop);
+    parser::read_parts(text.as_bytes(), part_bytes, &mut draft)?;
+    draft.finish()
 }
 
 proptest! {
@@ -89,6 +135,11 @@ proptest! {
         let whole = read_text(&text).unwrap().report;
         prop_assert_eq!(&one.clone().merge(other.clone()).merge(third.clone()), &whole);
         prop_assert_eq!(&third.merge(one.merge(other)), &whole, "in any order");
+    }
+
+    #[test]
+    fn what_threads_read_in_parts_is_what_one_reads(text in trace(), part_bytes in 0..80_usize) {
+        prop_assert_eq!(in_parts(&text, part_bytes), in_parts(&text, usize::MAX));
     }
 
     #[test]
