@@ -426,7 +426,7 @@ async fn who_comes_back_in_a_new_session_finds_its_task_and_all_who_wait_get_the
     let id = task_of(&client.request(&call).await);
     // Neither the end of the session nor a late word about the call that has created it ends the task.
     client.cancel("1").await;
-    assert_eq!(client.session().delete().await, 200);
+    assert_eq!(client.session().delete().await, 204);
     let mut waiting = Vec::new();
     for _ in 0..20 {
         let session = HttpSession::open(scene.gateway.http(), Era::Legacy.revision()).await;

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::collector::{Collector, Conduct};
+use crate::support::collector::{Ask, Collector, Conduct};
 use crate::support::{Client, Era, Over, Plan};
 use crate::tasks::{DECLARED, ENDLESS, SOON, Scene, about, generate, over, task_of};
 

@@ -1,10 +1,12 @@
 //! Tasks of servers behind the gateway: nobody reaches those of another principal, however the server keeps them.
 
+use std::time::Instant;
+
 use aqe_testkit::client::{HttpSession, Message};
 use serde_json::{Value, json};
 
 use crate::support::{Era, Gateway, Over, Plan, Upstream};
-use crate::tasks::{DECLARED, about, over, task_of};
+use crate::tasks::{DECLARED, SOON, about, over, task_of};
 
 /// A server of 2025-11-25 with tasks, to whom all clients are the same: it lists everything, two to a page. One task is there
 /// from before. `begin` begins one and `finish` ends one, which it tells at once.
@@ -64,6 +66,17 @@ fn mixed() -> Upstream {
     Upstream::command("up", "python3", &["-c", SERVER]).with("session_scope = \"shared\"")
 }
 
+/// A gateway that knows the server's tools, however long that takes to start on a busy machine.
+async fn start(plan: Plan) -> Gateway {
+    let gateway = Gateway::start(plan.upstream(mixed())).await;
+    let session = HttpSession::open(gateway.local(), Era::Legacy.revision()).await;
+    let began = Instant::now();
+    while !session.request(&Message::request(1, "tools/list")).await.text.contains("\"begin\"") {
+        assert!(began.elapsed() < SOON, "the server does not start");
+    }
+    gateway
+}
+
 /// All pages of `tasks/list`.
 async fn listed(session: &HttpSession) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), None::<Value>);
@@ -90,9 +103,9 @@ async fn begin(session: &HttpSession) -> String {
 #[tokio::test]
 async fn where_principals_share_a_server_each_finds_its_own_tasks_alone() {
     for builtin in [false, true] {
-        let plan = Plan::new(Over::Http).server(&format!("bearer_token = \"{TOKEN}\"")).upstream(mixed());
+        let plan = Plan::new(Over::Http).server(&format!("bearer_token = \"{TOKEN}\""));
         let plan = plan.registry("prefix = \"never\"");
-        let gateway = Gateway::start(if builtin { plan.builtin() } else { plan }).await;
+        let gateway = start(if builtin { plan.builtin() } else { plan }).await;
         let bearer = gateway.http().header("authorization", &format!("Bearer {TOKEN}"));
         let ann = HttpSession::open(bearer, Era::Legacy.revision()).await;
         let bob = HttpSession::open(gateway.local(), Era::Legacy.revision()).await;
@@ -120,8 +133,7 @@ async fn where_principals_share_a_server_each_finds_its_own_tasks_alone() {
 
 #[tokio::test]
 async fn the_end_of_a_task_is_told_to_the_session_that_has_asked_for_it() {
-    let plan = Plan::new(Over::Http).server(&format!("bearer_token = \"{TOKEN}\"")).upstream(mixed());
-    let gateway = Gateway::start(plan).await;
+    let gateway = start(Plan::new(Over::Http).server(&format!("bearer_token = \"{TOKEN}\""))).await;
     let bearer = gateway.http().header("authorization", &format!("Bearer {TOKEN}"));
     let ann = HttpSession::open(bearer, Era::Legacy.revision()).await;
     let bob = HttpSession::open(gateway.local(), Era::Legacy.revision()).await;
@@ -144,7 +156,7 @@ async fn the_end_of_a_task_is_told_to_the_session_that_has_asked_for_it() {
 
 #[tokio::test]
 async fn where_there_is_one_principal_it_finds_what_was_begun_before_too() {
-    let gateway = Gateway::start(Plan::new(Over::Http).upstream(mixed())).await;
+    let gateway = start(Plan::new(Over::Http)).await;
     let session = HttpSession::open(gateway.http(), Era::Legacy.revision()).await;
     let own = begin(&session).await;
     assert_eq!(listed(&session).await, ["before".to_owned(), own]);

@@ -9,6 +9,8 @@ use aqe_testkit::process::wait_until;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use super::witness::Witness;
+
 /// Every so many calls one must not be made twice.
 const TELLS: usize = 10;
 /// How much later than its deadline an answer may come (reliability.md, S1).
@@ -94,9 +96,11 @@ impl Load {
     }
 
     /// Sends no more, and waits for the answers.
-    pub(crate) async fn stop(self) -> Vec<Call> {
+    pub(crate) async fn stop(self, witness: &Witness) -> Vec<Call> {
         self.shared.over.store(true, Ordering::Relaxed);
-        let ran = self.started.elapsed();
+        let now = Instant::now();
+        // What has fallen due while the schedule waited for its turn is not sent yet.
+        let ran = self.started.elapsed().saturating_sub(witness.worst(now - Duration::from_millis(200), now));
         self.schedule.await.expect("expected the schedule to end");
         let sent = self.shared.sent.load(Ordering::Relaxed);
         let planned = ran.as_secs_f64() * f64::from(self.per_second);
@@ -182,7 +186,8 @@ fn judge(text: String, mark: &str) -> Ended {
     }
 }
 
-/// Whether a call ended later than its deadline allows.
-pub(crate) fn is_late(call: &Call, deadline: Duration) -> bool {
+/// Whether a call ended later than its deadline allows, and the machine between that and the end.
+pub(crate) fn is_late(call: &Call, deadline: Duration, witness: &Witness) -> bool {
     call.took > deadline + LATE
+        && call.took > deadline + LATE + witness.worst(call.sent + deadline, call.sent + call.took)
 }

@@ -4,9 +4,11 @@ mod footprint;
 mod load;
 mod replica;
 mod report;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_testkit::client::{HttpSession, Message};
@@ -23,6 +25,7 @@ pub(crate) use load::{Call, Ended, Kind};
 pub(crate) use replica::Replica;
 use report::Marks;
 pub(crate) use report::Report;
+use witness::Witness;
 
 /// Clients of each era.
 const CLIENTS_OF_EACH_ERA: usize = 4;
@@ -58,6 +61,8 @@ pub(crate) struct Scene {
     /// Longest wait for anything that the gateway does by itself.
     pub(crate) patience: Duration,
     load: Option<Load>,
+    /// How late the machine is by itself.
+    pub(crate) witness: Arc<Witness>,
     before: Footprint,
     /// Every child that the gateway was seen to have.
     children: BTreeSet<u32>,
@@ -153,6 +158,7 @@ impl Stage {
             deadline: self.deadline,
             patience: SETTLED_WITHIN,
             load: None,
+            witness: Arc::new(Witness::start()),
             before,
             children: BTreeSet::new(),
             _folder: folder,
@@ -328,13 +334,13 @@ impl Scene {
     /// Ends the load alone.
     pub(crate) async fn end_load(&mut self) -> Report {
         let load = self.load.take().expect("expected a running load");
-        let calls = load.stop().await;
+        let calls = load.stop(&self.witness).await;
         let (mut told, mut arrived) = (Marks::new(), Marks::new());
         for event in self.replicas.iter().flat_map(Replica::events).filter(|event| !event.mark.is_empty()) {
             let marks = if event.what == "told" { &mut told } else { &mut arrived };
             *marks.entry(event.mark).or_default() += 1;
         }
-        Report::new(calls, told, arrived, self.deadline)
+        Report::new(calls, told, arrived, self.deadline, Arc::clone(&self.witness))
     }
 
     /// Waits for the end of every child that the gateway was seen to have.

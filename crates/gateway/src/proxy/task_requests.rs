@@ -42,6 +42,8 @@ impl Gateway {
             return Err(task_forms::undeclared());
         }
         if method == "tasks/list" {
+            self.first_lists().await;
+            let catalog = self.catalog();
             return self.list_tasks(request, &catalog, has_own).await;
         }
         let Some(task) = request.message.string(Field::TaskId) else {
@@ -50,6 +52,9 @@ impl Gateway {
         if self.own_tasks.is_own(&task) {
             return self.own_task(request, &method, &task).await;
         }
+        // Who asks right after a restart is not to be told that nobody knows tasks.
+        self.first_lists().await;
+        let catalog = self.catalog();
         let (upstream, replica) = match self.tasks.find(&task, &caller.principal, Instant::now()) {
             TaskOwner::Here(place) => (place.upstream, Some(place.replica)),
             TaskOwner::Foreign => return Err(unknown()),
