@@ -340,6 +340,7 @@ async fn whatever_fails_each_call_has_its_own_answer_in_time_and_nothing_is_done
     let mut scene = Stage::new(Over::Stdio)
         .replicas(replicas)
         .clients(8)
+        .per_second(500)
         .alone()
         .deadline(DEADLINE)
         .balancer(BALANCER)

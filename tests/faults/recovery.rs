@@ -13,7 +13,7 @@ const STEP: Duration = Duration::from_millis(500);
 async fn a_replica_that_comes_back_is_not_overrun_and_overruns_nobody() {
     // With the slow start that is the default.
     let balancer = "health_check_interval_s = 1\nbackoff_min_ms = 300\n";
-    let mut scene = Stage::new(Over::Http).balancer(balancer).open().await;
+    let mut scene = Stage::new(Over::Http).balancer(balancer).per_second(500).open().await;
     scene.play(Duration::from_millis(300)).await;
     scene.replicas[1].kill().await;
     scene.until_serves(1, false).await;

@@ -23,7 +23,7 @@ async fn opened(over: Over, strategy: &str) -> Scene {
     // Tried again sooner than by default, which makes it harder to be rid of it.
     let soon = "backoff_min_ms = 300\nhealth_check_interval_s = 1\nslow_start_ms = 500\n";
     let balancer = format!("strategy = \"{strategy}\"\n{soon}");
-    let mut scene = Stage::new(over).alone().balancer(&balancer).open().await;
+    let mut scene = Stage::new(over).alone().per_second(500).balancer(&balancer).open().await;
     for replica in &scene.replicas {
         replica.behave(&json!({ "delay_ms": USUAL.as_millis() as u64 }));
     }

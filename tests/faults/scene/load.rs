@@ -47,6 +47,8 @@ pub(crate) enum Ended {
 /// A call that has ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
+    /// Its place in the schedule, from 0 on.
+    number: usize,
     pub(crate) kind: Kind,
     pub(crate) mark: String,
     pub(crate) sent: Instant,
@@ -88,6 +90,16 @@ impl Load {
         let started = Instant::now();
         let schedule = tokio::spawn(Arc::clone(&shared).follow(started, per_second));
         Self { shared, schedule, started, per_second }
+    }
+
+    /// Waits until every call has ended that was sent before.
+    pub(crate) async fn until_ended_so_far(&self) {
+        let sent = self.shared.sent.load(Ordering::Relaxed);
+        wait_until(Duration::from_secs(30), "the end of the calls that were sent", || {
+            let ended = self.shared.ended.lock().unwrap();
+            (ended.iter().filter(|call| call.number < sent).count() == sent).then_some(())
+        })
+        .await;
     }
 
     /// Calls that have ended so far.
@@ -136,7 +148,7 @@ impl Shared {
         // A task of its own, for the clients of tests panic when nothing comes.
         let exchange = tokio::spawn(exchange(session, kind, n, mark.clone()));
         let ended = exchange.await.unwrap_or_else(|error| Ended::Lost(error.to_string()));
-        let call = Call { kind, mark, sent, took: sent.elapsed(), ended };
+        let call = Call { number: n, kind, mark, sent, took: sent.elapsed(), ended };
         self.ended.lock().unwrap().push(call);
     }
 }
