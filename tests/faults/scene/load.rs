@@ -111,8 +111,9 @@ impl Load {
     pub(crate) async fn stop(self, witness: &Witness) -> Vec<Call> {
         self.shared.over.store(true, Ordering::Relaxed);
         let now = Instant::now();
+        let lately = now.checked_sub(Duration::from_millis(200)).unwrap_or(now);
         // What has fallen due while the schedule waited for its turn is not sent yet.
-        let ran = self.started.elapsed().saturating_sub(witness.worst(now - Duration::from_millis(200), now));
+        let ran = self.started.elapsed().saturating_sub(witness.worst(lately, now));
         self.schedule.await.expect("expected the schedule to end");
         let sent = self.shared.sent.load(Ordering::Relaxed);
         let planned = ran.as_secs_f64() * f64::from(self.per_second);

@@ -376,7 +376,8 @@ impl Scene {
 async fn affordable(sessions: &[HttpSession]) -> u32 {
     let began = tokio::time::Instant::now();
     let mut clients = JoinSet::new();
-    for session in sessions.iter().cloned() {
+    for session in sessions {
+        let session = session.clone();
         clients.spawn(async move {
             let mut calls = 0_u32;
             while began.elapsed() < MEASURED {
