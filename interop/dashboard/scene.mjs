@@ -86,9 +86,9 @@ export async function stopAll() {
 
 let id = 0;
 
-/** One request of the modern era; its answer, JSON or the last event. */
-export async function call(mcp, name, args = {}, signal) {
-    const meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {} };
+/** One request of the modern era, of a client with these extensions; its answer, JSON or the last event. */
+export async function call(mcp, name, args = {}, { signal, extensions } = {}) {
+    const meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': extensions ? { extensions } : {} };
     const body = JSON.stringify({ jsonrpc: '2.0', id: ++id, method: 'tools/call', params: { name, arguments: args, _meta: meta } });
     const headers = {
         'Content-Type': 'application/json',

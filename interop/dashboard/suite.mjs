@@ -3,6 +3,7 @@
 //     node suite.mjs --gateway FILE --fixture FILE --dir FOLDER --shots FOLDER --browser /usr/bin/chromium
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import { check, expect } from '../clients/report.mjs';
 import { compare, compareScraped, read } from './figures.mjs';
 import * as scene from './scene.mjs';
@@ -154,6 +155,24 @@ async function main() {
         const answer = await running;
         expect(answer.error, `the client got ${JSON.stringify(answer).slice(0, 200)}`);
         await hanging.waitFor({ state: 'detached' });
+    });
+
+    await check('a task is seen with how far it is, and cancelled as a call', async () => {
+        const names = ['e1', 'e2', 'e3', 'e4', 'e5', 'e6'].map(name => `${name}.py`);
+        for (const name of names) fs.writeFileSync(path.join(options.dir, name), 'while True:\n    pass\n');
+        const begun = await scene.call(
+            gateway.mcp, 'qe_test_generate', { targets: names.map(file => ({ file })), mode: 'generate', mutants: 0 },
+            { extensions: { 'io.modelcontextprotocol/tasks': {} } }
+        );
+        expect(begun.result?.taskId, JSON.stringify(begun).slice(0, 200));
+        const row = page.locator('#calls [data-row]', { hasText: 'qe_test_generate' });
+        await row.locator('.aside', { hasText: /^task · \d of 6: e\d\.py/ }).waitFor();
+        expect(!(await page.content()).includes(begun.result.taskId), 'the page knows the id');
+        await row.locator('button').click();
+        await page.locator('#confirm[open]', { hasText: 'finds the task cancelled' }).waitFor();
+        await page.click('#confirm-yes');
+        await row.waitFor({ state: 'detached' });
+        for (const name of names) fs.rmSync(path.join(options.dir, name));
     });
 
     await check('a question that follows another at once gets its own answer', async () => {

@@ -90,6 +90,7 @@ pub(super) fn gateway(
             max_sessions: server.max_sessions,
             idle_timeout: server.session_idle_timeout,
         },
+        sole_principal: server.bearer_token.is_none(),
         optimized: config.optimized,
         batching: config.writing.batching,
         drain_timeout: server.drain_timeout,

@@ -36,6 +36,8 @@ mod scopes;
 mod sessions;
 mod support;
 mod tasks;
+mod tasks_monitored;
+mod tasks_of_upstreams;
 mod terminal;
 mod traces;
 mod upstreams;

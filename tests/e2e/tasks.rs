@@ -10,25 +10,26 @@ use tempfile::TempDir;
 
 use crate::support::{Client, Era, Gateway, Over, Plan, Upstream};
 
-const DECLARED: &str = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
-const RELATED: &str = "io.modelcontextprotocol/related-task";
+pub(crate) const DECLARED: &str = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+pub(crate) const RELATED: &str = "io.modelcontextprotocol/related-task";
 const BOTH: [Over; 2] = [Over::Stdio, Over::Http];
 /// As long as a busy machine may take for what takes some seconds.
-const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// Each process that loads it takes its time, so that tests for it take more than a second.
 const SLOW: &str = "import time\ntime.sleep(0.5)\n\n\ndef double(x: int) -> int:\n    if x > 3:\n        return 0\n    return x * 2\n";
 /// Modules that loop. Each is given up after five seconds, so that all of them take longer than any test waits.
-const ENDLESS: [&str; 9] = ["e1.py", "e2.py", "e3.py", "e4.py", "e5.py", "e6.py", "e7.py", "e8.py", "e9.py"];
+pub(crate) const ENDLESS: [&str; 9] =
+    ["e1.py", "e2.py", "e3.py", "e4.py", "e5.py", "e6.py", "e7.py", "e8.py", "e9.py"];
 const QUICK: &str = "def half(x: int) -> int:\n    return x // 2\n";
 
 /// A gateway with built-in tools, and a project that they may look at.
-struct Scene {
-    gateway: Gateway,
+pub(crate) struct Scene {
+    pub(crate) gateway: Gateway,
     _project: TempDir,
 }
 
 impl Scene {
-    async fn start(plan: Plan) -> Self {
+    pub(crate) async fn start(plan: Plan) -> Self {
         let project = tempfile::tempdir().unwrap();
         for (name, text) in [("slow.py", SLOW), ("quick.py", QUICK)] {
             std::fs::write(project.path().join(name), text).unwrap();
@@ -41,7 +42,7 @@ impl Scene {
         Self { gateway, _project: project }
     }
 
-    async fn open(over: Over, revision: Revision, capabilities: &str) -> (Self, Client) {
+    pub(crate) async fn open(over: Over, revision: Revision, capabilities: &str) -> (Self, Client) {
         let mut scene = Self::start(Plan::new(over)).await;
         let client = scene.gateway.connect(revision, capabilities).await;
         (scene, client)
@@ -53,20 +54,20 @@ impl Scene {
         below.iter().filter(|process| process.name.starts_with("python")).count()
     }
 
-    async fn interpreters_gone(&self) {
+    pub(crate) async fn interpreters_gone(&self) {
         wait_until(SOON, "the end of the interpreter", || (self.interpreters() == 0).then_some(())).await;
         // Nor is there another one for the next module.
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(self.interpreters(), 0);
     }
 
-    async fn interpreter_runs(&self) {
+    pub(crate) async fn interpreter_runs(&self) {
         wait_until(SOON, "an interpreter", || (self.interpreters() > 0).then_some(())).await;
     }
 }
 
 /// A call that generates tests for these files.
-fn generate(id: impl std::fmt::Display, files: &[&str], mode: &str) -> Message {
+pub(crate) fn generate(id: impl std::fmt::Display, files: &[&str], mode: &str) -> Message {
     let targets: Vec<Value> = files.iter().map(|file| json!({ "file": file })).collect();
     let arguments =
         json!({ "targets": targets, "mode": mode, "budget_ms": 100, "framework": "unittest", "mutants": 0 });
@@ -80,19 +81,19 @@ fn searched(mut content: Value) -> Value {
     content
 }
 
-fn about(id: u32, method: &str, task: &str) -> Message {
+pub(crate) fn about(id: u32, method: &str, task: &str) -> Message {
     Message::request(id, method).param("taskId", &Value::from(task).to_string())
 }
 
 /// The id of the task in an answer of either era.
-fn task_of(answer: &Answer) -> String {
+pub(crate) fn task_of(answer: &Answer) -> String {
     let result = answer.result();
     let task = result.get("task").unwrap_or(&result);
     task["taskId"].as_str().unwrap_or_else(|| panic!("{}", answer.text)).to_owned()
 }
 
 /// The task once it is over.
-async fn over(client: &mut Client, task: &str) -> Value {
+pub(crate) async fn over(client: &mut Client, task: &str) -> Value {
     let began = Instant::now();
     loop {
         let told = client.request(&about(90, "tasks/get", task)).await.result();
@@ -367,6 +368,97 @@ async fn so_many_tasks_work_at_a_time_and_a_further_one_is_taken_when_one_is_ove
         client.request(&about(3, "tasks/cancel", &task)).await;
     }
     scene.interpreters_gone().await;
+}
+
+#[tokio::test]
+async fn in_the_stateless_revision_a_call_that_finds_no_room_for_a_task_stays_a_call() {
+    let (scene, mut client) = Scene::open(Over::Http, Era::Modern.revision(), DECLARED).await;
+    let mut tasks = Vec::new();
+    for id in 1..=8 {
+        tasks.push(task_of(&client.request(&generate(id, &ENDLESS, "generate")).await));
+    }
+    let counts = async |scene: &Scene| scene.gateway.ask("mcp status").await.unwrap()["tasks"].take();
+    let full = counts(&scene).await;
+    assert_eq!(full["working"], 8, "{full}");
+    // One that its client gives up ends with all that it has started, as a call does.
+    let given_up = generate("\"gone\"", &ENDLESS, "generate");
+    client.begin(&given_up).await;
+    assert!(!client.is_answered("\"gone\"", Duration::from_millis(2_500)).await);
+    client.cancel("\"gone\"").await;
+    // One that is not given up is answered with its result.
+    client.begin(&generate("\"stays\"", &["slow.py"], "generate")).await;
+    assert!(!client.is_answered("\"stays\"", Duration::from_millis(1_200)).await, "it takes longer");
+    assert_eq!(counts(&scene).await, full, "a call is no task");
+    for task in &tasks {
+        assert!(!client.request(&about(9, "tasks/cancel", task)).await.is_error());
+    }
+    let result = client.finish("\"stays\"").await.result();
+    assert_eq!(result["resultType"], "complete", "{result}");
+    assert!(result.get("taskId").is_none() && result["structuredContent"]["results"].is_array(), "{result}");
+    scene.interpreters_gone().await;
+    let after = counts(&scene).await;
+    assert_eq!((&after["working"], &after["kept"]), (&json!(0), &json!(8)), "{after}");
+    assert_eq!(scene.gateway.admin().get("/admin/calls").await.json().await, json!([]));
+    // There is room again.
+    let again = task_of(&client.request(&generate(10, &ENDLESS, "generate")).await);
+    assert!(!client.request(&about(11, "tasks/cancel", &again)).await.is_error());
+}
+
+#[tokio::test]
+async fn a_time_to_live_is_taken_within_bounds_and_the_one_that_holds_is_told() {
+    let (_scene, mut client) = Scene::open(Over::Http, Era::Legacy.revision(), "{}").await;
+    for (wish, told) in
+        [("0", 1_000), ("-5", 1_000), ("7000", 7_000), ("1e300", 3_600_000), ("null", 1_200_000)]
+    {
+        let call = generate(1, &["no-such.py"], "plan").param("task", &format!(r#"{{"ttl":{wish}}}"#));
+        let task = client.request(&call).await.result()["task"].take();
+        assert_eq!(task["ttl"], told, "{wish}: {task}");
+        // It can be looked at as often as is asked for, before its time is over.
+        let poll = task["pollInterval"].as_u64().unwrap();
+        assert!(poll > 0 && poll <= told, "{task}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_in_a_new_session_finds_its_task_and_all_who_wait_get_the_result() {
+    let (scene, mut client) = Scene::open(Over::Http, Era::Legacy.revision(), "{}").await;
+    let call = generate(1, &["slow.py"], "generate").param("task", "{}");
+    let id = task_of(&client.request(&call).await);
+    // Neither the end of the session nor a late word about the call that has created it ends the task.
+    client.cancel("1").await;
+    assert_eq!(client.session().delete().await, 204);
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        let session = HttpSession::open(scene.gateway.http(), Era::Legacy.revision()).await;
+        let wait = about(2, "tasks/result", &id);
+        waiting.push((session.clone(), tokio::spawn(async move { session.request(&wait).await })));
+    }
+    // One of those who wait gives up; nobody else notices.
+    let (given_up, gone) = waiting.remove(0);
+    given_up.notify(&Message::cancelled("2")).await;
+    gone.abort();
+    let mut results = Vec::new();
+    for (_, wait) in waiting {
+        results.push(wait.await.unwrap().result());
+    }
+    assert!(results.iter().all(|result| *result == results[0] && result["content"].is_array()));
+    assert_eq!(results[0]["_meta"][RELATED]["taskId"], id);
+    let back = HttpSession::open(scene.gateway.http(), Era::Legacy.revision()).await;
+    assert_eq!(back.request(&about(3, "tasks/result", &id)).await.result(), results[0]);
+    let list = back.request(&Message::request(4, "tasks/list")).await.result();
+    assert_eq!(list["tasks"][0]["taskId"], id, "{list}");
+}
+
+#[tokio::test]
+async fn over_http_progress_and_the_end_of_a_task_come_on_the_stream_of_its_session() {
+    let (_scene, mut client) = Scene::open(Over::Http, Era::Legacy.revision(), "{}").await;
+    client.listen("{}").await;
+    let call = generate(1, &["slow.py"], "generate").param("task", "{}").progress_token("7");
+    let id = task_of(&client.request(&call).await);
+    let progress = client.heard("notifications/progress").await["params"].take();
+    assert_eq!((&progress["progressToken"], &progress["_meta"][RELATED]["taskId"]), (&json!(7), &json!(id)));
+    let status = client.heard("notifications/tasks/status").await["params"].take();
+    assert_eq!((&status["taskId"], &status["status"]), (&json!(id), &json!("completed")), "{status}");
 }
 
 #[tokio::test]

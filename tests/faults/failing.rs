@@ -1,11 +1,11 @@
 //! A replica that answers, with errors.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::scene::{Kind, Stage};
-use crate::support::Over;
+use crate::support::{Over, now_us};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn status_500_costs_no_call_that_only_asks() {
@@ -48,12 +48,26 @@ async fn a_server_that_asks_for_a_rest_is_given_it_and_no_call_is_lost() {
         scene.play(Duration::from_millis(300)).await;
         scene.replicas[0].behave(&json!({ "bad": { "mode": status, "retry_after": "2" } }));
         scene.until("a rest", |balance| !balance["replicas"][0]["resting_ms"].is_null()).await;
+        let begun = Instant::now();
         // Those that were on their way still arrive.
-        scene.play(Duration::from_millis(100)).await;
-        let refused_us = crate::support::now_us();
+        scene.until_ended_so_far().await;
+        let refused_us = now_us();
         scene.replicas[0].behave(&json!({}));
-        scene.play(Duration::from_millis(1500)).await;
-        assert_eq!(scene.arrived(refused_us)[0], 0, "{status}: calls during the rest");
+        let mut rested_us = refused_us;
+        loop {
+            let now = now_us();
+            if scene.balance().await["replicas"][0]["resting_ms"].is_null() {
+                break;
+            }
+            rested_us = now;
+            scene.play(Duration::from_millis(20)).await;
+        }
+        // Two seconds were asked for; when they began is seen a little later.
+        assert!(begun.elapsed() >= Duration::from_millis(1500), "{status}: the rest was cut short");
+        let arrived = scene.replicas[0].events().into_iter();
+        let during =
+            arrived.filter(|event| event.what == "tool" && (refused_us..rested_us).contains(&event.at_us));
+        assert_eq!(during.count(), 0, "{status}: calls during the rest");
         scene.until_all_serve().await;
         scene.play(Duration::from_millis(500)).await;
         assert!(scene.arrived(refused_us)[0] > 0, "{status}: no calls after the rest");

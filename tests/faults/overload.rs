@@ -12,9 +12,9 @@ const SERVICE: Duration = Duration::from_millis(100);
 /// Calls that a replica can take at once.
 const AT_ONCE: u32 = 8;
 const REPLICAS: u32 = 3;
-/// What a busy machine may add to a call.
+/// What the gateway may add to a call, beside what the machine adds by itself.
 const OVERHEAD: Duration = Duration::from_millis(25);
-/// What a refusal may take, usually, on a busy machine; 1.5 ms on an idle one.
+/// What a refusal may take, usually; 1.5 ms on an idle machine.
 const REFUSED_WITHIN: Duration = Duration::from_millis(10);
 /// How long the load runs before it is looked at, and how long then.
 const WARMING: Duration = Duration::from_millis(500);
@@ -59,13 +59,19 @@ async fn overloaded(over: Over) {
     let goodput = admitted.len() as f64 / LOADED.as_secs_f64();
     let (admitted_p99, refused_p50) = (percentile(&mut admitted, 99), percentile(&mut refused, 50));
     let refused_p99 = percentile(&mut refused, 99);
+    let late = |percent| scene.witness.percentile(percent, loaded, loaded + LOADED);
+    let (usually_late, often_late) = (late(50), late(99));
     eprintln!(
-        "{goodput:.0} of {capacity}/s in {admitted_p99:?}; refused in {refused_p50:?}, {refused_p99:?}"
+        "{goodput:.0} of {capacity}/s in {admitted_p99:?}; refused in {refused_p50:?}, {refused_p99:?}; \
+         the machine was late by {usually_late:?}, {often_late:?}"
     );
-    assert!(goodput >= 0.9 * f64::from(capacity), "{goodput:.0} of {capacity} calls a second");
-    assert!(admitted_p99 <= 2 * (SERVICE + OVERHEAD), "admitted calls took {admitted_p99:?}");
-    assert!(refused_p50 <= REFUSED_WITHIN, "calls were refused after {refused_p50:?}");
-    assert!(refused_p99 <= SERVICE + OVERHEAD, "some calls were refused after {refused_p99:?}");
+    // A place is taken for as long as the machine lets a call wait, too.
+    let capacity = f64::from(capacity) * SERVICE.as_secs_f64() / (SERVICE + usually_late).as_secs_f64();
+    assert!(goodput >= 0.9 * capacity, "{goodput:.0} of {capacity:.0} calls a second");
+    let overhead = OVERHEAD + often_late;
+    assert!(admitted_p99 <= 2 * (SERVICE + overhead), "admitted calls took {admitted_p99:?}");
+    assert!(refused_p50 <= REFUSED_WITHIN + usually_late, "calls were refused after {refused_p50:?}");
+    assert!(refused_p99 <= SERVICE + overhead, "some calls were refused after {refused_p99:?}");
     for replica in &scene.replicas {
         replica.behave(&json!({}));
     }

@@ -42,6 +42,8 @@ pub struct Settings {
     pub first_list_wait: Duration,
     /// Bounds on legacy sessions.
     pub sessions: SessionSettings,
+    /// Whether whoever connects is [`LOCAL_PRINCIPAL`].
+    pub sole_principal: bool,
     /// Whether connections are kept and names are indexed. Without it each call opens a connection of its own, which
     /// is closed after it, and names are searched one by one: the plain server that benchmarks compare with.
     pub optimized: bool,

@@ -316,6 +316,7 @@ pub(super) static LIVE: Listing = Listing {
         left("call", 0, |row| text(&row["call"])),
         left("what", 0, |row| text(if row["tool"].is_null() { &row["method"] } else { &row["tool"] })),
         right("running", 0, |row| millis(&row["running_ms"])),
+        left("task", 1, task),
         left("upstream", 1, |row| text(&row["upstream"])),
         left("principal", 2, |row| text(&row["principal"])),
         left("era", 3, |row| text(&row["era"])),
@@ -324,6 +325,15 @@ pub(super) static LIVE: Listing = Listing {
     tone: |_| Tone::Plain,
     sorted: false,
 };
+
+/// How far the task is that a call goes on as.
+fn task(row: &Value) -> String {
+    match (&row["task"], &row["task"]["message"]) {
+        (Value::Null, _) => String::new(),
+        (task, Value::Null) => text(&task["status"]),
+        (_, message) => text(message),
+    }
+}
 
 /// A figure of an alert, in the unit of its signal.
 pub(super) fn measured(row: &Value, key: &str) -> String {

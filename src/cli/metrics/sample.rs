@@ -104,7 +104,7 @@ pub(super) fn document() -> Value {
         (
             "calls",
             json!([{ "call": "c-1f", "method": "tools/call", "tool": "search__query", "upstream": "search",
-                    "era": "legacy", "principal": "local", "running_ms": 2_412.0 }]),
+                    "era": "legacy", "principal": "local", "task": null, "running_ms": 2_412.0 }]),
         ),
         (
             "alerts",

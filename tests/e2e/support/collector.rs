@@ -133,6 +133,11 @@ impl Collector {
         spans
     }
 
+    /// The spans that have come so far.
+    pub(crate) fn so_far(&self) -> Vec<Span> {
+        self.state.lock().unwrap().spans.clone()
+    }
+
     /// Spans that were taken so far.
     pub(crate) fn count(&self) -> usize {
         self.state.lock().unwrap().spans.len()

@@ -9,6 +9,8 @@ use aqe_testkit::process::wait_until;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use super::witness::Witness;
+
 /// Every so many calls one must not be made twice.
 const TELLS: usize = 10;
 /// How much later than its deadline an answer may come (reliability.md, S1).
@@ -45,6 +47,8 @@ pub(crate) enum Ended {
 /// A call that has ended.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
+    /// Its place in the schedule, from 0 on.
+    number: usize,
     pub(crate) kind: Kind,
     pub(crate) mark: String,
     pub(crate) sent: Instant,
@@ -88,15 +92,28 @@ impl Load {
         Self { shared, schedule, started, per_second }
     }
 
+    /// Waits until every call has ended that was sent before.
+    pub(crate) async fn until_ended_so_far(&self) {
+        let sent = self.shared.sent.load(Ordering::Relaxed);
+        wait_until(Duration::from_secs(30), "the end of the calls that were sent", || {
+            let ended = self.shared.ended.lock().unwrap();
+            (ended.iter().filter(|call| call.number < sent).count() == sent).then_some(())
+        })
+        .await;
+    }
+
     /// Calls that have ended so far.
     pub(crate) fn ended(&self) -> Vec<Call> {
         self.shared.ended.lock().unwrap().clone()
     }
 
     /// Sends no more, and waits for the answers.
-    pub(crate) async fn stop(self) -> Vec<Call> {
+    pub(crate) async fn stop(self, witness: &Witness) -> Vec<Call> {
         self.shared.over.store(true, Ordering::Relaxed);
-        let ran = self.started.elapsed();
+        let now = Instant::now();
+        let lately = now.checked_sub(Duration::from_millis(200)).unwrap_or(now);
+        // What has fallen due while the schedule waited for its turn is not sent yet.
+        let ran = self.started.elapsed().saturating_sub(witness.worst(lately, now));
         self.schedule.await.expect("expected the schedule to end");
         let sent = self.shared.sent.load(Ordering::Relaxed);
         let planned = ran.as_secs_f64() * f64::from(self.per_second);
@@ -132,7 +149,7 @@ impl Shared {
         // A task of its own, for the clients of tests panic when nothing comes.
         let exchange = tokio::spawn(exchange(session, kind, n, mark.clone()));
         let ended = exchange.await.unwrap_or_else(|error| Ended::Lost(error.to_string()));
-        let call = Call { kind, mark, sent, took: sent.elapsed(), ended };
+        let call = Call { number: n, kind, mark, sent, took: sent.elapsed(), ended };
         self.ended.lock().unwrap().push(call);
     }
 }
@@ -182,7 +199,8 @@ fn judge(text: String, mark: &str) -> Ended {
     }
 }
 
-/// Whether a call ended later than its deadline allows.
-pub(crate) fn is_late(call: &Call, deadline: Duration) -> bool {
+/// Whether a call ended later than its deadline allows, and the machine between that and the end.
+pub(crate) fn is_late(call: &Call, deadline: Duration, witness: &Witness) -> bool {
     call.took > deadline + LATE
+        && call.took > deadline + LATE + witness.worst(call.sent + deadline, call.sent + call.took)
 }

@@ -4,9 +4,11 @@ mod footprint;
 mod load;
 mod replica;
 mod report;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_testkit::client::{HttpSession, Message};
@@ -14,6 +16,7 @@ use aqe_testkit::process::{is_live, live_children, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinSet;
 
 use crate::support::{Era, Gateway, Over, Plan, Upstream};
 
@@ -23,7 +26,15 @@ pub(crate) use load::{Call, Ended, Kind};
 pub(crate) use replica::Replica;
 use report::Marks;
 pub(crate) use report::Report;
+use witness::Witness;
 
+/// Calls a second, where the machine has time for four times as many.
+const PER_SECOND: u32 = 500;
+/// The share of what the machine can do now that a load takes, and the fewest calls a second that show anything.
+const SHARE: f64 = 0.25;
+const FEWEST: u32 = 50;
+/// How long it is measured what the machine can do.
+const MEASURED: Duration = Duration::from_millis(500);
 /// Clients of each era.
 const CLIENTS_OF_EACH_ERA: usize = 4;
 /// Longest wait for anything that the gateway does by itself, unless the test has more patience.
@@ -41,7 +52,8 @@ pub(crate) struct Stage {
     replicas: Vec<Over>,
     clients: usize,
     alone: bool,
-    per_second: u32,
+    /// `None`: as many as the machine has time for, up to [`PER_SECOND`].
+    per_second: Option<u32>,
     deadline: Duration,
     balancer: String,
     pool: String,
@@ -58,6 +70,8 @@ pub(crate) struct Scene {
     /// Longest wait for anything that the gateway does by itself.
     pub(crate) patience: Duration,
     load: Option<Load>,
+    /// How late the machine is by itself.
+    pub(crate) witness: Arc<Witness>,
     before: Footprint,
     /// Every child that the gateway was seen to have.
     children: BTreeSet<u32>,
@@ -66,14 +80,14 @@ pub(crate) struct Scene {
 }
 
 impl Stage {
-    /// Three replicas reached like this, and 500 calls a second. Health is judged faster than by default, to keep tests
+    /// Three replicas reached like this, and 500 calls a second, or fewer where the machine is busy with other things. Health is judged faster than by default, to keep tests
     /// short.
     pub(crate) fn new(over: Over) -> Self {
         Self {
             replicas: vec![over; 3],
             clients: CLIENTS_OF_EACH_ERA,
             alone: false,
-            per_second: 500,
+            per_second: None,
             deadline: Duration::from_secs(3),
             balancer: "health_check_interval_s = 1\nbackoff_min_ms = 300\nslow_start_ms = 500\n".to_owned(),
             pool: String::new(),
@@ -97,9 +111,9 @@ impl Stage {
         Self { alone: true, ..self }
     }
 
-    /// So many calls a second.
+    /// So many calls a second, whatever the machine has time for.
     pub(crate) fn per_second(self, per_second: u32) -> Self {
-        Self { per_second, ..self }
+        Self { per_second: Some(per_second), ..self }
     }
 
     /// Another deadline of the calls.
@@ -153,6 +167,7 @@ impl Stage {
             deadline: self.deadline,
             patience: SETTLED_WITHIN,
             load: None,
+            witness: Arc::new(Witness::start()),
             before,
             children: BTreeSet::new(),
             _folder: folder,
@@ -161,7 +176,12 @@ impl Stage {
         scene.reach_all().await;
         scene.settle().await;
         scene.before = Footprint::of(scene.gateway.pid());
-        scene.load = Some(Load::start(scene.sessions(self.clients).await, self.per_second, self.deadline));
+        let sessions = scene.sessions(self.clients).await;
+        let per_second = match self.per_second {
+            Some(per_second) => per_second,
+            None => affordable(&sessions).await,
+        };
+        scene.load = Some(Load::start(sessions, per_second, self.deadline));
         scene
     }
 }
@@ -253,6 +273,11 @@ impl Scene {
         self.replicas.iter().map(calls).collect()
     }
 
+    /// Waits until every call has ended that was sent before.
+    pub(crate) async fn until_ended_so_far(&self) {
+        self.load.as_ref().expect("expected a running load").until_ended_so_far().await;
+    }
+
     fn look_at_children(&mut self) {
         self.children.extend(live_children(self.gateway.pid()).iter().map(|child| child.pid));
     }
@@ -328,13 +353,13 @@ impl Scene {
     /// Ends the load alone.
     pub(crate) async fn end_load(&mut self) -> Report {
         let load = self.load.take().expect("expected a running load");
-        let calls = load.stop().await;
+        let calls = load.stop(&self.witness).await;
         let (mut told, mut arrived) = (Marks::new(), Marks::new());
         for event in self.replicas.iter().flat_map(Replica::events).filter(|event| !event.mark.is_empty()) {
             let marks = if event.what == "told" { &mut told } else { &mut arrived };
             *marks.entry(event.mark).or_default() += 1;
         }
-        Report::new(calls, told, arrived, self.deadline)
+        Report::new(calls, told, arrived, self.deadline, Arc::clone(&self.witness))
     }
 
     /// Waits for the end of every child that the gateway was seen to have.
@@ -344,6 +369,31 @@ impl Scene {
         })
         .await;
     }
+}
+
+/// How many calls a second take their share of what the machine can do now: a load that it cannot carry would show what
+/// becomes of calls on an overloaded machine, and nothing of what fails.
+async fn affordable(sessions: &[HttpSession]) -> u32 {
+    let began = tokio::time::Instant::now();
+    let mut clients = JoinSet::new();
+    for session in sessions {
+        let session = session.clone();
+        clients.spawn(async move {
+            let mut calls = 0_u32;
+            while began.elapsed() < MEASURED {
+                session.request(&Message::call(calls, "received", "{}")).await;
+                calls += 1;
+            }
+            calls
+        });
+    }
+    let calls: u32 = clients.join_all().await.iter().sum();
+    let possible = f64::from(calls) / began.elapsed().as_secs_f64();
+    let per_second = ((possible * SHARE) as u32).clamp(FEWEST, PER_SECOND);
+    if per_second < PER_SECOND {
+        eprintln!("{per_second} calls a second: the machine has time for {possible:.0}");
+    }
+    per_second
 }
 
 /// Whether a replica's figures say that it is in use.

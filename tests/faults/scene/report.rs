@@ -1,9 +1,11 @@
 //! What became of the calls of a scene.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::load::{Call, Ended, Kind, is_late};
+use super::witness::Witness;
 
 /// Examples of each kind of trouble that a report shows.
 const EXAMPLES: usize = 5;
@@ -20,11 +22,18 @@ pub(crate) struct Report {
     /// How often each arrived there.
     arrived: Marks,
     deadline: Duration,
+    witness: Arc<Witness>,
 }
 
 impl Report {
-    pub(super) fn new(calls: Vec<Call>, told: Marks, arrived: Marks, deadline: Duration) -> Self {
-        let report = Self { calls, told, arrived, deadline };
+    pub(super) fn new(
+        calls: Vec<Call>,
+        told: Marks,
+        arrived: Marks,
+        deadline: Duration,
+        witness: Arc<Witness>,
+    ) -> Self {
+        let report = Self { calls, told, arrived, deadline, witness };
         eprintln!("{}", report.summary());
         report
     }
@@ -58,8 +67,12 @@ impl Report {
         assert!(wrong.is_empty(), "wrong answers: {wrong:#?}");
         let lost = of(|ended| matches!(ended, Ended::Lost(_)));
         assert!(lost.is_empty(), "lost answers: {lost:#?}");
-        let late: Vec<&Call> =
-            self.calls.iter().filter(|call| is_late(call, self.deadline)).take(EXAMPLES).collect();
+        let late: Vec<&Call> = self
+            .calls
+            .iter()
+            .filter(|call| is_late(call, self.deadline, &self.witness))
+            .take(EXAMPLES)
+            .collect();
         assert!(late.is_empty(), "answers after their deadline: {late:#?}");
         let twice: Vec<_> = self.told.iter().filter(|(_, times)| **times > 1).take(EXAMPLES).collect();
         assert!(twice.is_empty(), "done more than once: {twice:?}");

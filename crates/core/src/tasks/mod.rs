@@ -59,7 +59,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    fn bytes(&self) -> usize {
+    /// Its length.
+    pub fn bytes(&self) -> usize {
         match self {
             Self::Result { json, .. } | Self::Error { json, .. } => json.len(),
         }
@@ -74,7 +75,18 @@ pub enum State {
     /// Its work has come to an end.
     Ended(Outcome),
     /// It was cancelled before that.
-    Cancelled,
+    Cancelled(Canceller),
+}
+
+/// Who has cancelled a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canceller {
+    /// Its client.
+    Client,
+    /// Whoever looks after the server.
+    Operator,
+    /// The end of the server.
+    Stop,
 }
 
 /// A task at one moment.
@@ -183,7 +195,7 @@ impl<W> Task<W> {
     fn bytes(&self) -> usize {
         match &self.state {
             State::Ended(outcome) => outcome.bytes(),
-            State::Working | State::Cancelled => 0,
+            State::Working | State::Cancelled(_) => 0,
         }
     }
 
@@ -264,14 +276,22 @@ impl<W> Tasks<W> {
     /// If there is none that works.
     pub fn cancel(&mut self, owner: &str, id: &str, now: Moment) -> Result<(Seen, Option<W>), NotCancelled> {
         let seen = self.get(owner, id, now.at).ok_or(NotCancelled::Unknown)?;
+        self.cancel_working(id, Canceller::Client, now).ok_or_else(|| NotCancelled::Over(Box::new(seen)))
+    }
+
+    /// Cancels a task that works, whoever's it is; `None` if it does not.
+    pub fn cancel_working(&mut self, id: &str, by: Canceller, now: Moment) -> Option<(Seen, Option<W>)> {
         let min_rest = self.limits.min_rest;
-        match self.by_id.get_mut(id).filter(|task| task.is_working()) {
-            Some(task) => {
-                let work = task.become_final(State::Cancelled, min_rest, now);
-                Ok((task.seen(&seen.id), work))
-            }
-            None => Err(NotCancelled::Over(Box::new(seen))),
-        }
+        let (id, _) = self.by_id.get_key_value(id)?;
+        let id = Arc::clone(id);
+        let task = self.by_id.get_mut(&id).filter(|task| task.is_working())?;
+        let work = task.become_final(State::Cancelled(by), min_rest, now);
+        Some((task.seen(&id), work))
+    }
+
+    /// How far the work of a task is, whoever's it is.
+    pub fn note_of(&self, id: &str) -> Option<Arc<str>> {
+        self.by_id.get(id)?.note.clone()
     }
 
     /// A task of `owner`; `None` if there is none of that id, not any more, or it is somebody else's.
@@ -299,11 +319,13 @@ impl<W> Tasks<W> {
         self.by_id.retain(|_, task| !task.is_over(now));
     }
 
-    /// Cancels everything that works; what ends the work comes of it.
+    /// Cancels everything that works, because the server ends; what ends the work comes of it.
     pub fn cancel_all(&mut self, now: Moment) -> Vec<W> {
         let min_rest = self.limits.min_rest;
         let working = self.by_id.values_mut().filter(|task| task.is_working());
-        working.filter_map(|task| task.become_final(State::Cancelled, min_rest, now)).collect()
+        working
+            .filter_map(|task| task.become_final(State::Cancelled(Canceller::Stop), min_rest, now))
+            .collect()
     }
 
     /// How many there are, and what they hold.

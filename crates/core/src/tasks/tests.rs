@@ -84,11 +84,27 @@ fn a_cancelled_task_stays_cancelled_and_its_work_is_handed_out_once() {
     let mut desk = Desk::new();
     desk.create("a", "1").unwrap();
     let (seen, work) = desk.tasks.cancel("a", "1", desk.now()).unwrap();
-    assert_eq!((seen.state, work), (State::Cancelled, Some(7)));
+    assert_eq!((seen.state, work), (State::Cancelled(Canceller::Client), Some(7)));
     assert!(desk.end("1", 1).is_none(), "what comes after it changes nothing");
-    assert_eq!(desk.get("a", "1").unwrap().state, State::Cancelled);
+    assert_eq!(desk.get("a", "1").unwrap().state, State::Cancelled(Canceller::Client));
     assert!(matches!(desk.tasks.cancel("a", "1", desk.now()), Err(NotCancelled::Over(_))));
     assert_eq!(desk.tasks.cancel("a", "2", desk.now()), Err(NotCancelled::Unknown));
+}
+
+#[test]
+fn an_operator_cancels_what_works_whoever_it_belongs_to_and_nothing_else() {
+    let mut desk = Desk::new();
+    desk.create("a", "1").unwrap();
+    desk.tasks.note("1", "half", desk.now());
+    assert_eq!(desk.tasks.note_of("1").as_deref(), Some("half"));
+    let now = desk.now();
+    let (seen, work) = desk.tasks.cancel_working("1", Canceller::Operator, now).unwrap();
+    assert_eq!((seen.state, work), (State::Cancelled(Canceller::Operator), Some(7)));
+    assert!(desk.tasks.cancel_working("1", Canceller::Operator, now).is_none(), "it is over");
+    assert!(
+        desk.tasks.cancel_working("2", Canceller::Operator, now).is_none()
+            && desk.tasks.note_of("2").is_none()
+    );
 }
 
 #[test]
@@ -191,5 +207,5 @@ fn at_the_end_all_work_is_handed_out() {
     desk.end("1", 1).unwrap();
     assert_eq!(desk.tasks.cancel_all(desk.now()), [7]);
     assert!(desk.tasks.cancel_all(desk.now()).is_empty());
-    assert_eq!(desk.get("a", "2").unwrap().state, State::Cancelled);
+    assert_eq!(desk.get("a", "2").unwrap().state, State::Cancelled(Canceller::Stop));
 }

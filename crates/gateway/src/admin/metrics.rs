@@ -118,7 +118,7 @@ pub(super) fn of(gateway: &Gateway, span: Span) -> Value {
     value["lookups"] = lookups(figures.lookups, seconds);
     value["replicas"] = replicas(gateway, monitor, &figures);
     value["process"] = process(monitor);
-    value["calls"] = flights(monitor);
+    value["calls"] = flights(gateway, monitor);
     value
 }
 
@@ -312,23 +312,28 @@ fn point(point: &Point) -> Value {
 
 /// `GET /admin/calls`.
 pub(super) fn in_flight(gateway: &Gateway) -> Result<Value, Refused> {
-    Ok(flights(monitor(gateway)?))
+    Ok(flights(gateway, monitor(gateway)?))
 }
 
-fn flights(monitor: &Monitor) -> Value {
+fn flights(gateway: &Gateway, monitor: &Monitor) -> Value {
     let now = Instant::now();
-    monitor.calls().iter().map(|call| flight(call, now)).collect()
+    monitor.calls().iter().map(|call| flight(gateway, call, now)).collect()
 }
 
-fn flight(call: &InFlight, now: Instant) -> Value {
+fn flight(gateway: &Gateway, call: &InFlight, now: Instant) -> Value {
     let tool = call.tool.as_deref();
+    // Neither the id of a task nor whose it is: those two together are what its result is fetched by.
+    let task = call.task.as_deref();
+    let task = task.map(|id| json!({ "status": "working", "message": gateway.task_note(id).as_deref() }));
+    let principal = task.is_none().then_some(&*call.principal);
     json!({
         "call": call.call,
         "method": call.method,
         "tool": tool.map(|tool| &*tool.shown),
         "upstream": tool.map(|tool| &*tool.upstream.name),
         "era": match call.era { Era::Legacy => "legacy", Era::Modern => "modern" },
-        "principal": *call.principal,
+        "principal": principal,
+        "task": task,
         "running_ms": millis(now.saturating_duration_since(call.began)),
     })
 }

@@ -1,4 +1,7 @@
 //! Requests that are being answered: seen from outside, cancelled from outside, recorded when they end.
+//!
+//! A call that goes on as a task is one request: its answer only names the task, and what has flown until then flies on
+//! until the task's work ends, which is when it is recorded.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +15,7 @@ use aqe_core::monitor::{ErrorKind, Finished, Series};
 use aqe_core::registry::ToolEntry;
 use aqe_core::revision::Era;
 use slab::Slab;
+use tokio::sync::oneshot;
 
 use super::Monitor;
 use super::methods::Method;
@@ -30,6 +34,8 @@ pub(crate) struct Fate {
     pub(crate) error: Option<ErrorKind>,
     /// The answer was given before, or to another one at the same time.
     pub(crate) from_cache: bool,
+    /// Bytes of the answer that are the result of another request, and counted as that one's.
+    pub(crate) of_another: u32,
 }
 
 /// All requests that are being answered.
@@ -50,6 +56,7 @@ struct Entry {
     tool: Option<Arc<ToolEntry>>,
     era: Era,
     principal: Arc<str>,
+    task: Option<Arc<str>>,
     cancelled: bool,
     /// Whoever drives the request.
     waker: Option<Waker>,
@@ -68,6 +75,8 @@ pub struct InFlight {
     pub era: Era,
     /// Who asks.
     pub principal: Arc<str>,
+    /// The task that it goes on as: it was answered with that.
+    pub task: Option<Arc<str>>,
     /// Since when.
     pub began: Instant,
 }
@@ -111,6 +120,7 @@ impl Flights {
             tool: None,
             era: caller.era(),
             principal: Arc::clone(&caller.principal),
+            task: None,
             cancelled: false,
             waker: None,
         });
@@ -137,6 +147,7 @@ impl Flights {
                 tool: entry.tool.clone(),
                 era: entry.era,
                 principal: Arc::clone(&entry.principal),
+                task: entry.task.clone(),
                 began: entry.began,
             }));
         }
@@ -170,6 +181,10 @@ pub(crate) struct Flight {
     tool: OnceLock<Arc<ToolEntry>>,
     began: Instant,
     request_bytes: usize,
+    /// Who takes it over when it is answered.
+    heir: OnceLock<oneshot::Sender<Self>>,
+    /// Bytes of the answer that only names a task.
+    named_in: usize,
     /// Who else wants to know; `None`, too, once they know the end.
     observed: Option<Arc<Observed>>,
 }
@@ -186,7 +201,17 @@ impl Flight {
         let place = gateway.monitor.as_ref().map(|monitor| monitor.flights.enter(caller, method));
         let request_bytes = message.bytes().len();
         let observed = caller.observed.clone();
-        Self { gateway, place, method, tool: OnceLock::new(), began: caller.began, request_bytes, observed }
+        Self {
+            gateway,
+            place,
+            method,
+            tool: OnceLock::new(),
+            began: caller.began,
+            request_bytes,
+            heir: OnceLock::new(),
+            named_in: 0,
+            observed,
+        }
     }
 
     pub(crate) fn gateway(&self) -> &Arc<Gateway> {
@@ -217,7 +242,18 @@ impl Flight {
     }
 
     fn end_with(mut self, fate: &Fate, bytes: usize, id: &str, answer: Option<&Answer>) {
-        let Fate { upstream, error, from_cache } = *fate;
+        if let Some(heir) = self.heir.take() {
+            self.named_in = bytes;
+            // What nobody takes over ends here, as given up.
+            let _ = heir.send(self);
+            return;
+        }
+        let of_another = usize::try_from(fate.of_another).unwrap_or(usize::MAX);
+        self.conclude(fate, bytes, bytes.saturating_sub(ENVELOPE + id.len() + of_another), answer);
+    }
+
+    fn conclude(mut self, fate: &Fate, bytes: usize, result_bytes: usize, answer: Option<&Answer>) {
+        let Fate { upstream, error, from_cache, .. } = *fate;
         self.tell(Some(Told { error, upstream, from_cache, bytes, answer }));
         self.record(|flight| Finished {
             latency: flight.began.elapsed(),
@@ -226,8 +262,30 @@ impl Flight {
             from_cache: fate.from_cache,
             request_bytes: flight.request_bytes,
             response_bytes: bytes,
-            result_bytes: bytes.saturating_sub(ENVELOPE + id.len()),
+            result_bytes,
         });
+    }
+
+    /// Its answer only names this task. Whoever runs that gets the flight when the answer is there, and ends it by
+    /// [`Flight::task_ended`].
+    pub(crate) fn goes_on_as(&self, task: &Arc<str>) -> oneshot::Receiver<Self> {
+        let (heir, flight) = oneshot::channel();
+        // A call goes on as one task. Of a second one nobody would get the flight.
+        let _ = self.heir.set(heir);
+        if let (Some(place), Some(monitor)) = (self.place, &self.gateway.monitor) {
+            monitor.flights.with(place, |entry| entry.task = Some(Arc::clone(task)));
+        }
+        if let Some(observed) = &self.observed {
+            observed.event("aqe.task", Vec::new);
+        }
+        flight
+    }
+
+    /// The work of its task has ended with a result of `result_bytes` bytes, or with an error, which `answer` says. The bytes
+    /// of its answer are those that were sent: the result goes out with other answers.
+    pub(crate) fn task_ended(self, error: Option<ErrorKind>, result_bytes: usize, answer: Option<&Answer>) {
+        let (fate, bytes) = (Fate { error, ..Fate::default() }, self.named_in);
+        self.conclude(&fate, bytes, result_bytes, answer);
     }
 
     /// The same for an answer that is here in whole.

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::own_tasks::Form;
 use super::{Answer, Gateway, Request};
 use crate::bridge;
-use crate::monitor::Fate;
+use crate::monitor::{Fate, Flight};
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::Outlet;
 use crate::upstream::Upstream;
@@ -28,10 +28,11 @@ impl Gateway {
         upstream: &Upstream,
         tools: &Arc<dyn InProcess>,
         entry: &ToolEntry,
+        flight: &Flight,
     ) -> Result<Answer, Refusal> {
         let form = Self::form_of(request, &**tools, entry)?;
         if form != Form::Result {
-            return Box::pin(self.run_long(request, upstream, tools, entry, form)).await;
+            return Box::pin(self.run_long(request, upstream, tools, entry, form, flight)).await;
         }
         let timeout = upstream.settings().timeout_for(&entry.original);
         let deadline = std::time::Instant::now() + timeout;

@@ -130,7 +130,7 @@ impl Answered {
             Kind::Error => Some(ErrorKind::Upstream),
             _ => (message.raw(Field::IsError) == Some("true")).then_some(ErrorKind::Tool),
         };
-        Fate { upstream: Some(*took), error, from_cache: false }
+        Fate { upstream: Some(*took), error, ..Fate::default() }
     }
 }
 

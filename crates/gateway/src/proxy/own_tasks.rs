@@ -3,30 +3,36 @@
 //! The bookkeeping is `core::tasks`; how they are written is in [`super::task_forms`], which requests lead here in
 //! [`super::task_requests`]. What a task is told of, and whether a call is one, is decided for each call: a modern client
 //! that declares the extension gets a task when the call is not over after [`PATIENCE`]; one of 2025-11-25 gets one when
-//! it asks for it; for all others a call is a call.
+//! it asks for it; for all others a call is a call. To the monitor it is one call from its request to the end of its work.
 
-use std::future::Future;
-use std::pin::Pin;
+mod report;
+mod work;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use aqe_core::envelope::Field;
-use aqe_core::inprocess::{Caller, InProcess, InProcessError, Progress, ToolResult};
+use aqe_core::inprocess::InProcess;
 use aqe_core::registry::ToolEntry;
 use aqe_core::revision::{Era, Revision};
-use aqe_core::tasks::{Full, Moment, NotCancelled, Outcome, Seen, State, TaskCounts, TaskLimits, Tasks};
-use futures_util::future::{AbortHandle, Aborted, abortable};
+use aqe_core::tasks::{
+    Canceller, Full, Moment, NotCancelled, Outcome, Seen, State, TaskCounts, TaskLimits, Tasks,
+};
+use futures_util::future::{AbortHandle, abortable};
 use tokio::sync::Notify;
 
-use super::builtin::{Told, answer, arguments, timed_out};
+use super::builtin::{answer, timed_out};
 use super::task_forms::{self, are_declared, wanted_ttl};
 use super::{Answer, Gateway, Request};
+use crate::monitor::Flight;
 use crate::refusal::{Refusal, UpstreamReason};
 use crate::session::Session;
 use crate::tasks;
 use crate::upstream::Upstream;
 use crate::wire;
+use report::{EndOnDrop, Report};
+use work::{EndOfWork, Ended, Work, begin};
 
 /// How long a call may take before its client is given a task.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -46,8 +52,6 @@ const LIMITS: TaskLimits = TaskLimits {
     max_bytes_in_all: 64 * 1024 * 1024,
     min_rest: Duration::from_secs(5 * 60),
 };
-/// Longest text of how far a task is, in characters.
-const NOTE_CHARS: usize = 200;
 /// How long a stop waits until cancelled work has been let go.
 const LETTING_GO: Duration = Duration::from_secs(1);
 
@@ -145,8 +149,6 @@ pub(super) fn now() -> Moment {
     Moment { at: Instant::now(), wall: SystemTime::now() }
 }
 
-type Work = Pin<Box<dyn Future<Output = Result<ToolResult, InProcessError>> + Send>>;
-
 /// A call that may outlive its request.
 struct Long {
     work: Work,
@@ -191,6 +193,7 @@ impl Gateway {
         tools: &Arc<dyn InProcess>,
         entry: &ToolEntry,
         form: Form,
+        flight: &Flight,
     ) -> Result<Answer, Refusal> {
         let began = Instant::now();
         let timeout = upstream.settings().timeout_for(&entry.original);
@@ -217,7 +220,7 @@ impl Gateway {
         };
         let legacy = request.caller.session.as_ref().filter(|_| request.caller.era() == Era::Legacy);
         let session = legacy.map(Arc::downgrade);
-        match self.adopt(&id, ttl, long, session) {
+        match self.adopt(&id, ttl, long, session, flight) {
             Ok(seen) => {
                 given_up.0 = None;
                 tracing::debug!(task = &*seen.id, tool = &*entry.shown, "a call goes on as a task");
@@ -243,6 +246,7 @@ impl Gateway {
         ttl: Duration,
         long: Long,
         session: Option<Weak<Session>>,
+        flight: &Flight,
     ) -> Result<Seen, (Full, Long)> {
         let mut table = self.own_tasks.table();
         let room = match table.room(&long.principal, now()) {
@@ -262,29 +266,48 @@ impl Gateway {
         // Not below the lock: a runtime that ends drops at once what it is given.
         drop(table);
         let end = EndOfWork::new(self, id, session, report);
-        let began = Instant::now();
-        tasks::spawn("task of a built-in tool", async move {
-            end.with(match tokio::time::timeout_at(deadline.into(), work).await {
-                Ok(Ok(Ok(result))) => outcome(result),
-                Ok(Ok(Err(error))) => failed(&Refusal::invalid_params(error.to_string())),
-                // What is said of a cancelled one is said.
-                Ok(Err(Aborted)) => return,
-                Err(_) => failed(&timed_out(&upstream, began.elapsed())),
-            });
-        });
+        let flight = flight.goes_on_as(id);
+        tasks::spawn("task of a built-in tool", end.after(work, flight, deadline, upstream));
         Ok(seen)
     }
 
     /// The work of a task has come to its end.
-    fn task_ended(&self, id: &str, outcome: Outcome, session: Option<&Weak<Session>>) {
-        let ended = self.own_tasks.table().end(id, outcome, now());
+    fn task_ended(&self, id: &str, ended: Ended, flight: Option<Flight>, session: Option<&Weak<Session>>) {
+        let Ended { outcome, error } = ended;
+        let answer = match &outcome {
+            Outcome::Error { json, .. } => Some(Answer::ok(wire::error_of("null", json))),
+            Outcome::Result { .. } => None,
+        };
+        let bytes = outcome.bytes();
+        let seen = self.own_tasks.table().end(id, outcome, now());
+        // One that was cancelled before is dropped, which is how it is recorded.
+        let Some(seen) = seen else { return };
+        if let Some(flight) = flight {
+            flight.task_ended(error, bytes, answer.as_ref());
+        }
+        self.task_is_over(&seen, session);
+    }
+
+    /// Whoever waits for it, listens or has asked for it hears of it.
+    fn task_is_over(&self, seen: &Seen, session: Option<&Weak<Session>>) {
         self.own_tasks.over.notify_waiters();
-        let Some(seen) = ended else { return };
-        self.tell_of_task(&seen);
+        self.tell_of_task(seen);
         if let Some(session) = session.and_then(Weak::upgrade) {
-            let params = format!("{{{}}}", task_forms::members(&seen, Era::Legacy));
+            let params = format!("{{{}}}", task_forms::members(seen, Era::Legacy));
             session.outlet.push(wire::notification("notifications/tasks/status", Some(&params)));
         }
+    }
+
+    /// An operator has cancelled the call that goes on as this task.
+    fn task_cancelled_from_outside(&self, id: &str, flight: Flight, session: Option<&Weak<Session>>) {
+        let cancelled = self.own_tasks.table().cancel_working(id, Canceller::Operator, now());
+        let Some((seen, running)) = cancelled else { return };
+        if let Some(running) = running {
+            running.stop();
+        }
+        let refusal = Refusal::by_operator();
+        flight.task_ended(Some(refusal.kind), 0, Some(&Answer::ok(refusal.to_bytes(None))));
+        self.task_is_over(&seen, session);
     }
 
     /// A task of the principal, once it does not work any more; `None` if there is none.
@@ -317,153 +340,15 @@ impl Gateway {
         Ok(seen)
     }
 
+    /// How far the work of a task is, for people.
+    pub(crate) fn task_note(&self, id: &str) -> Option<Arc<str>> {
+        self.own_tasks.table().note_of(id)
+    }
+
     /// How many tasks of built-in tools there are, and what they hold.
     pub fn task_counts(&self) -> TaskCounts {
         self.own_tasks.counts()
     }
-}
-
-/// A call that is told of how far it is: its client as long as it is a call, then its task.
-struct Report {
-    told: Option<Told>,
-    /// What was said last, for people.
-    last: Mutex<Option<Arc<str>>>,
-    task: OnceLock<(Weak<Gateway>, Arc<str>)>,
-    /// A task of 2025-11-25 goes on telling its client; one of the extension does not.
-    tells_on: bool,
-}
-
-impl std::fmt::Debug for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Report").field("told", &self.told).finish_non_exhaustive()
-    }
-}
-
-impl Report {
-    fn new(request: &Request<'_>, form: Form, id: &str) -> Self {
-        let tells_on = matches!(form, Form::Task(_));
-        let token = request.message.raw(Field::MetaProgressToken);
-        let told = token.map(|token| match &request.caller.session {
-            // The stream of the request ends with its answer.
-            Some(session) if tells_on => Told::new(token, &session.outlet, &task_forms::related(id)),
-            _ => Told::new(token, request.outlet, ""),
-        });
-        Self { told, last: Mutex::default(), task: OnceLock::new(), tells_on }
-    }
-
-    /// The call goes on as a task.
-    fn go_on(&self, gateway: &Gateway, id: &Arc<str>) {
-        if !self.tells_on {
-            self.end();
-        }
-        let _first = self.task.set((gateway.this.clone(), Arc::clone(id)));
-    }
-
-    fn said(&self) -> Option<Arc<str>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The client is told no more.
-    fn end(&self) {
-        if let Some(told) = &self.told {
-            told.end();
-        }
-    }
-}
-
-impl Progress for Report {
-    fn report(&self, done: f64, total: Option<f64>, message: &str) {
-        if let Some(told) = &self.told {
-            told.report(done, total, message);
-        }
-        let mut note = total.map(|total| format!("{done} of {total}: ")).unwrap_or_default();
-        note.extend(message.chars().take(NOTE_CHARS));
-        // First, so that a task that is created now has it.
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(note.as_str().into());
-        let Some((gateway, id)) = self.task.get() else { return };
-        if let Some(gateway) = gateway.upgrade() {
-            gateway.own_tasks.table().note(id, &note, now());
-        }
-    }
-}
-
-/// Says nothing more to the client when a call is given up.
-struct EndOnDrop(Option<Arc<Report>>);
-
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        if let Some(report) = &self.0 {
-            report.end();
-        }
-    }
-}
-
-/// The end of a task's work, however it comes.
-struct EndOfWork {
-    gateway: Weak<Gateway>,
-    id: Arc<str>,
-    /// Who asked for it, if it wants to hear of the end.
-    session: Option<Weak<Session>>,
-    report: Arc<Report>,
-}
-
-impl EndOfWork {
-    fn new(gateway: &Gateway, id: &Arc<str>, session: Option<Weak<Session>>, report: Arc<Report>) -> Self {
-        gateway.own_tasks.under_way.fetch_add(1, Ordering::AcqRel);
-        Self { gateway: gateway.this.clone(), id: Arc::clone(id), session, report }
-    }
-
-    fn with(&self, outcome: Outcome) {
-        self.report.end();
-        if let Some(gateway) = self.gateway.upgrade() {
-            gateway.task_ended(&self.id, outcome, self.session.as_ref());
-        }
-    }
-}
-
-impl Drop for EndOfWork {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.with(failed(&Refusal::internal("the work of the task has failed: this is a fault of ours")));
-        }
-        if let Some(gateway) = self.gateway.upgrade() {
-            gateway.own_tasks.under_way.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
-fn begin(
-    request: &Request<'_>,
-    tools: &Arc<dyn InProcess>,
-    entry: &ToolEntry,
-    deadline: Instant,
-    report: &Arc<Report>,
-) -> Work {
-    let (tools, name, arguments) = (Arc::clone(tools), entry.original.clone(), arguments(request).to_owned());
-    let principal = Arc::clone(&request.caller.principal);
-    let progress = Arc::clone(report) as Arc<dyn Progress>;
-    Box::pin(async move {
-        let caller = Caller { principal: &principal, deadline, progress: Some(&progress) };
-        tools.call(&name, &arguments, caller).await
-    })
-}
-
-/// What is kept of a result. One that is too large for everybody's share is not.
-fn outcome(result: ToolResult) -> Outcome {
-    let ToolResult { json, is_error } = result;
-    if json.len() > LIMITS.max_bytes {
-        let text = format!(
-            "the result of {} bytes is too large to be kept; the limit is {}",
-            json.len(),
-            LIMITS.max_bytes
-        );
-        return failed(&Refusal::internal(text));
-    }
-    Outcome::Result { json: json.into(), is_error }
-}
-
-fn failed(refusal: &Refusal) -> Outcome {
-    Outcome::Error { json: refusal.object().into(), message: refusal.message.clone() }
 }
 
 /// `CreateTaskResult` in the form of the client's era.

@@ -142,11 +142,25 @@ impl Gateway {
             }
             "notifications/resources/updated" => self.resource_updated(upstream, &message),
             "notifications/tasks" => self.task_notified(&message),
+            "notifications/tasks/status" => self.task_status(upstream, live, message),
             "notifications/cancelled" => self.upstream_withdraws(live, &message),
             // Progress under a token that no open call has: late, or wrong.
             "notifications/progress" => {}
             "notifications/message" => self.upstream_logs(live, message),
             _ => self.attribute(live, message),
+        }
+    }
+
+    /// A legacy upstream reports on a task, which is for the session that has asked for it.
+    fn task_status(&self, upstream: &Arc<Upstream>, live: &Arc<Live>, message: Message) {
+        let task = message.string(Field::TaskId).unwrap_or_default();
+        let asked = self.tasks.sessions(&task, upstream.id);
+        if asked.is_empty() && !self.must_know_owner(&self.catalog(), upstream.id) {
+            self.attribute(live, message);
+            return;
+        }
+        for session in self.legacy_sessions().iter().filter(|session| asked.contains(&session.owner)) {
+            session.outlet.push(message.bytes().clone());
         }
     }
 

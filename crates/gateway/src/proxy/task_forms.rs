@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use aqe_core::envelope::{Field, Message, decode_quoted, encode_string, open_object};
 use aqe_core::revision::{Era, Revision};
-use aqe_core::tasks::{Outcome, Seen, State};
+use aqe_core::tasks::{Canceller, Outcome, Seen, State};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -94,7 +94,7 @@ pub(super) fn detailed(seen: &Seen) -> String {
             add("result", &[br#"{"resultType":"complete""#, comma, own].concat());
         }
         State::Ended(Outcome::Error { json, .. }) => add("error", json),
-        State::Working | State::Cancelled => {}
+        State::Working | State::Cancelled(_) => {}
     }
     text
 }
@@ -108,7 +108,7 @@ pub(super) fn related(id: &str) -> String {
 fn status(state: &State, era: Era) -> &'static str {
     match state {
         State::Working => "working",
-        State::Cancelled => "cancelled",
+        State::Cancelled(_) => "cancelled",
         State::Ended(Outcome::Result { is_error: true, .. }) if era == Era::Legacy => "failed",
         State::Ended(Outcome::Result { .. }) => "completed",
         State::Ended(Outcome::Error { .. }) => "failed",
@@ -118,10 +118,19 @@ fn status(state: &State, era: Era) -> &'static str {
 fn message(seen: &Seen, era: Era) -> Option<String> {
     match &seen.state {
         State::Working => seen.note.as_deref().map(str::to_owned),
-        State::Cancelled => Some("the task was cancelled".to_owned()),
+        State::Cancelled(by) => Some(cancelled(*by).to_owned()),
         State::Ended(Outcome::Error { message, .. }) => Some(message.clone()),
         State::Ended(Outcome::Result { json, is_error: true }) if era == Era::Legacy => first_text(json),
         State::Ended(Outcome::Result { .. }) => None,
+    }
+}
+
+/// That a task was cancelled, and who did it.
+pub(super) fn cancelled(by: Canceller) -> &'static str {
+    match by {
+        Canceller::Client => "the task was cancelled",
+        Canceller::Operator => "the task was cancelled by the operator of the gateway",
+        Canceller::Stop => "the task was cancelled: the gateway has stopped",
     }
 }
 

@@ -6,16 +6,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use aqe_core::envelope::{Field, Message, encode_string, open_object};
+use aqe_core::envelope::{Field, Kind, Message, Span, encode_string, open_object};
 use aqe_core::revision::Era;
 use aqe_core::tasks::{NotCancelled, Outcome, Seen, State};
+use serde_json::value::RawValue;
 
 use super::call::Route;
 use super::task_forms;
 use super::task_owners::TaskOwner;
+use super::tools::task_id;
 use super::{Answer, Gateway, Request};
 use crate::catalog::Catalog;
-use crate::refusal::Refusal;
+use crate::monitor::Fate;
+use crate::refusal::{Refusal, UpstreamReason};
 use crate::wire;
 
 /// Tasks of one page of `tasks/list`.
@@ -39,6 +42,8 @@ impl Gateway {
             return Err(task_forms::undeclared());
         }
         if method == "tasks/list" {
+            self.first_lists().await;
+            let catalog = self.catalog();
             return self.list_tasks(request, &catalog, has_own).await;
         }
         let Some(task) = request.message.string(Field::TaskId) else {
@@ -47,13 +52,16 @@ impl Gateway {
         if self.own_tasks.is_own(&task) {
             return self.own_task(request, &method, &task).await;
         }
-        let (upstream, replica) = match self.tasks.find(&task, &caller.principal) {
+        // Who asks right after a restart is not to be told that nobody knows tasks.
+        self.first_lists().await;
+        let catalog = self.catalog();
+        let (upstream, replica) = match self.tasks.find(&task, &caller.principal, Instant::now()) {
             TaskOwner::Here(place) => (place.upstream, Some(place.replica)),
             TaskOwner::Foreign => return Err(unknown()),
             // It may have been begun before we were started.
             TaskOwner::Unknown => match capable(&catalog, caller.era())[..] {
                 [] if !has_own => return Err(Refusal::method_not_found(&method)),
-                [only] => (only, None),
+                [only] if !self.must_know_owner(&catalog, only) => (only, None),
                 _ => return Err(unknown()),
             },
         };
@@ -74,7 +82,25 @@ impl Gateway {
         if self.own_tasks.is_own(task) {
             return self.own_tasks.table().get(principal, task, Instant::now()).is_some();
         }
-        self.tasks.find(task, principal) != TaskOwner::Foreign
+        match self.tasks.find(task, principal, Instant::now()) {
+            TaskOwner::Here(_) => true,
+            TaskOwner::Foreign => false,
+            TaskOwner::Unknown => {
+                let catalog = self.catalog();
+                let capable = capable(&catalog, Era::Modern);
+                !capable.into_iter().any(|upstream| self.must_know_owner(&catalog, upstream))
+            }
+        }
+    }
+
+    /// Whether a task that an upstream knows may be of anybody, so that we must know whose it is: several principals call,
+    /// and the upstream cannot tell them apart.
+    pub(super) fn must_know_owner(&self, catalog: &Catalog, upstream: usize) -> bool {
+        !self.settings.sole_principal
+            && catalog.upstream(upstream).is_none_or(|upstream| {
+                let era = upstream.manifest().map_or(Era::Modern, |manifest| manifest.peer.era);
+                upstream.mixes_principals(era)
+            })
     }
 
     async fn own_task(&self, request: &Request<'_>, method: &str, task: &str) -> Result<Answer, Refusal> {
@@ -90,7 +116,10 @@ impl Gateway {
             Ok(Answer::ok(wire::result(request.id, result.as_bytes())))
         };
         match method {
-            "tasks/get" if era == Era::Modern => complete(&task_forms::detailed(&get()?)),
+            "tasks/get" if era == Era::Modern => {
+                let seen = get()?;
+                Ok(complete(&task_forms::detailed(&seen))?.with_fate(told_again(&seen)))
+            }
             "tasks/get" => complete(&task_forms::members(&get()?, era)),
             // Ours ask for nothing, so that whatever is answered is not asked any more.
             "tasks/update" => get().and_then(|_| complete("")),
@@ -123,12 +152,18 @@ impl Gateway {
             Some(_) => Some(request.message.string(Field::Cursor).ok_or_else(bad_cursor)?),
         };
         let cursor = cursor.as_deref();
-        // Nothing to be put together.
-        if !has_own && let [only] = listing[..] {
+        // Nothing to be put together, and nothing to be left out.
+        if !has_own
+            && let [only] = listing[..]
+            && !self.must_know_owner(catalog, only)
+        {
             let route = Route::to(catalog.upstream(only).ok_or_else(bad_cursor)?);
             return Ok(self.forward(request, route).await?.finish(request, "tasks/list"));
         }
         let next_of = |at: usize| listing.get(at).map(|upstream| format!("{UPSTREAM}{upstream}:"));
+        if let Some(first) = listing.first().filter(|_| !has_own && cursor.is_none()) {
+            return self.forward_list(request, catalog, *first, None, next_of(1)).await;
+        }
         if let Some(place) = cursor.and_then(|cursor| cursor.strip_prefix(UPSTREAM)) {
             let (upstream, own) = place.split_once(':').ok_or_else(bad_cursor)?;
             let upstream: usize = upstream.parse().map_err(|_| bad_cursor())?;
@@ -160,7 +195,8 @@ impl Gateway {
         Ok(Answer::ok(wire::result(request.id, result.as_bytes())))
     }
 
-    /// Asks an upstream for a page of its tasks. `then` is the cursor of what follows its last page.
+    /// Asks an upstream for a page of its tasks, of which those of the principal are passed on. `then` is the cursor of what
+    /// follows its last page.
     async fn forward_list(
         self: &Arc<Self>,
         request: &Request<'_>,
@@ -169,7 +205,12 @@ impl Gateway {
         cursor: Option<&str>,
         then: Option<String>,
     ) -> Result<Answer, Refusal> {
-        let route = Route::to(catalog.upstream(upstream).ok_or_else(bad_cursor)?);
+        let mut route = Route::to(catalog.upstream(upstream).ok_or_else(bad_cursor)?);
+        let name = route.upstream.name().to_owned();
+        let is_mixed = self.must_know_owner(catalog, upstream);
+        if is_mixed {
+            route.pass_from = None;
+        }
         let mut edits = request.message.edit();
         let there = request.message.span(Field::Cursor);
         match cursor {
@@ -181,19 +222,49 @@ impl Gateway {
         let answered = self.forward(&asked, route).await?;
         let next = answered.message().and_then(|message| message.string(Field::NextCursor));
         let next = next.map(|own| format!("{UPSTREAM}{upstream}:={own}")).or(then);
+        let own = match answered.message().filter(|message| is_mixed && message.kind() == Kind::Response) {
+            None => None,
+            Some(message) => {
+                let owner = |id: &str| self.tasks.find(id, &request.caller.principal, Instant::now());
+                let is_own =
+                    |id: &str| matches!(owner(id), TaskOwner::Here(place) if place.upstream == upstream);
+                let only = only_own(message, is_own);
+                Some(only.ok_or_else(|| {
+                    let detail = "its answer to tasks/list has no list of tasks";
+                    Refusal::upstream(&name, UpstreamReason::Malformed, detail)
+                })?)
+            }
+        };
         Ok(answered.finish_with(&asked, "tasks/list", |edits| {
             let Some(message) = answered.message() else { return false };
+            let is_filtered = own.is_some();
+            if let Some((list, own)) = own {
+                edits.replace(list, own);
+            }
             let there = message.span(Field::NextCursor);
             match next.map(|next| encode_string(&next)) {
                 Some(next) if there.is_empty() => {
                     edits.insert_members(message.body_span(), &format!(r#""nextCursor":{next}"#))
                 }
                 Some(next) => edits.replace(there, next.into_bytes()),
-                None => return false,
+                None => return is_filtered,
             };
             true
         }))
     }
+}
+
+/// Where the list of tasks is in an answer, and what is left of it of the tasks that are meant.
+fn only_own(answer: &Message, is_own: impl Fn(&str) -> bool) -> Option<(Span, Vec<u8>)> {
+    let body = answer.body_span();
+    let members = open_object(body.of(answer.bytes())).ok()?;
+    let (_, list) = members.iter().find(|(name, _)| name == "tasks")?;
+    let start = u32::try_from(list.as_ptr() as usize - answer.bytes().as_ptr() as usize).ok()?;
+    let span = Span { start, end: start + u32::try_from(list.len()).ok()? };
+    let tasks: Vec<&RawValue> = serde_json::from_slice(list).ok()?;
+    let own = tasks.iter().map(|task| task.get());
+    let own: Vec<&str> = own.filter(|task| task_id(task.as_bytes()).is_some_and(|id| is_own(&id))).collect();
+    Some((span, format!("[{}]", own.join(",")).into_bytes()))
 }
 
 fn bad_cursor() -> Refusal {
@@ -222,16 +293,29 @@ fn listing(catalog: &Catalog) -> Vec<usize> {
     lists.map(|upstream| upstream.id).collect()
 }
 
+/// The outcome in an answer is counted as its tool's: neither its bytes nor its failure are the answer's own.
+fn told_again(seen: &Seen) -> Fate {
+    let bytes = match &seen.state {
+        State::Ended(outcome) => outcome.bytes(),
+        State::Working | State::Cancelled(_) => 0,
+    };
+    Fate { of_another: u32::try_from(bytes).unwrap_or(u32::MAX), ..Fate::default() }
+}
+
 /// `tasks/result`: what the call would have been answered with, and which task that is of.
 fn result_of(request: &Request<'_>, seen: &Seen) -> Result<Answer, Refusal> {
     match &seen.state {
         State::Ended(Outcome::Result { json, .. }) => {
             let answer = wire::result(request.id, json);
-            Ok(Answer::ok(super::tools::with_meta(answer.into(), &task_forms::related(&seen.id))))
+            let answer = super::tools::with_meta(answer.into(), &task_forms::related(&seen.id));
+            Ok(Answer::ok(answer).with_fate(told_again(seen)))
         }
-        State::Ended(Outcome::Error { json, .. }) => Ok(Answer::ok(wire::error_of(request.id, json))),
-        State::Cancelled | State::Working => {
-            Err(Refusal::invalid_params("the task was cancelled: there is no result"))
+        State::Ended(Outcome::Error { json, .. }) => {
+            Ok(Answer::ok(wire::error_of(request.id, json)).with_fate(told_again(seen)))
         }
+        State::Cancelled(by) => {
+            Err(Refusal::invalid_params(format!("{}; there is no result", task_forms::cancelled(*by))))
+        }
+        State::Working => Err(Refusal::internal("the task still works")),
     }
 }

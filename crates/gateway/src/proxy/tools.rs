@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 use aqe_core::cache::Caching;
 use aqe_core::envelope::{Field, Kind, Message, decode_quoted, encode_string, open_object};
@@ -51,7 +52,8 @@ impl Gateway {
         let (entry, near) = self.find_tool(&catalog, &name)?;
         flight.is_of(entry);
         Self::check_param_headers(request, &catalog, entry)?;
-        let answer = self.run_tool(request, &Found { catalog: &catalog, entry, called: &name }).await?;
+        let found = Found { catalog: &catalog, entry, called: &name };
+        let answer = self.run_tool(request, &found, flight).await?;
         Ok(match near {
             Some(near) => note_near(answer, &name, entry, &near),
             None => answer,
@@ -109,11 +111,16 @@ impl Gateway {
         params.check(headers, arguments.as_bytes()).map_err(Refusal::header_mismatch)
     }
 
-    async fn run_tool(self: &Arc<Self>, request: &Request<'_>, found: &Found<'_>) -> Result<Answer, Refusal> {
+    async fn run_tool(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        found: &Found<'_>,
+        flight: &Flight,
+    ) -> Result<Answer, Refusal> {
         let Found { catalog, entry, .. } = *found;
         let upstream = catalog.upstream_of(entry);
         if let Some(tools) = upstream.in_process() {
-            return self.run_builtin(request, upstream, tools, entry).await;
+            return self.run_builtin(request, upstream, tools, entry, flight).await;
         }
         let _writing = match &entry.caching {
             Caching::None => None,
@@ -147,13 +154,17 @@ impl Gateway {
         // A result with a task in it is not long.
         let Answered::Whole { message, live, .. } = answered else { return };
         let place = Place { upstream: upstream.id, replica: live.replica };
+        let remember = |task: &str| {
+            let session = caller.session.as_ref().map(|session| session.owner);
+            self.tasks.remember(task, place, &caller.principal, session, Instant::now());
+        };
         if let Some(task) = message.string(Field::TaskId) {
-            self.tasks.remember(&task, place, &caller.principal);
+            remember(&task);
             return;
         }
         // 2025-11-25 answers {"task":{"taskId":…}}.
         if let Some(task) = message.raw(Field::Task).and_then(|task| task_id(task.as_bytes())) {
-            self.tasks.remember(&task, place, &caller.principal);
+            remember(&task);
         }
     }
 
@@ -260,7 +271,8 @@ fn tool_route<'a>(request: &Request<'_>, found: &Found<'a>) -> Route<'a> {
     route
 }
 
-fn task_id(task: &[u8]) -> Option<String> {
+/// The id of a task, raw JSON.
+pub(super) fn task_id(task: &[u8]) -> Option<String> {
     let members = open_object(task).ok()?;
     let (_, value) = members.into_iter().find(|(name, _)| name == "taskId")?;
     decode_quoted(value).map(Cow::into_owned)

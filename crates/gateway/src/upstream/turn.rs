@@ -13,7 +13,7 @@ use aqe_core::revision::Era;
 use super::live::{Audience, Live, variant_of};
 use super::supervisor::Upstream;
 use crate::pool::Leased;
-use crate::settings::SessionScope;
+use crate::settings::{Endpoint, SessionScope};
 
 /// Whose call it is, and what is to be considered in choosing.
 #[derive(Debug, Clone, Copy)]
@@ -298,12 +298,7 @@ impl Upstream {
         if !self.optimized {
             return Scope::Request;
         }
-        let safe = match era {
-            // Stateless by definition (2026-07-28, "Lifecycle").
-            Era::Modern => SessionScope::Shared,
-            Era::Legacy => SessionScope::PerPrincipal,
-        };
-        match (self.session_scope.unwrap_or(safe), asking.session) {
+        match (self.shared_by(era), asking.session) {
             (SessionScope::Shared, _) => Scope::Shared,
             (SessionScope::PerRequest, _) => Scope::Request,
             (SessionScope::PerClientSession, Some(session)) => Scope::Session(session),
@@ -311,6 +306,23 @@ impl Upstream {
                 Scope::Principal(self.pool.principal(asking.principal))
             }
         }
+    }
+
+    fn shared_by(&self, era: Era) -> SessionScope {
+        self.session_scope.unwrap_or(match era {
+            // Stateless by definition (2026-07-28, "Lifecycle").
+            Era::Modern => SessionScope::Shared,
+            Era::Legacy => SessionScope::PerPrincipal,
+        })
+    }
+
+    /// Whether what the server keeps may be of any principal: they share connections, or it is reached over HTTP, where it
+    /// may know all of them by our credentials alone.
+    pub fn mixes_principals(&self, era: Era) -> bool {
+        let settings = self.settings();
+        let all_children =
+            settings.replicas.iter().all(|replica| matches!(replica.endpoint, Endpoint::Child(_)));
+        !all_children || self.shared_by(era) == SessionScope::Shared
     }
 
     pub(super) fn balance<T>(&self, ask: impl FnOnce(&mut Balancer, Instant) -> T) -> T {

@@ -79,12 +79,17 @@ fn replica(row: &Value) -> Vec<String> {
 }
 
 fn call(row: &Value) -> Vec<String> {
-    vec![
+    let mut lines = vec![
         format!("method    {}", text(&row["method"])),
         format!("tool      {} of {}", text(&row["tool"]), text(&row["upstream"])),
         format!("client    {}, {} era", text(&row["principal"]), text(&row["era"])),
         format!("running   {}", millis(&row["running_ms"])),
-    ]
+    ];
+    let task = &row["task"];
+    if task.is_object() {
+        lines.push(format!("task      {}: {}", text(&task["status"]), text(&task["message"])));
+    }
+    lines
 }
 
 fn alert(row: &Value) -> Vec<String> {

@@ -1,4 +1,4 @@
-// The calls under way, the oldest first; each can be cancelled.
+// The calls under way, the oldest first, those with them that go on as tasks; each can be cancelled.
 import { post } from '../api.js';
 import { confirm, say } from '../dialog.js';
 import { byId, el, setText } from '../dom.js';
@@ -7,11 +7,12 @@ import { Table } from '../table.js';
 
 let table;
 
-async function cancel({ call, tool, method }) {
+async function cancel({ call, tool, method, task }) {
     const what = tool ?? method;
+    const told = task ? 'Its client finds the task cancelled' : 'Its client gets an error';
     const go = await confirm({
         title: `Cancel ${what}?`,
-        text: 'Its client gets an error, and the upstream is told to stop. What the call has already done stays done.',
+        text: `${told}, and the upstream is told to stop. What the call has already done stays done.`,
         yes: 'Cancel the call',
         no: 'Let it run'
     });
@@ -37,7 +38,8 @@ export function build() {
                 cell: (place, row) => {
                     if (!place.firstChild) place.append(el('span'), el('span', { class: 'aside' }));
                     setText(place.firstChild, row.tool ?? row.method);
-                    setText(place.lastChild, [row.upstream, row.principal, row.era].filter(Boolean).join(' · '));
+                    const task = row.task && ['task', row.task.message ?? row.task.status];
+                    setText(place.lastChild, [...(task ?? []), row.upstream, row.principal, row.era].filter(Boolean).join(' · '));
                 }
             },
             { name: 'running', label: 'for', value: row => row.running_ms, format: value => (value < 60_000 ? ms(value) : span(value)), number: true },
