@@ -20,6 +20,7 @@ mod merge;
 pub(crate) mod open;
 mod put;
 mod schema;
+mod work;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -10,3 +10,4 @@ mod measurements;
 mod memory;
 mod model;
 mod support;
+mod work;
