@@ -41,6 +41,7 @@ pub(super) const SCHEMA: &str = "
         settings    TEXT NOT NULL,
         max_running INTEGER NOT NULL,
         created     INTEGER NOT NULL,
+        open        INTEGER NOT NULL DEFAULT 0,
         gone        INTEGER NOT NULL DEFAULT 0,
         UNIQUE (principal, title)
     ) STRICT;
@@ -102,7 +103,7 @@ pub(super) const SCHEMA: &str = "
         error             TEXT,
         UNIQUE (run, number)
     ) STRICT;
-    CREATE INDEX task_open ON task (fleet, state, profile, rank, id) WHERE ended IS NULL;
+    CREATE INDEX task_open ON task (fleet, state, profile, rank, id, priority) WHERE ended IS NULL;
     CREATE INDEX task_due ON task (due) WHERE due IS NOT NULL;
     CREATE INDEX task_lease ON task (lease_until) WHERE lease_until IS NOT NULL;
     CREATE INDEX task_child ON task (parent, key) WHERE parent IS NOT NULL;

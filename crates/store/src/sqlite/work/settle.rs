@@ -196,13 +196,18 @@ impl<'a> Settling<'a> {
             return Ok(false);
         }
         let [done, failed, dead, cancelled, skipped] = self.sums;
-        let open: u64 = self
+        let (open, fleet): (u64, i64) = self
             .connection
             .prepare_cached(
                 "UPDATE run SET open = open - ?2, done = done + ?3, failed = failed + ?4, dead = dead + ?5,
-                     cancelled = cancelled + ?6, skipped = skipped + ?7 WHERE id = ?1 RETURNING open",
+                     cancelled = cancelled + ?6, skipped = skipped + ?7 WHERE id = ?1 RETURNING open, fleet",
             )?
-            .query_row((self.run, over, done, failed, dead, cancelled, skipped), |row| row.get(0))?;
+            .query_row((self.run, over, done, failed, dead, cancelled, skipped), |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        self.connection
+            .prepare_cached("UPDATE fleet SET open = open - ?2 WHERE id = ?1")?
+            .execute((fleet, over))?;
         if open > 0 {
             return Ok(false);
         }

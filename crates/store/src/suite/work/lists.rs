@@ -89,8 +89,8 @@ pub async fn a_task_tells_its_story(store: &dyn WorkStore) {
     assert_eq!(first.error.as_deref(), Some("it was exit_code"));
     assert_eq!((second.outcome, second.result.as_deref()), (AttemptOutcome::Done, Some("{\"ok\":true}")));
     let kinds: Vec<_> = detail.events.iter().map(|event| event.kind).collect();
-    use EventKind::{Claimed, Done, Retrying};
-    assert_eq!(kinds, [Claimed, Retrying, Claimed, Done]);
+    let [claimed, retrying] = [EventKind::Claimed, EventKind::Retrying];
+    assert_eq!(kinds, [claimed, retrying, claimed, EventKind::Done]);
     let task = detail.task;
     assert_eq!((task.progress.as_deref(), task.ended, task.attempts), (Some("half"), Some(at + 2), 2));
     assert_eq!((task.lease_until, task.due, task.worker.as_deref()), (None, None, Some("w")));
@@ -103,7 +103,8 @@ pub async fn counts_are_of_what_is_there(store: &dyn WorkStore) {
     let tried = NewTask { max_attempts: 2, ..task("c", &[]) };
     work.submit("r", vec![task("a", &[]), task("b", &["a"]), tried, task("d", &[]), later, task("e", &[])])
         .await;
-    let [a, c] = &work.claim(2, T0).await[..] else { panic!("two") };
+    let two = work.claim(2, T0).await;
+    let [a, c] = &two[..] else { panic!("two") };
     work.fail(c, Failure::Transient, T0).await;
     let mut counts =
         Counts { blocked: 1, scheduled: 1, ready: 2, running: 1, retrying: 1, ..Counts::default() };

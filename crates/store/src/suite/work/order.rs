@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use aqe_core::work::TaskState::{Done, Failed, Skipped};
 use aqe_core::work::rank::AGEING_STEP_MS;
 use aqe_core::work::{Dependency, Failure, GraphError, On, Priority, TaskState};
 
@@ -68,7 +69,6 @@ pub async fn a_task_begins_after_what_it_depends_on(store: &dyn WorkStore) {
     let clean_up = work.one(T0 + 5).await;
     assert_eq!(clean_up.key, "clean up");
     work.complete(&clean_up, T0 + 6).await;
-    use TaskState::{Done, Failed, Skipped};
     assert_eq!(work.states("r").await, [Skipped, Failed, Done, Done, Done]);
     let run = store.run(None, "r".into()).await.unwrap().unwrap();
     assert_eq!((run.done, run.failed, run.cancelled, run.open, run.ended), (3, 1, 1, 0, Some(T0 + 6)));
@@ -84,7 +84,6 @@ pub async fn what_depends_on_a_success_that_does_not_come_never_begins(store: &d
     let last = work.one(T0).await;
     assert_eq!(last.key, "last", "what never begins is over, too");
     work.complete(&last, T0).await;
-    use TaskState::{Done, Failed, Skipped};
     assert_eq!(work.states("r").await, [Failed, Skipped, Skipped, Done]);
 }
 
