@@ -83,16 +83,13 @@ pub(super) fn remove(
     principal: Option<&str>,
     id: &str,
 ) -> Result<FleetRemoved, Fault> {
-    let fleet: Option<i64> = connection
+    let fleet: Option<(i64, u64)> = connection
         .prepare_cached(
-            "SELECT id FROM fleet WHERE name = ?1 AND gone = 0 AND (?2 IS NULL OR principal = ?2)",
+            "SELECT id, open FROM fleet WHERE name = ?1 AND gone = 0 AND (?2 IS NULL OR principal = ?2)",
         )?
-        .query_row((id, principal), |row| row.get(0))
+        .query_row((id, principal), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some(fleet) = fleet else { return Ok(FleetRemoved::Absent) };
-    let open: u64 = connection
-        .prepare_cached("SELECT coalesce(sum(open), 0) FROM run WHERE fleet = ?1 AND ended IS NULL")?
-        .query_row([fleet], |row| row.get(0))?;
+    let Some((fleet, open)) = fleet else { return Ok(FleetRemoved::Absent) };
     if open > 0 {
         return Ok(FleetRemoved::Busy { open });
     }

@@ -148,9 +148,8 @@ fn check_depth(connection: &Connection, parent: &Head) -> Result<(), Fault> {
 }
 
 fn check_open(connection: &Connection, principal: &str, more: usize) -> Result<(), Fault> {
-    // Over the runs that are open, of which there are few; the index is that of deadlines.
     let open: u64 = connection
-        .prepare_cached("SELECT coalesce(sum(open), 0) FROM run WHERE ended IS NULL AND principal = ?1")?
+        .prepare_cached("SELECT coalesce(sum(open), 0) FROM fleet WHERE principal = ?1")?
         .query_row([principal], |row| row.get(0))?;
     let (actual, limit) = (open + more as u64, OPEN_TASKS_PER_PRINCIPAL);
     if actual > limit {
@@ -212,6 +211,9 @@ fn insert(
         input.execute((id, &task.payload))?;
         ids.push(id);
     }
+    connection
+        .prepare_cached("UPDATE fleet SET open = open + ?2 WHERE id = ?1")?
+        .execute((place.fleet, tasks.len()))?;
     let mut needs =
         connection.prepare_cached("INSERT INTO task_dep (dep, task, needs_success) VALUES (?1, ?2, ?3)")?;
     for (at, &id) in ids.iter().enumerate() {
