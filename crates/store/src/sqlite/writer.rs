@@ -322,3 +322,33 @@ impl Worker {
             .map_err(|error| self.shared.fault(error.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SqliteOptions, SqliteStore};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_waits_for_the_disk_if_a_write_in_it_asks_for_that() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        let level = |connection: &Connection| -> Result<i64, Fault> {
+            Ok(connection.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+        };
+        let (normal, full) = (Ok(1), Ok(2));
+        for _ in 0..3 {
+            assert_eq!(store.writer.write(level).await, normal);
+            assert_eq!(store.writer.write_through(level).await, full);
+        }
+        let many = (0..50).map(|_| async {
+            let one = store.writer.write(level);
+            let (one, other) = tokio::join!(one, store.writer.write_through(level));
+            assert_eq!(other, full);
+            one
+        });
+        for one in many {
+            assert!(one.await.is_ok_and(|level| level == 1 || level == 2));
+        }
+    }
+}

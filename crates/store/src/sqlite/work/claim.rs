@@ -1,6 +1,7 @@
 //! Leases: taking tasks, and saying that one is at it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use aqe_core::work::rank;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -93,16 +94,16 @@ fn lease(
             };
             Ok((row.get::<_, i64>(0)?, claimed))
         })?;
-    if !names.contains_key(&run) {
-        let name = connection
-            .prepare_cached("SELECT name, principal FROM run WHERE id = ?1")?
-            .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        names.insert(run, name);
-    }
-    if let Some((name, principal)) = names.get(&run) {
-        claimed.task.run.clone_from(name);
-        claimed.principal.clone_from(principal);
-    }
+    let (name, principal) = match names.entry(run) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(
+            connection
+                .prepare_cached("SELECT name, principal FROM run WHERE id = ?1")?
+                .query_row([run], |row| Ok((row.get(0)?, row.get(1)?)))?,
+        ),
+    };
+    claimed.task.run.clone_from(name);
+    claimed.principal.clone_from(principal);
     claimed.payload = connection
         .prepare_cached("SELECT payload FROM task_input WHERE task = ?1")?
         .query_row([task], |row| row.get(0))?;

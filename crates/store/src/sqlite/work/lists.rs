@@ -132,8 +132,8 @@ pub(super) fn tasks(connection: &Connection, query: &TaskQuery) -> Result<Page<T
     which.and_some("run.name = ?", query.run.clone());
     which.and_some("task.fleet = (SELECT id FROM fleet WHERE name = ?)", query.fleet.clone());
     if !query.states.is_empty() {
-        let words = query.states.iter().map(|state| format!("'{}'", state.as_str()));
-        which.text.push_str(&format!(" AND task.state IN ({})", words.collect::<Vec<_>>().join(", ")));
+        let words: Vec<_> = query.states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+        which.text += &[" AND task.state IN (", &words.join(", "), ")"].concat();
         if query.states.iter().all(|state: &TaskState| !state.is_over()) {
             which.text.push_str(" AND task.ended IS NULL");
         }

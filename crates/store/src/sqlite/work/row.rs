@@ -124,7 +124,11 @@ pub(super) fn tell(
     detail: Option<&str>,
     now: UnixMillis,
 ) -> Result<(), Fault> {
-    let detail = detail.map(|text| &text[..text.floor_char_boundary(EVENT_DETAIL_MAX_BYTES)]);
+    let detail = detail.map(|text| {
+        let most = text.len().min(EVENT_DETAIL_MAX_BYTES);
+        let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        &text[..end]
+    });
     connection
         .prepare_cached("INSERT INTO event (run, task, at, kind, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute((run, task, now, kind.as_str(), detail))?;

@@ -13,6 +13,8 @@ use aqe_store::work::{
 };
 use aqe_store::{SqliteStore, Store as _, StoreError, WorkStore as _};
 
+use tokio::task::JoinSet;
+
 use crate::durability::{child, child_store};
 use crate::support::{fresh, open};
 
@@ -71,19 +73,10 @@ async fn child_that_works_for_ever() {
     let store = child_store();
     let server = format!("server-{}", std::process::id());
     say(format_args!("server {server}"));
-    let submitting = {
+    let mut tasks: JoinSet<()> = JoinSet::new();
+    for _ in 0..3 {
         let (store, server) = (Arc::clone(&store), server.clone());
-        tokio::spawn(async move {
-            for n in 0_u32.. {
-                let key = format!("{server}-{n}");
-                let submitted = submit(&store, &key, &format!("run-{key}")).await;
-                say(format_args!("submitted {} {}", key, submitted.run));
-            }
-        })
-    };
-    let working = (0..3).map(|_| {
-        let (store, server) = (Arc::clone(&store), server.clone());
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             loop {
                 for claimed in claim(&store, &server, 3).await {
                     match (Work { store: &*store }).complete(&claimed, T0).await {
@@ -94,13 +87,17 @@ async fn child_that_works_for_ever() {
                     }
                 }
             }
-        })
-    });
-    let working: Vec<_> = working.collect();
-    submitting.await.unwrap();
-    for one in working {
-        one.await.unwrap();
+        });
     }
+    tasks.spawn(async move {
+        for n in 0_u32.. {
+            let key = format!("{server}-{n}");
+            let submitted = submit(&store, &key, &format!("run-{key}")).await;
+            say(format_args!("submitted {} {}", key, submitted.run));
+        }
+    });
+    // None of them ends but by a panic.
+    tasks.join_next().await.unwrap().unwrap();
 }
 
 /// What the children have said before they were killed.

@@ -45,6 +45,11 @@ impl Random {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % bound.max(1)
     }
+
+    /// Milliseconds, fewer than so many.
+    fn span(&mut self, bound: usize) -> i64 {
+        i64::try_from(self.below(bound)).unwrap()
+    }
 }
 
 /// An attempt with the server whose it is.
@@ -339,11 +344,11 @@ impl World<'_> {
             }
             85..88 => self.beat().await,
             88..96 => {
-                self.now += self.random.below(4_000) as i64;
+                self.now += self.random.span(4_000);
                 self.sweep().await;
             }
             96 => self.now += 600_000,
-            97 if self.random.below(50) == 0 => self.now -= self.random.below(8_000_000) as i64,
+            97 if self.random.below(50) == 0 => self.now -= self.random.span(8_000_000),
             98 => self.kill_server().await,
             _ => self.now += 1,
         }
