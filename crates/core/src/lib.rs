@@ -13,6 +13,7 @@
 //! - [`revision`]: the MCP revisions and their two eras.
 //! - [`tasks`]: work that goes on after its request was answered, and what came of it.
 //! - [`trace`]: which trace a request belongs to.
+//! - [`work`]: durable tasks: states, dependencies, retries, order, assignment.
 
 pub mod balancer;
 pub mod batching;
@@ -26,3 +27,4 @@ pub mod registry;
 pub mod revision;
 pub mod tasks;
 pub mod trace;
+pub mod work;

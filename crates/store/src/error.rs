@@ -42,6 +42,15 @@ pub enum StoreError {
         /// `namespace`, `key`.
         what: &'static str,
     },
+    /// What an operation names is not there.
+    #[error("there is no such {what}")]
+    NotFound {
+        /// `fleet`.
+        what: &'static str,
+    },
+    /// The dependencies among submitted tasks are wrong.
+    #[error(transparent)]
+    Graph(#[from] aqe_core::work::GraphError),
     /// The queue of writes is full. Nothing was written; try again.
     #[error("the store has too many writes waiting; try again")]
     Overloaded,

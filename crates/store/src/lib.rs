@@ -1,11 +1,13 @@
 //! Durable state behind one trait.
 //!
 //! # Layout
-//! - [`contract`]: the trait [`Store`] and what every implementation promises.
+//! - [`contract`]: the trait [`Store`] with [`WorkStore`], and what every implementation promises.
 //! - [`memory`]: memory entries, their versions, and the questions and answers about them.
 //! - [`measurement`]: what was measured of a project at a commit.
+//! - [`work`]: fleets, runs and tasks.
 //! - [`error`], [`limits`]: what can go wrong, and the bounds.
 //! - [`sqlite`]: the embedded implementation, [`SqliteStore`].
+//! - `suite` (feature `suite`): the promises of the contract as tests that any implementation must pass.
 //! - [`cache`]: the result cache's level on disk, [`DiskCache`]: a file of its own, which may be lost.
 //! - [`derived`]: what was computed from contents and can be computed again, [`Derived`]: another such file.
 //! - `disposable`: how such files are opened and thrown away.
@@ -22,10 +24,13 @@ pub mod limits;
 pub mod measurement;
 pub mod memory;
 pub mod sqlite;
+#[cfg(feature = "suite")]
+pub mod suite;
+pub mod work;
 
 pub use cache::{DiskCache, DiskCacheOptions};
-pub use contract::{Manifest, Store, StoreFuture};
 pub use derived::{Derived, DerivedKey};
+pub use contract::{Manifest, Store, StoreFuture, WorkStore};
 pub use error::StoreError;
 pub use measurement::Measurement;
 pub use memory::{

@@ -54,6 +54,55 @@ pub const MEASUREMENTS_MAX: u32 = 200_000;
 /// Bytes of one measurement.
 pub const MEASUREMENT_MAX_BYTES: usize = 16 << 10;
 
+/// Bytes of the id of a fleet or a run, or of the name of a worker or a server.
+pub const WORK_ID_MAX_BYTES: usize = 128;
+/// Bytes of the settings that are kept with a fleet.
+pub const FLEET_SETTINGS_MAX_BYTES: usize = 64 << 10;
+/// Fleets of one principal.
+pub const FLEETS_PER_PRINCIPAL: u64 = 100;
+/// Bytes of a task's key.
+pub const TASK_KEY_MAX_BYTES: usize = 256;
+/// Bytes of a profile's name.
+pub const PROFILE_MAX_BYTES: usize = 128;
+/// Bytes of an idempotency key.
+pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 256;
+/// Bytes of one task's payload: arguments, not data.
+pub const PAYLOAD_MAX_BYTES: usize = 64 << 10;
+/// Bytes of all payloads of one submission: what one transaction may take in.
+pub const SUBMISSION_MAX_BYTES: usize = 16 << 20;
+/// Tasks of one run, those that running tasks have added among them.
+pub const TASKS_PER_RUN: u64 = 20_000;
+/// Tasks of one principal that are not over: a queue that nobody works off is noticed here and not on a full disk.
+pub const OPEN_TASKS_PER_PRINCIPAL: u64 = 100_000;
+/// Attempts that a task may be given. Events of a task are bounded by it, too.
+pub const ATTEMPTS_MAX: u32 = 20;
+/// Tasks above a task that have submitted one another.
+pub const PARENTS_MAX: u32 = 8;
+/// Bytes of a result, and of the evidence for it.
+pub const RESULT_MAX_BYTES: usize = 256 << 10;
+/// Bytes of what an error says.
+pub const ERROR_MAX_BYTES: usize = 4 << 10;
+/// Bytes of what is said of progress.
+pub const PROGRESS_MAX_BYTES: usize = 1 << 10;
+/// Bytes of an event's detail; longer ones are cut.
+pub const EVENT_DETAIL_MAX_BYTES: usize = 256;
+/// Events that are shown with a task; it has more only after many attempts.
+pub const EVENTS_SHOWN: u32 = 100;
+/// Profiles that one claim can name.
+pub const PROFILES_PER_CLAIM: usize = 64;
+/// Tasks that one claim can get.
+pub const CLAIM_MAX: u32 = 256;
+/// The shortest lease: a slow disk must not end it.
+pub const LEASE_MIN_MS: i64 = 1_000;
+/// The longest lease: for so long at most a dead worker keeps a task.
+pub const LEASE_MAX_MS: i64 = 3_600_000;
+/// Leases given up, or tasks made ready, in one transaction.
+pub const SWEEP_MAX: u32 = 1_000;
+/// Tasks removed in one transaction: some tens of milliseconds.
+pub const PRUNE_MAX: u32 = 1_000;
+/// Items of one page.
+pub const PAGE_MAX: u32 = 1_000;
+
 /// Writes waiting for the writer thread; the next is refused. At some 20,000 writes a second this is
 /// 50 ms of work.
 pub const WRITE_QUEUE: usize = 1_024;

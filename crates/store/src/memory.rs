@@ -92,7 +92,13 @@ pub(crate) fn limit(what: &'static str, actual: usize, limit: usize) -> Result<(
     Err(StoreError::Limit { what, limit: limit as u64, actual: actual as u64 })
 }
 
-fn name(what: &'static str, what_in_bytes: &'static str, text: &str, max: usize) -> Result<(), StoreError> {
+/// Checks a text that names something.
+pub(crate) fn name(
+    what: &'static str,
+    what_in_bytes: &'static str,
+    text: &str,
+    max: usize,
+) -> Result<(), StoreError> {
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err(StoreError::BadName { what });
     }

@@ -9,6 +9,7 @@
 //!   thread, which may wait.
 //! - **Durability** is `synchronous=NORMAL` in WAL mode: an answered write survives the death of this
 //!   process at any moment; the last ones before a power failure can be lost, but the file stays sound.
+//!   Writes that must not be lost even so wait for the disk (`FULL`): submissions and ends of tasks.
 //! - **Several processes** may share the file, on one machine and a local file system.
 
 mod alert;
@@ -20,6 +21,7 @@ mod merge;
 pub(crate) mod open;
 mod put;
 mod schema;
+mod work;
 mod writer;
 
 use std::path::{Path, PathBuf};

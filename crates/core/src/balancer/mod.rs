@@ -29,7 +29,7 @@ pub mod budget;
 pub mod call;
 pub mod config;
 pub mod error;
-mod random;
+pub(crate) mod random;
 mod replica;
 mod state;
 pub mod status;

@@ -21,6 +21,9 @@ pub(crate) static OPENING: Mutex<()> = Mutex::new(());
 /// Between two attempts to get a lock that the engine does not wait for.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
+/// Prepared statements that are kept by a connection: all that there are, but for those of lists.
+const STATEMENTS_KEPT: usize = 128;
+
 /// Pages after which a commit moves the write-ahead log into the file: 4 MiB.
 const CHECKPOINT_PAGES: u32 = 1_024;
 
@@ -112,7 +115,7 @@ pub(crate) fn common(connection: &Connection) -> rusqlite::Result<()> {
     // Plan a statement once and not for each value bound to it: planning costs three times what our
     // look-ups do.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.set_prepared_statement_cache_capacity(48);
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     Ok(())
 }
 

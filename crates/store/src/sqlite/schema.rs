@@ -86,6 +86,8 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (project, branch, commit_id, metric)
     ) STRICT;
     CREATE INDEX measurement_at ON measurement (at);",
+    // 4: fleets, runs, tasks.
+    super::work::SCHEMA,
 ];
 
 /// The schema version that this release writes.

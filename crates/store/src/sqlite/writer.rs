@@ -3,6 +3,9 @@
 //! Writes that gather while a commit is under way go into the next one together. Each runs in a savepoint
 //! of its own, so that one that fails leaves the others alone, and each is answered after the commit:
 //! what was answered is durable.
+//!
+//! A commit waits for the disk (`synchronous=FULL`) if one of its writes asks for that ([`Writer::write_through`]); one write that
+//! does not ask may go with it. A commit that does not wait is on disk with the next that does.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,8 +40,14 @@ enum Command {
 impl Writer {
     pub(super) fn start(connection: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
         let (queue, commands) = sync_channel(WRITE_QUEUE);
-        let worker =
-            Worker { connection, shared: Arc::clone(&shared), commands, next: None, hits_waiting: false };
+        let worker = Worker {
+            connection,
+            shared: Arc::clone(&shared),
+            commands,
+            next: None,
+            hits_waiting: false,
+            is_through: false,
+        };
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || worker.run())
@@ -52,7 +61,19 @@ impl Writer {
         operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Write(Box::new(Write { operation: Some(operation), result: None, reply })))?;
+        let job = Write { operation: Some(operation), result: None, reply, is_through: false };
+        self.send(Command::Write(Box::new(job)))?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Runs `operation` in a transaction; answers when it is committed and on disk.
+    pub(super) async fn write_through<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Write { operation: Some(operation), result: None, reply, is_through: true };
+        self.send(Command::Write(Box::new(job)))?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -98,6 +119,8 @@ impl Drop for Writer {
 trait Job: Send {
     /// Whether nobody waits for the answer.
     fn is_cancelled(&self) -> bool;
+    /// Whether it is to be on disk when it is answered.
+    fn is_through(&self) -> bool;
     /// Does the work, inside a transaction.
     fn apply(&mut self, connection: &Connection, shared: &Shared) -> Result<(), StoreError>;
     /// Answers, with the transaction's fate.
@@ -108,11 +131,16 @@ struct Write<T, F> {
     operation: Option<F>,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
+    is_through: bool,
 }
 
 impl<T: Send, F: FnOnce(&Connection) -> Result<T, Fault> + Send> Job for Write<T, F> {
     fn is_cancelled(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn is_through(&self) -> bool {
+        self.is_through
     }
 
     fn apply(&mut self, connection: &Connection, shared: &Shared) -> Result<(), StoreError> {
@@ -142,6 +170,8 @@ struct Worker {
     /// Taken from the queue while gathering a batch that it does not belong to.
     next: Option<Command>,
     hits_waiting: bool,
+    /// Whether commits wait for the disk at present.
+    is_through: bool,
 }
 
 impl Worker {
@@ -182,8 +212,10 @@ impl Worker {
     }
 
     fn transaction(&mut self, first: Box<dyn Job>, jobs: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+        let is_through = first.is_through();
+        let begun = self.wait_for_disk(is_through).and_then(|()| self.begin());
         let mut next = Some(first);
-        if let Err(error) = self.begin() {
+        if let Err(error) = begun {
             jobs.extend(next);
             return Err(error);
         }
@@ -194,7 +226,7 @@ impl Worker {
                 self.roll_back();
                 return applied;
             }
-            next = if jobs.len() < WRITES_PER_COMMIT { self.gather() } else { None };
+            next = if jobs.len() < WRITES_PER_COMMIT { self.gather(is_through) } else { None };
         }
         self.execute("COMMIT").inspect_err(|_| self.roll_back())
     }
@@ -234,10 +266,26 @@ impl Worker {
         self.execute("RELEASE job")
     }
 
-    /// The next write, if one is waiting already.
-    fn gather(&mut self) -> Option<Box<dyn Job>> {
+    /// Whether the commits to come wait for the disk. Only between two transactions.
+    fn wait_for_disk(&mut self, is_through: bool) -> Result<(), StoreError> {
+        if self.is_through != is_through {
+            let level = if is_through { "full" } else { "normal" };
+            self.connection
+                .pragma_update(None, "synchronous", level)
+                .map_err(|error| self.shared.fault(error.into()))?;
+            self.is_through = is_through;
+        }
+        Ok(())
+    }
+
+    /// The next write, if one is waiting already that may go with a commit which waits for the disk, or does not.
+    fn gather(&mut self, is_through: bool) -> Option<Box<dyn Job>> {
         loop {
             match self.commands.try_recv() {
+                Ok(Command::Write(job)) if job.is_through() && !is_through => {
+                    self.next = Some(Command::Write(job));
+                    return None;
+                }
                 Ok(Command::Write(job)) => return Some(job),
                 Ok(Command::HitsWaiting) => self.hits_waiting = true,
                 Ok(read @ Command::Read(_)) => {
@@ -272,5 +320,35 @@ impl Worker {
             .and_then(|mut prepared| prepared.execute(()))
             .map(|_| ())
             .map_err(|error| self.shared.fault(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SqliteOptions, SqliteStore};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_commit_waits_for_the_disk_if_a_write_in_it_asks_for_that() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        let level = |connection: &Connection| -> Result<i64, Fault> {
+            Ok(connection.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+        };
+        let (normal, full) = (Ok(1), Ok(2));
+        for _ in 0..3 {
+            assert_eq!(store.writer.write(level).await, normal);
+            assert_eq!(store.writer.write_through(level).await, full);
+        }
+        let many = (0..50).map(|_| async {
+            let one = store.writer.write(level);
+            let (one, other) = tokio::join!(one, store.writer.write_through(level));
+            assert_eq!(other, full);
+            one
+        });
+        for one in many {
+            assert!(one.await.is_ok_and(|level| level == 1 || level == 2));
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::support::{absent, found, fresh, open, put, question, write};
 
 const PATH: &str = "AQE_STORE_TEST_PATH";
 
-fn child(test: &str, path: &Path) -> Child {
+pub(crate) fn child(test: &str, path: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
         .env(PATH, path)
@@ -25,7 +25,7 @@ fn child(test: &str, path: &Path) -> Child {
         .unwrap()
 }
 
-fn child_store() -> Arc<SqliteStore> {
+pub(crate) fn child_store() -> Arc<SqliteStore> {
     let path = std::env::var_os(PATH).expect("run by another test");
     Arc::new(open(Path::new(&path)))
 }

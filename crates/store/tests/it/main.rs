@@ -11,3 +11,4 @@ mod measurements;
 mod memory;
 mod model;
 mod support;
+mod work;

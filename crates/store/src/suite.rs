@@ -1,0 +1,8 @@
+//! The promises of [`contract`](crate::contract) as tests that any implementation must pass.
+//!
+//! A promise is a function that panics if it is broken. [`work_promises!`](crate::work_promises) makes a test of each.
+
+// Tests, though not compiled as such: a broken promise is a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+pub mod work;
