@@ -9,4 +9,5 @@ mod files;
 mod measurements;
 mod memory;
 mod model;
+mod search;
 mod support;
