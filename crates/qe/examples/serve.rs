@@ -15,7 +15,10 @@ use serde_json::{Value, json};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let roots: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let directory = tempfile::tempdir()?;
-    let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default())?;
+    let store = SqliteStore::open(
+        &directory.path().join("store.db"),
+        &SqliteOptions { embedder: Some(aqe_qe::embedder()), ..SqliteOptions::default() },
+    )?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let tools = aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings { roots, keeper: None }, now);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -38,7 +38,11 @@ impl Tools {
     /// With folders that may be read.
     pub(crate) fn over(roots: &[&Path]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default()).unwrap();
+        let store = SqliteStore::open(
+            &directory.path().join("store.db"),
+            &SqliteOptions { embedder: Some(aqe_qe::embedder()), ..SqliteOptions::default() },
+        )
+        .unwrap();
         let clock = Arc::new(AtomicI64::new(T0));
         let hands = Arc::clone(&clock);
         let settings =
