@@ -177,8 +177,8 @@ impl SqliteStore {
 impl MemorySearch for SqliteStore {
     fn candidates(&self, search: Search) -> StoreFuture<'_, Candidates> {
         let searcher = Arc::clone(&self.searcher);
-        let work = tokio::task::spawn_blocking(move || searcher.search(&search));
         Box::pin(async move {
+            let work = tokio::task::spawn_blocking(move || searcher.search(&search));
             let done = work.await.map_err(|_| StoreError::Closed)?;
             let candidates = done.map_err(|fault| self.shared.fault(fault))?;
             // One step with each search, so that none waits for long.

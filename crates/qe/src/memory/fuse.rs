@@ -1,8 +1,10 @@
 //! One score of two: how well an entry fits by its words, and by its meaning.
 //!
-//! Each score is put on a scale from 0 to 1 among the candidates, and the two are mixed: a *convex combination* (Bruch, Gai
-//! and Ingber, ACM TOIS 2023), which keeps how far apart two entries are; mixing ranks, as reciprocal rank fusion does,
-//! forgets that, and ranked worse wherever we measured it (`interop/qe/retrieval.py`).
+//! Each score is put on a scale from 0 to 1 and the two are mixed: a *convex combination* (Bruch, Gai and Ingber, ACM TOIS
+//! 2023), which keeps how far apart two entries are; mixing ranks, as reciprocal rank fusion does, forgets that. The scales
+//! begin at the least that a score can be (BM25 0, cosine −1), not at the least among the candidates: that depends on how many
+//! candidates there are, and lifts what is merely less far away. The words' scale ends at the best candidate's BM25, which has
+//! no bound of its own. `interop/qe/retrieval.py` measures it.
 
 use aqe_store::Candidate;
 
@@ -20,41 +22,18 @@ pub(super) enum Mode {
 /// The weight of words if the caller names none.
 pub(super) const ALPHA: f64 = 0.5;
 
-/// The least and greatest of a score among the candidates.
-#[derive(Debug, Clone, Copy)]
-struct Scale {
-    least: f64,
-    greatest: f64,
-}
-
-impl Scale {
-    fn of(scores: impl Iterator<Item = f64>) -> Option<Self> {
-        scores.fold(None, |scale: Option<Self>, score| {
-            let scale = scale.unwrap_or(Self { least: score, greatest: score });
-            Some(Self { least: scale.least.min(score), greatest: scale.greatest.max(score) })
-        })
-    }
-
-    /// From 0 for the least to 1 for the greatest. Where all are the same, 1 for what is above nothing.
-    fn place(self, score: f64) -> f64 {
-        let width = self.greatest - self.least;
-        if width > 0.0 { (score - self.least) / width } else { f64::from(u8::from(score > 0.0)) }
-    }
-}
-
 /// The score of each candidate, from 0 to 1; `None` for one that is no result in this mode.
 pub(super) fn fuse(candidates: &[Candidate], mode: Mode) -> Vec<Option<f64>> {
-    let lexical = Scale::of(candidates.iter().map(|one| one.bm25)).map(|scale| Scale { least: 0.0, ..scale });
-    let vector = Scale::of(candidates.iter().filter_map(|one| one.cosine));
-    let by_words = |one: &Candidate| lexical.map_or(0.0, |scale| scale.place(one.bm25));
-    // What has no vector is as far away as the farthest.
-    let by_meaning =
-        |one: &Candidate| vector.zip(one.cosine).map_or(0.0, |(scale, cosine)| scale.place(cosine));
+    let best = candidates.iter().map(|one| one.bm25).fold(0.0, f64::max);
+    let by_words = |one: &Candidate| if best > 0.0 { one.bm25 / best } else { 0.0 };
+    // What has no vector says nothing for or against: it stands where a right angle does.
+    let by_meaning = |one: &Candidate| f64::midpoint(one.cosine.unwrap_or(0.0), 1.0);
+    let has_vectors = candidates.iter().any(|one| one.cosine.is_some());
     candidates
         .iter()
         .map(|one| match mode {
             // Without any vectors there is nothing to mix.
-            Mode::Hybrid(alpha) if vector.is_some() => {
+            Mode::Hybrid(alpha) if has_vectors => {
                 Some(alpha * by_words(one) + (1.0 - alpha) * by_meaning(one))
             }
             Mode::Hybrid(_) | Mode::Lexical => (one.bm25 > 0.0).then(|| by_words(one)),
@@ -76,11 +55,11 @@ mod tests {
 
     #[test]
     fn both_scores_count_by_their_weight() {
-        let candidates = [candidate(8.0, Some(0.2)), candidate(4.0, Some(0.6)), candidate(0.0, Some(0.4))];
-        assert_eq!(fuse(&candidates, Mode::Hybrid(0.5)), [Some(0.5), Some(0.75), Some(0.25)]);
+        let candidates = [candidate(8.0, Some(0.0)), candidate(4.0, Some(0.5)), candidate(0.0, Some(-0.5))];
+        assert_eq!(fuse(&candidates, Mode::Hybrid(0.5)), [Some(0.75), Some(0.625), Some(0.125)]);
         assert_eq!(fuse(&candidates, Mode::Hybrid(1.0)), [Some(1.0), Some(0.5), Some(0.0)]);
         assert_eq!(fuse(&candidates, Mode::Lexical), [Some(1.0), Some(0.5), None]);
-        assert_eq!(fuse(&candidates, Mode::Vector), [Some(0.2), Some(0.6), Some(0.4)]);
+        assert_eq!(fuse(&candidates, Mode::Vector), [Some(0.0), Some(0.5), Some(0.0)]);
     }
 
     #[test]
@@ -92,9 +71,9 @@ mod tests {
     }
 
     #[test]
-    fn one_candidate_alone_has_a_full_score_for_what_it_has() {
-        assert_eq!(fuse(&[candidate(3.0, Some(0.5))], Mode::Hybrid(0.5)), [Some(1.0)]);
-        assert_eq!(fuse(&[candidate(0.0, Some(0.5))], Mode::Hybrid(0.5)), [Some(0.5)]);
-        assert_eq!(fuse(&[candidate(3.0, Some(-0.5))], Mode::Hybrid(0.5)), [Some(0.5)]);
+    fn a_score_does_not_depend_on_how_many_candidates_there_are() {
+        let few = [candidate(8.0, Some(0.2)), candidate(4.0, Some(0.6))];
+        let many = [few[0].clone(), few[1].clone(), candidate(0.0, Some(-0.9)), candidate(1.0, None)];
+        assert_eq!(fuse(&few, Mode::Hybrid(0.5)), fuse(&many, Mode::Hybrid(0.5))[..2]);
     }
 }
