@@ -1,6 +1,6 @@
 """Our vectors against those of model2vec, the reference implementation, over the same weights.
 
-Usage: embedding.py VECTORS WEIGHTS
+Usage: embedding.py VECTORS WEIGHTS (needs model2vec 0.10.0 from PyPI)
   VECTORS  the program `cargo build -p aqe-embed --example vectors` makes
   WEIGHTS  the folder with model.safetensors, tokenizer.json and config.json
 """
