@@ -40,7 +40,7 @@ impl Embedder for Digest {
             state = (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         let mut chance = Chance(state | 1);
-        Some((0..DIMS).map(|_| (chance.next() >> 56) as u8 as i8).collect())
+        Some((0..DIMS).map(|_| ((chance.next() >> 56) as u8).cast_signed()).collect())
     }
 }
 
