@@ -273,12 +273,17 @@ fn url(listener: &TcpListener, path: &str) -> Option<String> {
     Some(format!("http://{address}/{path}"))
 }
 
+/// How the store is opened, for whatever part of us opens it.
+fn store_options() -> SqliteOptions {
+    SqliteOptions { embedder: Some(aqe_qe::embedder()), ..SqliteOptions::default() }
+}
+
 /// The built-in tools over the store, for whoever asks no server.
 pub(crate) fn tools(
     store: &crate::config::Store,
     settings: &aqe_qe::Settings,
 ) -> Result<Arc<dyn InProcess>, StoreError> {
-    let store = SqliteStore::open(&store.path, &SqliteOptions::default())?;
+    let store = SqliteStore::open(&store.path, &store_options())?;
     Ok(aqe_qe::builtin(Arc::new(store), settings, state::now))
 }
 

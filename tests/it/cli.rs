@@ -91,7 +91,7 @@ fn the_tools_of_a_running_server_are_listed_looked_up_called_and_counted() {
     let of = |filter: &str, value: &str| {
         home.run(&["mcp", "tools", "list", "--json", filter, value]).json()["total"].clone()
     };
-    assert_eq!(of("--prefix", "qe_memory_s"), 1);
+    assert_eq!(of("--prefix", "qe_memory_s"), 2);
     assert_eq!(of("--upstream", "qe"), names.len());
     assert_eq!(of("--category", "no&such=one"), 0);
 

@@ -44,7 +44,8 @@ fn main() {
 }
 
 fn open(path: &Path) -> SqliteStore {
-    SqliteStore::open(path, &SqliteOptions::default()).unwrap()
+    SqliteStore::open(path, &SqliteOptions { embedder: Some(aqe_qe::embedder()), ..SqliteOptions::default() })
+        .unwrap()
 }
 
 fn opening(directory: &Path) {

@@ -19,7 +19,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let keep = keeps.then(|| roots.drain(..2).nth(1)).flatten();
     let derived = keep.map(|folder| Arc::new(Derived::new(&folder, 128 << 20)));
     let directory = tempfile::tempdir()?;
-    let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default())?;
+    let store = SqliteStore::open(
+        &directory.path().join("store.db"),
+        &SqliteOptions { embedder: Some(aqe_qe::embedder()), ..SqliteOptions::default() },
+    )?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
     let tools =
         aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings { roots, derived, ..Default::default() }, now);

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::arguments;
 use crate::coverage;
 use crate::gate;
-use crate::memory::{Memory, retrieve, store};
+use crate::memory::{Memory, retrieve, search, store};
 use crate::metrics::{self, Measurements};
 use crate::project::Roots;
 use crate::project::child::{self, Keeper};
@@ -56,7 +56,7 @@ pub fn builtin(
 
 /// The tools' definitions, each one the raw JSON of an MCP `Tool`, as [`InProcess::definitions`] has them.
 pub fn definitions() -> Vec<&'static str> {
-    let memory = [store::DEFINITION, retrieve::DEFINITION];
+    let memory = [store::DEFINITION, retrieve::DEFINITION, search::DEFINITION];
     memory.into_iter().chain(WORKS.iter().map(|work| work.definition)).collect()
 }
 
@@ -126,6 +126,7 @@ impl Builtin {
         match tool {
             Tool::MemoryStore => self.memory.store(arguments::parse(arguments)?, caller, now).await,
             Tool::MemoryRetrieve => self.memory.retrieve(arguments::parse(arguments)?, caller, now).await,
+            Tool::MemorySearch => self.memory.search(arguments::parse(arguments)?, caller, now).await,
             Tool::Work(work) => {
                 let (stop, _stop_on_drop) = Stop::at(caller.deadline);
                 let progress = caller.progress.cloned();
@@ -164,6 +165,7 @@ impl InProcess for Builtin {
 enum Tool {
     MemoryStore,
     MemoryRetrieve,
+    MemorySearch,
     Work(&'static Work),
 }
 
@@ -172,6 +174,7 @@ impl Tool {
         match name {
             "qe_memory_store" => Some(Self::MemoryStore),
             "qe_memory_retrieve" => Some(Self::MemoryRetrieve),
+            "qe_memory_search" => Some(Self::MemorySearch),
             _ => WORKS.iter().find(|work| work.name == name).map(Self::Work),
         }
     }

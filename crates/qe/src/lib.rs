@@ -3,7 +3,8 @@
 //! # Layout
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
 //! - `coverage`: `qe_coverage_analyze` and `qe_coverage_gaps`: reports of all formats, and what they say of the working tree.
-//! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
+//! - `memory`: `qe_memory_store`, `qe_memory_retrieve` and `qe_memory_search`, entries that outlive the conversation;
+//!   [`embedder`]: the vectors that they are found by.
 //! - `each`: the same work on many things, on several threads.
 //! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
 //! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
@@ -34,6 +35,7 @@ mod xml;
 
 pub use builtin::{Settings, builtin, definitions};
 pub use coverage::{Format, ReadError, Summary, summarize};
+pub use memory::embedder;
 pub use project::child::Keeper;
 pub use syntax::{Survey, survey};
 

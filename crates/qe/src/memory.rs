@@ -3,15 +3,21 @@
 //! What is stored is given back as it was, to the principal that stored it, and as data: nothing in it
 //! is ever acted upon here.
 
+mod embedder;
+mod fuse;
 pub(crate) mod retrieve;
+pub(crate) mod search;
 mod secrets;
+mod snippet;
 pub(crate) mod store;
 
 use std::sync::Arc;
 
 use aqe_store::{EntryId, Store};
 
-/// The two tools' common part.
+pub use embedder::embedder;
+
+/// The three tools' common part.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) store: Arc<dyn Store>,

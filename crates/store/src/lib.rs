@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`contract`]: the trait [`Store`] with [`WorkStore`], and what every implementation promises.
 //! - [`memory`]: memory entries, their versions, and the questions and answers about them.
+//! - [`search`]: finding entries by what they say.
 //! - [`measurement`]: what was measured of a project at a commit.
 //! - [`work`]: fleets, runs and tasks.
 //! - [`error`], [`limits`]: what can go wrong, and the bounds.
@@ -23,19 +24,21 @@ pub mod error;
 pub mod limits;
 pub mod measurement;
 pub mod memory;
+pub mod search;
 pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod work;
 
 pub use cache::{DiskCache, DiskCacheOptions};
+pub use contract::{Manifest, MemorySearch, Reembedded, Store, StoreFuture, WorkStore};
 pub use derived::{Derived, DerivedKey};
-pub use contract::{Manifest, Store, StoreFuture, WorkStore};
 pub use error::StoreError;
 pub use measurement::Measurement;
 pub use memory::{
     Absence, At, Attributes, Entry, EntryId, EntryRef, Get, Lookup, OnConflict, Put, Stored, VersionInfo,
 };
+pub use search::{Candidate, Candidates, Embedder, Filters, Search};
 pub use sqlite::{SqliteOptions, SqliteStore};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.

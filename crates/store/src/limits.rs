@@ -33,6 +33,18 @@ pub const EXPIRED_KEPT_MS: i64 = 24 * 3600 * 1000;
 /// faster than entries can come in.
 pub const PURGE_PER_WRITE: u32 = 8;
 
+/// Bytes of an entry's text that it is found by: what follows is kept, but not searched.
+pub const INDEXED_MAX_BYTES: usize = 64 << 10;
+/// Bytes of memory for the documents of search, by their own estimate: some namespaces of 100,000 short entries. Those not
+/// searched for longest go first and are read again when they are asked for.
+pub const SEARCH_MEMORY_BYTES: usize = 256 << 20;
+/// Candidates of each kind that a search may ask for.
+pub const CANDIDATES_MAX: usize = 1_000;
+/// Bytes of a query.
+pub const QUERY_MAX_BYTES: usize = 4 << 10;
+/// Vectors that one transaction brings up to date.
+pub const VECTORS_PER_STEP: u32 = 1_000;
+
 /// Manifests in all: more upstreams than one gateway serves.
 pub const MANIFESTS_MAX: u64 = 1_000;
 /// Bytes of one manifest: the largest message that we accept from an upstream.

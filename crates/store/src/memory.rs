@@ -84,6 +84,20 @@ impl Put {
     }
 }
 
+impl Put {
+    /// The text that the entry will be found by (of a merge: by the new members), at most so many bytes of it.
+    pub fn text(&self, most: usize) -> String {
+        let tags = self.attributes.tags.as_deref().unwrap_or_default();
+        let mut text = crate::search::text::of_entry(&self.key, tags, &self.value);
+        let mut end = text.len().min(most);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text
+    }
+}
+
 /// Checks a bound.
 pub(crate) fn limit(what: &'static str, actual: usize, limit: usize) -> Result<(), StoreError> {
     if actual <= limit {

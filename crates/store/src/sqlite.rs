@@ -21,6 +21,8 @@ mod merge;
 pub(crate) mod open;
 mod put;
 mod schema;
+mod search;
+mod vector;
 mod work;
 mod writer;
 
@@ -33,12 +35,14 @@ use aqe_core::monitor::alerts::Firing;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::StoreError;
-use crate::contract::{Manifest, Store, StoreFuture};
+use crate::contract::{Manifest, MemorySearch, Reembedded, Store, StoreFuture};
 use crate::limits::{FILE_MAX_BYTES, READERS};
 use crate::measurement::Measurement;
-use crate::memory::{EntryRef, Get, Lookup, Put, Stored};
+use crate::memory::{At, Entry, EntryId, EntryRef, Get, Lookup, Put, Stored};
+use crate::search::{Candidates, Embedder, Search};
+use crate::{StoreError, UnixMillis};
 use hits::Hits;
+use search::Searcher;
 use writer::Writer;
 
 /// What may be chosen about the file.
@@ -46,11 +50,13 @@ use writer::Writer;
 pub struct SqliteOptions {
     /// Bytes that the file may grow to (its write-ahead log of a few MiB not counted).
     pub max_file_bytes: u64,
+    /// Makes the vectors of memory entries; without one entries are found by their words alone.
+    pub embedder: Option<Arc<dyn Embedder>>,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { max_file_bytes: FILE_MAX_BYTES }
+        Self { max_file_bytes: FILE_MAX_BYTES, embedder: None }
     }
 }
 
@@ -103,6 +109,7 @@ pub struct SqliteStore {
     shared: Arc<Shared>,
     writer: Writer,
     readers: Vec<Mutex<Connection>>,
+    searcher: Arc<Searcher>,
 }
 
 impl SqliteStore {
@@ -120,7 +127,8 @@ impl SqliteStore {
             hits: Hits::default(),
         });
         let writer = Writer::start(write, Arc::clone(&shared))?;
-        Ok(Self { shared, writer, readers })
+        let searcher = Arc::new(Searcher::new(path.to_owned(), options.embedder.clone()));
+        Ok(Self { shared, writer, readers, searcher })
     }
 
     /// Reads on this thread, on whichever connection is free.
@@ -168,11 +176,64 @@ impl SqliteStore {
     }
 }
 
+impl MemorySearch for SqliteStore {
+    fn candidates(&self, search: Search) -> StoreFuture<'_, Candidates> {
+        let searcher = Arc::clone(&self.searcher);
+        Box::pin(async move {
+            let work = tokio::task::spawn_blocking(move || searcher.search(&search));
+            let done = work.await.map_err(|_| StoreError::Closed)?;
+            let candidates = done.map_err(|fault| self.shared.fault(fault))?;
+            // One step with each search, so that none waits for long.
+            if let Some(after) = self.searcher.vectors_missing_after() {
+                match self.reembed(Some(after)).await {
+                    Ok(step) => self.searcher.set_vectors_missing_after(step.next),
+                    // What was answered holds without; the file may be full or held by another.
+                    Err(error) => tracing::debug!(%error, "vectors that were missing are not written"),
+                }
+            }
+            Ok(candidates)
+        })
+    }
+
+    fn named(
+        &self,
+        principal: String,
+        at: UnixMillis,
+        versions: Vec<(String, EntryId, u64)>,
+    ) -> StoreFuture<'_, Vec<Option<Entry>>> {
+        let find = move |connection: &Connection| {
+            let one = |(namespace, id, version): &(String, EntryId, u64)| {
+                let (principal, entry, at_version) = (&principal, EntryRef::Id(*id), At::Version(*version));
+                let question = Get { principal, namespace, entry, at: at_version, history: false, now: at };
+                Ok(match get::get(connection, &question)? {
+                    Lookup::Found(entry) => Some(*entry),
+                    Lookup::Absent(_) => None,
+                })
+            };
+            versions.iter().map(one).collect::<Result<Vec<_>, Fault>>()
+        };
+        Box::pin(async move {
+            match self.read(&find) {
+                Err(StoreError::Locked { .. }) => self.writer.read(find).await,
+                other => other,
+            }
+        })
+    }
+
+    fn reembed(&self, after: Option<EntryId>) -> StoreFuture<'_, Reembedded> {
+        Box::pin(async move {
+            let Some(embedder) = self.searcher.embedder().cloned() else { return Ok(Reembedded::default()) };
+            self.writer.write(move |connection| vector::reembed(connection, embedder.as_ref(), after)).await
+        })
+    }
+}
+
 impl Store for SqliteStore {
     fn put(&self, put: Put) -> StoreFuture<'_, Stored> {
         Box::pin(async move {
             put.validate()?;
-            self.writer.write(move |connection| put::put(connection, &put)).await
+            let embedder = self.searcher.embedder().cloned();
+            self.writer.write(move |connection| put::put(connection, &put, embedder.as_deref())).await
         })
     }
 

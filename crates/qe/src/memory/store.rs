@@ -1,7 +1,10 @@
 //! `qe_memory_store`: one version of one entry.
 
 use aqe_core::inprocess::Caller;
-use aqe_store::{Attributes, OnConflict, Put, StoreError, UnixMillis};
+use aqe_store::limits::QUERY_MAX_BYTES;
+use aqe_store::{
+    Attributes, Candidate, Entry, EntryId, Filters, OnConflict, Put, Search, StoreError, UnixMillis,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -11,10 +14,13 @@ use crate::arguments::{Moment, rfc3339};
 use crate::reply::{Refusal, structured};
 
 /// The tool as it is listed.
-pub(crate) const DEFINITION: &str = r#"{"name":"qe_memory_store","title":"Store memory","description":"Keep a value under namespace and key, across sessions. Times are RFC 3339.","inputSchema":{"type":"object","properties":{"namespace":{"type":"string"},"key":{"type":"string","description":"default: hash of value"},"value":{},"tags":{"type":"array","items":{"type":"string"}},"kind":{"enum":["fact","decision","failure","snippet","metric"]},"source":{"type":"object","description":"{file,range:[first,last],commit,tool}"},"ttl_s":{"type":"integer"},"valid_from":{"type":"string"},"if_version":{"type":"integer","description":"0: must be absent"},"on_conflict":{"enum":["version","replace","fail","merge"],"default":"version"},"importance":{"type":"number","maximum":1}},"required":["namespace","value"]},"outputSchema":{"type":"object","required":["id","key","version"]},"annotations":{"openWorldHint":false}}"#;
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_memory_store","title":"Store memory","description":"Keep a value under namespace and key, across sessions. Times are RFC 3339.","inputSchema":{"type":"object","properties":{"namespace":{"type":"string"},"key":{"type":"string","description":"default: hash of value"},"value":{},"tags":{"type":"array","items":{"type":"string"}},"kind":{"enum":["fact","decision","failure","snippet","metric"]},"source":{"type":"object","description":"{file,range:[first,last],commit,tool}"},"ttl_s":{"type":"integer"},"valid_from":{"type":"string"},"if_version":{"type":"integer","description":"0: must be absent"},"on_conflict":{"enum":["version","replace","fail","merge"],"default":"version"},"importance":{"type":"number","maximum":1},"dedupe":{"type":"object","description":"{threshold}: cosine at which another entry is the same; nothing is stored then"}},"required":["namespace","value"]},"outputSchema":{"type":"object","required":["id","key","version"]},"annotations":{"openWorldHint":false}}"#;
 
 /// Seconds that an entry may live at most, if it does not live for ever: ten years.
 const TTL_MAX_S: u64 = 10 * 366 * 24 * 3600;
+
+/// Entries that are named as similar.
+const SIMILAR: usize = 3;
 
 /// Hexadecimal digits of a key that was made from the value: 128 bits of SHA-256, beyond any accident.
 const HASH_DIGITS: usize = 32;
@@ -34,11 +40,19 @@ pub(crate) struct Arguments<'a> {
     if_version: Option<u64>,
     on_conflict: Option<Conflict>,
     importance: Option<f64>,
+    dedupe: Option<Dedupe>,
+}
+
+/// Whether to look for an entry that says the same.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dedupe {
+    threshold: f64,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+pub(super) enum Kind {
     Fact,
     Decision,
     Failure,
@@ -47,7 +61,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Fact => "fact",
             Self::Decision => "decision",
@@ -92,6 +106,19 @@ struct Reply<'a> {
     created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
+    /// The entry that says the same: id, key and version are that one's, and nothing was stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<String>,
+    /// Entries at least as near as was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    similar: Option<Vec<Similar>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Similar {
+    id: String,
+    /// Cosine of the two entries' vectors.
+    score: f64,
 }
 
 impl Memory {
@@ -101,8 +128,27 @@ impl Memory {
         caller: Caller<'_>,
         now: UnixMillis,
     ) -> Result<Vec<u8>, Refusal> {
+        let dedupe = arguments.dedupe;
         let put = arguments.into_put(caller.principal, now)?;
         let (namespace, key) = (put.namespace.clone(), put.key.clone());
+        let similar = match dedupe {
+            Some(Dedupe { threshold }) => Some(self.similar(&put, threshold).await?),
+            None => None,
+        };
+        if let Some((entry, similar)) =
+            similar.as_ref().and_then(|(entry, similar)| Some((entry.as_ref()?, similar)))
+        {
+            return structured(&Reply {
+                id: shown(entry.id),
+                namespace: &namespace,
+                key: &entry.key,
+                version: entry.version,
+                created: rfc3339(entry.created),
+                expires: entry.attributes.expires.map(rfc3339),
+                duplicate_of: Some(shown(entry.id)),
+                similar: Some(listed(similar)),
+            });
+        }
         let stored = self.store.put(put).await.map_err(|error| refusal(&error, &key))?;
         structured(&Reply {
             id: shown(stored.id),
@@ -111,8 +157,57 @@ impl Memory {
             version: stored.version,
             created: rfc3339(stored.created),
             expires: stored.expires.map(rfc3339),
+            duplicate_of: None,
+            similar: similar.map(|(_, similar)| listed(&similar)),
         })
     }
+
+    /// Entries under other keys of the namespace that are at least so near, the nearest first, and that one as it is.
+    async fn similar(
+        &self,
+        put: &Put,
+        threshold: f64,
+    ) -> Result<(Option<Entry>, Vec<(EntryId, f64)>), Refusal> {
+        let search = Search {
+            principal: put.principal.clone(),
+            namespaces: vec![put.namespace.clone()],
+            query: put.text(QUERY_MAX_BYTES),
+            filters: Filters::default(),
+            most: SIMILAR + 1,
+            at: put.now,
+            now: put.now,
+        };
+        let failed =
+            |error: StoreError| Refusal(format!("not stored: duplicates cannot be looked for: {error}"));
+        let found = self.store.candidates(search).await.map_err(failed)?;
+        if found.model.is_none() {
+            return Err(Refusal(
+                "not stored: this store makes no vectors, so `dedupe` finds nothing; leave it out".into(),
+            ));
+        }
+        let mut near: Vec<(f64, &Candidate)> = found
+            .candidates
+            .iter()
+            .filter_map(|one| Some((one.cosine?, one)).filter(|(cosine, _)| *cosine >= threshold))
+            .collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.id.cmp(&b.1.id)));
+        let names = near.iter().map(|(_, one)| (one.namespace.clone(), one.id, one.version)).collect();
+        let entries = self.store.named(put.principal.clone(), put.now, names).await.map_err(failed)?;
+        // A new version of an entry is no duplicate of it.
+        let others =
+            near.iter().zip(entries).filter_map(|((cosine, one), entry)| Some((one.id, *cosine, entry?)));
+        let others: Vec<_> = others.filter(|(_, _, entry)| entry.key != put.key).take(SIMILAR).collect();
+        let similar = others.iter().map(|(id, cosine, _)| (*id, *cosine)).collect();
+        Ok((others.into_iter().next().map(|(_, _, entry)| entry), similar))
+    }
+}
+
+fn listed(similar: &[(EntryId, f64)]) -> Vec<Similar> {
+    let one = |&(id, cosine): &(EntryId, f64)| Similar {
+        id: shown(id),
+        score: (cosine * 10_000.0).round() / 10_000.0,
+    };
+    similar.iter().map(one).collect()
 }
 
 impl Arguments<'_> {
@@ -142,6 +237,10 @@ impl Arguments<'_> {
         check(
             self.importance.is_none_or(|importance| (0.0..=1.0).contains(&importance)),
             || "`importance` must be from 0 to 1",
+        )?;
+        check(
+            self.dedupe.is_none_or(|dedupe| dedupe.threshold > 0.0 && dedupe.threshold <= 1.0),
+            || "`dedupe.threshold` must be above 0 and at most 1; 0.95 is nearly the same words",
         )?;
         let range = self.source.as_ref().and_then(|source| source.range);
         check(
@@ -179,14 +278,18 @@ fn check(holds: bool, otherwise: impl FnOnce() -> &'static str) -> Result<(), Re
 /// The key of a value that was given none: the same for the same text, so that storing it twice makes
 /// one entry.
 fn key_of(value: &str) -> String {
+    ["sha256-", &hexadecimal(&Sha256::digest(value.as_bytes())[..HASH_DIGITS / 2])].concat()
+}
+
+/// Two digits for each byte.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
-    let mut key = String::from("sha256-");
-    for byte in &Sha256::digest(value.as_bytes())[..HASH_DIGITS / 2] {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
         // Writing to a string cannot fail.
-        let _ = write!(key, "{byte:02x}");
-    }
-    key
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// Says what to do next.

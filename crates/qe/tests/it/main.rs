@@ -17,5 +17,6 @@ mod project;
 mod properties;
 mod recorded;
 mod reports;
+mod search;
 mod support;
 mod testgen;

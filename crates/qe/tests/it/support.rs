@@ -48,7 +48,11 @@ impl Tools {
 
     fn with(roots: &[&Path], derived: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default()).unwrap();
+        let store = SqliteStore::open(
+            &directory.path().join("store.db"),
+            &SqliteOptions { embedder: Some(aqe_qe::embedder()), ..SqliteOptions::default() },
+        )
+        .unwrap();
         let clock = Arc::new(AtomicI64::new(T0));
         let hands = Arc::clone(&clock);
         let settings = aqe_qe::Settings {

@@ -3,12 +3,13 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::merge::merge;
-use super::{Fault, get};
+use super::{Fault, get, vector};
 use crate::limits::{
     BYTES_PER_NAMESPACE, ENTRIES_PER_NAMESPACE, EXPIRED_KEPT_MS, HISTORY_MAX, NAMESPACES_PER_PRINCIPAL,
     PURGE_PER_WRITE, VALUE_MAX_BYTES,
 };
 use crate::memory::{Attributes, EntryId, OnConflict, Put, Stored, limit};
+use crate::search::{Embedder, text};
 use crate::{StoreError, UnixMillis};
 
 /// What the entry is before the write.
@@ -19,7 +20,11 @@ struct Head {
     is_live: bool,
 }
 
-pub(super) fn put(connection: &Connection, put: &Put) -> Result<Stored, Fault> {
+pub(super) fn put(
+    connection: &Connection,
+    put: &Put,
+    embedder: Option<&dyn Embedder>,
+) -> Result<Stored, Fault> {
     purge(connection, put.now.saturating_sub(EXPIRED_KEPT_MS), None)?;
     let namespace = namespace(connection, put)?;
     let head = head(connection, namespace, put)?;
@@ -41,17 +46,25 @@ pub(super) fn put(connection: &Connection, put: &Put) -> Result<Stored, Fault> {
     let id = match &head {
         Some(head) => {
             connection
-                .prepare_cached("UPDATE entry SET version = ?2, expires = ?3 WHERE id = ?1")?
-                .execute((head.id, version, attributes.expires))?;
+                .prepare_cached(
+                    "UPDATE entry SET version = ?2, expires = ?3,
+                     change = (SELECT change + 1 FROM namespace WHERE id = ?4) WHERE id = ?1",
+                )?
+                .execute((head.id, version, attributes.expires, namespace))?;
             head.id
         }
         None => connection
             .prepare_cached(
-                "INSERT INTO entry (namespace, key, created, version, expires) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO entry (namespace, key, created, version, expires, change)
+                 VALUES (?1, ?2, ?3, ?4, ?5, (SELECT change + 1 FROM namespace WHERE id = ?1))",
             )?
             .insert((namespace, &put.key, put.now, version, attributes.expires))?,
     };
     let added = insert_version(connection, id, version, put, value, attributes)?;
+    if let Some(embedder) = embedder {
+        let text = text::of_entry(&put.key, attributes.tags.as_deref().unwrap_or_default(), value);
+        vector::write(connection, embedder, (id, version), &text)?;
+    }
     let oldest_kept = if put.on_conflict == OnConflict::Replace {
         version
     } else {
@@ -175,17 +188,17 @@ fn account(
     (entries, added, dropped): (u32, u64, u64),
 ) -> Result<(), Fault> {
     let mut book = connection.prepare_cached(
-        "UPDATE namespace SET entries = entries + ?2, bytes = bytes + ?3 - ?4 WHERE id = ?1
+        "UPDATE namespace SET entries = entries + ?2, bytes = bytes + ?3 - ?4, change = change + ?5 WHERE id = ?1
          RETURNING entries, bytes",
     )?;
-    let mut sums = |entries, added, dropped| {
-        book.query_row((namespace, entries, added, dropped), |row| Ok((row.get(0)?, row.get(1)?)))
+    let mut sums = |entries, added, dropped, writes| {
+        book.query_row((namespace, entries, added, dropped, writes), |row| Ok((row.get(0)?, row.get(1)?)))
     };
-    let mut sum: (u64, u64) = sums(entries, added, dropped)?;
+    let mut sum: (u64, u64) = sums(entries, added, dropped, 1)?;
     while (sum.0 > ENTRIES_PER_NAMESPACE || sum.1 > BYTES_PER_NAMESPACE)
         && purge(connection, now, Some(namespace))? > 0
     {
-        sum = sums(0, 0, 0)?;
+        sum = sums(0, 0, 0, 0)?;
     }
     let quota = |what, actual, limit| {
         if actual <= limit { Ok(()) } else { Err(StoreError::Limit { what, limit, actual }) }

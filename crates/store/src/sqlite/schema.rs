@@ -86,7 +86,24 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (project, branch, commit_id, metric)
     ) STRICT;
     CREATE INDEX measurement_at ON measurement (at);",
-    // 4: fleets, runs, tasks.
+    // 4: memory search. `change` counts the writes to a namespace, and says of an entry which of them was its last, so
+    // that what was derived from them can be brought up to date. An empty vector: the text has none.
+    "ALTER TABLE namespace ADD COLUMN change INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE entry ADD COLUMN change INTEGER NOT NULL DEFAULT 1;
+    CREATE INDEX entry_change ON entry (namespace, change);
+    CREATE TABLE model (
+        id  INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE
+    ) STRICT;
+    CREATE TABLE vector (
+        entry   INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        model   INTEGER NOT NULL REFERENCES model (id),
+        vector  BLOB NOT NULL,
+        PRIMARY KEY (entry, version),
+        FOREIGN KEY (entry, version) REFERENCES version (entry, version) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;",
+    // 5: fleets, runs, tasks.
     super::work::SCHEMA,
 ];
 

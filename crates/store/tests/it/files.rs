@@ -155,7 +155,9 @@ async fn what_cannot_be_written_is_refused_with_the_path() {
 async fn a_full_file_refuses_the_write_and_only_that() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
-    let store = SqliteStore::open(&path, &SqliteOptions { max_file_bytes: 256 << 10 }).unwrap();
+    let store =
+        SqliteStore::open(&path, &SqliteOptions { max_file_bytes: 256 << 10, ..SqliteOptions::default() })
+            .unwrap();
     put(&store, write("small", "1")).await;
     let big = format!("\"{}\"", "x".repeat(300 << 10));
     let error = store.put(write("big", &big)).await.expect_err("no room");

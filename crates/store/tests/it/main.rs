@@ -10,5 +10,6 @@ mod files;
 mod measurements;
 mod memory;
 mod model;
+mod search;
 mod support;
 mod work;
