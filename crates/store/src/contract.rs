@@ -1,5 +1,7 @@
 //! What any store promises.
 
+mod learning;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,6 +11,7 @@ use aqe_core::monitor::alerts::Firing;
 use crate::measurement::Measurement;
 use crate::memory::{Get, Lookup, Put, Stored};
 use crate::{StoreError, UnixMillis};
+pub use learning::LearningStore;
 
 /// An operation under way. A write whose future is dropped before it began is not made.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -17,7 +20,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///
 /// A write is answered when it is durable: a crash of this process, at any moment, loses no answered
 /// write and leaves no half of one.
-pub trait Store: Send + Sync + fmt::Debug {
+pub trait Store: LearningStore + Send + Sync + fmt::Debug {
     /// Writes one version of one memory entry.
     ///
     /// # Errors

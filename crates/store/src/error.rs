@@ -42,6 +42,14 @@ pub enum StoreError {
         /// `namespace`, `key`.
         what: &'static str,
     },
+    /// A pattern is not there, or not such that this can be done.
+    #[error("pattern {id}: {what}")]
+    Pattern {
+        /// Its id.
+        id: i64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The queue of writes is full. Nothing was written; try again.
     #[error("the store has too many writes waiting; try again")]
     Overloaded,

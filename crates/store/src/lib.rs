@@ -3,8 +3,10 @@
 //! # Layout
 //! - [`contract`]: the trait [`Store`] and what every implementation promises.
 //! - [`memory`]: memory entries, their versions, and the questions and answers about them.
+//! - [`learning`]: patterns, what was observed of them, and their tallies.
 //! - [`measurement`]: what was measured of a project at a commit.
 //! - [`error`], [`limits`]: what can go wrong, and the bounds.
+//! - `suite` (feature of that name): what any implementation must pass.
 //! - [`sqlite`]: the embedded implementation, [`SqliteStore`].
 //! - [`cache`]: the result cache's level on disk, [`DiskCache`]: a file of its own, which may be lost.
 //!
@@ -14,13 +16,16 @@
 pub mod cache;
 pub mod contract;
 pub mod error;
+pub mod learning;
 pub mod limits;
 pub mod measurement;
 pub mod memory;
 pub mod sqlite;
+#[cfg(feature = "suite")]
+pub mod suite;
 
 pub use cache::{DiskCache, DiskCacheOptions};
-pub use contract::{Manifest, Store, StoreFuture};
+pub use contract::{LearningStore, Manifest, Store, StoreFuture};
 pub use error::StoreError;
 pub use measurement::Measurement;
 pub use memory::{

@@ -8,12 +8,14 @@
 //!   out to be locked by another process (rare: recovery after a crash) the read moves to the writer's
 //!   thread, which may wait.
 //! - **Durability** is `synchronous=NORMAL` in WAL mode: an answered write survives the death of this
-//!   process at any moment; the last ones before a power failure can be lost, but the file stays sound.
+//!   process at any moment; the last ones before a power failure can be lost, but the file stays sound. What was learnt
+//!   is written with `synchronous=FULL`, and outlives that too.
 //! - **Several processes** may share the file, on one machine and a local file system.
 
 mod alert;
 mod get;
 mod hits;
+mod learning;
 mod manifest;
 mod measurement;
 mod merge;

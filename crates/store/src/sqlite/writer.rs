@@ -27,18 +27,33 @@ pub(super) struct Writer {
 }
 
 enum Command {
-    Write(Box<dyn Job>),
+    Write(Durability, Box<dyn Job>),
     /// Something that may wait for a lock and therefore not run on a thread of the runtime.
     Read(Box<dyn FnOnce(&Connection) + Send>),
     /// Retrievals were counted: write them at the next quiet moment.
     HitsWaiting,
 }
 
+/// What an answered write outlives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Durability {
+    /// The death of this process (`synchronous=NORMAL`).
+    Process,
+    /// A power failure too (`synchronous=FULL`): the log is on the disk when the write is answered.
+    Power,
+}
+
 impl Writer {
     pub(super) fn start(connection: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
         let (queue, commands) = sync_channel(WRITE_QUEUE);
-        let worker =
-            Worker { connection, shared: Arc::clone(&shared), commands, next: None, hits_waiting: false };
+        let worker = Worker {
+            connection,
+            shared: Arc::clone(&shared),
+            commands,
+            next: None,
+            hits_waiting: false,
+            durability: Durability::Process,
+        };
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || worker.run())
@@ -51,8 +66,25 @@ impl Writer {
         &self,
         operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.commit(Durability::Process, operation).await
+    }
+
+    /// Runs `operation` in a transaction; answers when it is committed and the disk has it.
+    pub(super) async fn write_through<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.commit(Durability::Power, operation).await
+    }
+
+    async fn commit<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Write(Box::new(Write { operation: Some(operation), result: None, reply })))?;
+        let job = Box::new(Write { operation: Some(operation), result: None, reply });
+        self.send(Command::Write(durability, job))?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -142,13 +174,15 @@ struct Worker {
     /// Taken from the queue while gathering a batch that it does not belong to.
     next: Option<Command>,
     hits_waiting: bool,
+    /// What the connection is set to.
+    durability: Durability,
 }
 
 impl Worker {
     fn run(mut self) {
         loop {
             match self.wait() {
-                Ok(Command::Write(job)) => self.commit(job),
+                Ok(Command::Write(durability, job)) => self.commit(durability, job),
                 Ok(Command::Read(read)) => read(&self.connection),
                 Ok(Command::HitsWaiting) => self.hits_waiting = true,
                 Err(RecvTimeoutError::Timeout) => self.flush_hits(),
@@ -173,17 +207,22 @@ impl Worker {
     }
 
     /// Commits `first` and what else is waiting, then answers all.
-    fn commit(&mut self, first: Box<dyn Job>) {
+    fn commit(&mut self, durability: Durability, first: Box<dyn Job>) {
         let mut jobs = Vec::new();
-        let outcome = self.transaction(first, &mut jobs);
+        let outcome = self.transaction(durability, first, &mut jobs);
         for job in jobs {
             job.answer(outcome.clone());
         }
     }
 
-    fn transaction(&mut self, first: Box<dyn Job>, jobs: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+    fn transaction(
+        &mut self,
+        durability: Durability,
+        first: Box<dyn Job>,
+        jobs: &mut Vec<Box<dyn Job>>,
+    ) -> Result<(), StoreError> {
         let mut next = Some(first);
-        if let Err(error) = self.begin() {
+        if let Err(error) = self.set(durability).and_then(|()| self.begin()) {
             jobs.extend(next);
             return Err(error);
         }
@@ -234,14 +273,25 @@ impl Worker {
         self.execute("RELEASE job")
     }
 
-    /// The next write, if one is waiting already.
+    /// Sets what the next transaction outlives; it cannot be changed inside of one.
+    fn set(&mut self, durability: Durability) -> Result<(), StoreError> {
+        if self.durability != durability {
+            let level = if durability == Durability::Power { "full" } else { "normal" };
+            let set = self.connection.pragma_update(None, "synchronous", level);
+            set.map_err(|error| self.shared.fault(error.into()))?;
+            self.durability = durability;
+        }
+        Ok(())
+    }
+
+    /// The next write, if one is waiting already that asks for no more than the transaction gives.
     fn gather(&mut self) -> Option<Box<dyn Job>> {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Write(job)) => return Some(job),
+                Ok(Command::Write(durability, job)) if durability <= self.durability => return Some(job),
                 Ok(Command::HitsWaiting) => self.hits_waiting = true,
-                Ok(read @ Command::Read(_)) => {
-                    self.next = Some(read);
+                Ok(other) => {
+                    self.next = Some(other);
                     return None;
                 }
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
@@ -272,5 +322,32 @@ impl Worker {
             .and_then(|mut prepared| prepared.execute(()))
             .map(|_| ())
             .map_err(|error| self.shared.fault(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SqliteOptions, SqliteStore};
+
+    #[tokio::test]
+    async fn a_write_outlives_what_it_asks_for_also_beside_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("store.db"), &SqliteOptions::default()).unwrap();
+        let level = |connection: &rusqlite::Connection| -> Result<i64, super::Fault> {
+            Ok(connection.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+        };
+        for _ in 0..20 {
+            let (one, two, three, four) = tokio::join!(
+                store.writer.write(level),
+                store.writer.write_through(level),
+                store.writer.write(level),
+                store.writer.write_through(level),
+            );
+            assert_eq!(
+                (one.unwrap() >= 1, two.unwrap(), three.unwrap() >= 1, four.unwrap()),
+                (true, 2, true, 2)
+            );
+        }
+        assert_eq!(store.writer.write(level).await.unwrap(), 1);
     }
 }

@@ -6,6 +6,7 @@ mod alerts;
 mod cache;
 mod durability;
 mod files;
+mod learning;
 mod measurements;
 mod memory;
 mod model;
