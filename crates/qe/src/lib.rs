@@ -4,6 +4,7 @@
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
 //! - `coverage`: `qe_coverage_analyze` and `qe_coverage_gaps`: reports of all formats, and what they say of the working tree.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
+//! - `learn`: `qe_learn_pattern` and `qe_learn_status`, what went how well, fed by the other tools too.
 //! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
 //! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
@@ -21,6 +22,7 @@ mod coverage;
 mod duplication;
 mod gap_id;
 mod gate;
+mod learn;
 mod memory;
 mod metrics;
 mod project;

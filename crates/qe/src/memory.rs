@@ -4,7 +4,7 @@
 //! is ever acted upon here.
 
 pub(crate) mod retrieve;
-mod secrets;
+pub(crate) mod secrets;
 pub(crate) mod store;
 
 use std::sync::Arc;

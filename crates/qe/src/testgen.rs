@@ -18,6 +18,7 @@ mod interpreter;
 mod javascript;
 mod judge;
 mod kept;
+mod learned;
 mod memo;
 mod mutation;
 mod native;

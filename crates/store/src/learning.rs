@@ -238,6 +238,16 @@ pub struct Pattern {
     pub texts: Option<Texts>,
 }
 
+/// How much of a pattern's texts is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Extent {
+    #[default]
+    Nothing,
+    /// Without the content.
+    Summary,
+    Whole,
+}
+
 /// Which patterns to read.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Which {
@@ -249,7 +259,7 @@ pub struct Which {
     pub most: u32,
     /// The contexts whose tallies are wanted.
     pub levels: Vec<String>,
-    pub texts: bool,
+    pub texts: Extent,
     /// Also those that became parts of others.
     pub merged: bool,
 }

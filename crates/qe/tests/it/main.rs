@@ -7,6 +7,7 @@ mod definitions;
 mod gaps;
 mod gate;
 mod languages;
+mod learning;
 mod memory;
 mod metrics;
 mod peers;

@@ -2,7 +2,7 @@
 
 use crate::contract::LearningStore;
 use crate::learning::{
-    Observation, Observed, Pattern, PatternId, Polarity, Rule, State, Subject, Tally, Texts, Which,
+    Extent, Observation, Observed, Pattern, PatternId, Polarity, Rule, State, Subject, Tally, Texts, Which,
 };
 use crate::{StoreError, UnixMillis, limits};
 
@@ -41,7 +41,7 @@ async fn observe(store: &dyn LearningStore, one: Observation) -> Observed {
 }
 
 async fn all(store: &dyn LearningStore, who: &str) -> Vec<Pattern> {
-    let which = Which { most: u32::MAX, texts: true, ..Which::default() };
+    let which = Which { most: u32::MAX, texts: Extent::Whole, ..Which::default() };
     store.patterns(who.into(), which).await.unwrap()
 }
 

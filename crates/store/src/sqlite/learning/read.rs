@@ -4,7 +4,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use super::super::Fault;
 use super::{learner, state, tally};
-use crate::learning::{BINS, Bin, Kept, Learned, Pattern, PatternId, Polarity, Seen, Tally, Texts, Which};
+use crate::learning::{
+    BINS, Bin, Extent, Kept, Learned, Pattern, PatternId, Polarity, Seen, Tally, Texts, Which,
+};
 
 const COLUMNS: &str = "id, polarity, title, created, last, state, retired, merged_into, tally_successes, \
                        tally_failures, tally_at, successes, failures, infrastructure, asserted, rewards, reward_sum";
@@ -39,12 +41,15 @@ pub(super) fn patterns(
     if !which.levels.is_empty() {
         add_levels(connection, learner, &which.levels, &mut found)?;
     }
-    if which.texts {
-        let mut texts = connection
-            .prepare_cached("SELECT tags, description, content FROM pattern_text WHERE pattern = ?1")?;
-        for pattern in &mut found {
-            pattern.texts = texts.query_row([pattern.id.0], read_texts).optional()?;
-        }
+    let columns = match which.texts {
+        Extent::Nothing => return Ok(found),
+        Extent::Summary => "tags, description, ''",
+        Extent::Whole => "tags, description, content",
+    };
+    let mut texts =
+        connection.prepare_cached(&format!("SELECT {columns} FROM pattern_text WHERE pattern = ?1"))?;
+    for pattern in &mut found {
+        pattern.texts = texts.query_row([pattern.id.0], read_texts).optional()?;
     }
     Ok(found)
 }
