@@ -30,9 +30,10 @@ fn main() {
 /// Words in an order that depends on the number alone.
 fn words(number: u64, count: u64) -> String {
     const SOME: [&str; 32] = [
-        "retry", "network", "test", "mock", "seed", "random", "fixture", "branch", "coverage", "split", "function",
-        "timeout", "database", "rollback", "parser", "boundary", "value", "error", "message", "assert", "snapshot",
-        "cache", "stale", "report", "import", "cycle", "thread", "race", "lock", "order", "flaky", "module",
+        "retry", "network", "test", "mock", "seed", "random", "fixture", "branch", "coverage", "split",
+        "function", "timeout", "database", "rollback", "parser", "boundary", "value", "error", "message",
+        "assert", "snapshot", "cache", "stale", "report", "import", "cycle", "thread", "race", "lock",
+        "order", "flaky", "module",
     ];
     let pick = |place: u64| {
         let mixed = (number * 31 + place).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
@@ -42,7 +43,8 @@ fn words(number: u64, count: u64) -> String {
 }
 
 fn observation(number: u64, round: u64) -> Observation {
-    let (language, framework) = [("python", "pytest"), ("go", "testing"), ("rust", "nextest")][number as usize % 3];
+    let (language, framework) =
+        [("python", "pytest"), ("go", "testing"), ("rust", "nextest")][number as usize % 3];
     let succeeds = (number * 7 + round * 13) % 10 < 3 + number % 7;
     Observation {
         pattern: Subject::Titled {
@@ -75,7 +77,10 @@ async fn measure(path: &std::path::Path) {
         store.observe("bench".into(), batch, rule).await.unwrap();
     }
     let total = PATTERNS * OBSERVATIONS_OF_EACH;
-    println!("{total} observations of {PATTERNS} patterns stored in {:.1} s", started.elapsed().as_secs_f64());
+    println!(
+        "{total} observations of {PATTERNS} patterns stored in {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
     let settings = aqe_qe::Settings { roots: Vec::new(), keeper: None };
     let tools = aqe_qe::builtin(Arc::new(store), &settings, || NOW);
     println!("{:<52} {:>9} {:>9} {:>9}", "ms, one call at a time", "p50", "p95", "max");
@@ -83,30 +88,45 @@ async fn measure(path: &std::path::Path) {
     time(&tools, "status", "qe_learn_status", |_| json!({})).await;
     let status = json!({"context": context});
     time(&tools, "status in a context", "qe_learn_status", |_| status.clone()).await;
-    time(&tools, "suggest by words and context", "qe_learn_pattern", |call| {
-        json!({"action": "suggest", "query": words(call, 4), "context": context})
-    })
+    time(
+        &tools,
+        "suggest by words and context",
+        "qe_learn_pattern",
+        |call| json!({"action": "suggest", "query": words(call, 4), "context": context}),
+    )
     .await;
-    time(&tools, "suggest by words, exploring", "qe_learn_pattern", |call| {
-        json!({"action": "suggest", "query": words(call, 4), "explore": true, "seed": call})
-    })
+    time(
+        &tools,
+        "suggest by words, exploring",
+        "qe_learn_pattern",
+        |call| json!({"action": "suggest", "query": words(call, 4), "explore": true, "seed": call}),
+    )
     .await;
-    time(&tools, "suggest by context alone", "qe_learn_pattern", |_| {
-        json!({"action": "suggest", "context": context})
-    })
+    time(
+        &tools,
+        "suggest by context alone",
+        "qe_learn_pattern",
+        |_| json!({"action": "suggest", "context": context}),
+    )
     .await;
     let outcome = json!({"result": "success"});
-    time(&tools, "feedback", "qe_learn_pattern", |call| {
-        json!({"action": "feedback", "pattern_id": format!("pat_{}", call + 1), "outcome": outcome})
-    })
+    time(
+        &tools,
+        "feedback",
+        "qe_learn_pattern",
+        |call| json!({"action": "feedback", "pattern_id": format!("pat_{}", call + 1), "outcome": outcome}),
+    )
     .await;
     time(&tools, "record by title, near-duplicates sought", "qe_learn_pattern", |call| {
         json!({"action": "record", "pattern": {"title": format!("{} {call}", words(call, 5))}, "outcome": outcome})
     })
     .await;
-    time(&tools, "export, 20 of them", "qe_learn_pattern", |call| {
-        json!({"action": "export", "cursor": format!("pat_{}", call * 20 + 1)})
-    })
+    time(
+        &tools,
+        "export, 20 of them",
+        "qe_learn_pattern",
+        |call| json!({"action": "export", "cursor": format!("pat_{}", call * 20 + 1)}),
+    )
     .await;
 }
 
@@ -121,7 +141,10 @@ async fn time(
         let arguments = arguments(call).to_string();
         let deadline = Instant::now() + Duration::from_secs(60);
         let started = Instant::now();
-        let reply = tools.call(tool, &arguments, Caller { principal: "bench", deadline, progress: None }).await.unwrap();
+        let reply = tools
+            .call(tool, &arguments, Caller { principal: "bench", deadline, progress: None })
+            .await
+            .unwrap();
         times.push(started.elapsed().as_secs_f64() * 1e3);
         assert!(!reply.is_error, "{}", String::from_utf8_lossy(&reply.json));
     }

@@ -46,6 +46,12 @@ fn parse_id(name: &str, text: &str) -> Result<PatternId, Refusal> {
     })
 }
 
+/// At most so many bytes of a text, in whole letters.
+fn cut(text: &mut String, most: usize) {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+}
+
 /// Waits for the store. This is a thread that may block.
 fn wait<T>(answer: StoreFuture<'_, T>) -> Result<T, Refusal> {
     tokio::runtime::Handle::current().block_on(answer).map_err(|error| match error {

@@ -3,6 +3,8 @@
 //! Written here because the crates that have it stop the continued fraction after a fixed number of terms, which too few are
 //! for large counts. `vectors.py` prints what SciPy says, and a test compares.
 
+#![allow(clippy::many_single_char_names)] // They are those of the formulas.
+
 /// Terms of the continued fraction at most; it needs some multiple of the root of the larger parameter.
 const TERMS: u32 = 20_000;
 const TINY: f64 = 1e-300;

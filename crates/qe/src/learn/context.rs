@@ -45,6 +45,9 @@ impl Surroundings {
     /// # Errors
     /// For words that are too long, have control characters or contain a credential.
     pub(crate) fn normal(mut self) -> Result<Self, Refusal> {
+        if let Some(secret) = self.error_signature.as_deref().and_then(secrets::find) {
+            return Err(Refusal(format!("not stored: `context.error_signature` contains {secret}")));
+        }
         self.error_signature = self.error_signature.map(|text| signature(&text));
         for (name, word) in [
             ("language", &mut self.language),
@@ -125,7 +128,7 @@ fn signature(text: &str) -> String {
             break;
         }
     }
-    short.truncate(short.floor_char_boundary(WORD_MAX_BYTES));
+    super::cut(&mut short, WORD_MAX_BYTES);
     short
 }
 

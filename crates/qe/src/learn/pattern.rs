@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Surroundings;
 use super::similarity::{Lexical, Similarity as _, are_duplicates, cosine};
-use super::told::{Evidence, Standing};
+use super::told::{Record, Standing};
 use super::{NOTE, parse_id, posterior::RULE, rank, shown, wait};
 use crate::arguments::{self};
 use crate::builtin::{Context, Request};
@@ -123,7 +123,7 @@ struct Exported {
     tags: Vec<String>,
     /// The newest observations; only of a pattern that was asked for by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    observations: Option<Vec<Evidence>>,
+    observations: Option<Vec<Record>>,
 }
 
 /// Patterns of a page if nothing is said, and at most; bytes at which it ends early.
@@ -224,13 +224,12 @@ impl Call<'_> {
         }
         let after = self.arguments.cursor.as_deref().map(|cursor| parse_id("cursor", cursor)).transpose()?;
         let only = self.arguments.pattern_id.as_ref().map(|_| self.pattern_id()).transpose()?;
-        let patterns = match only {
-            Some(id) => vec![self.one(id, Extent::Whole)?],
-            None => {
-                let most = u32::try_from(items + 1).unwrap_or(u32::MAX);
-                let which = Which { after, most, texts: Extent::Whole, ..Which::default() };
-                wait(self.context.durable.patterns(self.principal(), which))?
-            }
+        let patterns = if let Some(id) = only {
+            vec![self.one(id, Extent::Whole)?]
+        } else {
+            let most = u32::try_from(items + 1).unwrap_or(u32::MAX);
+            let which = Which { after, most, texts: Extent::Whole, ..Which::default() };
+            wait(self.context.durable.patterns(self.principal(), which))?
         };
         let total = match only {
             Some(_) => 1,
@@ -256,7 +255,7 @@ impl Call<'_> {
                 description: texts.description,
                 content: texts.content,
                 tags: texts.tags,
-                observations: observations.map(|all| all.into_iter().map(Evidence::from).collect()),
+                observations: observations.map(|all| all.into_iter().map(Record::from).collect()),
             });
         }
         let next_cursor = last.filter(|_| page.len() < found).map(shown);

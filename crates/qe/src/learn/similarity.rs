@@ -40,7 +40,9 @@ impl Similarity for Lexical {
         }
         let length = sketch.iter().map(|one| one * one).sum::<f32>().sqrt();
         if length > 0.0 {
-            sketch.iter_mut().for_each(|one| *one /= length);
+            for one in &mut sketch {
+                *one /= length;
+            }
         }
         sketch
     }

@@ -131,7 +131,7 @@ pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Resu
         }
         top.push(known);
     }
-    top.sort_by(|one, other| one.rank().cmp(&other.rank()));
+    top.sort_by_key(Known::rank);
     at_risk.sort_by(|one, other| one.chance.mean().total_cmp(&other.chance.mean()));
     let lines = |known: &[Known<'_>]| known.iter().take(most).map(Known::line).collect();
     structured(&Status {

@@ -114,7 +114,7 @@ pub(super) fn nearest(pattern: &Pattern, levels: &[(String, Level)], now: UnixMi
 
 /// An observation that is still kept.
 #[derive(Debug, Serialize)]
-pub(super) struct Evidence {
+pub(super) struct Record {
     at: String,
     successes: u32,
     failures: u32,
@@ -131,7 +131,7 @@ pub(super) struct Evidence {
     context: Option<Surroundings>,
 }
 
-impl From<Kept> for Evidence {
+impl From<Kept> for Record {
     fn from(kept: Kept) -> Self {
         Self {
             at: rfc3339(kept.at),

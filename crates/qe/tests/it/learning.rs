@@ -38,7 +38,7 @@ async fn a_pattern_is_recorded_with_its_posterior_and_suggested_by_words() {
         "outcome": {"result": "success", "reward": 0.5, "evidence": "run 1"}});
     let first = learn(&tools, arguments.clone()).await;
     assert_eq!(
-        (&first["created"], &first["counted"], &first["state"]),
+        (&first["new"], &first["counted"], &first["state"]),
         (&json!(true), &json!(true), &json!("candidate"))
     );
     assert!((number(&first["predicted"]) - 0.5).abs() < 1e-12);
@@ -314,7 +314,7 @@ async fn bad_arguments_are_refused_with_what_to_do() {
         (json!({"action": "record", "pattern": {"title": "p"}, "pattern_id": "pat_1"}), "not both"),
         (
             json!({"action": "record", "pattern": {"title": "p"}, "outcome": {"result": "good"}}),
-            "outcome.result",
+            "expected one of `success`",
         ),
         (
             json!({"action": "record", "pattern": {"title": "p", "polarity": "dont"}}),

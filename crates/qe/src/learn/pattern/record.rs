@@ -1,6 +1,6 @@
 //! Actions `record` and `feedback`.
 
-use aqe_store::learning::{Observation, Observed, Subject, Texts};
+use aqe_store::learning::{Extent, Observation, Observed, Subject, Texts};
 use serde::Serialize;
 
 use super::super::posterior::RULE;
@@ -9,13 +9,13 @@ use super::super::{NOTE, shown, wait};
 use super::{Action, Call, How, Outcome, Told};
 use crate::memory::secrets;
 use crate::reply::{Refusal, structured};
-use aqe_store::learning::Extent;
 
 #[derive(Debug, Serialize)]
 struct Recorded {
     action: Action,
     pattern_id: String,
-    created: bool,
+    /// Whether the pattern was not there before.
+    new: bool,
     /// Whether the outcome counts; `reason` says why not.
     counted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ impl Call<'_> {
         structured(&Recorded {
             action: arguments.action,
             pattern_id: shown(id),
-            created,
+            new: created,
             counted,
             reason: (!counted).then_some(if is_outcome {
                 "this evidence was counted before"

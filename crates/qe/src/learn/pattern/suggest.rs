@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::super::context::Level;
 use super::super::rank::{Question, Ranked, rank};
 use super::super::similarity::{Lexical, Similarity as _};
-use super::super::told::{Chance, Evidence};
-use super::super::{NOTE, shown, wait};
+use super::super::told::{Chance, Record};
+use super::super::{NOTE, cut, shown, wait};
 use super::{Action, Call};
 use crate::reply::{Refusal, structured};
 
@@ -22,7 +22,7 @@ const EVIDENCE: u32 = 3;
 const QUERY_MAX_BYTES: usize = 2_000;
 
 #[derive(Debug, Serialize)]
-struct Suggestions {
+struct Answer {
     action: Action,
     /// What to do, and apart from it what to avoid, the best first.
     suggestions: Vec<Suggestion>,
@@ -50,7 +50,7 @@ struct Suggestion {
     #[serde(skip_serializing_if = "Option::is_none")]
     content_bytes: Option<usize>,
     tags: Vec<String>,
-    evidence: Vec<Evidence>,
+    evidence: Vec<Record>,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,7 +102,7 @@ impl Call<'_> {
         let told = |ranked: Vec<Ranked>| -> Result<Vec<Suggestion>, Refusal> {
             ranked.into_iter().take(most).map(|one| self.suggestion(one)).collect()
         };
-        structured(&Suggestions {
+        structured(&Answer {
             action: Action::Suggest,
             suggestions: told(to_do)?,
             avoid: told(to_avoid)?,
@@ -122,7 +122,7 @@ impl Call<'_> {
         let observations = wait(self.context.durable.observations(self.principal(), id, EVIDENCE))?;
         let mut content = texts.content;
         let bytes = content.len();
-        content.truncate(content.floor_char_boundary(CONTENT_BYTES));
+        cut(&mut content, CONTENT_BYTES);
         Ok(Suggestion {
             id: shown(id),
             title: ranked.pattern.title,
@@ -134,7 +134,7 @@ impl Call<'_> {
             content_bytes: (content.len() < bytes).then_some(bytes),
             content,
             tags: texts.tags,
-            evidence: observations.into_iter().map(Evidence::from).collect(),
+            evidence: observations.into_iter().map(Record::from).collect(),
         })
     }
 }

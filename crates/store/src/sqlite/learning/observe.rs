@@ -91,11 +91,16 @@ fn subject(connection: &Connection, learner: i64, observation: &Observation) -> 
     let Some(id) = found else {
         return Ok((create(connection, learner, side, title, texts, observation)?, true));
     };
+    let head = head(connection, learner, PatternId(id))?;
     if observation.trials() == 0 {
-        save_texts(connection, id, texts)?;
-        connection.prepare_cached("UPDATE pattern SET retired = NULL WHERE id = ?1")?.execute([id])?;
+        // The name of a part says nothing of the whole's texts.
+        if head.id == id {
+            save_texts(connection, id, texts)?;
+        }
+        let mut reinstate = connection.prepare_cached("UPDATE pattern SET retired = NULL WHERE id = ?1")?;
+        reinstate.execute([head.id])?;
     }
-    Ok((head(connection, learner, PatternId(id))?, false))
+    Ok((head, false))
 }
 
 fn create(
