@@ -15,8 +15,6 @@ pub(crate) mod pattern;
 mod posterior;
 mod rank;
 mod similarity;
-#[cfg(test)]
-mod simulation;
 pub(crate) mod status;
 mod told;
 
@@ -62,3 +60,6 @@ fn wait<T>(answer: StoreFuture<'_, T>) -> Result<T, Refusal> {
         error => Refusal(format!("learning: {error}")),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! A seeded bandit: five ways of working with different chances, one choice and one outcome per step. What our suggestions
 //! choose is compared with what other rules would, on the same arms and the same luck.
 //!
-//! `cargo test -p aqe-qe --lib learn::simulation -- --nocapture` prints the table.
+//! `cargo test -p aqe-qe --lib learn::tests -- --nocapture` prints the table.
 
 use aqe_store::learning::{Pattern, PatternId, Polarity, Seen, State, Tally};
 
