@@ -1,5 +1,6 @@
 //! Latency of the learning tools, called as the gateway calls them, over a store with 10,000 patterns and 100,000
-//! observations in a temporary directory.
+//! observations in a temporary directory. Beside the times of the clock stands the processor's mean, which other programs on the
+//! machine change less.
 //!
 //! `cargo bench -p aqe-qe --bench learning`
 
@@ -14,7 +15,7 @@ use aqe_store::{LearningStore as _, SqliteOptions, SqliteStore};
 use serde_json::json;
 
 const PATTERNS: u64 = 10_000;
-const OBSERVATIONS_OF_EACH: u64 = 10;
+const OBSERVATIONS_OF_EACH: u32 = 10;
 const CALLS: u64 = 200;
 const NOW: i64 = 1_795_253_400_000;
 
@@ -42,10 +43,10 @@ fn words(number: u64, count: u64) -> String {
     (0..count).map(pick).collect::<Vec<_>>().join(" ")
 }
 
-fn observation(number: u64, round: u64) -> Observation {
+fn observation(number: u64, round: u32) -> Observation {
     let (language, framework) =
         [("python", "pytest"), ("go", "testing"), ("rust", "nextest")][number as usize % 3];
-    let succeeds = (number * 7 + round * 13) % 10 < 3 + number % 7;
+    let succeeds = (number * 7 + u64::from(round) * 13) % 10 < 3 + number % 7;
     Observation {
         pattern: Subject::Titled {
             polarity: if number % 10 == 9 { Polarity::Avoid } else { Polarity::Do },
@@ -63,7 +64,7 @@ fn observation(number: u64, round: u64) -> Observation {
         reward: None,
         evidence: Some(format!("run {round}")),
         asserted_by: None,
-        at: NOW - (OBSERVATIONS_OF_EACH - round) as i64 * 86_400_000,
+        at: NOW - i64::from(OBSERVATIONS_OF_EACH - round) * 86_400_000,
     }
 }
 
@@ -76,14 +77,14 @@ async fn measure(path: &std::path::Path) {
         let batch = (0..PATTERNS).map(|number| observation(number, round)).collect();
         store.observe("bench".into(), batch, rule).await.unwrap();
     }
-    let total = PATTERNS * OBSERVATIONS_OF_EACH;
+    let total = PATTERNS * u64::from(OBSERVATIONS_OF_EACH);
     println!(
         "{total} observations of {PATTERNS} patterns stored in {:.1} s",
         started.elapsed().as_secs_f64()
     );
     let settings = aqe_qe::Settings { roots: Vec::new(), keeper: None };
     let tools = aqe_qe::builtin(Arc::new(store), &settings, || NOW);
-    println!("{:<52} {:>9} {:>9} {:>9}", "ms, one call at a time", "p50", "p95", "max");
+    println!("{:<52} {:>9} {:>9} {:>9} {:>9}", "ms, one call at a time", "p50", "p95", "max", "CPU");
     let context = json!({"language": "python", "framework": "pytest"});
     time(&tools, "status", "qe_learn_status", |_| json!({})).await;
     let status = json!({"context": context});
@@ -137,6 +138,7 @@ async fn time(
     arguments: impl Fn(u64) -> serde_json::Value,
 ) {
     let mut times = Vec::new();
+    let before = processor_ms();
     for call in 0..CALLS {
         let arguments = arguments(call).to_string();
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -148,7 +150,14 @@ async fn time(
         times.push(started.elapsed().as_secs_f64() * 1e3);
         assert!(!reply.is_error, "{}", String::from_utf8_lossy(&reply.json));
     }
+    let cpu = (processor_ms() - before) / CALLS as f64;
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
-    println!("{what:<52} {:>9.2} {:>9.2} {:>9.2}", at(0.5), at(0.95), at(1.0));
+    println!("{what:<52} {:>9.2} {:>9.2} {:>9.2} {cpu:>9.2}", at(0.5), at(0.95), at(1.0));
+}
+
+/// What this process has used of the processor.
+fn processor_ms() -> f64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    used.tv_sec as f64 * 1e3 + used.tv_nsec as f64 / 1e6
 }

@@ -30,9 +30,11 @@ impl Similarity for Lexical {
             let sign = if hash >> 63 == 0 { weight } else { -weight };
             sketch[hash as usize % DIMENSIONS] += sign;
         };
-        for word in words(text) {
+        let (text, mut padded) = (text.to_lowercase(), String::new());
+        for word in words(&text) {
+            padded.clear();
+            padded.extend(["^", word, "$"]);
             // A word weighs as much as its letter groups together do, so that long words do not decide alone.
-            let padded = format!("^{word}$");
             let groups = padded.as_bytes().windows(3);
             let weight = 1.0 / (groups.len().max(1) as f32).sqrt();
             add(word.as_bytes(), 1.0);
@@ -59,10 +61,10 @@ pub(crate) fn are_duplicates(one: &str, other: &str, cosine: f64) -> bool {
     if cosine < 0.9 {
         return false;
     }
-    let (one, other): (BTreeSet<String>, BTreeSet<String>) = (words(one).collect(), words(other).collect());
-    let decides = |word: &&String| {
-        word.contains(|letter: char| letter.is_ascii_digit()) || NEGATIONS.contains(&word.as_str())
-    };
+    let (one, other) = (one.to_lowercase(), other.to_lowercase());
+    let (one, other): (BTreeSet<&str>, BTreeSet<&str>) = (words(&one).collect(), words(&other).collect());
+    let decides =
+        |word: &&&str| word.contains(|letter: char| letter.is_ascii_digit()) || NEGATIONS.contains(word);
     if one.symmetric_difference(&other).any(|word| decides(&word)) {
         return false;
     }
@@ -72,11 +74,9 @@ pub(crate) fn are_duplicates(one: &str, other: &str, cosine: f64) -> bool {
 
 const NEGATIONS: [&str; 8] = ["not", "no", "never", "without", "don", "avoid", "except", "unless"];
 
-/// Words in lower case, in their order.
-fn words(text: &str) -> impl Iterator<Item = String> {
-    text.split(|letter: char| !letter.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
+/// Words in their order.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
 /// FNV-1a with a final mixing: the same on every machine, and quick for short keys.

@@ -51,7 +51,7 @@ const WAYS: [Way; 5] = [Way::Thompson, Way::Greedy, Way::StepUpAndDown, Way::Usa
 fn pattern(place: usize, arm: &Arm) -> Pattern {
     let tally = Tally { successes: arm.successes, failures: arm.failures, at: 0 };
     Pattern {
-        id: PatternId(place as i64 + 1),
+        id: PatternId(i64::try_from(place + 1).unwrap()),
         polarity: Polarity::Do,
         title: String::new(),
         created: 0,

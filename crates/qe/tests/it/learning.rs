@@ -259,7 +259,7 @@ async fn forecasts_are_judged_by_outcomes_that_came_after() {
     outcome(&tools, "p", "failure").await;
     let known = status(&tools, json!({})).await;
     // Foretold: 1/2, then 2/3.
-    let brier = (0.25 + 4.0 / 9.0) / 2.0;
+    let brier = f64::midpoint(0.25, 4.0 / 9.0);
     assert!((number(&known["calibration"]["brier"]) - brier).abs() < 1e-12);
     assert_eq!(
         (&known["calibration"]["trials"], &known["calibration"]["bins"][1]["n"]),

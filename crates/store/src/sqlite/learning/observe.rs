@@ -139,7 +139,10 @@ fn save_texts(connection: &Connection, pattern: i64, texts: &Texts) -> Result<()
 /// many patterns as there may be.
 fn make_room(connection: &Connection, learner: i64) -> Result<(), Fault> {
     let patterns: u64 = connection
-        .prepare_cached("SELECT count(*) FROM pattern WHERE learner = ?1")?
+        .prepare_cached(
+            "SELECT patterns + (SELECT count(*) FROM pattern WHERE merged_into IS NOT NULL AND learner = ?1)
+             FROM learner WHERE id = ?1",
+        )?
         .query_row([learner], |row| row.get(0))?;
     if patterns < PATTERNS_PER_PRINCIPAL {
         return Ok(());
