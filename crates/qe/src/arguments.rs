@@ -58,7 +58,8 @@ pub(crate) fn nearest(message: &str) -> Option<&str> {
         .filter(|word| word.starts_with(char::is_alphabetic))
         .map(|word| (strsim::osa_distance(&sent.chars().take(64).collect::<String>(), word), word))
         .filter(|(distance, word)| {
-            *distance <= word.len().div_ceil(2)
+            // A word of one letter is near to whatever is as short.
+            (*distance <= word.len().div_ceil(2) && *distance < word.len())
                 || (!sent.is_empty() && (word.contains(sent) || sent.contains(word)))
         })
         .min();

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::arguments;
 use crate::coverage;
 use crate::gate;
+use crate::learn;
 use crate::memory::{Memory, retrieve, search, store};
 use crate::metrics::{self, Measurements};
 use crate::project::Roots;
@@ -49,6 +50,7 @@ pub fn builtin(
             measurements: Measurements::new(settings.derived.clone()),
             reports: gate::Reports::default(),
             testgen: testgen::Memo::default(),
+            learning: learn::Feed::default(),
         }),
         clock: Box::new(clock),
     })
@@ -76,11 +78,14 @@ pub(crate) struct Context {
     pub(crate) measurements: Measurements,
     pub(crate) reports: gate::Reports,
     pub(crate) testgen: testgen::Memo,
+    pub(crate) learning: learn::Feed,
 }
 
 /// One call of such a tool.
 #[derive(Debug)]
 pub(crate) struct Request {
+    /// On whose behalf.
+    pub(crate) principal: String,
     pub(crate) now: UnixMillis,
     pub(crate) stop: Stop,
     progress: Option<Arc<dyn Progress>>,
@@ -102,13 +107,15 @@ struct Work {
     run: fn(&Context, &str, &Request) -> Result<Vec<u8>, Refusal>,
 }
 
-static WORKS: [Work; 5] = [
+static WORKS: [Work; 7] = [
     Work {
         name: "qe_coverage_analyze",
         definition: coverage::analyze::DEFINITION,
         run: coverage::analyze::run,
     },
     Work { name: "qe_coverage_gaps", definition: coverage::gaps::DEFINITION, run: coverage::gaps::run },
+    Work { name: "qe_learn_pattern", definition: learn::pattern::DEFINITION, run: learn::pattern::run },
+    Work { name: "qe_learn_status", definition: learn::status::DEFINITION, run: learn::status::run },
     Work { name: "qe_quality_gate", definition: gate::DEFINITION, run: gate::run },
     Work { name: "qe_quality_metrics", definition: metrics::DEFINITION, run: metrics::run },
     Work { name: "qe_test_generate", definition: testgen::DEFINITION, run: testgen::run },
@@ -130,7 +137,8 @@ impl Builtin {
             Tool::Work(work) => {
                 let (stop, _stop_on_drop) = Stop::at(caller.deadline);
                 let progress = caller.progress.cloned();
-                let request = Request { now, stop, progress };
+                let principal = caller.principal.to_owned();
+                let request = Request { principal, now, stop, progress };
                 let (context, arguments) = (Arc::clone(&self.context), arguments.to_owned());
                 let done = tokio::task::spawn_blocking(move || (work.run)(&context, &arguments, &request));
                 done.await.unwrap_or_else(|error| Err(Refusal(format!("this is a fault of ours: {error}"))))

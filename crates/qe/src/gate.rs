@@ -6,6 +6,7 @@ mod baseline;
 mod change;
 mod condition;
 mod inputs;
+mod learned;
 mod measure;
 mod measured;
 mod metric;
@@ -182,6 +183,7 @@ impl Judge<'_> {
             let one = Judged::new(condition, measured, rules, before, |places| pages.of(at, places));
             judged.push(Judged { of_baseline: *of_baseline, ..one });
         }
+        learned::tell(self, &judged);
         let next = self.next(known, &facts, issues.as_ref());
         let compared =
             gate.baseline.as_ref().map(|file| compared(file, was.as_ref(), issues.as_ref(), &judged));

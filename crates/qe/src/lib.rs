@@ -6,6 +6,7 @@
 //! - `memory`: `qe_memory_store`, `qe_memory_retrieve` and `qe_memory_search`, entries that outlive the conversation;
 //!   [`embedder`]: the vectors that they are found by.
 //! - `each`: the same work on many things, on several threads.
+//! - `learn`: `qe_learn_pattern` and `qe_learn_status`, what went how well, fed by the other tools too.
 //! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
 //! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
@@ -24,6 +25,7 @@ mod duplication;
 mod each;
 mod gap_id;
 mod gate;
+mod learn;
 mod memory;
 mod metrics;
 mod project;

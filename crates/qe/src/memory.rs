@@ -7,7 +7,7 @@ mod embedder;
 mod fuse;
 pub(crate) mod retrieve;
 pub(crate) mod search;
-mod secrets;
+pub(crate) mod secrets;
 mod snippet;
 pub(crate) mod store;
 

@@ -19,6 +19,7 @@ mod java;
 mod javascript;
 mod judge;
 mod kept;
+mod learned;
 mod memo;
 mod mutation;
 mod native;

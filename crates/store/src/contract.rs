@@ -1,5 +1,6 @@
 //! What any store promises, one trait for each kind of thing.
 
+mod learning;
 mod memory;
 mod work;
 
@@ -13,6 +14,7 @@ use crate::measurement::Measurement;
 use crate::memory::{Get, Lookup, Put, Stored};
 use crate::{StoreError, UnixMillis};
 
+pub use learning::LearningStore;
 pub use memory::{MemorySearch, Reembedded};
 pub use work::WorkStore;
 
@@ -23,7 +25,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///
 /// A write is answered when it is durable: a crash of this process, at any moment, loses no answered
 /// write and leaves no half of one.
-pub trait Store: MemorySearch + WorkStore + fmt::Debug {
+pub trait Store: LearningStore + MemorySearch + WorkStore + fmt::Debug {
     /// Writes one version of one memory entry.
     ///
     /// # Errors

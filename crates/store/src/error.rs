@@ -51,6 +51,14 @@ pub enum StoreError {
     /// The dependencies among submitted tasks are wrong.
     #[error(transparent)]
     Graph(#[from] aqe_core::work::GraphError),
+    /// A pattern is not there, or not such that this can be done.
+    #[error("pattern {id}: {what}")]
+    Pattern {
+        /// Its id.
+        id: i64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The queue of writes is full. Nothing was written; try again.
     #[error("the store has too many writes waiting; try again")]
     Overloaded,

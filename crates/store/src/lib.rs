@@ -4,6 +4,7 @@
 //! - [`contract`]: the trait [`Store`] with [`WorkStore`], and what every implementation promises.
 //! - [`memory`]: memory entries, their versions, and the questions and answers about them.
 //! - [`search`]: finding entries by what they say.
+//! - [`learning`]: patterns, what was observed of them, and their tallies.
 //! - [`measurement`]: what was measured of a project at a commit.
 //! - [`work`]: fleets, runs and tasks.
 //! - [`error`], [`limits`]: what can go wrong, and the bounds.
@@ -21,6 +22,7 @@ pub mod contract;
 pub mod derived;
 mod disposable;
 pub mod error;
+pub mod learning;
 pub mod limits;
 pub mod measurement;
 pub mod memory;
@@ -31,7 +33,7 @@ pub mod suite;
 pub mod work;
 
 pub use cache::{DiskCache, DiskCacheOptions};
-pub use contract::{Manifest, MemorySearch, Reembedded, Store, StoreFuture, WorkStore};
+pub use contract::{LearningStore, Manifest, MemorySearch, Reembedded, Store, StoreFuture, WorkStore};
 pub use derived::{Derived, DerivedKey};
 pub use error::StoreError;
 pub use measurement::Measurement;

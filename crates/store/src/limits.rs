@@ -114,6 +114,23 @@ pub const SWEEP_MAX: u32 = 1_000;
 pub const PRUNE_MAX: u32 = 1_000;
 /// Items of one page.
 pub const PAGE_MAX: u32 = 1_000;
+/// Patterns of one principal: what a suggestion looks through in some milliseconds.
+pub const PATTERNS_PER_PRINCIPAL: u64 = 10_000;
+/// Observations of one principal that are kept one by one; tallies forget none.
+pub const OBSERVATIONS_PER_PRINCIPAL: u64 = 200_000;
+/// Observations that are counted in one transaction.
+pub const OBSERVATIONS_PER_BATCH: usize = 10_000;
+/// Contexts of one pattern that are counted apart.
+pub const CONTEXTS_PER_PATTERN: u64 = 64;
+/// Bytes of a context's name.
+pub const CONTEXT_MAX_BYTES: usize = 1_024;
+/// Bytes of a pattern's title, description and content: a note to act upon, not a document.
+pub const PATTERN_TITLE_MAX_BYTES: usize = 200;
+pub const PATTERN_DESCRIPTION_MAX_BYTES: usize = 2_000;
+pub const PATTERN_CONTENT_MAX_BYTES: usize = 8_000;
+/// Bytes of a reference to evidence, and of the name of whoever asserts something.
+pub const EVIDENCE_MAX_BYTES: usize = 256;
+pub const ASSERTED_BY_MAX_BYTES: usize = 128;
 
 /// Writes waiting for the writer thread; the next is refused. At some 20,000 writes a second this is
 /// 50 ms of work.

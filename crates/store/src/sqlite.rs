@@ -9,12 +9,14 @@
 //!   thread, which may wait.
 //! - **Durability** is `synchronous=NORMAL` in WAL mode: an answered write survives the death of this
 //!   process at any moment; the last ones before a power failure can be lost, but the file stays sound.
-//!   Writes that must not be lost even so wait for the disk (`FULL`): submissions and ends of tasks.
+//!   Writes that must not be lost even so wait for the disk (`FULL`): submissions and ends of tasks, and
+//!   what was learnt.
 //! - **Several processes** may share the file, on one machine and a local file system.
 
 mod alert;
 mod get;
 mod hits;
+mod learning;
 mod manifest;
 mod measurement;
 mod merge;
@@ -141,6 +143,21 @@ impl SqliteStore {
         let connection =
             free.unwrap_or_else(|| self.readers[0].lock().unwrap_or_else(PoisonError::into_inner));
         read(&connection).map_err(|fault| self.shared.fault(fault))
+    }
+
+    /// A read that sees one state of the file, on this thread if it need not wait.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl Fn(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let look = move |connection: &Connection| {
+            let one_state = connection.unchecked_transaction()?;
+            look(&one_state)
+        };
+        match self.read(&look) {
+            Err(StoreError::Locked { .. }) => self.writer.read(look).await,
+            other => other,
+        }
     }
 
     async fn find(&self, get: Get<'_>) -> Result<Lookup, StoreError> {

@@ -155,6 +155,15 @@ fn after(name: &str, input: &Input<'_>) -> String {
             ],
             "With --write patch the patch alone goes to standard output, what else is said to standard error.",
         ),
+        "learn-pattern" => (
+            &[
+                " --action suggest --query 'flaky network test' --context '{\"language\":\"python\"}'",
+                " --action record --pattern '{\"title\":\"Mock the network\"}' --outcome '{\"result\":\"success\"}'",
+                " --action export",
+            ],
+            "",
+        ),
+        "learn-status" => (&["", " --context '{\"language\":\"python\"}' --top 20"], ""),
         _ => {
             return format!("Example:\n  aqe-v3 qe {name}{}", example(input));
         }
@@ -189,11 +198,18 @@ fn usual(name: &str) -> &'static str {
         "mutants" => "Faults that are planted to choose tests by; 0: none",
         "budget_ms" => "How long is searched, about",
         "max_tests" => "Tests that are kept at most",
-        "seed" => "The same seed gives the same tests",
+        "seed" => "The same seed gives the same answer",
         "write" => "Whether the project gets the files, or they are shown",
         "allow_effects" => "Run functions that write files too, in a copy",
         "baseline" => "Nothing may be worse than in this file",
         "history" => "Commits of the trend",
+        "action" => "What to do",
+        "pattern_id" => "A known pattern, such as pat_12",
+        "into" => "The pattern that it becomes a part of; without it, its near-duplicates become parts of it",
+        "query" => "What is looked for, in words",
+        "k" => "Suggestions, or patterns of a page",
+        "explore" => "Give what is little known its turn; needs a seed",
+        "top" => "Patterns of each list",
         _ => "",
     }
 }

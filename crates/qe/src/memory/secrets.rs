@@ -53,7 +53,7 @@ static FINDERS: LazyLock<Vec<(Finder<'static>, &'static Form)>> =
     LazyLock::new(|| FORMS.iter().map(|form| (Finder::new(form.prefix), form)).collect());
 
 /// What credential the text contains, if it contains one of a known form.
-pub(super) fn find(text: &str) -> Option<&'static str> {
+pub(crate) fn find(text: &str) -> Option<&'static str> {
     let text = text.as_bytes();
     FINDERS
         .iter()

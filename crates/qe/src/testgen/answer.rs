@@ -15,7 +15,7 @@ use super::scratch::Listing;
 use super::sketch::{self, Sketch};
 use super::target::{Language, Target};
 use super::workorder::{self, Order};
-use super::{files, go, java, javascript, python, rust};
+use super::{files, go, java, javascript, learned, python, rust};
 use crate::builtin::{Context, Request};
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -167,7 +167,9 @@ fn tests(call: &Call<'_>, target: &Target) -> Result<(Tests, String, Held), Refu
     };
     let held = evidence.found.held;
     let before = Before::of(call.context, project, target, call.request)?;
+    let framework = evidence.framework;
     let (tests, tool) = kept::tests(project, target, arguments, evidence, &before)?;
+    learned::tell(call, target, framework, &tests.tried);
     Ok((tests, tool, held))
 }
 

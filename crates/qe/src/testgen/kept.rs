@@ -10,6 +10,7 @@ use super::before::{self, Before};
 use super::candidates::{Block, Branch, Fate, Found, Verdicts};
 use super::figures::{Coverage, Mutation, Uncovered, percent};
 use super::files::{self, TestFile, ranges};
+use super::learned::Tried;
 use super::select::{self, Counts, Goal};
 use super::target::{Language, Target};
 use crate::project::Project;
@@ -57,6 +58,9 @@ pub(crate) struct Tests {
     cached: bool,
     verified_by: &'static str,
     commands: Vec<String>,
+    /// How the ways of asserting did.
+    #[serde(skip)]
+    pub(super) tried: Tried,
 }
 
 #[derive(Debug, Serialize)]
@@ -122,9 +126,12 @@ pub(super) fn tests(
 ) -> Result<(Tests, String), Refusal> {
     let Evidence { mut found, runs, framework, tool, status, cached, mutation_reason, emission } = evidence;
     let mut counts = Counts::default();
+    let mut tried = Tried::of(&found.blocks);
     let confirmed = select::confirmed(std::mem::take(&mut found.blocks), &runs, &mut counts);
+    tried.confirmed(&confirmed);
     let goal = Goal::of(target, &found, before);
     let kept = select::smallest(confirmed, arguments.max_tests, &goal, &mut counts);
+    tried.kept(&kept);
 
     let mut lines: BTreeSet<u32> = found.import.lines.iter().copied().collect();
     let mut branches: BTreeSet<Branch> = found.import.branches.iter().copied().collect();
@@ -195,6 +202,7 @@ pub(super) fn tests(
         cached,
         verified_by,
         commands,
+        tried,
     };
     Ok((tests, tool))
 }

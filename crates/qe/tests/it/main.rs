@@ -9,6 +9,7 @@ mod gate;
 mod java;
 mod kept;
 mod languages;
+mod learning;
 mod memory;
 mod metrics;
 mod native;

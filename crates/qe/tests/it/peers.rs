@@ -190,6 +190,47 @@ async fn descriptions_are_plain_and_tell_no_model_what_to_do_beside_the_task() {
     }
 }
 
+/// "10 failures of 10 = confidence 1.0", "any pattern under 90.9 % success drifts to 0", and "no way to record a pattern".
+#[tokio::test]
+async fn ten_failures_in_a_row_never_give_a_high_confidence_and_nine_of_ten_successes_do() {
+    let project = Project::new();
+    let outcome = async |title: &str, result: &str| {
+        let arguments =
+            json!({"action": "record", "pattern": {"title": title}, "outcome": {"result": result}});
+        project.call("qe_learn_pattern", arguments).await
+    };
+    let mut last = 1.0;
+    for _ in 0..10 {
+        let mean = outcome("always fails", "failure").await["posterior"]["mean"].as_f64().unwrap();
+        assert!(mean < last && mean < 0.5, "each failure makes it less: {mean}");
+        last = mean;
+    }
+    let failed = outcome("always fails", "failure").await;
+    assert!(failed["posterior"]["upper95"].as_f64().unwrap() < 0.3, "{failed:#}");
+    assert_eq!(failed["state"], "retired");
+    for place in 0..100 {
+        outcome("mostly works", if place % 10 == 9 { "failure" } else { "success" }).await;
+    }
+    let works = outcome("mostly works", "success").await;
+    assert!((works["posterior"]["mean"].as_f64().unwrap() - 0.9).abs() < 0.02, "{works:#}");
+    assert_eq!(works["state"], "promoted");
+    let suggested = project.call("qe_learn_pattern", json!({"action": "suggest"})).await;
+    assert_eq!(suggested["suggestions"].as_array().unwrap().len(), 1, "what fails is not suggested");
+}
+
+/// "Learning lost": what was learnt is there for the next process; and being asked changes nothing.
+#[tokio::test]
+async fn asking_for_a_suggestion_is_no_evidence() {
+    let project = Project::new();
+    let record = json!({"action": "record", "pattern": {"title": "p"}, "outcome": {"result": "success"}});
+    project.call("qe_learn_pattern", record).await;
+    let before = project.call("qe_learn_status", json!({})).await;
+    for _ in 0..5 {
+        project.call("qe_learn_pattern", json!({"action": "suggest", "query": "p"})).await;
+    }
+    assert_eq!(project.call("qe_learn_status", json!({})).await, before);
+}
+
 /// "Coverage … 5.8–6.7 s", per-file gaps that name one file only: an answer fits a context whatever the project's size.
 #[tokio::test]
 async fn answers_of_a_large_project_are_short_and_say_how_much_is_left() {

@@ -105,6 +105,81 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;",
     // 5: fleets, runs, tasks.
     super::work::SCHEMA,
+    // 6: learning. Texts stand apart, so that all patterns are looked through without them.
+    "CREATE TABLE learner (
+        id             INTEGER PRIMARY KEY,
+        principal      TEXT NOT NULL UNIQUE,
+        patterns       INTEGER NOT NULL DEFAULT 0,
+        kept           INTEGER NOT NULL DEFAULT 0,
+        successes      INTEGER NOT NULL DEFAULT 0,
+        failures       INTEGER NOT NULL DEFAULT 0,
+        infrastructure INTEGER NOT NULL DEFAULT 0,
+        asserted       INTEGER NOT NULL DEFAULT 0,
+        rewards        INTEGER NOT NULL DEFAULT 0,
+        reward_sum     REAL NOT NULL DEFAULT 0,
+        last           INTEGER
+    ) STRICT;
+    CREATE TABLE pattern (
+        id              INTEGER PRIMARY KEY AUTOINCREMENT,
+        learner         INTEGER NOT NULL REFERENCES learner (id),
+        polarity        INTEGER NOT NULL,
+        title           TEXT NOT NULL,
+        created         INTEGER NOT NULL,
+        last            INTEGER,
+        state           INTEGER NOT NULL DEFAULT 0,
+        retired         INTEGER,
+        merged_into     INTEGER REFERENCES pattern (id) ON DELETE CASCADE,
+        tally_successes REAL NOT NULL DEFAULT 0,
+        tally_failures  REAL NOT NULL DEFAULT 0,
+        tally_at        INTEGER NOT NULL,
+        successes       INTEGER NOT NULL DEFAULT 0,
+        failures        INTEGER NOT NULL DEFAULT 0,
+        infrastructure  INTEGER NOT NULL DEFAULT 0,
+        asserted        INTEGER NOT NULL DEFAULT 0,
+        rewards         INTEGER NOT NULL DEFAULT 0,
+        reward_sum      REAL NOT NULL DEFAULT 0,
+        UNIQUE (learner, polarity, title)
+    ) STRICT;
+    CREATE INDEX pattern_merged ON pattern (merged_into) WHERE merged_into IS NOT NULL;
+    CREATE TABLE pattern_text (
+        pattern     INTEGER PRIMARY KEY REFERENCES pattern (id) ON DELETE CASCADE,
+        tags        TEXT NOT NULL,
+        description TEXT NOT NULL,
+        content     TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE pattern_context (
+        pattern         INTEGER NOT NULL REFERENCES pattern (id) ON DELETE CASCADE,
+        name            TEXT NOT NULL,
+        tally_successes REAL NOT NULL,
+        tally_failures  REAL NOT NULL,
+        tally_at        INTEGER NOT NULL,
+        PRIMARY KEY (pattern, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE observation (
+        id             INTEGER PRIMARY KEY,
+        learner        INTEGER NOT NULL REFERENCES learner (id),
+        pattern        INTEGER NOT NULL REFERENCES pattern (id) ON DELETE CASCADE,
+        context        TEXT,
+        successes      INTEGER NOT NULL,
+        failures       INTEGER NOT NULL,
+        infrastructure INTEGER NOT NULL,
+        reward         REAL,
+        evidence       TEXT,
+        asserted_by    TEXT,
+        at             INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX observation_learner ON observation (learner, id);
+    CREATE INDEX observation_pattern ON observation (pattern, id);
+    CREATE UNIQUE INDEX observation_evidence ON observation (pattern, evidence) WHERE evidence IS NOT NULL;
+    CREATE TABLE forecast (
+        learner   INTEGER NOT NULL REFERENCES learner (id),
+        bin       INTEGER NOT NULL,
+        trials    INTEGER NOT NULL,
+        predicted REAL NOT NULL,
+        successes INTEGER NOT NULL,
+        squared   REAL NOT NULL,
+        PRIMARY KEY (learner, bin)
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// The schema version that this release writes.

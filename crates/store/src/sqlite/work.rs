@@ -20,16 +20,14 @@ mod row;
 mod settle;
 mod submit;
 
-use rusqlite::Connection;
-
-use super::{Fault, SqliteStore};
+use super::SqliteStore;
+use crate::UnixMillis;
 use crate::contract::{StoreFuture, WorkStore};
 use crate::work::{
     Beat, Cancel, Cancelled, Children, ChildrenAdded, Claim, Claimed, Completion, Counts, Event, EventQuery,
     FailureReport, Finish, Fleet, FleetCreated, FleetRemoved, Heartbeat, Page, Pruned, Requeued, Retention,
     Run, RunQuery, Scope, Submission, Submitted, Task, TaskDetail, TaskId, TaskQuery,
 };
-use crate::{StoreError, UnixMillis};
 
 /// `gone`: on its way out, not to be seen any more.
 pub(super) const SCHEMA: &str = "
@@ -139,23 +137,6 @@ pub(super) const SCHEMA: &str = "
         detail TEXT
     ) STRICT;
     CREATE INDEX event_run ON event (run, task, id);";
-
-impl SqliteStore {
-    /// A read that sees one state of the file, on this thread if it need not wait.
-    async fn look<T: Send + 'static>(
-        &self,
-        look: impl Fn(&Connection) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let look = move |connection: &Connection| {
-            let one_state = connection.unchecked_transaction()?;
-            look(&one_state)
-        };
-        match self.read(&look) {
-            Err(StoreError::Locked { .. }) => self.writer.read(look).await,
-            other => other,
-        }
-    }
-}
 
 impl WorkStore for SqliteStore {
     fn create_fleet(&self, fleet: Fleet) -> StoreFuture<'_, FleetCreated> {

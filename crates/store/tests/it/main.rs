@@ -7,6 +7,7 @@ mod cache;
 mod derived;
 mod durability;
 mod files;
+mod learning;
 mod measurements;
 mod memory;
 mod model;

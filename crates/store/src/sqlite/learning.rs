@@ -1,0 +1,113 @@
+//! Learning: patterns, their tallies, observations and forecasts.
+
+mod merge;
+mod observe;
+mod read;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::{Fault, SqliteStore};
+use crate::contract::{LearningStore, StoreFuture};
+use crate::learning::{
+    Kept, Learned, Observation, Observed, Pattern, PatternId, Polarity, Rule, State, Tally, Which,
+};
+use crate::limits::OBSERVATIONS_PER_BATCH;
+use crate::memory::limit;
+use crate::{StoreError, UnixMillis};
+
+impl LearningStore for SqliteStore {
+    fn observe(
+        &self,
+        principal: String,
+        observations: Vec<Observation>,
+        rule: Rule,
+    ) -> StoreFuture<'_, Vec<Observed>> {
+        Box::pin(async move {
+            limit("number of observations", observations.len(), OBSERVATIONS_PER_BATCH)?;
+            observations.iter().try_for_each(Observation::validate)?;
+            let write =
+                move |connection: &Connection| observe::observe(connection, &principal, &observations, &rule);
+            self.writer.write_through(write).await
+        })
+    }
+
+    fn patterns(&self, principal: String, which: Which) -> StoreFuture<'_, Vec<Pattern>> {
+        Box::pin(self.look(move |connection| read::patterns(connection, &principal, &which)))
+    }
+
+    fn observations(&self, principal: String, pattern: PatternId, most: u32) -> StoreFuture<'_, Vec<Kept>> {
+        Box::pin(self.look(move |connection| read::observations(connection, &principal, pattern, most)))
+    }
+
+    fn retire(&self, principal: String, pattern: PatternId, now: UnixMillis) -> StoreFuture<'_, ()> {
+        let retire = move |connection: &Connection| {
+            let head = head(connection, learner(connection, &principal)?, pattern)?;
+            let mut retire = connection.prepare_cached("UPDATE pattern SET retired = ?2 WHERE id = ?1")?;
+            retire.execute((head.id, now))?;
+            Ok(())
+        };
+        Box::pin(self.writer.write_through(retire))
+    }
+
+    fn merge(&self, principal: String, part: PatternId, whole: PatternId, rule: Rule) -> StoreFuture<'_, ()> {
+        let merge = move |connection: &Connection| merge::merge(connection, &principal, part, whole, &rule);
+        Box::pin(self.writer.write_through(merge))
+    }
+
+    fn learned(&self, principal: String) -> StoreFuture<'_, Learned> {
+        Box::pin(self.look(move |connection| read::learned(connection, &principal)))
+    }
+}
+
+/// What is needed of a pattern to count something.
+struct Head {
+    id: i64,
+    polarity: i64,
+    state: State,
+    tally: Tally,
+}
+
+/// The learner's row, if there is one; no pattern has the number nought.
+fn learner(connection: &Connection, principal: &str) -> Result<i64, Fault> {
+    let mut found = connection.prepare_cached("SELECT id FROM learner WHERE principal = ?1")?;
+    Ok(found.query_row([principal], |row| row.get(0)).optional()?.unwrap_or(0))
+}
+
+/// A pattern of this learner, or the one that it became a part of.
+fn head(connection: &Connection, learner: i64, pattern: PatternId) -> Result<Head, Fault> {
+    let mut found = connection.prepare_cached(
+        "SELECT whole.id, whole.polarity, whole.state, whole.tally_successes, whole.tally_failures, whole.tally_at
+         FROM pattern JOIN pattern whole ON whole.id = coalesce(pattern.merged_into, pattern.id)
+         WHERE pattern.id = ?1 AND pattern.learner = ?2",
+    )?;
+    let found = found.query_row((pattern.0, learner), |row| {
+        Ok(Head { id: row.get(0)?, polarity: row.get(1)?, state: state(row, 2)?, tally: tally(row, 3)? })
+    });
+    let what = "there is no such pattern";
+    found.optional()?.ok_or_else(|| StoreError::Pattern { id: pattern.0, what }.into())
+}
+
+/// A tally from three columns.
+fn tally(row: &Row<'_>, column: usize) -> rusqlite::Result<Tally> {
+    Ok(Tally { successes: row.get(column)?, failures: row.get(column + 1)?, at: row.get(column + 2)? })
+}
+
+fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
+    let number: usize = row.get(column)?;
+    let unknown = || format!("{number} is no state").into();
+    let known = State::ALL.get(number).copied();
+    known.ok_or_else(|| rusqlite::Error::FromSqlConversionFailure(column, Type::Integer, unknown()))
+}
+
+/// A state as it is kept: its place among all.
+fn number(state: State) -> i64 {
+    State::ALL.iter().position(|one| *one == state).map_or(0, usize::cast_signed) as i64
+}
+
+fn polarity(polarity: Polarity) -> i64 {
+    match polarity {
+        Polarity::Do => 1,
+        Polarity::Avoid => -1,
+    }
+}

@@ -1,0 +1,303 @@
+//! Counting observations, inside of a transaction.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::super::Fault;
+use super::{Head, head, number, polarity, state, tally};
+use crate::StoreError;
+use crate::learning::{BINS, Observation, Observed, PatternId, Polarity, Rule, State, Subject, Tally, Texts};
+use crate::limits::{CONTEXTS_PER_PATTERN, OBSERVATIONS_PER_PRINCIPAL, PATTERNS_PER_PRINCIPAL};
+
+pub(super) fn observe(
+    connection: &Connection,
+    principal: &str,
+    observations: &[Observation],
+    rule: &Rule,
+) -> Result<Vec<Observed>, Fault> {
+    connection
+        .prepare_cached("INSERT INTO learner (principal) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .execute([principal])?;
+    let learner = super::learner(connection, principal)?;
+    let observed = observations.iter().map(|one| count(connection, learner, one, rule)).collect();
+    prune(connection, learner)?;
+    observed
+}
+
+fn count(
+    connection: &Connection,
+    learner: i64,
+    observation: &Observation,
+    rule: &Rule,
+) -> Result<Observed, Fault> {
+    let (head, created) = subject(connection, learner, observation)?;
+    let levels = levels(connection, head.id, &observation.levels)?;
+    let now = observation.at;
+    let known = levels.iter().flatten().map(|tally| tally.at(now, rule.half_life_ms));
+    let known = known.into_iter().find(|tally| tally.n_eff() >= rule.back_off_below);
+    let predicted = known.unwrap_or_else(|| head.tally.at(now, rule.half_life_ms)).mean();
+    let mut observed = Observed { id: PatternId(head.id), created, counted: false, predicted };
+    if observation.trials() == 0 || !note(connection, learner, head.id, observation)? {
+        return Ok(observed);
+    }
+    observed.counted = true;
+    let Observation { successes, failures, .. } = *observation;
+    let add = |tally: Tally| tally.with(successes.into(), failures.into(), now, rule.half_life_ms);
+    for (name, tally) in observation.levels.iter().zip(levels) {
+        let tally = add(tally.unwrap_or(Tally { at: now, ..Tally::default() }));
+        save_level(connection, head.id, name, tally)?;
+    }
+    let tally = add(head.tally);
+    let next = (rule.decide)(head.state, &tally);
+    connection
+        .prepare_cached(
+            "UPDATE pattern SET state = ?2, tally_successes = ?3, tally_failures = ?4, tally_at = ?5,
+                last = max(coalesce(last, ?6), ?6), successes = successes + ?7, failures = failures + ?8,
+                infrastructure = infrastructure + ?9, asserted = asserted + ?10, rewards = rewards + ?11,
+                reward_sum = reward_sum + ?12
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            head.id,
+            number(next),
+            tally.successes,
+            tally.failures,
+            tally.at,
+            now,
+            successes,
+            failures,
+            observation.infrastructure,
+            asserted(observation),
+            observation.reward.is_some(),
+            observation.reward.unwrap_or(0.0),
+        ])?;
+    foretold(connection, learner, predicted, observation)?;
+    Ok(observed)
+}
+
+fn asserted(observation: &Observation) -> u64 {
+    if observation.asserted_by.is_some() { observation.trials() } else { 0 }
+}
+
+/// The pattern, made if it is only titled and not there, and whether it was made.
+fn subject(connection: &Connection, learner: i64, observation: &Observation) -> Result<(Head, bool), Fault> {
+    let (side, title, texts) = match &observation.pattern {
+        Subject::Id(id) => return Ok((head(connection, learner, *id)?, false)),
+        Subject::Titled { polarity, title, texts } => (*polarity, title, texts),
+    };
+    let found: Option<i64> = connection
+        .prepare_cached("SELECT id FROM pattern WHERE learner = ?1 AND polarity = ?2 AND title = ?3")?
+        .query_row((learner, polarity(side), title), |row| row.get(0))
+        .optional()?;
+    let Some(id) = found else {
+        return Ok((create(connection, learner, side, title, texts, observation)?, true));
+    };
+    let head = head(connection, learner, PatternId(id))?;
+    if observation.trials() == 0 {
+        // The name of a part says nothing of the whole's texts.
+        if head.id == id {
+            save_texts(connection, id, texts)?;
+        }
+        let mut reinstate = connection.prepare_cached("UPDATE pattern SET retired = NULL WHERE id = ?1")?;
+        reinstate.execute([head.id])?;
+    }
+    Ok((head, false))
+}
+
+fn create(
+    connection: &Connection,
+    learner: i64,
+    side: Polarity,
+    title: &str,
+    texts: &Texts,
+    observation: &Observation,
+) -> Result<Head, Fault> {
+    make_room(connection, learner)?;
+    let id = connection
+        .prepare_cached(
+            "INSERT INTO pattern (learner, polarity, title, created, tally_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+        )?
+        .insert((learner, polarity(side), title, observation.at))?;
+    save_texts(connection, id, texts)?;
+    connection
+        .prepare_cached("UPDATE learner SET patterns = patterns + 1 WHERE id = ?1")?
+        .execute([learner])?;
+    let tally = Tally { at: observation.at, ..Tally::default() };
+    Ok(Head { id, polarity: polarity(side), state: State::default(), tally })
+}
+
+fn save_texts(connection: &Connection, pattern: i64, texts: &Texts) -> Result<(), Fault> {
+    let tags = serde_json::Value::from(texts.tags.clone()).to_string();
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO pattern_text (pattern, tags, description, content) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((pattern, tags, &texts.description, &texts.content))?;
+    Ok(())
+}
+
+/// Removes the retired pattern that was tried longest ago, or the name of one that became a part of another, if there are as
+/// many patterns as there may be.
+fn make_room(connection: &Connection, learner: i64) -> Result<(), Fault> {
+    let patterns: u64 = connection
+        .prepare_cached(
+            "SELECT patterns + (SELECT count(*) FROM pattern WHERE merged_into IS NOT NULL AND learner = ?1)
+             FROM learner WHERE id = ?1",
+        )?
+        .query_row([learner], |row| row.get(0))?;
+    if patterns < PATTERNS_PER_PRINCIPAL {
+        return Ok(());
+    }
+    let retired: Option<(i64, u64)> = connection
+        .prepare_cached(
+            "SELECT id, merged_into IS NULL FROM pattern
+             WHERE learner = ?1 AND (merged_into IS NOT NULL OR retired IS NOT NULL OR state = ?2)
+             ORDER BY coalesce(last, created), id LIMIT 1",
+        )?
+        .query_row((learner, number(State::Retired)), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((id, whole)) = retired else {
+        let (limit, actual) = (PATTERNS_PER_PRINCIPAL, patterns + 1);
+        return Err(StoreError::Limit { what: "number of patterns", limit, actual }.into());
+    };
+    connection
+        .prepare_cached(
+            "UPDATE learner SET patterns = patterns - ?3,
+                kept = kept - (SELECT count(*) FROM observation WHERE pattern = ?2) WHERE id = ?1",
+        )?
+        .execute((learner, id, whole))?;
+    connection.prepare_cached("DELETE FROM pattern WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// The tallies of these contexts, where there are any.
+fn levels(connection: &Connection, pattern: i64, names: &[String]) -> Result<Vec<Option<Tally>>, Fault> {
+    let mut found = connection.prepare_cached(
+        "SELECT tally_successes, tally_failures, tally_at FROM pattern_context WHERE pattern = ?1 AND name = ?2",
+    )?;
+    names.iter().map(|name| Ok(found.query_row((pattern, name), |row| tally(row, 0)).optional()?)).collect()
+}
+
+/// A context beyond the bound is not counted apart.
+pub(super) fn save_level(
+    connection: &Connection,
+    pattern: i64,
+    name: &str,
+    tally: Tally,
+) -> Result<(), Fault> {
+    connection
+        .prepare_cached(
+            "INSERT INTO pattern_context (pattern, name, tally_successes, tally_failures, tally_at)
+             SELECT ?1, ?2, ?3, ?4, ?5
+             WHERE (SELECT count(*) FROM pattern_context WHERE pattern = ?1) < ?6
+                OR EXISTS (SELECT 1 FROM pattern_context WHERE pattern = ?1 AND name = ?2)
+             ON CONFLICT DO UPDATE SET tally_successes = excluded.tally_successes,
+                tally_failures = excluded.tally_failures, tally_at = excluded.tally_at",
+        )?
+        .execute((pattern, name, tally.successes, tally.failures, tally.at, CONTEXTS_PER_PATTERN))?;
+    Ok(())
+}
+
+/// Keeps the observation itself; answers whether its evidence is new.
+fn note(
+    connection: &Connection,
+    learner: i64,
+    pattern: i64,
+    observation: &Observation,
+) -> Result<bool, Fault> {
+    let noted = connection
+        .prepare_cached(
+            "INSERT INTO observation
+                (learner, pattern, context, successes, failures, infrastructure, reward, evidence, asserted_by, at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            learner,
+            pattern,
+            observation.levels.first(),
+            observation.successes,
+            observation.failures,
+            observation.infrastructure,
+            observation.reward,
+            observation.evidence,
+            observation.asserted_by,
+            observation.at,
+        ])?;
+    if noted == 0 {
+        return Ok(false);
+    }
+    connection
+        .prepare_cached(
+            "UPDATE learner SET kept = kept + 1, successes = successes + ?2, failures = failures + ?3,
+                infrastructure = infrastructure + ?4, asserted = asserted + ?5, rewards = rewards + ?6,
+                reward_sum = reward_sum + ?7, last = max(coalesce(last, ?8), ?8)
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            learner,
+            observation.successes,
+            observation.failures,
+            observation.infrastructure,
+            asserted(observation),
+            observation.reward.is_some(),
+            observation.reward.unwrap_or(0.0),
+            observation.at,
+        ])?;
+    Ok(true)
+}
+
+/// Keeps what was foretold beside what came.
+fn foretold(
+    connection: &Connection,
+    learner: i64,
+    predicted: f64,
+    observation: &Observation,
+) -> Result<(), Fault> {
+    let (successes, failures) = (f64::from(observation.successes), f64::from(observation.failures));
+    let trials = successes + failures;
+    if trials == 0.0 {
+        return Ok(());
+    }
+    let bin = ((predicted * BINS as f64) as usize).min(BINS - 1);
+    let squared = successes * (1.0 - predicted).powi(2) + failures * predicted.powi(2);
+    connection
+        .prepare_cached(
+            "INSERT INTO forecast (learner, bin, trials, predicted, successes, squared)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET trials = trials + excluded.trials, predicted = predicted + excluded.predicted,
+                successes = successes + excluded.successes, squared = squared + excluded.squared",
+        )?
+        .execute(params![learner, bin, trials as i64, predicted * trials, observation.successes, squared])?;
+    Ok(())
+}
+
+/// Removes the oldest observations beyond the bound.
+fn prune(connection: &Connection, learner: i64) -> Result<(), Fault> {
+    let kept: u64 = connection
+        .prepare_cached("SELECT kept FROM learner WHERE id = ?1")?
+        .query_row([learner], |row| row.get(0))?;
+    let excess = kept.saturating_sub(OBSERVATIONS_PER_PRINCIPAL);
+    if excess == 0 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "DELETE FROM observation WHERE id IN
+             (SELECT id FROM observation WHERE learner = ?1 ORDER BY id LIMIT ?2)",
+        )?
+        .execute((learner, excess))?;
+    connection
+        .prepare_cached("UPDATE learner SET kept = kept - ?2 WHERE id = ?1")?
+        .execute((learner, excess))?;
+    Ok(())
+}
+
+/// The state of a pattern that got others' tallies.
+pub(super) fn settle(connection: &Connection, pattern: i64, rule: &Rule) -> Result<(), Fault> {
+    let (was, tally) = connection
+        .prepare_cached("SELECT state, tally_successes, tally_failures, tally_at FROM pattern WHERE id = ?1")?
+        .query_row([pattern], |row| Ok((state(row, 0)?, tally(row, 1)?)))?;
+    connection
+        .prepare_cached("UPDATE pattern SET state = ?2 WHERE id = ?1")?
+        .execute((pattern, number((rule.decide)(was, &tally))))?;
+    Ok(())
+}
