@@ -82,7 +82,7 @@ async fn measure(path: &std::path::Path) {
         "{total} observations of {PATTERNS} patterns stored in {:.1} s",
         started.elapsed().as_secs_f64()
     );
-    let settings = aqe_qe::Settings { roots: Vec::new(), keeper: None };
+    let settings = aqe_qe::Settings::default();
     let tools = aqe_qe::builtin(Arc::new(store), &settings, || NOW);
     println!("{:<52} {:>9} {:>9} {:>9} {:>9}", "ms, one call at a time", "p50", "p95", "max", "CPU");
     let context = json!({"language": "python", "framework": "pytest"});
