@@ -329,7 +329,7 @@ pub(super) static LIVE: Listing = Listing {
 /// How far the task is that a call goes on as.
 fn task(row: &Value) -> String {
     match (&row["task"], &row["task"]["message"]) {
-        (Value::Null, _) => String::new(),
+        (Value::Null, _) => "no".into(),
         (task, Value::Null) => text(&task["status"]),
         (_, message) => text(message),
     }
