@@ -319,7 +319,7 @@ mod tests {
         for command in commands() {
             let help = command.get_after_help().unwrap().to_string();
             for line in help.lines().filter_map(|line| line.strip_prefix("  aqe-v3 qe ")) {
-                let line = line.split(['>', '|']).next().unwrap();
+                let line = [" > ", " | "].iter().fold(line, |line, end| line.split(end).next().unwrap());
                 let words: Vec<String> = line
                     .split('\'')
                     .enumerate()

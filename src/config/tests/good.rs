@@ -156,7 +156,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((disk.path.as_path(), disk.max_bytes), (Path::new("/project/answers"), 4 << 20));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:91:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:92:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
     assert_eq!((files.idle_timeout, files.max_line, files.max_result), (Some(ms(500)), 8192, 0));
