@@ -286,7 +286,14 @@ pub(crate) fn tools(
 pub(crate) fn tools_settings(roots: Vec<PathBuf>) -> aqe_qe::Settings {
     let mark = (aqe_gateway::upstream::RUN_TAG, aqe_gateway::upstream::run_id());
     let keeper = aqe_qe::Keeper { mark, began: guardian::watch, ended: guardian::unwatch };
-    aqe_qe::Settings { roots, keeper: Some(keeper) }
+    aqe_qe::Settings { roots, keeper: Some(keeper), ..aqe_qe::Settings::default() }
+}
+
+/// Fleets, whose agents are this program once more: the running file itself on Linux, even if an upgrade has replaced it.
+fn fleet(config: &Config) -> io::Result<aqe_qe::fleet::Settings> {
+    let executable =
+        if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+    Ok(aqe_qe::fleet::Settings { profiles: config.fleet.profiles.clone(), executable })
 }
 
 async fn serve(
@@ -303,9 +310,11 @@ async fn serve(
     let manifests = Arc::new(Manifests::new(store.clone()));
     let (control, mut asked) = mpsc::channel(MAX_ASKED);
     let (alerts_kept, alerts) = alerts::Alerts::open(store.clone(), &plan.request.folder).await;
-    let tools = tools_settings(config.qe.roots.clone());
+    let mut tools = tools_settings(config.qe.roots.clone());
+    tools.fleet = Some(fleet(config)?);
     let builtin =
         store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, &tools, state::now));
+    let fleets = builtin.clone();
     let telemetry = telemetry::start(&config.monitoring)?;
     let settings =
         settings::gateway(config, about.clone(), control, disk, alerts_kept, Arc::clone(&telemetry));
@@ -353,6 +362,9 @@ async fn serve(
     };
     let stopped = async {
         stop(&gateway, &edge, talk, limit).await;
+        if let Some(tools) = &fleets {
+            tools.stop().await;
+        }
         manifests.saved().await;
         if let Some(alerts) = &alerts {
             alerts.saved().await;

@@ -42,11 +42,19 @@ pub struct ToolResult {
 /// A call under way. Dropping it cancels the call.
 pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<ToolResult, InProcessError>> + Send + 'a>>;
 
+/// The end of a set of tools under way.
+pub type StopFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// A set of tools in this process.
 pub trait InProcess: Send + Sync + fmt::Debug {
     /// The tools' definitions, each one the raw JSON of an MCP `Tool` (name, title, description,
     /// inputSchema, outputSchema, annotations). The same for the life of the value.
     fn definitions(&self) -> &[Bytes];
+
+    /// Ends in order what the tools have running outside of calls. No call comes after it.
+    fn stop(&self) -> StopFuture<'_> {
+        Box::pin(async {})
+    }
 
     /// Whether a call of the tool `name` may take so long that its caller would rather come back for the result: where its
     /// client can, the gateway then makes a task of it (MCP tasks).

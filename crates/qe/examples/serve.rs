@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
     let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default())?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let tools = aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings { roots, keeper: None }, now);
+    let tools = aqe_qe::builtin(Arc::new(store), &aqe_qe::Settings { roots, ..Default::default() }, now);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {

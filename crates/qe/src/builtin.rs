@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError, Progress, ToolResult};
+use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError, Progress, StopFuture, ToolResult};
 use aqe_store::{Store, UnixMillis};
 use bytes::Bytes;
 
 use crate::arguments;
 use crate::coverage;
+use crate::fleet::{self, Fleets};
 use crate::gate;
 use crate::memory::{Memory, retrieve, store};
 use crate::metrics::{self, Measurements};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub roots: Vec<PathBuf>,
     /// Who keeps the programs that the tools start; `None`: they end with their call, and if this process is killed, late.
     pub keeper: Option<Keeper>,
+    /// Fleets of agents; `None`: there are none, as on the command line.
+    pub fleet: Option<fleet::Settings>,
 }
 
 /// The tools, over a store and a clock that tells the milliseconds since the Unix epoch.
@@ -37,31 +40,48 @@ pub fn builtin(
     if let Some(keeper) = settings.keeper {
         child::keep_with(keeper);
     }
-    Arc::new(Builtin {
+    let clock: Arc<dyn Fn() -> UnixMillis + Send + Sync> = Arc::new(clock);
+    let roots = Roots::new(&settings.roots);
+    let mark = settings.keeper.map(|keeper| keeper.mark);
+    let fleets = settings.fleet.as_ref();
+    let fleets =
+        fleets.map(|fleet| Fleets::over(Arc::clone(&durable), fleet, &roots, mark, Arc::clone(&clock)));
+    let builtin = Arc::new(Builtin {
         definitions: definitions().into_iter().map(|text| Bytes::from_static(text.as_bytes())).collect(),
         memory: Memory { store: Arc::clone(&durable) },
         context: Arc::new(Context {
-            roots: Roots::new(&settings.roots),
+            roots,
             durable,
             coverage: coverage::load::Cache::default(),
             measurements: Measurements::default(),
             testgen: testgen::Memo::default(),
         }),
-        clock: Box::new(clock),
-    })
+        fleets,
+        clock,
+    });
+    if let Some(fleets) = &builtin.fleets {
+        let tools: Arc<dyn InProcess> = Arc::<Builtin>::clone(&builtin);
+        fleets.resume(Arc::downgrade(&tools));
+    }
+    builtin
 }
 
 /// The tools' definitions, each one the raw JSON of an MCP `Tool`, as [`InProcess::definitions`] has them.
 pub fn definitions() -> Vec<&'static str> {
     let memory = [store::DEFINITION, retrieve::DEFINITION];
-    memory.into_iter().chain(WORKS.iter().map(|work| work.definition)).collect()
+    memory
+        .into_iter()
+        .chain(WORKS.iter().map(|work| work.definition))
+        .chain(fleet::tools::DEFINITIONS)
+        .collect()
 }
 
 struct Builtin {
     definitions: Vec<Bytes>,
     memory: Memory,
     context: Arc<Context>,
-    clock: Box<dyn Fn() -> UnixMillis + Send + Sync>,
+    fleets: Option<Fleets>,
+    clock: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
 }
 
 /// What the tools share that read projects.
@@ -122,6 +142,7 @@ impl Builtin {
         match tool {
             Tool::MemoryStore => self.memory.store(arguments::parse(arguments)?, caller, now).await,
             Tool::MemoryRetrieve => self.memory.retrieve(arguments::parse(arguments)?, caller, now).await,
+            Tool::Fleet(name) => fleet::tools::call(self.fleets.as_ref(), name, arguments, caller, now).await,
             Tool::Work(work) => {
                 let (stop, _stop_on_drop) = Stop::at(caller.deadline);
                 let progress = caller.progress.cloned();
@@ -137,6 +158,14 @@ impl Builtin {
 impl InProcess for Builtin {
     fn definitions(&self) -> &[Bytes] {
         &self.definitions
+    }
+
+    fn stop(&self) -> StopFuture<'_> {
+        Box::pin(async {
+            if let Some(fleets) = &self.fleets {
+                fleets.stop().await;
+            }
+        })
     }
 
     fn takes_long(&self, name: &str) -> bool {
@@ -161,6 +190,7 @@ enum Tool {
     MemoryStore,
     MemoryRetrieve,
     Work(&'static Work),
+    Fleet(&'static str),
 }
 
 impl Tool {
@@ -168,7 +198,10 @@ impl Tool {
         match name {
             "qe_memory_store" => Some(Self::MemoryStore),
             "qe_memory_retrieve" => Some(Self::MemoryRetrieve),
-            _ => WORKS.iter().find(|work| work.name == name).map(Self::Work),
+            _ => {
+                let work = WORKS.iter().find(|work| work.name == name).map(Self::Work);
+                work.or_else(|| fleet::tools::named(name).map(Self::Fleet))
+            }
         }
     }
 }

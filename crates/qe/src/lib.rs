@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`builtin`]: all tools of this crate as one set, for the gateway.
 //! - `coverage`: `qe_coverage_analyze` and `qe_coverage_gaps`: reports of all formats, and what they say of the working tree.
+//! - [`fleet`]: agents and durable tasks: `qe_fleet_init`, `qe_fleet_status`, `qe_agent_spawn`, `qe_task_orchestrate`.
 //! - `memory`: `qe_memory_store` and `qe_memory_retrieve`, entries that outlive the conversation.
 //! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
 //! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
@@ -19,6 +20,7 @@ mod arguments;
 mod builtin;
 mod coverage;
 mod duplication;
+pub mod fleet;
 mod gap_id;
 mod gate;
 mod memory;

@@ -183,7 +183,7 @@ fn age(path: &Path) {
 
 fn tools(root: &Path) -> Arc<dyn InProcess> {
     let store = SqliteStore::open(&root.join("store.db"), &SqliteOptions::default()).unwrap();
-    let settings = aqe_qe::Settings { roots: vec![root.to_owned()], keeper: None };
+    let settings = aqe_qe::Settings { roots: vec![root.to_owned()], ..Default::default() };
     // The times of entries cannot be set back: the clock is put forward.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(60);
     aqe_qe::builtin(Arc::new(store), &settings, move || i64::try_from(now.as_millis()).unwrap())

@@ -41,8 +41,10 @@ impl Tools {
         let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default()).unwrap();
         let clock = Arc::new(AtomicI64::new(T0));
         let hands = Arc::clone(&clock);
-        let settings =
-            aqe_qe::Settings { roots: roots.iter().map(|root| root.to_path_buf()).collect(), keeper: None };
+        let settings = aqe_qe::Settings {
+            roots: roots.iter().map(|root| root.to_path_buf()).collect(),
+            ..Default::default()
+        };
         let set = aqe_qe::builtin(Arc::new(store), &settings, move || hands.load(Ordering::Relaxed));
         Self { set, clock, _directory: directory }
     }
