@@ -169,7 +169,7 @@ impl InProcess for Builtin {
     }
 
     fn takes_long(&self, name: &str) -> bool {
-        matches!(name, "qe_test_generate" | "qe_quality_metrics")
+        matches!(name, "qe_test_generate" | "qe_quality_metrics" | "qe_task_orchestrate")
     }
 
     fn call<'a>(&'a self, name: &'a str, arguments: &'a str, caller: Caller<'a>) -> CallFuture<'a> {

@@ -16,6 +16,7 @@ use crate::project::child::running::{Running, kill_marked};
 const LINE_MAX_BYTES: u64 = 2 << 20;
 
 /// Bytes that the pipe to an agent holds: more than any order has, so that none waits for the agent.
+#[cfg(target_os = "linux")]
 const PIPE_BYTES: usize = 1 << 20;
 
 /// Stack of the thread that listens.
@@ -38,13 +39,15 @@ impl Process {
         tell: SyncSender<Event>,
     ) -> Result<Self, String> {
         let name = executable.to_string_lossy();
-        let program = Program::new(&name, Path::new("/")).args(["fleet", "work"]).env(MARK, &mark);
+        let program =
+            Program::new(&name, Path::new("/")).args(["fleet", "work"]).shown_as("aqe-v3").env(MARK, &mark);
         let mut running = program.start(false, None).map_err(|error| error.to_string())?;
         let pid = running.id().map_or(0, |id| id.as_raw_nonzero().get().unsigned_abs());
         let (Some(orders), Some(words)) = (running.stdin.take(), running.stdout.take()) else {
             return Err("an agent was started without pipes".into());
         };
         // If the pipe stays small, a long order may not fit, and is refused then.
+        #[cfg(target_os = "linux")]
         let _ = rustix::pipe::fcntl_setpipe_size(&orders, PIPE_BYTES);
         rustix::io::ioctl_fionbio(&orders, true).map_err(|error| error.to_string())?;
         let listener = thread::Builder::new().name("fleet-agent".into()).stack_size(STACK_BYTES);

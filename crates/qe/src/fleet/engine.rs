@@ -199,6 +199,8 @@ impl Engine {
         match event {
             Event::Fleet { fleet, is_kept } => {
                 self.know(*fleet, is_kept);
+                // Before somebody asks who is there.
+                self.prewarm();
                 self.is_dirty = true;
             }
             Event::Wake => self.is_dirty = true,

@@ -44,7 +44,7 @@ impl Outcome {
             "stdout": end.stdout, "stderr": end.stderr,
         });
         let evidence = json!({
-            "argv": job.argv, "cwd": job.cwd, "pid": end.pid, "agent_pid": agent_pid,
+            "program": job.argv.first(), "cwd": job.cwd, "pid": end.pid, "agent_pid": agent_pid,
             "stdout_sha256": end.stdout.sha256, "stderr_sha256": end.stderr.sha256,
         });
         Self { failure, result: Some(result.to_string()), evidence: Some(evidence.to_string()) }

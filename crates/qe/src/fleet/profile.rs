@@ -1,6 +1,7 @@
 //! What agents may do: profiles, declared by the operator, and those that are there from the start.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ pub enum Work {
 }
 
 /// A program and its arguments. No shell reads them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Command {
     /// The program: a name in `PATH`, or a path.
     pub program: String,
@@ -53,6 +54,16 @@ pub struct Command {
     pub success_codes: Vec<i32>,
     /// Exit codes that mean something passing, so that another attempt is made soon.
     pub transient_codes: Vec<i32>,
+}
+
+impl fmt::Debug for Command {
+    /// Without arguments and values of variables, in which secrets may stand.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("params", &self.params)
+            .field("cwd", &self.cwd)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The analysers that tasks may call as `builtin:NAME`. None of them starts a fleet or a task again.

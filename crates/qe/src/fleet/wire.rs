@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What the server says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Order {
     /// Run this. Only after the end of what was run before.
@@ -12,8 +12,8 @@ pub(crate) enum Order {
     Cancel,
 }
 
-/// A program to be run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A program to be run. Its arguments and environment may hold secrets of the operator's: they are shown to nobody.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) argv: Vec<String>,
     pub(crate) cwd: String,

@@ -60,7 +60,7 @@ impl Engine {
         let is_at_work = self.agents.values().any(|agent| agent.current.is_some());
         self.poll = if is_at_work { POLL } else { (self.poll * 2).min(LONGEST_POLL) };
         self.poll_at = now + self.poll;
-        self.bury();
+        self.adopt();
         self.sweep();
     }
 

@@ -24,6 +24,12 @@ pub(crate) struct Running {
 }
 
 impl Program<'_> {
+    /// What lists of processes show instead of the program's name.
+    pub(crate) fn shown_as(mut self, name: &str) -> Self {
+        self.command.arg0(name);
+        self
+    }
+
     /// Starts it. `has_own_errors`: whether its standard error is a pipe and not ours. `memory_mb`: the most address space of
     /// each of its processes.
     pub(crate) fn start(mut self, has_own_errors: bool, memory_mb: Option<u64>) -> Result<Running, RunError> {
