@@ -23,8 +23,10 @@ pub(super) enum Fleet {
     )]
     Init(Init),
     /// Fleets, agents, runs and tasks as they are.
+    #[command(after_help = "Examples:\n  aqe-v3 fleet status\n  aqe-v3 fleet status default --json")]
     Status(Status),
     /// Start agents before tasks need them.
+    #[command(after_help = "Example:\n  aqe-v3 fleet spawn pytest --count 2")]
     Spawn(Spawn),
     /// Run one task by its profile, or those of a file.
     #[command(
@@ -32,11 +34,13 @@ pub(super) enum Fleet {
     )]
     Run(Run),
     /// Cancel a run or a task.
+    #[command(after_help = "Example:\n  aqe-v3 fleet cancel run-5246e67ec7d89e9621ce75dce63dafcd")]
     Cancel(Cancel),
     /// What the last attempt of a task has written.
+    #[command(after_help = "Example:\n  aqe-v3 fleet logs run-5246e67ec7d89e9621ce75dce63dafcd.0")]
     Logs(Logs),
     /// Be an agent of the server that has started this process.
-    #[command(hide = true)]
+    #[command(hide = true, after_help = "Example:\n  aqe-v3 fleet work")]
     Work,
 }
 
@@ -341,7 +345,7 @@ fn written(said: &Value) -> String {
         let part = |key: &str| kept[key].as_str().unwrap_or_default().to_owned();
         all += &part("head");
         if kept["omitted"].as_u64().unwrap_or(0) > 0 {
-            all += &format!("\n… {} bytes were not kept …\n", kept["omitted"]);
+            all.extend(["\n… ", &text(&kept["omitted"]), " bytes were not kept …\n"]);
         }
         all += &part("tail");
     }

@@ -1,6 +1,6 @@
 //! `[[fleet.profile]]`: what the agents of fleets may do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aqe_qe::fleet::{Command, Profile, TIMEOUT, Work, defaults};
@@ -124,12 +124,12 @@ pub(super) static PROFILE_KEYS: SectionKeys = SectionKeys {
 
 impl Fleet {
     pub(super) fn read(section: &Section<'_, '_>) -> Self {
-        let mut names: BTreeMap<String, ()> = BTreeMap::new();
+        let mut names = BTreeSet::new();
         let tables = section.tables(&PROFILE).into_iter();
         let profiles = tables.filter_map(|node| {
             let section = Section::open(section.cx, &PROFILE_KEYS, Some(node));
             let profile = profile(&section)?;
-            if names.insert(profile.name.clone(), ()).is_some() {
+            if !names.insert(profile.name.clone()) {
                 let name = clip(&profile.name);
                 section.cx.fault(&section.at, format!("there are two profiles \"{name}\""));
             }
