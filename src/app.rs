@@ -322,6 +322,9 @@ async fn serve(
     let known = manifests.known(&reloadable.upstreams).await;
     let keep: Arc<dyn ManifestStore> = manifests.clone();
     let gateway = Gateway::start(settings, reloadable, keep, known)?;
+    if let Some(tools) = &fleets {
+        tools.attach(admin::calls(&gateway));
+    }
     telemetry.export_metrics(&gateway);
     let reloads = Reloads::new(plan, builtin, &manifests, &gateway);
     let edge = Edge::new(

@@ -34,8 +34,15 @@ static ENABLED: Flag = Flag { name: "enabled", default: true, meaning: "Whether 
 static COMMAND: Text = Text {
     name: "command",
     kind: "a program",
-    absent: "required for a new profile",
+    absent: "this or `tool` is required for a new profile",
     meaning: "The program that is run: a name in `PATH` or a path. No shell reads it.",
+};
+static TOOL: Text = Text {
+    name: "tool",
+    kind: "the name of a tool",
+    absent: "`command` is run",
+    meaning: "A tool of any upstream, by the name that clients see, that is called instead of a `command`, with the task's `args` as \
+              its arguments.",
 };
 static ARGS: Texts = Texts {
     name: "args",
@@ -110,6 +117,7 @@ pub(super) static PROFILE_KEYS: SectionKeys = SectionKeys {
         &NAME,
         &ENABLED,
         &COMMAND,
+        &TOOL,
         &ARGS,
         &PARAMS,
         &CWD,
@@ -152,6 +160,7 @@ fn profile(section: &Section<'_, '_>) -> Option<Profile> {
         _ => (Command { success_codes: vec![0], ..Command::default() }, true),
     };
     let program = section.expanded(&COMMAND);
+    let tool = section.text(&TOOL);
     let args = section.texts(&ARGS).into_iter();
     let args: Vec<String> =
         args.filter_map(|arg| Some(cx.expand(ARGS.name, arg.value, &arg.at)?.value().to_owned())).collect();
@@ -181,9 +190,21 @@ fn profile(section: &Section<'_, '_>) -> Option<Profile> {
         cx.fault(&name.at, format!("\"{}\" must be {}; found \"{found}\"", NAME.name, NAME.kind));
         return None;
     }
+    if let Some(tool) = tool.filter(|_| program.is_none()) {
+        return Some(Profile {
+            name: name.value.to_owned(),
+            is_enabled,
+            work: Work::Tool { tool: Some(tool.value.to_owned()) },
+            timeout: timeout.unwrap_or(TIMEOUT),
+            retries: retries.unwrap_or(0),
+        });
+    }
+    if let Some(at) = section.key_at(TOOL.name).filter(|_| written(COMMAND.name)) {
+        cx.fault(&at, format!("\"{}\" has no effect with \"{}\"", TOOL.name, COMMAND.name));
+    }
     if is_new && program.is_none() {
-        if !written(COMMAND.name) {
-            cx.fault(&section.at, format!("\"{}\" is required", COMMAND.name));
+        if !written(COMMAND.name) && !written(TOOL.name) {
+            cx.fault(&section.at, format!("\"{}\" or \"{}\" is required", COMMAND.name, TOOL.name));
         }
         return None;
     }

@@ -385,6 +385,24 @@ fn a_built_in_tool_is_a_task_too() {
     assert!(detail["attempts"][0]["result"].to_string().contains("half.py"), "{detail}");
 }
 
+#[test]
+fn a_tool_that_the_gateway_serves_is_a_task_too() {
+    let home = home("");
+    let server = home.start(&[]);
+    init(&home, &server, &json!([{ "profile": "tool" }]));
+    let one = |key: &str, tool: &str| {
+        let arguments = json!({ "namespace": "n", "key": "k", "value": 7 });
+        json!({ "key": key, "profile": "tool", "args": { "tool": tool, "arguments": arguments } })
+    };
+    let run =
+        submit(&home, &server, &json!([one("a", "qe_memory_store"), one("b", "no_such_tool_anywhere")]));
+    let said = over(&home, &server, &run);
+    let states: Vec<_> = said["tasks"].as_array().unwrap().iter().map(|task| &task["state"]).collect();
+    assert_eq!(states, ["done", "failed"], "{said}");
+    let kept = call(&home, &server, "qe_memory_retrieve", &json!({ "namespace": "n", "key": "k" }));
+    assert!(kept.to_string().contains('7'), "{kept}");
+}
+
 /// Only where there is a pytest, as on the machines that check changes.
 #[test]
 fn a_real_pytest_says_in_a_fleet_what_it_says_by_hand() {

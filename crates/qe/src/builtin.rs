@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError, Progress, StopFuture, ToolResult};
+use aqe_core::inprocess::{
+    CallFuture, Caller, Calls, InProcess, InProcessError, Progress, StopFuture, ToolResult,
+};
 use aqe_store::{Store, UnixMillis};
 use bytes::Bytes;
 
@@ -158,6 +160,12 @@ impl Builtin {
 impl InProcess for Builtin {
     fn definitions(&self) -> &[Bytes] {
         &self.definitions
+    }
+
+    fn attach(&self, calls: Arc<dyn Calls>) {
+        if let Some(fleets) = &self.fleets {
+            fleets.attach(calls);
+        }
     }
 
     fn stop(&self) -> StopFuture<'_> {

@@ -25,7 +25,7 @@ mod wire;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
-use aqe_core::inprocess::InProcess;
+use aqe_core::inprocess::{Calls, InProcess};
 use aqe_store::{Store, UnixMillis};
 
 use crate::project::Roots;
@@ -63,8 +63,15 @@ impl Fleets {
             server: server::own_id(),
             mark,
             tools: OnceLock::new(),
+            calls: OnceLock::new(),
             runtime: tokio::runtime::Handle::try_current().ok(),
         })
+    }
+
+    /// Gives tasks a way to tools of upstreams.
+    pub(crate) fn attach(&self, calls: Arc<dyn Calls>) {
+        // A second time the first stays.
+        let _ = self.shared.calls.set(calls);
     }
 
     /// Goes on with what other servers have left; `tools` are those that builtin profiles call.

@@ -26,7 +26,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use aqe_core::inprocess::InProcess;
+use aqe_core::inprocess::{Calls, InProcess};
 use aqe_store::work::{Claimed, Fleet, TaskId};
 use aqe_store::{Store, UnixMillis};
 use tokio::sync::oneshot;
@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) mark: Option<(&'static str, &'static str)>,
     /// The built-in tools, for profiles that call one.
     pub(crate) tools: OnceLock<Weak<dyn InProcess>>,
+    /// The tools of upstreams, once there is a way to them.
+    pub(crate) calls: OnceLock<Arc<dyn Calls>>,
     pub(crate) runtime: Option<tokio::runtime::Handle>,
 }
 

@@ -80,10 +80,12 @@ mod tests {
     proptest! {
         #[test]
         fn head_and_tail_are_those_of_the_whole_however_it_comes(
-            pieces in proptest::collection::vec(proptest::collection::vec(b'a'..b'z', 0..9_000), 0..6),
+            pieces in proptest::collection::vec(proptest::collection::vec(b'a'..=b'z', 0..9_000), 0..6),
         ) {
             let mut keeping = Keeping::default();
-            pieces.iter().for_each(|piece| keeping.take(piece));
+            for piece in &pieces {
+                keeping.take(piece);
+            }
             let (whole, kept) = (String::from_utf8(pieces.concat()).unwrap(), keeping.kept());
             prop_assert_eq!(kept.bytes, whole.len() as u64);
             prop_assert!(whole.starts_with(&kept.head) && whole.ends_with(&kept.tail));

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 /// How long an attempt may take, unless the profile says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -28,11 +30,33 @@ pub struct Profile {
 pub enum Work {
     /// A program is run.
     Command(Command),
+    /// A tool of an upstream is called, by the name that clients see, as a client of the task's principal would.
+    Tool {
+        /// Its name, with the task's `args` as arguments; `None`: `args` has the name as `tool`, and `arguments`.
+        tool: Option<String>,
+    },
     /// One of the built-in tools is called, in this process, with the task's `args` as its arguments.
     Builtin {
         /// Its name, such as `qe_quality_metrics`.
         tool: String,
     },
+}
+
+impl Work {
+    /// The tool of a call and its arguments; `None`: it is no call of an upstream's tool.
+    pub(crate) fn tool_call(&self, args: &Map<String, Value>) -> Option<Result<(String, String), String>> {
+        let Self::Tool { tool } = self else { return None };
+        let arguments = |value: &Map<String, Value>| Value::Object(value.clone()).to_string();
+        if let Some(tool) = tool {
+            return Some(Ok((tool.clone(), arguments(args))));
+        }
+        let wrong = "the profile needs `args` with `tool`, a name, and `arguments`, an object";
+        Some(match (args.get("tool"), args.get("arguments")) {
+            (Some(Value::String(tool)), None) => Ok((tool.clone(), "{}".into())),
+            (Some(Value::String(tool)), Some(Value::Object(given))) => Ok((tool.clone(), arguments(given))),
+            _ => Err(wrong.into()),
+        })
+    }
 }
 
 /// A program and its arguments. No shell reads them.
@@ -99,6 +123,13 @@ pub fn defaults() -> Vec<Profile> {
             ..command("agent", "claude", &["-p", "--output-format", "json", "{prompt}"], [("prompt", any())])
         },
     ];
+    profiles.push(Profile {
+        name: "tool".into(),
+        is_enabled: true,
+        work: Work::Tool { tool: None },
+        timeout: TIMEOUT,
+        retries: 0,
+    });
     profiles.extend(ANALYSERS.iter().map(|tool| Profile {
         name: format!("builtin:{tool}"),
         is_enabled: true,
@@ -132,11 +163,12 @@ fn command<const N: usize>(
 }
 
 impl Profile {
-    /// `command` or `builtin`.
+    /// `command`, `builtin` or `mcp`.
     pub fn kind(&self) -> &'static str {
         match self.work {
             Work::Command(_) => "command",
             Work::Builtin { .. } => "builtin",
+            Work::Tool { .. } => "mcp",
         }
     }
 }

@@ -105,7 +105,7 @@ impl Engine {
                 let mark = format!("{}-{id}", self.shared.server);
                 Some(Process::start(&self.shared.executable, mark, id, self.tell.clone())?)
             }
-            Work::Builtin { .. } => None,
+            Work::Builtin { .. } | Work::Tool { .. } => None,
         };
         self.next_agent += 1;
         let now = Instant::now();

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use aqe_core::inprocess::{Caller, InProcess};
+use aqe_core::inprocess::Caller;
 use aqe_core::work::Failure;
 use aqe_store::limits::CLAIM_MAX;
 use aqe_store::work::{Claim, Claimed, Slots};
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::sync::oneshot;
 
 use super::super::agent::Process;
@@ -136,31 +136,35 @@ impl Engine {
                 let (stop, stopped) = oneshot::channel();
                 agent.stop = Some(stop);
                 agent.current = Some(current);
-                self.call(id, tool, &Value::Object(args).to_string(), &task.principal, timeout, stopped);
+                let call = Call {
+                    is_builtin: true,
+                    tool: tool.clone(),
+                    args: Value::Object(args).to_string(),
+                    principal: task.principal.clone(),
+                    timeout,
+                };
+                self.call(id, call, stopped);
+            }
+            Work::Tool { .. } => {
+                let call = profile.work.tool_call(&args);
+                let (tool, args) = call.unwrap_or_else(|| Err("no tool".into())).map_err(permanent)?;
+                let (stop, stopped) = oneshot::channel();
+                agent.stop = Some(stop);
+                agent.current = Some(current);
+                let principal = task.principal.clone();
+                self.call(id, Call { is_builtin: false, tool, args, principal, timeout }, stopped);
             }
         }
         Ok(())
     }
 
-    /// Calls a built-in tool on a thread of its own.
-    fn call(
-        &mut self,
-        agent: u64,
-        tool: &str,
-        args: &str,
-        principal: &str,
-        timeout: Duration,
-        stopped: oneshot::Receiver<()>,
-    ) {
-        let tools = self.shared.tools.get().and_then(std::sync::Weak::upgrade);
-        let (tell, runtime) = (self.tell.clone(), self.shared.runtime.clone());
-        let (tool, args, principal) = (tool.to_owned(), args.to_owned(), principal.to_owned());
+    /// Calls a tool on a thread of its own.
+    fn call(&mut self, agent: u64, call: Call, stopped: oneshot::Receiver<()>) {
+        let (tell, shared) = (self.tell.clone(), Arc::clone(&self.shared));
         let work = move || {
-            let outcome = match (tools, runtime) {
-                (Some(tools), Some(runtime)) => {
-                    runtime.block_on(called(&*tools, &tool, &args, &principal, timeout, stopped))
-                }
-                _ => Outcome::failed(Failure::Permanent, "there are no built-in tools here"),
+            let outcome = match &shared.runtime {
+                Some(runtime) => runtime.block_on(call.made(&shared, stopped)),
+                None => Outcome::failed(Failure::Permanent, "tools cannot be called here"),
             };
             // The engine may be gone.
             let _ = tell.send(Event::Over { agent, outcome });
@@ -171,33 +175,66 @@ impl Engine {
     }
 }
 
-async fn called(
-    tools: &dyn InProcess,
-    tool: &str,
-    args: &str,
-    principal: &str,
+/// A call of a tool.
+struct Call {
+    is_builtin: bool,
+    tool: String,
+    args: String,
+    principal: String,
     timeout: Duration,
-    stopped: oneshot::Receiver<()>,
-) -> Outcome {
-    let deadline = Instant::now() + timeout;
-    let caller = Caller { principal, deadline, progress: None };
-    let result = tokio::select! {
-        result = tools.call(tool, args, caller) => result,
-        _ = stopped => return Outcome::failed(Failure::Cancelled, "it was stopped because that was wanted"),
-        () = tokio::time::sleep_until(deadline.into()) => {
-            return Outcome::failed(Failure::Timeout, format!("it took longer than {} ms", timeout.as_millis()));
+}
+
+impl Call {
+    async fn made(&self, shared: &Shared, stopped: oneshot::Receiver<()>) -> Outcome {
+        let deadline = Instant::now() + self.timeout;
+        let result = tokio::select! {
+            result = self.answered(shared, deadline) => result,
+            _ = stopped => return Outcome::failed(Failure::Cancelled, "it was stopped because that was wanted"),
+            () = tokio::time::sleep_until(deadline.into()) => {
+                return Outcome::failed(Failure::Timeout, format!("it took longer than {} ms", self.timeout.as_millis()));
+            }
+        };
+        match result {
+            Ok(result) => Self::outcome(&result),
+            Err(failed) => failed,
         }
-    };
-    let result = match result {
-        Ok(result) => result,
-        Err(error) => return Outcome::failed(Failure::Permanent, error.to_string()),
-    };
-    let reply: Value = serde_json::from_slice(&result.json).unwrap_or_default();
-    if result.is_error {
-        let text = reply["content"][0]["text"].as_str().unwrap_or("no reason was given");
-        return Outcome::failed(Failure::Permanent, text);
     }
-    Outcome { failure: None, result: Some(reply["structuredContent"].to_string()), evidence: None }
+
+    /// The `CallToolResult`.
+    async fn answered(&self, shared: &Shared, deadline: Instant) -> Result<Value, Outcome> {
+        let permanent = |error: String| Outcome::failed(Failure::Permanent, error);
+        if self.is_builtin {
+            let tools = shared.tools.get().and_then(Weak::upgrade);
+            let tools = tools.ok_or_else(|| permanent("there are no built-in tools here".into()))?;
+            let caller = Caller { principal: &self.principal, deadline, progress: None };
+            let result = tools.call(&self.tool, &self.args, caller).await;
+            let result = result.map_err(|error| permanent(error.to_string()))?;
+            return Ok(serde_json::from_slice(&result.json).unwrap_or_default());
+        }
+        let calls = shared.calls.get();
+        let calls = calls.ok_or_else(|| Outcome::failed(Failure::Transient, "the server is starting"))?;
+        let answer = calls.call(&self.principal, &self.tool, &self.args).await;
+        let answer = answer.map_err(|error| Outcome::failed(Failure::Transient, error))?;
+        let mut answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        let error = &answer["error"];
+        if error.is_object() {
+            // What is wrong with the request (JSON-RPC 2.0, 5.1) would be so again; all else may pass.
+            let is_wrong = matches!(error["code"].as_i64(), Some(-32602..=-32600));
+            let failure = if is_wrong { Failure::Permanent } else { Failure::Transient };
+            return Err(Outcome::failed(failure, error["message"].as_str().unwrap_or("no reason was given")));
+        }
+        Ok(answer["result"].take())
+    }
+
+    fn outcome(result: &Value) -> Outcome {
+        if result["isError"] == true {
+            let text = result["content"][0]["text"].as_str().unwrap_or("no reason was given");
+            return Outcome { result: Some(result.to_string()), ..Outcome::failed(Failure::Permanent, text) };
+        }
+        let structured = &result["structuredContent"];
+        let kept = if structured.is_null() { result } else { structured };
+        Outcome { failure: None, result: Some(kept.to_string()), evidence: None }
+    }
 }
 
 /// How long an attempt may take.

@@ -135,6 +135,9 @@ fn new_task(fleets: &Fleets, plan: &Plan, asked: &TaskAsked) -> Result<NewTask, 
         let folder = folder.ok_or_else(|| at("no folder: set `roots` in [qe]".into()))?;
         command.argv(&args, folder).map_err(|error| at(error.to_string()))?;
     }
+    if let Some(Err(error)) = profile.work.tool_call(&args) {
+        return Err(at(error));
+    }
     let retries = asked.retries.unwrap_or(profile.retries);
     if retries >= ATTEMPTS_MAX {
         return Err(at(format!("`retries` must be less than {ATTEMPTS_MAX}")));
