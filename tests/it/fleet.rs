@@ -340,6 +340,49 @@ fn stages_of_a_pipeline_begin_when_the_one_before_is_done() {
 }
 
 #[test]
+fn a_task_that_submits_others_is_over_with_the_last_of_them() {
+    let home = home("echo \"$1\" >> log; while [ ! -e go ]; do sleep 0.05; done; echo \"end $1\" >> log");
+    let server = home.start(&[]);
+    let workers = json!([{ "profile": "script", "max": 3 }]);
+    let asked = json!({ "workers": workers, "topology": "hierarchical", "max_concurrency": 3 });
+    call(&home, &server, "qe_fleet_init", &asked);
+    let run = submit(&home, &server, &json!([{ "key": "p", "profile": "script", "args": { "what": "p" } }]));
+    until("it has begun", || (!log(&home).is_empty()).then_some(()));
+    let parent = format!("{run}.0");
+    let tasks = json!([{ "key": "c", "profile": "script", "args": { "what": "c" } }]);
+    let asked = json!({ "parent": parent, "tasks": tasks });
+    let said = call(&home, &server, "qe_task_orchestrate", &asked);
+    assert_eq!(said["created"], true, "{said}");
+    let said = call(&home, &server, "qe_task_orchestrate", &asked);
+    assert_eq!(said["created"], false, "the same from the same parent: {said}");
+    home.write("go", "");
+    let said = over(&home, &server, &run);
+    assert_eq!((&said["state"], &said["done"]), (&json!("done"), &json!(2)), "{said}");
+    let said = answer(&home, &server, "qe_task_orchestrate", &asked);
+    assert_eq!(said["isError"], true, "a task that is over submits nothing: {said}");
+}
+
+#[test]
+fn agents_are_started_before_they_are_needed_as_far_as_may_be() {
+    let home = home("true");
+    let server = home.start(&[]);
+    init(&home, &server, &json!([{ "profile": "script", "max": 2 }]));
+    let said =
+        call(&home, &server, "qe_agent_spawn", &json!({ "profile": "script", "count": 3, "ttl_s": 1 }));
+    assert_eq!(
+        (said["agents"].as_array().unwrap().len(), &said["refused"]["count"]),
+        (2, &json!(1)),
+        "{said}"
+    );
+    for agent in said["agents"].as_array().unwrap() {
+        assert!(Path::new(&format!("/proc/{}", agent["pid"])).exists(), "{agent}");
+    }
+    nothing_is_left(&home);
+    let said = call(&home, &server, "qe_fleet_status", &json!({ "fleet_id": "default" }));
+    assert_eq!(said["workers"], json!([]), "idle ones end: {said}");
+}
+
+#[test]
 fn the_same_submission_twice_is_one_run() {
     let home = home("echo \"$1\" >> log");
     let server = home.start(&[]);
