@@ -320,6 +320,40 @@ fn two_servers_on_one_store_run_each_task_once() {
     assert_eq!(log(&home).len(), 40);
 }
 
+/// A server that is stopped for longer than its leases last is not dead, and comes back with an attempt that is another's.
+#[test]
+fn a_server_that_was_away_is_told_so_and_ends_what_it_still_runs() {
+    let home = home(HANGS_ONCE);
+    let servers = [home.start(&[]), home.start(&[])];
+    for server in &servers {
+        init(&home, server, &json!([{ "profile": "script", "min": 1, "max": 1 }]));
+    }
+    let tasks = json!([{ "key": "a", "profile": "script", "args": { "what": "a" } }]);
+    let run = submit(&home, &servers[0], &tasks);
+    until("it has begun", || (!log(&home).is_empty()).then_some(()));
+    let is_busy = |server: &Server| {
+        let said = call(&home, server, "qe_fleet_status", &json!({ "fleet_id": "default" }));
+        said["workers"].as_array().unwrap().iter().any(|agent| agent["state"] == "busy")
+    };
+    let (away, other) = if is_busy(&servers[0]) { (0, 1) } else { (1, 0) };
+    let pid = Pid::from_child(&servers[away].child);
+    kill_process(pid, Signal::STOP).unwrap();
+    let said = over(&home, &servers[other], &run);
+    kill_process(pid, Signal::CONT).unwrap();
+    assert_eq!(said["state"], "done", "{said}");
+    until("its program has ended", || {
+        (!processes(&home).iter().any(|line| line.contains("sleep"))).then_some(())
+    });
+    let detail = task(&home, &servers[other], &run, 0);
+    let outcomes: Vec<_> = detail["attempts"].as_array().unwrap().iter().map(|it| &it["outcome"]).collect();
+    assert_eq!(
+        (outcomes, &detail["state"]),
+        (vec![&json!("lost"), &json!("done")], &json!("done")),
+        "{detail}"
+    );
+    assert_eq!(log(&home).iter().filter(|line| line.starts_with("end")).count(), 1);
+}
+
 #[test]
 fn stages_of_a_pipeline_begin_when_the_one_before_is_done() {
     let home = home("echo \"$1\" >> log; sleep 0.2");
