@@ -294,7 +294,14 @@ pub(crate) fn tools_settings(roots: Vec<PathBuf>, config: &crate::config::Qe) ->
     let keeper = aqe_qe::Keeper { mark, began: guardian::watch, ended: guardian::unwatch };
     let derived = config.derived.as_ref();
     let derived = derived.map(|(folder, max_bytes)| Arc::new(Derived::new(folder, *max_bytes)));
-    aqe_qe::Settings { roots, keeper: Some(keeper), derived }
+    aqe_qe::Settings { roots, keeper: Some(keeper), derived, fleet: None }
+}
+
+/// Fleets, whose agents are this program once more: the running file itself on Linux, even if an upgrade has replaced it.
+fn fleet(config: &Config) -> io::Result<aqe_qe::fleet::Settings> {
+    let executable =
+        if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+    Ok(aqe_qe::fleet::Settings { profiles: config.fleet.profiles.clone(), executable })
 }
 
 async fn serve(
@@ -311,9 +318,11 @@ async fn serve(
     let manifests = Arc::new(Manifests::new(store.clone()));
     let (control, mut asked) = mpsc::channel(MAX_ASKED);
     let (alerts_kept, alerts) = alerts::Alerts::open(store.clone(), &plan.request.folder).await;
-    let tools = tools_settings(config.qe.roots.clone(), &config.qe);
+    let mut tools = tools_settings(config.qe.roots.clone(), &config.qe);
+    tools.fleet = Some(fleet(config)?);
     let builtin =
         store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, &tools, state::now));
+    let fleets = builtin.clone();
     let telemetry = telemetry::start(&config.monitoring)?;
     let settings =
         settings::gateway(config, about.clone(), control, disk, alerts_kept, Arc::clone(&telemetry));
@@ -321,6 +330,9 @@ async fn serve(
     let known = manifests.known(&reloadable.upstreams).await;
     let keep: Arc<dyn ManifestStore> = manifests.clone();
     let gateway = Gateway::start(settings, reloadable, keep, known)?;
+    if let Some(tools) = &fleets {
+        tools.attach(admin::calls(&gateway));
+    }
     telemetry.export_metrics(&gateway);
     let reloads = Reloads::new(plan, builtin, &manifests, &gateway);
     let edge = Edge::new(
@@ -361,6 +373,9 @@ async fn serve(
     };
     let stopped = async {
         stop(&gateway, &edge, talk, limit).await;
+        if let Some(tools) = &fleets {
+            tools.stop().await;
+        }
         manifests.saved().await;
         if let Some(alerts) = &alerts {
             alerts.saved().await;

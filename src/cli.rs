@@ -13,6 +13,7 @@ mod client;
 mod config;
 mod drain;
 mod find;
+mod fleet;
 mod metrics;
 mod output;
 mod places;
@@ -50,6 +51,9 @@ enum Top {
         after_help = "Examples:\n  aqe-v3 qe coverage-analyze\n  aqe-v3 qe quality-gate --json"
     )]
     Qe(qe::Qe),
+    /// Agents and durable tasks of a running server.
+    #[command(subcommand)]
+    Fleet(Box<fleet::Fleet>),
     /// Print completions for a shell.
     #[command(
         after_help = "Example:\n  aqe-v3 completions bash > ~/.local/share/bash-completion/completions/aqe-v3"
@@ -164,6 +168,7 @@ impl Cli {
         match self.command {
             Top::Mcp(command) => return command.run(),
             Top::Qe(tool) => return tool.run(),
+            Top::Fleet(fleet) => return fleet.run(),
             Top::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "aqe-v3", &mut script);

@@ -8,7 +8,7 @@
 //! # Layout
 //! - [`mod@file`] finds and reads files; `tree` gives both formats one shape with positions.
 //! - `keys` and `section` declare keys and read them; `env` replaces `${VAR}`.
-//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`monitoring`], [`alerts`], [`alert_sinks`], [`mod@otlp`], [`qe`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
+//! - [`server`], [`registry`], [`mod@pool`], [`balancer`], `transport`, [`cache`], [`monitoring`], [`alerts`], [`alert_sinks`], [`mod@otlp`], [`qe`], [`fleet`], [`store`], [`upstream`], [`replica`], [`endpoint`] are the sections; `mcp_json` the
 //!   agents' files.
 //! - `merge` puts everything together, `validate` checks what no single key can.
 
@@ -20,6 +20,7 @@ pub mod cache;
 pub mod endpoint;
 pub mod env;
 pub mod file;
+pub mod fleet;
 pub mod glob;
 mod keys;
 mod mcp_json;
@@ -57,6 +58,7 @@ pub use self::balancer::Balancer;
 pub use self::cache::Cache;
 pub use self::env::Environment;
 pub use self::file::{Source, SourceKind};
+pub use self::fleet::Fleet;
 pub use self::monitoring::Monitoring;
 pub use self::place::{Fault, Note, Place, Severity};
 pub use self::pool::Pool;
@@ -93,6 +95,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// The built-in quality tools.
     pub qe: Qe,
+    /// Agents that run tasks.
+    pub fleet: Fleet,
     /// Durable state.
     pub store: Store,
     /// The servers behind the gateway, in the order of the files; also those that are switched off.

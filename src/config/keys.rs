@@ -165,6 +165,15 @@ pub(super) struct Texts {
 }
 key!(Texts, |k| k.kind.to_owned(), |k| k.absent.to_owned());
 
+/// A list of exit codes.
+#[derive(Debug)]
+pub(super) struct Codes {
+    pub(super) name: &'static str,
+    pub(super) absent: &'static str,
+    pub(super) meaning: &'static str,
+}
+key!(Codes, |_| "a list of exit codes".to_owned(), |k| k.absent.to_owned());
+
 /// A table whose keys the user chooses; `kind` says what its values are.
 #[derive(Debug)]
 pub(super) struct Map {

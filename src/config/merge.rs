@@ -6,6 +6,7 @@ use super::balancer::Balancer;
 use super::cache::Cache;
 use super::env::{Dialect, clip};
 use super::file::{File, SourceKind};
+use super::fleet::Fleet;
 use super::keys::{Group, SectionKeys, Tables};
 use super::monitoring::Monitoring;
 use super::place::Sink;
@@ -21,8 +22,8 @@ use super::tree::{Node, Value, from_json, from_toml};
 use super::upstream::{self, Upstream};
 use super::validate::{Listens, listen_flag, validate};
 use super::{
-    Config, Faults, Loaded, Request, balancer, cache, mcp_json, monitoring, pool, qe, registry, server,
-    store, transport,
+    Config, Faults, Loaded, Request, balancer, cache, fleet, mcp_json, monitoring, pool, qe, registry,
+    server, store, transport,
 };
 
 static SERVER: Group = Group { name: "server", meaning: "What clients meet." };
@@ -33,6 +34,7 @@ static TRANSPORT: Group = Group { name: "transport", meaning: "How replies are w
 static CACHE: Group = Group { name: "cache", meaning: "Answers that are given again." };
 static MONITORING: Group = Group { name: "monitoring", meaning: "Who sees what the gateway does." };
 static QE: Group = Group { name: "qe", meaning: "The built-in quality tools." };
+static FLEET: Group = Group { name: "fleet", meaning: "Agents that run tasks." };
 static STORE: Group = Group { name: "store", meaning: "Durable state." };
 static UPSTREAM: Tables = Tables { name: "upstream", meaning: "The servers behind the gateway." };
 
@@ -42,7 +44,19 @@ static ROOT: SectionKeys = SectionKeys {
     path: "",
     repeated: false,
     meaning: "The sections.",
-    keys: &[&SERVER, &REGISTRY, &POOL, &BALANCER, &TRANSPORT, &CACHE, &MONITORING, &QE, &STORE, &UPSTREAM],
+    keys: &[
+        &SERVER,
+        &REGISTRY,
+        &POOL,
+        &BALANCER,
+        &TRANSPORT,
+        &CACHE,
+        &MONITORING,
+        &QE,
+        &FLEET,
+        &STORE,
+        &UPSTREAM,
+    ],
 };
 
 /// Reads the files in their order.
@@ -97,6 +111,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Li
     let monitoring = Monitoring::read(&monitoring_section);
     let alerts = Alerts::read(&monitoring_section);
     let qe = Qe::read(&root.group(&QE, &qe::KEYS), &request.folder);
+    let fleet = Fleet::read(&root.group(&FLEET, &fleet::KEYS));
     let store = Store::read(&root.group(&STORE, &store::KEYS));
     let upstreams = root.tables(&UPSTREAM).into_iter().filter_map(|node| {
         let section = Section::open(cx, &upstream::KEYS, Some(node));
@@ -118,6 +133,7 @@ fn read_toml(file: Option<&File>, request: &Request, sink: &Sink) -> (Config, Li
             monitoring,
             alerts,
             qe,
+            fleet,
             store,
             upstreams,
             optimized,

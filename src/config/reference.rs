@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::keys::SectionKeys;
 use super::{
-    alert_sinks, alerts, balancer, cache, monitoring, otlp, pool, qe, registry, replica, server, store,
-    transport, upstream,
+    alert_sinks, alerts, balancer, cache, fleet, monitoring, otlp, pool, qe, registry, replica, server,
+    store, transport, upstream,
 };
 
 pub use super::keys::{Key, SectionKeys as Section};
@@ -24,6 +24,8 @@ pub static SECTIONS: &[&SectionKeys] = &[
     &monitoring::KEYS,
     &otlp::KEYS,
     &qe::KEYS,
+    &fleet::KEYS,
+    &fleet::PROFILE_KEYS,
     &store::KEYS,
     &upstream::KEYS,
     &replica::KEYS,

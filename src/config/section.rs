@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::env::{Dialect, Environment, clip, expand};
 use super::keys::{
-    Choice, Flag, Group, Int, Key, Map, OptChoice, OptInt, OptReal, Real, SectionKeys, Tables, Text, Texts,
-    one_of, whole_number,
+    Choice, Codes, Flag, Group, Int, Key, Map, OptChoice, OptInt, OptReal, Real, SectionKeys, Tables, Text,
+    Texts, one_of, whole_number,
 };
 use super::place::{Place, Severity, Sink};
 use super::secret::Expanded;
@@ -276,6 +276,27 @@ impl<'t, 'c> Section<'t, 'c> {
             }
         }
         texts
+    }
+
+    /// Exit codes, from 0 to 255; `None` if nothing is said.
+    pub(super) fn codes(&self, key: &Codes) -> Option<Vec<i32>> {
+        let entry = self.find(key)?;
+        let Value::List(items) = &entry.node.value else {
+            self.wrong_type(key, &entry.node);
+            return None;
+        };
+        let code = |item: &Node| match item.value {
+            Value::Int(Some(code)) => u8::try_from(code).ok().map(i32::from),
+            _ => None,
+        };
+        let codes: Option<Vec<i32>> = items.iter().map(code).collect();
+        if codes.is_none() {
+            self.cx.fault(
+                &entry.node.at,
+                format!("\"{}\" must hold whole numbers from 0 to 255 only", key.name),
+            );
+        }
+        codes
     }
 
     /// The entries of a table whose keys the user chooses.

@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod control;
 mod dashboard;
+mod fleet;
 mod http;
 mod lifecycle;
 mod qe;

@@ -42,11 +42,33 @@ pub struct ToolResult {
 /// A call under way. Dropping it cancels the call.
 pub type CallFuture<'a> = Pin<Box<dyn Future<Output = Result<ToolResult, InProcessError>> + Send + 'a>>;
 
+/// A call of any tool under way: the raw JSON-RPC response, or why there is none. Dropping it cancels the call.
+pub type AnyCallFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send + 'a>>;
+
+/// Calls tools of all upstreams, in the way of a client's call: routed, balanced, bounded in time, counted.
+pub trait Calls: Send + Sync + fmt::Debug {
+    /// Calls the tool of the name that clients see, on behalf of a principal. `arguments` is the raw text of a JSON object.
+    fn call<'a>(&'a self, principal: &'a str, tool: &'a str, arguments: &'a str) -> AnyCallFuture<'a>;
+}
+
+/// The end of a set of tools under way.
+pub type StopFuture<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// A set of tools in this process.
 pub trait InProcess: Send + Sync + fmt::Debug {
     /// The tools' definitions, each one the raw JSON of an MCP `Tool` (name, title, description,
     /// inputSchema, outputSchema, annotations). The same for the life of the value.
     fn definitions(&self) -> &[Bytes];
+
+    /// Gives the tools a way to call others, once there is one. Only the first counts.
+    fn attach(&self, calls: Arc<dyn Calls>) {
+        drop(calls);
+    }
+
+    /// Ends in order what the tools have running outside of calls. No call comes after it.
+    fn stop(&self) -> StopFuture<'_> {
+        Box::pin(async {})
+    }
 
     /// Whether a call of the tool `name` may take so long that its caller would rather come back for the result: where its
     /// client can, the gateway then makes a task of it (MCP tasks).

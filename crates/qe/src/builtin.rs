@@ -4,12 +4,15 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aqe_core::inprocess::{CallFuture, Caller, InProcess, InProcessError, Progress, ToolResult};
+use aqe_core::inprocess::{
+    CallFuture, Caller, Calls, InProcess, InProcessError, Progress, StopFuture, ToolResult,
+};
 use aqe_store::{Derived, Store, UnixMillis};
 use bytes::Bytes;
 
 use crate::arguments;
 use crate::coverage;
+use crate::fleet::{self, Fleets};
 use crate::gate;
 use crate::learn;
 use crate::memory::{Memory, retrieve, search, store};
@@ -29,6 +32,8 @@ pub struct Settings {
     pub keeper: Option<Keeper>,
     /// Where what was computed of sources is kept for other processes; `None`: nowhere.
     pub derived: Option<Arc<Derived>>,
+    /// Fleets of agents; `None`: there are none, as on the command line.
+    pub fleet: Option<fleet::Settings>,
 }
 
 /// The tools, over a store and a clock that tells the milliseconds since the Unix epoch.
@@ -40,11 +45,17 @@ pub fn builtin(
     if let Some(keeper) = settings.keeper {
         child::keep_with(keeper);
     }
-    Arc::new(Builtin {
+    let clock: Arc<dyn Fn() -> UnixMillis + Send + Sync> = Arc::new(clock);
+    let roots = Roots::new(&settings.roots);
+    let mark = settings.keeper.map(|keeper| keeper.mark);
+    let fleets = settings.fleet.as_ref();
+    let fleets =
+        fleets.map(|fleet| Fleets::over(Arc::clone(&durable), fleet, &roots, mark, Arc::clone(&clock)));
+    let builtin = Arc::new(Builtin {
         definitions: definitions().into_iter().map(|text| Bytes::from_static(text.as_bytes())).collect(),
         memory: Memory { store: Arc::clone(&durable) },
         context: Arc::new(Context {
-            roots: Roots::new(&settings.roots),
+            roots,
             durable,
             coverage: coverage::load::Cache::default(),
             measurements: Measurements::new(settings.derived.clone()),
@@ -52,21 +63,32 @@ pub fn builtin(
             testgen: testgen::Memo::default(),
             learning: learn::Feed::default(),
         }),
-        clock: Box::new(clock),
-    })
+        fleets,
+        clock,
+    });
+    if let Some(fleets) = &builtin.fleets {
+        let tools: Arc<dyn InProcess> = Arc::<Builtin>::clone(&builtin);
+        fleets.resume(Arc::downgrade(&tools));
+    }
+    builtin
 }
 
 /// The tools' definitions, each one the raw JSON of an MCP `Tool`, as [`InProcess::definitions`] has them.
 pub fn definitions() -> Vec<&'static str> {
     let memory = [store::DEFINITION, retrieve::DEFINITION, search::DEFINITION];
-    memory.into_iter().chain(WORKS.iter().map(|work| work.definition)).collect()
+    memory
+        .into_iter()
+        .chain(WORKS.iter().map(|work| work.definition))
+        .chain(fleet::tools::DEFINITIONS)
+        .collect()
 }
 
 struct Builtin {
     definitions: Vec<Bytes>,
     memory: Memory,
     context: Arc<Context>,
-    clock: Box<dyn Fn() -> UnixMillis + Send + Sync>,
+    fleets: Option<Fleets>,
+    clock: Arc<dyn Fn() -> UnixMillis + Send + Sync>,
 }
 
 /// What the tools share that read projects.
@@ -134,6 +156,7 @@ impl Builtin {
             Tool::MemoryStore => self.memory.store(arguments::parse(arguments)?, caller, now).await,
             Tool::MemoryRetrieve => self.memory.retrieve(arguments::parse(arguments)?, caller, now).await,
             Tool::MemorySearch => self.memory.search(arguments::parse(arguments)?, caller, now).await,
+            Tool::Fleet(name) => fleet::tools::call(self.fleets.as_ref(), name, arguments, caller, now).await,
             Tool::Work(work) => {
                 let (stop, _stop_on_drop) = Stop::at(caller.deadline);
                 let progress = caller.progress.cloned();
@@ -152,8 +175,22 @@ impl InProcess for Builtin {
         &self.definitions
     }
 
+    fn attach(&self, calls: Arc<dyn Calls>) {
+        if let Some(fleets) = &self.fleets {
+            fleets.attach(calls);
+        }
+    }
+
+    fn stop(&self) -> StopFuture<'_> {
+        Box::pin(async {
+            if let Some(fleets) = &self.fleets {
+                fleets.stop().await;
+            }
+        })
+    }
+
     fn takes_long(&self, name: &str) -> bool {
-        matches!(name, "qe_test_generate" | "qe_quality_metrics")
+        matches!(name, "qe_test_generate" | "qe_quality_metrics" | "qe_task_orchestrate")
     }
 
     fn call<'a>(&'a self, name: &'a str, arguments: &'a str, caller: Caller<'a>) -> CallFuture<'a> {
@@ -175,6 +212,7 @@ enum Tool {
     MemoryRetrieve,
     MemorySearch,
     Work(&'static Work),
+    Fleet(&'static str),
 }
 
 impl Tool {
@@ -183,7 +221,10 @@ impl Tool {
             "qe_memory_store" => Some(Self::MemoryStore),
             "qe_memory_retrieve" => Some(Self::MemoryRetrieve),
             "qe_memory_search" => Some(Self::MemorySearch),
-            _ => WORKS.iter().find(|work| work.name == name).map(Self::Work),
+            _ => {
+                let work = WORKS.iter().find(|work| work.name == name).map(Self::Work);
+                work.or_else(|| fleet::tools::named(name).map(Self::Fleet))
+            }
         }
     }
 }

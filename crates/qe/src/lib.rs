@@ -7,6 +7,7 @@
 //!   [`embedder`]: the vectors that they are found by.
 //! - `each`: the same work on many things, on several threads.
 //! - `learn`: `qe_learn_pattern` and `qe_learn_status`, what went how well, fed by the other tools too.
+//! - [`fleet`]: agents and durable tasks: `qe_fleet_init`, `qe_fleet_status`, `qe_agent_spawn`, `qe_task_orchestrate`.
 //! - `gate`: `qe_quality_gate`, conditions on what was measured, and a verdict.
 //! - `metrics`: `qe_quality_metrics`; `duplication`: what stands in a project more than once.
 //! - `project`: the folders that may be read, Git, and programs that are run to their end.
@@ -23,6 +24,7 @@ mod builtin;
 mod coverage;
 mod duplication;
 mod each;
+pub mod fleet;
 mod gap_id;
 mod gate;
 mod learn;

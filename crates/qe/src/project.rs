@@ -20,6 +20,11 @@ impl Roots {
         Self(folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect())
     }
 
+    /// The first of them, which paths are relative to.
+    pub(crate) fn first(&self) -> Option<&Path> {
+        self.0.first().map(PathBuf::as_path)
+    }
+
     /// The project at `root`: an absolute path, or one relative to the first of the roots; that one if nothing is said.
     pub(crate) fn project(&self, root: Option<&str>) -> Result<Project, Refusal> {
         let first = self.0.first().ok_or_else(|| {

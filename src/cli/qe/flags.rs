@@ -105,7 +105,13 @@ fn target(text: &str) -> Value {
 
 /// One command for each tool.
 pub(super) fn commands() -> Vec<Command> {
-    definitions().into_iter().map(command).collect()
+    // Fleets live in a server: `fleet` asks it.
+    let alone = definitions().into_iter().filter(|tool| !is_of_server(tool.name));
+    alone.map(command).collect()
+}
+
+fn is_of_server(tool: &str) -> bool {
+    ["qe_fleet_", "qe_agent_", "qe_task_"].iter().any(|prefix| tool.starts_with(prefix))
 }
 
 fn command(tool: Definition<'static>) -> Command {

@@ -20,7 +20,7 @@ fn with_value(section: &str, key: &str, value: &str) -> String {
         "upstream.tools" => format!("[[upstream]]\ntools = {{ {key} = {value} }}\n"),
         "upstream.cache" => format!("[[upstream]]\ncache = {{ {key} = {value} }}\n"),
         "upstream.replicas" => format!("[[upstream]]\nreplicas = [{{ {key} = {value} }}]\n"),
-        "monitoring.alert" | "monitoring.webhook" | "monitoring.command" => {
+        "fleet.profile" | "monitoring.alert" | "monitoring.webhook" | "monitoring.command" => {
             format!("[[{section}]]\n{key} = {value}\n")
         }
         "monitoring.alert.burn_rate" => format!("[[monitoring.alert]]\nburn_rate = {{ {key} = {value} }}\n"),

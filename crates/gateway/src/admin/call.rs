@@ -1,9 +1,10 @@
 //! Running a tool on behalf of the user.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use aqe_core::envelope::{Message, encode_string};
+use aqe_core::inprocess::{AnyCallFuture, Calls};
 use aqe_core::revision::Revision;
 use bytes::Bytes;
 use http::StatusCode;
@@ -15,14 +16,38 @@ use crate::session::{Nowhere, next_owner};
 use crate::settings::LOCAL_PRINCIPAL;
 use crate::telemetry::Via;
 
+/// The way by which what runs in this process calls tools.
+#[derive(Debug)]
+struct OwnCalls(Weak<Gateway>);
+
+/// Calls of tools by what runs in this process.
+pub fn calls(gateway: &Arc<Gateway>) -> Arc<dyn Calls> {
+    Arc::new(OwnCalls(Arc::downgrade(gateway)))
+}
+
+impl Calls for OwnCalls {
+    fn call<'a>(&'a self, principal: &'a str, tool: &'a str, arguments: &'a str) -> AnyCallFuture<'a> {
+        Box::pin(async move {
+            let gateway = self.0.upgrade().ok_or("the server is stopping")?;
+            let params = format!(r#"{{"name":{},"arguments":{arguments}}}"#, encode_string(tool));
+            let request = crate::wire::request(1, "tools/call", &params);
+            let answer = answered(&gateway, principal, request).await.map_err(|refused| refused.message)?;
+            Ok(answer)
+        })
+    }
+}
+
 /// `POST /admin/call`: the JSON-RPC response, error or not. Arguments and result stay raw.
 pub(super) async fn call(gateway: &Arc<Gateway>, body: &Bytes) -> Result<Bytes, Refused> {
-    let request = request(body)?;
+    answered(gateway, LOCAL_PRINCIPAL, request(body)?).await
+}
+
+async fn answered(gateway: &Arc<Gateway>, principal: &str, request: Bytes) -> Result<Bytes, Refused> {
     let message =
         Message::parse(request, gateway.settings.message).map_err(|fault| Refused::bad(fault.reason))?;
     let caller = Caller {
         revision: Revision::NEWEST_LEGACY,
-        principal: LOCAL_PRINCIPAL.into(),
+        principal: principal.into(),
         session: None,
         owner: next_owner(),
         param_headers: None,

@@ -54,6 +54,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+pub use self::call::calls;
 pub use self::events::{Feed, Feeds};
 pub use self::page::Asset;
 pub use self::pool::MOST_CONNECTIONS;

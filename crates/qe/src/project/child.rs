@@ -1,5 +1,7 @@
 //! Programs that are run to their end: Git, interpreters. Bounded in time and output, and none outlives its call.
 
+pub(crate) mod running;
+
 use std::ffi::OsStr;
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;

@@ -33,6 +33,7 @@ macro_rules! work_promises {
             the_same_end_said_twice_is_kept_once
             a_heartbeat_extends_the_lease
             a_lease_that_ran_out_is_requeued
+            a_loss_that_is_reported_counts_as_one_that_is_noticed
             a_dead_servers_tasks_are_requeued_once
             a_clock_that_is_set_back_keeps_no_task_for_ever
             failures_are_tried_again_by_their_kind

@@ -68,13 +68,16 @@ fn wait_for_children(connection: &Connection, task: &Head, now: UnixMillis) -> R
 
 pub(super) fn fail(connection: &Connection, report: &FailureReport) -> Result<Finish, Fault> {
     let outcome = report.failure.as_str();
-    let task = match holder(connection, &report.task, report.token)? {
+    let mut task = match holder(connection, &report.task, report.token)? {
         Ok(task) => task,
         Err(fenced) => return late(connection, &report.task, report.token, outcome, fenced),
     };
     let (result, evidence) = (report.result.as_deref(), report.evidence.as_deref());
     let (error, now) = (Some(report.error.as_str()), report.now);
     record(connection, &task, &End { outcome, error, result, evidence, now })?;
+    if report.failure == retry::Failure::Lost {
+        count_loss(connection, &mut task)?;
+    }
     let verdict = retry::verdict(report.failure, task.tried(), report.seed);
     carry_out(connection, task, verdict, &report.error, now)
 }
@@ -89,10 +92,15 @@ pub(super) fn lose(
     let failure = retry::Failure::Lost;
     let end = End { outcome: failure.as_str(), error: Some(why), result: None, evidence: None, now };
     record(connection, &task, &end)?;
-    task.lost += 1;
-    connection.prepare_cached("UPDATE task SET lost = ?2 WHERE id = ?1")?.execute((task.id, task.lost))?;
+    count_loss(connection, &mut task)?;
     let verdict = retry::verdict(failure, task.tried(), 0);
     carry_out(connection, task, verdict, why, now)
+}
+
+fn count_loss(connection: &Connection, task: &mut Head) -> Result<(), Fault> {
+    task.lost += 1;
+    connection.prepare_cached("UPDATE task SET lost = ?2 WHERE id = ?1")?.execute((task.id, task.lost))?;
+    Ok(())
 }
 
 fn carry_out(

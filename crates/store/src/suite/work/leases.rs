@@ -1,6 +1,6 @@
 //! Leases, fencing, and what becomes of workers that are not heard of.
 
-use aqe_core::work::TaskState;
+use aqe_core::work::{Failure, TaskState};
 
 use super::words::{T0, Work, accepted, task};
 use crate::contract::WorkStore;
@@ -127,6 +127,16 @@ pub async fn a_dead_servers_tasks_are_requeued_once(store: &dyn WorkStore) {
     for one in &again {
         assert_eq!(accepted(work.complete(one, T0 + 4).await), TaskState::Done);
     }
+}
+
+/// Whoever tells that a worker has died, the first such loss costs the task no attempt, and the second does.
+pub async fn a_loss_that_is_reported_counts_as_one_that_is_noticed(store: &dyn WorkStore) {
+    let work = Work::new(store).await;
+    work.submit("r", vec![task("a", &[])]).await;
+    let first = work.one(T0).await;
+    assert_eq!(accepted(work.fail(&first, Failure::Lost, T0 + 1).await), TaskState::Ready);
+    let second = work.one(T0 + 2).await;
+    assert_eq!(accepted(work.fail(&second, Failure::Lost, T0 + 3).await), TaskState::Dead);
 }
 
 /// A lease that ends later than any can is worth nothing.
