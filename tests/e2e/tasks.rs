@@ -206,7 +206,7 @@ async fn tasks_are_declared_where_they_are_and_tools_say_so_in_one_revision_alon
             let tasks = tools.as_array().unwrap().iter().filter_map(|tool| tool.get("execution"));
             let tasks: Vec<&Value> = tasks.collect();
             let optional = json!({ "taskSupport": "optional" });
-            assert_eq!(tasks, if has_core_tasks { vec![&optional; 2] } else { Vec::new() });
+            assert_eq!(tasks, if has_core_tasks { vec![&optional; 3] } else { Vec::new() });
             lists.push(tools);
         }
         assert_eq!(lists[0], lists[2], "as before there were tasks in the core, and after");

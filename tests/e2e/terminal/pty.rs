@@ -63,7 +63,9 @@ impl Terminal {
 
     /// Starts a program in it, as its leader.
     pub(crate) fn run(&mut self, program: &Command, term: &str) {
-        let mut command = pty_process::Command::new(program.get_program()).args(program.get_args());
+        // Ctrl-C ends it also where this runs in the background of a script, which ignores it.
+        let mut command = pty_process::Command::new("env").arg("--default-signal=INT");
+        command = command.arg(program.get_program()).args(program.get_args());
         if let Some(folder) = program.get_current_dir() {
             command = command.current_dir(folder);
         }
