@@ -21,7 +21,7 @@ pub(crate) const DEFINITION: &str = concat!(
     r#""root":{"type":"string"},"reports":{"type":"array","items":{"type":"string"},"description":"Paths; default: found"},"#,
     r#""base":{"type":"string","description":"Git revision: also judge what changed since"},"head":{"type":"string","description":"Default: working tree"},"#,
     r#""base_report":{"type":"string"},"include":{"type":"array","items":{"type":"string"},"description":"Globs"},"exclude":{"type":"array","items":{"type":"string"}},"#,
-    r#""path_map":{"type":"object","description":"Prefix in reports: folder"},"include_tests":{"type":"boolean","description":"Tests too"},"#,
+    r#""path_map":{"type":"object","description":"Prefix in reports: folder"},"include_tests":{"type":"boolean"},"#,
     r#""group_by":{"enum":["file","dir"]},"max_items":{"type":"integer"},"cursor":{"type":"string"}},"required":[]},"#,
     r#""outputSchema":{"type":"object","required":["totals","groups"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#
 );

@@ -24,10 +24,10 @@ pub(crate) use find::Innermost;
 use rank::Rank;
 
 pub(crate) const DEFINITION: &str = concat!(
-    r#"{"name":"qe_coverage_gaps","title":"Find coverage gaps","description":"What no test runs, riskiest first, from existing coverage reports: per function its uncovered lines, missing branch outcomes, complexity, CRAP, churn, snippet, nearest tests, and the call that generates tests. Use it to decide what to test next.","#,
+    r#"{"name":"qe_coverage_gaps","title":"Find coverage gaps","description":"What no test runs, riskiest first, from existing coverage reports: per function its uncovered lines, missing branch outcomes, complexity, CRAP, churn, snippet, nearest tests, and the call that generates tests.","#,
     r#""inputSchema":{"type":"object","properties":{"root":{"type":"string"},"reports":{"type":"array","items":{"type":"string"}},"#,
     r#""base":{"type":"string","description":"Git revision a change began at"},"scope":{"enum":["all","patch"]},"rank":{"enum":["risk","crap","size","churn"]},"#,
-    r#""include":{"type":"array","items":{"type":"string"}},"exclude":{"type":"array","items":{"type":"string"}},"path_map":{"type":"object","description":"Prefix in reports: folder"},"include_tests":{"type":"boolean","description":"Tests too"},"#,
+    r#""include":{"type":"array","items":{"type":"string"}},"exclude":{"type":"array","items":{"type":"string"}},"path_map":{"type":"object"},"include_tests":{"type":"boolean"},"#,
     r#""context_lines":{"type":"integer"},"max_items":{"type":"integer"},"cursor":{"type":"string"}},"required":[]},"#,
     r#""outputSchema":{"type":"object","required":["gaps","total"]},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#
 );

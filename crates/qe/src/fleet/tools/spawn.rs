@@ -15,7 +15,7 @@ use crate::arguments;
 use crate::reply::{Refusal, structured};
 
 /// The tool as it is listed.
-pub(crate) const DEFINITION: &str = r#"{"name":"qe_agent_spawn","title":"Start agents","description":"Start agents of a profile in a fleet before tasks need them, within the profile's `max`. Idle ones beyond `min` end after `ttl_s`.","inputSchema":{"type":"object","properties":{"fleet_id":{"type":"string","description":"id or name"},"profile":{"type":"string"},"count":{"type":"integer","default":1},"ttl_s":{"type":"integer","default":60}},"required":["profile"]},"outputSchema":{"type":"object","required":["agents"]},"annotations":{"destructiveHint":false,"openWorldHint":false}}"#;
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_agent_spawn","title":"Start agents","description":"Start agents of a profile in a fleet before tasks need them, within the profile's `max`. Idle ones beyond `min` end after `ttl_s`.","inputSchema":{"type":"object","properties":{"fleet_id":{"type":"string"},"profile":{"type":"string"},"count":{"type":"integer","default":1},"ttl_s":{"type":"integer","default":60}},"required":["profile"]},"outputSchema":{"type":"object","required":["agents"]},"annotations":{"destructiveHint":false,"openWorldHint":false}}"#;
 
 /// Longest time that an idle agent is kept: a day.
 const TTL_MAX_S: u64 = 24 * 3600;

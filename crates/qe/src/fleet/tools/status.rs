@@ -19,7 +19,7 @@ use crate::arguments::{self, rfc3339};
 use crate::reply::{Refusal, structured};
 
 /// The tool as it is listed.
-pub(crate) const DEFINITION: &str = r#"{"name":"qe_fleet_status","title":"Fleet status","description":"What is true now of fleets, their agents (pid, state, memory, durations), queue, runs and tasks. Without arguments: all fleets. With `task_id`: its attempts, results and output. With `run_id`: its tasks, by page.","inputSchema":{"type":"object","properties":{"fleet_id":{"type":"string","description":"id or name"},"run_id":{"type":"string"},"task_id":{"type":"string"},"include":{"type":"array","items":{"enum":["workers","queue","runs","tasks","events"]},"description":"default: workers, queue, runs"},"states":{"type":"array","items":{"type":"string"},"description":"of tasks"},"cursor":{"type":"integer"},"limit":{"type":"integer","default":50}},"required":[]},"outputSchema":{"type":"object"},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#;
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_fleet_status","title":"Fleet status","description":"Fleets, their agents, queue, runs and tasks as they are now. With `task_id`: its attempts, results and output; with `run_id`: its tasks.","inputSchema":{"type":"object","properties":{"fleet_id":{"type":"string"},"run_id":{"type":"string"},"task_id":{"type":"string"},"include":{"type":"array","items":{"enum":["workers","queue","runs","tasks","events"]}},"states":{"type":"array","items":{"type":"string"}},"cursor":{"type":"integer"},"limit":{"type":"integer","default":50}},"required":[]},"outputSchema":{"type":"object"},"annotations":{"readOnlyHint":true,"openWorldHint":false}}"#;
 
 /// Items of a page.
 const LIMIT: u32 = 50;
