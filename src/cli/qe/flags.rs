@@ -191,6 +191,8 @@ fn usual(name: &str) -> &'static str {
         "include" => "Only paths like this one (glob); may be given again",
         "exclude" => "No paths like this one; may be given again",
         "base_report" => "Earlier report to compare with",
+        "path_map" => "Prefix in reports: folder",
+        "include_tests" => "Tests too",
         "scope" => "What is looked at",
         "group_by" => "What a row is",
         "sort" | "rank" => "What comes first",
