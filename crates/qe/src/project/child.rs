@@ -133,24 +133,32 @@ impl<'a> Program<'a> {
         })
     }
 
-    /// Runs it to its end, or to `stop`'s. Its process group does not outlive this.
-    pub(crate) fn run(mut self, stop: &Stop) -> Result<Output, RunError> {
-        let program = || self.name.to_owned();
-        if stop.left().is_zero() {
-            return Err(RunError::Stopped { program: program() });
-        }
+    /// Starts it by `spawn`, in a process group that is kept, and with pipes for its input and output.
+    fn begin(&mut self, spawn: impl FnOnce(&mut Self) -> io::Result<Child>) -> Result<Group, RunError> {
         if let Some(Keeper { mark: (name, value), .. }) = KEEPER.get() {
             self.command.env(name, value);
         }
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let child = self.spawn().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => RunError::NotFound { program: program() },
-            _ => RunError::Io { program: program(), source },
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        let program = self.name.to_owned();
+        let child = spawn(self).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => RunError::NotFound { program },
+            _ => RunError::Io { program, source },
         })?;
-        let mut group = Group { child, is_reaped: false };
+        let group = Group { child, is_reaped: false };
         if let (Some(keeper), Some(id)) = (KEEPER.get(), group.id()) {
             (keeper.began)(id);
         }
+        Ok(group)
+    }
+
+    /// Runs it to its end, or to `stop`'s. Its process group does not outlive this.
+    pub(crate) fn run(mut self, stop: &Stop) -> Result<Output, RunError> {
+        if stop.left().is_zero() {
+            return Err(RunError::Stopped { program: self.name.to_owned() });
+        }
+        self.command.stderr(Stdio::piped());
+        let mut group = self.begin(Self::spawn)?;
+        let program = || self.name.to_owned();
         let input = std::mem::take(&mut self.input);
         let mut stdin = group.child.stdin.take();
         let (stdout, stderr) = (group.child.stdout.take(), group.child.stderr.take());

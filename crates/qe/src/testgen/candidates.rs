@@ -82,6 +82,17 @@ pub(super) enum Verdict {
     Broken,
 }
 
+impl Verdict {
+    /// Of a text that does not compile, or that a run names among those that passed or does not.
+    pub(super) fn of(is_broken: bool, has_passed: bool) -> Self {
+        match (is_broken, has_passed) {
+            (true, _) => Self::Broken,
+            (false, true) => Self::Passed,
+            (false, false) => Self::Failed,
+        }
+    }
+}
+
 /// Both texts of a block in one fresh process.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Verdicts {

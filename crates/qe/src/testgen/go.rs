@@ -11,13 +11,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use tree_sitter::Parser;
-
 use super::arguments::Arguments;
 use super::candidates::{Block, Fate, Found, Verdict, Verdicts};
 use super::files;
 use super::kept::{Emission, Evidence, Status};
-use super::native::{self, BUILD, BUILDS_MAX, CANDIDATES_MAX, CASES_PER_MS, FORMAT};
+use super::native::{self, BUILD, BUILDS_MAX, CANDIDATES_MAX, CASES_PER_MS, FORMAT, Source};
 use super::probes::Probes;
 use super::recording::{self, Recording, different};
 use super::sandbox::Job;
@@ -41,14 +39,7 @@ pub(super) fn evidence<'a>(
     arguments: &'a Arguments,
     stop: &'a Stop,
 ) -> Result<Evidence<'a>, Refusal> {
-    let source = std::str::from_utf8(&target.source)
-        .map_err(|_| Refusal(format!("{}: it is not UTF-8", target.file)))?;
-    let mut parser = Parser::new();
-    let tree = parser
-        .set_language(&tree_sitter_go::LANGUAGE.into())
-        .ok()
-        .and_then(|()| parser.parse(source, None))
-        .ok_or_else(|| Refusal(format!("{}: it cannot be parsed", target.file)))?;
+    let Source { text: source, tree } = Source::of(target, &tree_sitter_go::LANGUAGE.into())?;
     let items = items::of(source, tree.root_node(), &target.functions, arguments.allow_effects);
     if items.calls.is_empty() {
         return Err(Refusal(format!(
@@ -469,13 +460,7 @@ impl Search<'_> {
         }
         let run = |passed: &BTreeSet<String>| {
             let of = |place: usize| {
-                let strong = if broken.contains(&place) {
-                    Verdict::Broken
-                } else if passed.contains(&name(place)) {
-                    Verdict::Passed
-                } else {
-                    Verdict::Failed
-                };
+                let strong = Verdict::of(broken.contains(&place), passed.contains(&name(place)));
                 Verdicts { strong, weak: None }
             };
             (0..blocks.len()).map(of).collect()

@@ -13,12 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tree_sitter::{Parser, Tree};
-
 use super::arguments::Arguments;
 use super::candidates::{Block, Fate, Found, Verdict, Verdicts};
 use super::kept::{Emission, Evidence, Status};
-use super::native::{self, BUILDS_MAX, CANDIDATES_MAX, CASES_PER_MS};
+use super::native::{self, BUILDS_MAX, CANDIDATES_MAX, CASES_PER_MS, Source};
 use super::probes::Probes;
 use super::recording::{self, Recording, different};
 use super::scratch::Scratch;
@@ -53,27 +51,6 @@ const USUAL: [&str; 9] = [
     "java.net",
 ];
 
-/// A file that was read.
-struct Source<'a> {
-    text: &'a str,
-    tree: Tree,
-}
-
-impl<'a> Source<'a> {
-    fn of(target: &'a Target) -> Result<Self, Refusal> {
-        let text = std::str::from_utf8(&target.source)
-            .map_err(|_| Refusal(format!("{}: it is not UTF-8", target.file)))?;
-        let tree = parsed(text).ok_or_else(|| Refusal(format!("{}: it cannot be parsed", target.file)))?;
-        Ok(Self { text, tree })
-    }
-}
-
-fn parsed(text: &str) -> Option<Tree> {
-    let mut parser = Parser::new();
-    parser.set_language(&tree_sitter_java::LANGUAGE.into()).ok()?;
-    parser.parse(text, None)
-}
-
 /// Searches one file and tries what was found in fresh processes.
 pub(super) fn evidence<'a>(
     scratch: &Scratch,
@@ -81,7 +58,7 @@ pub(super) fn evidence<'a>(
     arguments: &'a Arguments,
     stop: &Stop,
 ) -> Result<Evidence<'a>, Refusal> {
-    let source = Source::of(target)?;
+    let source = Source::of(target, &tree_sitter_java::LANGUAGE.into())?;
     let root = source.tree.root_node();
     let items = items::of(source.text, root, &target.functions, arguments.allow_effects);
     let javac = Javac::of(scratch, &target.file, &items.package, stop)?;
@@ -202,8 +179,9 @@ fn classes(javac: &Javac<'_>, items: &Items, place: &Path) -> Vec<Class> {
     for path in files.into_iter().take(FILES_MAX) {
         let is_small = fs::metadata(&path).is_ok_and(|is| is.len() <= SOURCE_BYTES_MAX);
         let text = is_small.then(|| fs::read_to_string(&path).ok()).flatten();
-        if let Some((text, tree)) =
-            text.and_then(|text| Some((parsed(&text)?, text))).map(|(tree, text)| (text, tree))
+        if let Some((text, tree)) = text
+            .and_then(|text| Some((native::parsed(&text, &tree_sitter_java::LANGUAGE.into())?, text)))
+            .map(|(tree, text)| (text, tree))
         {
             found.extend(items::of(&text, tree.root_node(), &[], true).classes);
         }
@@ -414,13 +392,7 @@ impl Search<'_> {
         for (backwards, zone) in [("0", "Asia/Tokyo"), ("1", "America/New_York")] {
             let run = self.tried(&class, backwards, zone)?;
             let of = |place: usize| {
-                let strong = if broken.contains(&place) {
-                    Verdict::Broken
-                } else if run.contains(&name(place)) {
-                    Verdict::Passed
-                } else {
-                    Verdict::Failed
-                };
+                let strong = Verdict::of(broken.contains(&place), run.contains(&name(place)));
                 Verdicts { strong, weak: None }
             };
             runs.push((0..blocks.len()).map(of).collect());

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tree_sitter::{Language, Parser, Tree};
+
 use super::arguments::Arguments;
 use super::candidates::{Block, Fate, Found, Reach};
 use super::files;
@@ -12,6 +14,7 @@ use super::probes::Probes;
 use super::recording::Recording;
 use super::sandbox::{Held, Job, Limits};
 use super::scratch::Scratch;
+use super::target::Target;
 use crate::project::child::{Output, RunError};
 use crate::project::confine;
 use crate::reply::Refusal;
@@ -31,6 +34,30 @@ pub(super) const FORMAT: Duration = Duration::from_secs(20);
 const RUN: Duration = Duration::from_secs(60);
 /// Compilers open and write more than tests.
 const BUILDING: Limits = Limits { cpu_seconds: 600, open_files: 4_096, file_bytes: 1 << 30 };
+
+/// A file that was read.
+pub(super) struct Source<'a> {
+    pub(super) text: &'a str,
+    pub(super) tree: Tree,
+}
+
+impl<'a> Source<'a> {
+    /// Of a target in that language.
+    pub(super) fn of(target: &'a Target, language: &Language) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(&target.source)
+            .map_err(|_| Refusal(format!("{}: it is not UTF-8", target.file)))?;
+        let tree =
+            parsed(text, language).ok_or_else(|| Refusal(format!("{}: it cannot be parsed", target.file)))?;
+        Ok(Self { text, tree })
+    }
+}
+
+/// The syntax of a text.
+pub(super) fn parsed(text: &str, language: &Language) -> Option<Tree> {
+    let mut parser = Parser::new();
+    parser.set_language(language).ok()?;
+    parser.parse(text, None)
+}
 
 /// Runs a compiler, `name` to people, for `time` at most.
 pub(super) fn compiler(

@@ -9,7 +9,7 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, setrlimit,
 };
 
-use super::{Group, KEEPER, Program, RunError};
+use super::{Group, Program, RunError};
 
 /// Rounds of looking for processes of a mark: one that is about to be killed may fork.
 const ROUNDS: u32 = 50;
@@ -33,24 +33,11 @@ impl Program<'_> {
     /// Starts it. `has_own_errors`: whether its standard error is a pipe and not ours. `memory_mb`: the most address space of
     /// each of its processes.
     pub(crate) fn start(mut self, has_own_errors: bool, memory_mb: Option<u64>) -> Result<Running, RunError> {
-        let program = || self.name.to_owned();
-        if let Some(keeper) = KEEPER.get() {
-            self.command.env(keeper.mark.0, keeper.mark.1);
-        }
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         self.command.stderr(if has_own_errors { Stdio::piped() } else { Stdio::inherit() });
-        let spawned = {
+        let mut group = self.begin(|program| {
             let _limit = memory_mb.map(Limited::to);
-            self.command.spawn()
-        };
-        let child = spawned.map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => RunError::NotFound { program: program() },
-            _ => RunError::Io { program: program(), source },
+            program.command.spawn()
         })?;
-        let mut group = Group { child, is_reaped: false };
-        if let (Some(keeper), Some(id)) = (KEEPER.get(), group.id()) {
-            (keeper.began)(id);
-        }
         let (stdin, stdout) = (group.child.stdin.take(), group.child.stdout.take());
         let stderr = group.child.stderr.take();
         Ok(Running { group, stdin, stdout, stderr })

@@ -3,11 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use tree_sitter::Parser;
-
 use super::super::call::Call;
 use super::super::judge::{Broken, MUTANTS_MAX, Run};
-use super::super::native::BUILDS_MAX;
+use super::super::native::{BUILDS_MAX, Source};
 use super::super::target::Target;
 use super::super::trial::Trial;
 use super::{PROBE, Search, instrument, items};
@@ -18,14 +16,7 @@ const PROGRAM: &str = "judge.test";
 /// Runs the candidates twice.
 pub(in super::super) fn judge(call: &Call<'_>, target: &Target) -> Result<(Run, Run), Refusal> {
     let (arguments, stop, scratch) = (call.arguments, call.stop(), call.scratch()?);
-    let source = std::str::from_utf8(&target.source)
-        .map_err(|_| Refusal(format!("{}: it is not UTF-8", target.file)))?;
-    let mut parser = Parser::new();
-    let tree = parser
-        .set_language(&tree_sitter_go::LANGUAGE.into())
-        .ok()
-        .and_then(|()| parser.parse(source, None))
-        .ok_or_else(|| Refusal(format!("{}: it cannot be parsed", target.file)))?;
+    let Source { text: source, tree } = Source::of(target, &tree_sitter_go::LANGUAGE.into())?;
     let place = scratch.project().join(&target.file);
     let mutants = arguments.mutants.min(MUTANTS_MAX) as usize;
     let mut search = Search {

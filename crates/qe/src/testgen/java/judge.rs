@@ -25,7 +25,7 @@ struct Candidate {
 /// Runs the candidates twice.
 pub(in super::super) fn judge(call: &Call<'_>, target: &Target) -> Result<(Run, Run), Refusal> {
     let (arguments, stop, scratch) = (call.arguments, call.stop(), call.scratch()?);
-    let source = Source::of(target)?;
+    let source = Source::of(target, &tree_sitter_java::LANGUAGE.into())?;
     let root = source.tree.root_node();
     let package = items::of(source.text, root, &[], true).package;
     let mut javac = Javac::of(scratch, &target.file, &package, stop)?;

@@ -71,13 +71,7 @@ impl Search<'_> {
         }
         let verdict = |place: usize, is_weak: bool, passed: &BTreeSet<String>| {
             let name = module(place, is_weak);
-            if broken.contains(&name) {
-                Verdict::Broken
-            } else if passed.contains(&name) {
-                Verdict::Passed
-            } else {
-                Verdict::Failed
-            }
+            Verdict::of(broken.contains(&name), passed.contains(&name))
         };
         let run = |passed: &BTreeSet<String>| {
             let of = |(place, block): (usize, &Block)| Verdicts {

@@ -5,7 +5,7 @@ use std::fs;
 
 use super::super::call::Call;
 use super::super::judge::{Broken, MUTANTS_MAX, Run};
-use super::super::native::BUILDS_MAX;
+use super::super::native::{BUILDS_MAX, Source};
 use super::super::target::Target;
 use super::super::trial::Trial;
 use super::cargo::{Built, Cargo};
@@ -17,14 +17,7 @@ use crate::reply::Refusal;
 pub(in super::super) fn judge(call: &Call<'_>, target: &Target) -> Result<(Run, Run), Refusal> {
     let (arguments, stop, scratch) = (call.arguments, call.stop(), call.scratch()?);
     let package = Package::of(&scratch.project(), &target.file)?;
-    let source = std::str::from_utf8(&target.source)
-        .map_err(|_| Refusal(format!("{}: it is not UTF-8", target.file)))?;
-    let mut parser = tree_sitter::Parser::new();
-    let tree = parser
-        .set_language(&tree_sitter_rust::LANGUAGE.into())
-        .ok()
-        .and_then(|()| parser.parse(source, None))
-        .ok_or_else(|| Refusal(format!("{}: it cannot be parsed", target.file)))?;
+    let Source { text: source, tree } = Source::of(target, &tree_sitter_rust::LANGUAGE.into())?;
     let folder =
         if package.folder.is_empty() { "tests/".into() } else { format!("{}/tests/", package.folder) };
     let mut candidates = Vec::new();
