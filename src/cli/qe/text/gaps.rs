@@ -8,7 +8,7 @@ pub(super) fn of(result: &Value) -> Vec<String> {
     let gaps = list(&result["gaps"]);
     let head = match (&result["total"], &result["uncovered_lines"]) {
         (total, _) if *total == 0 => "no gaps: all that was measured has run".to_owned(),
-        (total, lines) => format!("{total} gaps, {lines} lines that no test runs, the riskiest first"),
+        (total, lines) => format!("gaps: {total}, the riskiest first; lines that no test runs: {lines}"),
     };
     let mut notes: Vec<String> = more(gaps.len(), result).into_iter().collect();
     notes.extend(result["history"].as_str().map(|why| format!("changes are not known: {why}")));

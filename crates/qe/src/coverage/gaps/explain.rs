@@ -209,11 +209,11 @@ impl Teller<'_> {
         }
         match risk.commits {
             Some(0) => {}
-            Some(commits) => why.push(format!("{commits} commits in 90 days")),
+            Some(commits) => why.push(format!("commits in 90 days: {commits}")),
             None => why.push("history not known".to_owned()),
         }
         if let Some(files @ 1..) = risk.used_in {
-            why.push(format!("its name is used in {files} other files"));
+            why.push(format!("other files that use its name: {files}"));
         }
         if self.coverage.is_stale(&gap.file.path) {
             why.push("STALE: the source is not what was measured, lines may be others".to_owned());
