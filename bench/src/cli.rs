@@ -13,7 +13,7 @@ use crate::serve::Serve;
 use crate::subject::Subject;
 use crate::{
     Result, budget, callgrind, compression, flat, latency, memory, monitoring, optimized, peers, pipes, pool,
-    qe, record, soak, start, strategies, syscalls, threads, workers,
+    qe, record, soak, start, store, strategies, syscalls, threads, workers,
 };
 
 /// Connections over HTTP, where nothing is said.
@@ -64,7 +64,9 @@ enum Command {
     Compression(Options),
     /// How long the quality tools take on 100,000 lines, cold and warm. Fails if a bar is missed.
     Qe(Qe),
-    /// All but strategies, threads, budget, syscalls, compression, soak and qe; instructions where valgrind is installed.
+    /// How long memory, learning and fleets take, with few and many entries. Fails if a bar is missed.
+    Store(Store),
+    /// All but strategies, threads, budget, syscalls, compression, soak, qe and store; instructions where valgrind is installed.
     All(Options),
     /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
     Soak(Soak),
@@ -161,6 +163,28 @@ struct Qe {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
     /// What the project is made of.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The gateway to measure, instead of a release build of this workspace.
+    #[arg(long, value_name = "FILE")]
+    subject: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Store {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Rounds of what is compared; they take turns.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Calls of each kind in a round.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(10..=10_000))]
+    calls: u16,
+    /// Entries of the large store.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=400_000))]
+    entries: u32,
+    /// What the entries say.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// The gateway to measure, instead of a release build of this workspace.
@@ -365,6 +389,19 @@ pub(crate) fn run() -> Result<()> {
             match sections.iter().map(Section::missed).sum() {
                 0 => Ok(()),
                 missed => Err(format!("the quality tools have missed {missed} of their bars").into()),
+            }
+        }
+        Command::Store(options) => {
+            let plan = store::Plan {
+                rounds: options.rounds.into(),
+                calls: options.calls.into(),
+                entries: options.entries.into(),
+                seed: options.seed,
+            };
+            let sections = report(options.json, options.subject, |subject| store::measure(subject, plan))?;
+            match sections.iter().map(Section::missed).sum() {
+                0 => Ok(()),
+                missed => Err(format!("the tools over the store have missed {missed} of their bars").into()),
             }
         }
         Command::Peers(options) => compare(&options),
