@@ -62,7 +62,9 @@ pub(crate) fn measure(subject: &Subject, plan: Plan) -> Result<Section> {
             progress(&format!("qe: {}, {}", transport.name(), case.name));
             let start = |kept: &Path| {
                 let home = Rc::new(Home::with(&config)?);
-                let keeping = |command: &mut Command| drop(command.env("XDG_CACHE_HOME", kept));
+                let keeping = |command: &mut Command| {
+                    command.env("XDG_CACHE_HOME", kept);
+                };
                 Line::start(subject, &home, transport, Place::Anywhere, keeping)
             };
             rows.extend(
