@@ -275,11 +275,7 @@ fn url(listener: &TcpListener, path: &str) -> Option<String> {
 
 /// How the store is opened, for whatever part of us opens it.
 fn store_options(store: &crate::config::Store) -> SqliteOptions {
-    SqliteOptions {
-        embedder: Some(aqe_qe::embedder()),
-        memory: store.durability,
-        ..SqliteOptions::default()
-    }
+    SqliteOptions { embedder: Some(aqe_qe::embedder()), memory: store.durability, ..SqliteOptions::default() }
 }
 
 /// The built-in tools over the store, for whoever asks no server.

@@ -67,7 +67,7 @@ fn write_until_gone(mut client: Client, round: u32, writer: &str, answered: &Sen
         while is_open && (waiting.len() as u64) < client.in_flight() {
             let write = Write::new(round, writer, writes.len());
             match client.send("qe_memory_store", &write.arguments()) {
-                Ok(id) => drop(waiting.insert(id, writes.len())),
+                Ok(id) => assert_eq!(waiting.insert(id, writes.len()), None),
                 Err(_) => is_open = false,
             }
             // What broke off may have arrived.

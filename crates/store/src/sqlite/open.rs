@@ -37,7 +37,7 @@ pub(super) fn writable(path: &Path, options: &SqliteOptions) -> Result<Connectio
     let size = ensure_file(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let engine = |error| classify(path, &error);
-    wait_for_locks(&connection).map_err(engine)?;
+    wait_for_locks(&mut connection).map_err(engine)?;
     // The engine opens a file that is not writable for reading, and says so only when asked.
     if connection.is_readonly("main").map_err(engine)? {
         return Err(StoreError::ReadOnly { path: path.to_owned() });
@@ -68,7 +68,7 @@ pub(super) fn writable(path: &Path, options: &SqliteOptions) -> Result<Connectio
 }
 
 /// Has the connection wait for the lock for writing while others hold it, for [`LOCK_WAIT`] at least.
-pub(crate) fn wait_for_locks(connection: &Connection) -> rusqlite::Result<()> {
+fn wait_for_locks(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_handler(Some(|tried: i32| {
         let is_in_time = u128::from(tried.unsigned_abs()) < LOCK_WAIT.as_micros() / LOCK_PAUSE.as_micros();
         if is_in_time {
