@@ -20,7 +20,7 @@ const TASKS: usize = 4;
 const CONFIG: &str = "[[fleet.profile]]\nname = \"true\"\ncommand = \"true\"\n";
 
 /// Adds one to a counter so many times, each time to what it has read; answers how often another was faster.
-fn count_up(mut client: Client, counter: &str, times: u64) -> u64 {
+fn count_up(client: &mut Client, counter: &str, times: u64) -> u64 {
     let mut conflicts = 0;
     for _ in 0..times {
         loop {
@@ -79,10 +79,11 @@ fn two_servers_lose_no_update_of_memory_learning_or_fleets_and_no_client_hears_o
     for counter in COUNTERS {
         counting.extend([(first.http(), counter), (second.http(), counter)]);
     }
+    // A server whose standard input ends, ends: these clients outlive all others.
     counting.extend([(first.stdio(), COUNTERS[0]), (second.stdio(), COUNTERS[0])]);
     let (counted, runs) = thread::scope(|scope| {
         let counting: Vec<ScopedJoinHandle<'_, u64>> = counting
-            .into_iter()
+            .iter_mut()
             .map(|(client, counter)| scope.spawn(move || count_up(client, counter, INCREMENTS)))
             .collect();
         let learning: Vec<_> = [&first, &second]

@@ -21,8 +21,8 @@ pub(crate) static OPENING: Mutex<()> = Mutex::new(());
 /// Between two attempts to get a lock that the engine does not wait for.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
-/// Between two attempts to get the lock for writing. Another process under load is without a transaction for some 20 µs between two
-/// of a millisecond: whoever looks rarely, as the engine's own waiting does (up to 100 ms apart), does not meet such a gap in time.
+/// Between two attempts to get the lock for writing. Another process under load holds it nearly all the time: whoever looks rarely, as
+/// the engine's own waiting does (up to 100 ms apart), meets the gaps late, and in the end not in time.
 const LOCK_PAUSE: Duration = Duration::from_micros(250);
 
 /// Prepared statements that are kept by a connection: all that there are, but for those of lists.

@@ -87,7 +87,7 @@ async fn every_answered_write_survives_sigkill_and_none_is_half_there() {
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 }
 
-/// Commits of another process, of eight writes each, that go before one of ours: with the engine's own waiting there were thousands.
+/// Commits of another process, of eight writes each, that may go before one of ours. A fair share is one.
 const STARVED: usize = 100;
 
 /// Adds one to the counter two hundred times.
@@ -123,8 +123,7 @@ async fn two_processes_on_one_file_lose_no_update() {
     assert_eq!(found(&store, question("counter")).await.value, "400");
 }
 
-/// Each write comes to its turn among those of a process that never rests: not by luck, but within as many of the other's commits
-/// as a fair share would be hundreds of times over.
+/// Each write comes to its turn among those of a process that never rests.
 #[tokio::test]
 async fn no_writer_is_starved_by_another_process() {
     const OWN: usize = 40;
