@@ -35,8 +35,8 @@ const SPAWNED: u64 = 16;
 const RUNS: usize = 20;
 const TASKS: usize = 100;
 
-/// Agents whose tasks end at once.
-const PROFILE: &str = "[[fleet.profile]]\nname = \"true\"\ncommand = \"true\"\n";
+/// Agents whose tasks end at once, and a folder for them.
+const PROFILE: &str = "[qe]\nroots = [\".\"]\n\n[[fleet.profile]]\nname = \"true\"\ncommand = \"true\"\n";
 const FULL: &str = "durability = \"full\"\n";
 
 /// Most that p95 may be, in ms.
