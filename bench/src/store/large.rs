@@ -165,8 +165,10 @@ fn fleet(line: &mut Line, mut row: impl FnMut(&str, &Done, Option<f64>)) -> Resu
     row("agent spawn", &line.run(&spawn, 1, SPAWNED)?, Some(limit::SPAWN));
     let tasks: Vec<_> = (0..TASKS)
         .map(|n| {
-            let needs: Vec<String> =
-                if n < 10 { Vec::new() } else { vec![format!("t{}", n - 10), format!("t{}", n / 2)] };
+            // The one ten before, and each from the twentieth on also one of the first ten.
+            let mut needs: Vec<String> =
+                n.checked_sub(10).iter().map(|before| format!("t{before}")).collect();
+            needs.extend((n >= 20).then(|| format!("t{}", n % 7)));
             json!({ "key": format!("t{n}"), "profile": "true", "depends_on": needs })
         })
         .collect();
