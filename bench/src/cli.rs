@@ -65,7 +65,7 @@ enum Command {
     /// How long the quality tools take on 100,000 lines, cold and warm. Fails if a bar is missed.
     Qe(Qe),
     /// How long memory, learning and fleets take, with few and many entries. Fails if a bar is missed.
-    Store(Store),
+    Store(store::Options),
     /// All but strategies, threads, budget, syscalls, compression, soak, qe and store; instructions where valgrind is installed.
     All(Options),
     /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
@@ -163,28 +163,6 @@ struct Qe {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
     /// What the project is made of.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// The gateway to measure, instead of a release build of this workspace.
-    #[arg(long, value_name = "FILE")]
-    subject: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-struct Store {
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    /// Rounds of what is compared; they take turns.
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    rounds: u16,
-    /// Calls of each kind in a round.
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(10..=10_000))]
-    calls: u16,
-    /// Entries of the large store.
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=400_000))]
-    entries: u32,
-    /// What the entries say.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// The gateway to measure, instead of a release build of this workspace.
@@ -392,12 +370,7 @@ pub(crate) fn run() -> Result<()> {
             }
         }
         Command::Store(options) => {
-            let plan = store::Plan {
-                rounds: options.rounds.into(),
-                calls: options.calls.into(),
-                entries: options.entries.into(),
-                seed: options.seed,
-            };
+            let plan = options.plan();
             let sections = report(options.json, options.subject, |subject| store::measure(subject, plan))?;
             match sections.iter().map(Section::missed).sum() {
                 0 => Ok(()),

@@ -8,8 +8,10 @@ mod large;
 mod steady;
 mod words;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Args;
 use serde_json::Value;
 
 use crate::Result;
@@ -19,6 +21,40 @@ use crate::message::{Call, Era};
 use crate::report::{Cell, Goal, Section};
 use crate::stats::Spread;
 use crate::subject::Subject;
+
+/// The command line of it.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Rounds of what is compared; they take turns.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// Calls of each kind in a round.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(10..=10_000))]
+    calls: u16,
+    /// Entries of the large store.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=400_000))]
+    entries: u32,
+    /// What the entries say.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The gateway to measure, instead of a release build of this workspace.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) subject: Option<PathBuf>,
+}
+
+impl Options {
+    pub(crate) fn plan(&self) -> Plan {
+        Plan {
+            rounds: self.rounds.into(),
+            calls: self.calls.into(),
+            entries: self.entries.into(),
+            seed: self.seed,
+        }
+    }
+}
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
