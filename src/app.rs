@@ -274,8 +274,8 @@ fn url(listener: &TcpListener, path: &str) -> Option<String> {
 }
 
 /// How the store is opened, for whatever part of us opens it.
-fn store_options() -> SqliteOptions {
-    SqliteOptions { embedder: Some(aqe_qe::embedder()), ..SqliteOptions::default() }
+fn store_options(store: &crate::config::Store) -> SqliteOptions {
+    SqliteOptions { embedder: Some(aqe_qe::embedder()), memory: store.durability, ..SqliteOptions::default() }
 }
 
 /// The built-in tools over the store, for whoever asks no server.
@@ -283,7 +283,7 @@ pub(crate) fn tools(
     store: &crate::config::Store,
     settings: &aqe_qe::Settings,
 ) -> Result<Arc<dyn InProcess>, StoreError> {
-    let store = SqliteStore::open(&store.path, &store_options())?;
+    let store = SqliteStore::open(&store.path, &store_options(store))?;
     Ok(aqe_qe::builtin(Arc::new(store), settings, state::now))
 }
 

@@ -13,7 +13,7 @@ use crate::serve::Serve;
 use crate::subject::Subject;
 use crate::{
     Result, budget, callgrind, compression, flat, latency, memory, monitoring, optimized, peers, pipes, pool,
-    qe, record, soak, start, strategies, syscalls, threads, workers,
+    qe, record, soak, start, store, strategies, syscalls, threads, workers,
 };
 
 /// Connections over HTTP, where nothing is said.
@@ -64,7 +64,9 @@ enum Command {
     Compression(Options),
     /// How long the quality tools take on 100,000 lines, cold and warm. Fails if a bar is missed.
     Qe(Qe),
-    /// All but strategies, threads, budget, syscalls, compression, soak and qe; instructions where valgrind is installed.
+    /// How long memory, learning and fleets take, with few and many entries. Fails if a bar is missed.
+    Store(store::Options),
+    /// All but strategies, threads, budget, syscalls, compression, soak, qe and store; instructions where valgrind is installed.
     All(Options),
     /// Full load for minutes with clients and replicas that come and go. Fails if a bar is missed.
     Soak(Soak),
@@ -365,6 +367,14 @@ pub(crate) fn run() -> Result<()> {
             match sections.iter().map(Section::missed).sum() {
                 0 => Ok(()),
                 missed => Err(format!("the quality tools have missed {missed} of their bars").into()),
+            }
+        }
+        Command::Store(options) => {
+            let plan = options.plan();
+            let sections = report(options.json, options.subject, |subject| store::measure(subject, plan))?;
+            match sections.iter().map(Section::missed).sum() {
+                0 => Ok(()),
+                missed => Err(format!("the tools over the store have missed {missed} of their bars").into()),
             }
         }
         Command::Peers(options) => compare(&options),

@@ -25,8 +25,22 @@ fn expect(request: &Request) -> Expect {
 /// # Errors
 /// If any reply is not like the first one: status 200, the request's id, a result of the same shape.
 pub(crate) fn run(address: SocketAddr, request: &Request, connections: usize, until: Until) -> Result<Done> {
+    run_from(0, address, request, connections, until)
+}
+
+/// The same with the numbers that follow `number`.
+///
+/// # Errors
+/// As for [`run`].
+pub(crate) fn run_from(
+    number: u64,
+    address: SocketAddr,
+    request: &Request,
+    connections: usize,
+    until: Until,
+) -> Result<Done> {
     let clients = Client::alike(address, request, connections);
-    let load = Load::new(clients, Checker::new(expect(request)), 0)?;
+    let load = Load::new(clients, Checker::new(expect(request)), number)?;
     on(Place::Other, || load::run(&load, until))?.flawless()
 }
 
@@ -44,6 +58,20 @@ pub(crate) fn at_rate(address: SocketAddr, request: &Request, rate: f64, time: D
 /// # Errors
 /// As for [`run`].
 pub(crate) fn pipe(talk: &mut Talk, request: &Request, in_flight: usize, until: Until) -> Result<Done> {
+    pipe_from(0, talk, request, in_flight, until)
+}
+
+/// The same with the numbers that follow `number`.
+///
+/// # Errors
+/// As for [`run`].
+pub(crate) fn pipe_from(
+    number: u64,
+    talk: &mut Talk,
+    request: &Request,
+    in_flight: usize,
+    until: Until,
+) -> Result<Done> {
     let mut checker = Checker::new(expect(request));
-    on(Place::Other, || talk.run(request, &mut checker, 0, Pace::InFlight(in_flight, until)))?.flawless()
+    on(Place::Other, || talk.run(request, &mut checker, number, Pace::InFlight(in_flight, until)))?.flawless()
 }

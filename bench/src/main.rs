@@ -11,7 +11,8 @@
 //! - [`syscalls`], [`compression`]: what writing replies costs. [`shaper`]: lines of less bandwidth.
 //! - [`calls`], [`pipes`], [`latency`], [`flat`], [`start`], [`memory`], [`pool`], [`workers`], [`strategies`], [`optimized`],
 //!   [`threads`], [`monitoring`]: the measurements. [`budget`]: what calls may cost. [`soak`]: minutes of everything at once.
-//!   [`peers`]: other gateways and servers beside ours. [`qe`]: the quality tools.
+//!   [`peers`]: other gateways and servers beside ours. [`qe`]: the quality tools; [`store`]: memory, learning,
+//!   fleets; [`line`]: a gateway spoken to over pipes or HTTP.
 //! - [`trend`], [`report`]: tables. [`record`], [`results`], [`claims`]: keeping them in a file, and the pages that quote
 //!   it.
 
@@ -32,6 +33,7 @@ mod compression;
 mod echo;
 mod flat;
 mod latency;
+mod line;
 mod load;
 mod memory;
 mod monitoring;
@@ -48,6 +50,7 @@ mod serve;
 mod shaper;
 mod soak;
 mod start;
+mod store;
 mod strategies;
 mod subject;
 mod syscalls;

@@ -3,19 +3,21 @@
 mod project;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::rc::Rc;
+use std::time::Duration;
 
-use aqe_load::pipe::Talk;
 use serde_json::{Value, json};
 
 use self::project::{Scene, Size};
 use crate::Result;
 use crate::calls::progress;
+use crate::line::{Line, Transport};
 use crate::message::{Call, Era};
 use crate::place::Place;
 use crate::report::{Cell, Goal, Section};
 use crate::stats::Spread;
-use crate::subject::{Home, Running, Subject};
+use crate::subject::{Home, Subject};
 
 /// How often each is measured.
 #[derive(Debug, Clone, Copy)]
@@ -41,22 +43,6 @@ struct Case {
 /// `None` within it: it is measured, and no limit is set.
 type Limit = Option<f64>;
 
-/// What the gateway is spoken to over.
-#[derive(Debug, Clone, Copy)]
-enum Transport {
-    Stdio,
-    Http,
-}
-
-/// A gateway that runs.
-enum Line {
-    Stdio(Box<Talk>),
-    Http(Box<Running>),
-}
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A file that was written so long ago is believed not to change unseen (`qe`: two seconds and a tick).
 const SETTLE: Duration = Duration::from_millis(2_600);
 
@@ -71,10 +57,16 @@ pub(crate) fn measure(subject: &Subject, plan: Plan) -> Result<Section> {
         [&small, &large].iter().map(|scene| format!("{:?}", scene.root().display().to_string())).collect();
     let config = format!("[qe]\nroots = [{}]\n", roots.join(", "));
     let mut rows = Vec::new();
-    for transport in [Transport::Stdio, Transport::Http] {
+    for transport in Transport::ALL {
         for case in cases(&small, &large) {
             progress(&format!("qe: {}, {}", transport.name(), case.name));
-            let start = |kept: &Path| Line::start(subject, &config, transport, kept);
+            let start = |kept: &Path| {
+                let home = Rc::new(Home::with(&config)?);
+                let keeping = |command: &mut Command| {
+                    command.env("XDG_CACHE_HOME", kept);
+                };
+                Line::start(subject, &home, transport, Place::Anywhere, keeping)
+            };
             rows.extend(
                 case.rows(start, transport, plan).map_err(|error| format!("{}: {error}", case.name))?,
             );
@@ -233,62 +225,9 @@ fn times(runs: usize, mut call: impl FnMut() -> Result<(f64, usize)>) -> Result<
     Ok((times, most))
 }
 
-impl Transport {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Stdio => "stdio",
-            Self::Http => "HTTP",
-        }
-    }
-}
-
-impl Line {
-    /// A new process that has answered nothing but the handshake.
-    /// `kept`: where it finds what others have kept.
-    fn start(subject: &Subject, config: &str, transport: Transport, kept: &Path) -> Result<Self> {
-        let home = Home::with(config)?;
-        let keeping = |mut command: std::process::Command| {
-            command.env("XDG_CACHE_HOME", kept);
-            command
-        };
-        match transport {
-            Transport::Stdio => {
-                let mut talk = Talk::start(keeping(subject.stdio(&home)))?;
-                talk.set_patience(PATIENCE);
-                talk.initialize()?;
-                Ok(Self::Stdio(Box::new(talk)))
-            }
-            Transport::Http => {
-                let command = keeping(subject.http_with_its_threads(&home));
-                let mut running = Running::start_at(Place::Anywhere, command, Some(home))?;
-                running.server.set_patience(PATIENCE);
-                running.server.initialize()?;
-                Ok(Self::Http(Box::new(running)))
-            }
-        }
-    }
-
-    fn ask(&mut self, call: &Call) -> Result<(Duration, Vec<u8>)> {
-        match self {
-            Self::Stdio(talk) => {
-                let mut request = call.line();
-                let request = request.fresh();
-                let begun = Instant::now();
-                let answer = talk.ask(request)?;
-                Ok((begun.elapsed(), answer))
-            }
-            Self::Http(running) => {
-                let begun = Instant::now();
-                let answer = running.server.ask_raw(call)?;
-                Ok((begun.elapsed(), answer))
-            }
-        }
-    }
-}
-
 /// Runs Git apart from the settings of whoever runs this.
 fn git(root: &Path, date: &str, args: &[&str]) -> Result<()> {
-    let mut command = std::process::Command::new("git");
+    let mut command = Command::new("git");
     command.current_dir(root).args(args);
     for (name, value) in [
         ("GIT_CONFIG_GLOBAL", "/dev/null"),

@@ -114,9 +114,14 @@ impl Home {
     /// A configuration with these further tables; a tool's name begins with that of its upstream.
     pub(crate) fn with(tables: &str) -> Result<Self> {
         let home = Self { folder: tempfile::tempdir()? };
-        let head = "[registry]\nprefix = \"always\"\n\n[store]\npath = \"aqe.db\"\n";
-        std::fs::write(home.config(), format!("{head}\n{tables}"))?;
+        home.configure("", tables)?;
         Ok(home)
+    }
+
+    /// Writes the configuration anew, for the next start: with further lines of `[store]`, and these tables.
+    pub(crate) fn configure(&self, store: &str, tables: &str) -> Result<()> {
+        let head = "[registry]\nprefix = \"always\"\n\n[store]\npath = \"aqe.db\"\n";
+        Ok(std::fs::write(self.config(), format!("{head}{store}\n{tables}"))?)
     }
 
     fn config(&self) -> PathBuf {

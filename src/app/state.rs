@@ -25,7 +25,7 @@ const KEPT: usize = 200;
 /// Only where the user chose the path. Without the default one the gateway does its main work all the same, so that
 /// is a warning and `None`.
 pub(super) fn open(store: &config::Store) -> Result<Option<Arc<dyn Store>>, StoreError> {
-    match SqliteStore::open(&store.path, &super::store_options()) {
+    match SqliteStore::open(&store.path, &super::store_options(store)) {
         Ok(store) => Ok(Some(Arc::new(store))),
         Err(error) if store.is_chosen => Err(error),
         Err(error) => {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::keys::{SectionKeys, Text};
+use aqe_store::Durability;
+
+use super::keys::{Choice, SectionKeys, Text};
 use super::paths;
 use super::section::Section;
 
@@ -13,6 +15,8 @@ pub struct Store {
     pub path: PathBuf,
     /// Whether the user chose the path; the default one is a convenience that the gateway can do without.
     pub is_chosen: bool,
+    /// What an answered memory write survives.
+    pub durability: Durability,
 }
 
 static PATH: Text = Text {
@@ -22,8 +26,16 @@ static PATH: Text = Text {
     meaning: "The SQLite file. Without `XDG_DATA_HOME` the default is below `~/.local/share`.",
 };
 
+static DURABILITY: Choice<Durability> = Choice {
+    name: "durability",
+    options: &[("normal", Durability::Normal), ("full", Durability::Full)],
+    meaning: "What a memory entry survives once its writing was answered. `normal`: the death of the server at any \
+              moment; a power failure can take the last ones. `full`: a power failure, too; each write waits for the \
+              disk. Tasks and what was learnt are always written as with `full`.",
+};
+
 pub(super) static KEYS: SectionKeys =
-    SectionKeys { path: "store", repeated: false, meaning: "Durable state.", keys: &[&PATH] };
+    SectionKeys { path: "store", repeated: false, meaning: "Durable state.", keys: &[&PATH, &DURABILITY] };
 
 impl Store {
     pub(super) fn read(section: &Section<'_, '_>) -> Self {
@@ -43,6 +55,10 @@ impl Store {
                 }
             },
         };
-        Self { path: path.unwrap_or_default(), is_chosen: section.key_at(PATH.name).is_some() }
+        Self {
+            path: path.unwrap_or_default(),
+            is_chosen: section.key_at(PATH.name).is_some(),
+            durability: section.choice(&DURABILITY),
+        }
     }
 }

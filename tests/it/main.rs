@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod control;
 mod dashboard;
+mod durable;
 mod fleet;
 mod http;
 mod lifecycle;

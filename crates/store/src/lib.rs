@@ -41,7 +41,7 @@ pub use memory::{
     Absence, At, Attributes, Entry, EntryId, EntryRef, Get, Lookup, OnConflict, Put, Stored, VersionInfo,
 };
 pub use search::{Candidate, Candidates, Embedder, Filters, Search};
-pub use sqlite::{SqliteOptions, SqliteStore};
+pub use sqlite::{Durability, SqliteOptions, SqliteStore};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 pub type UnixMillis = i64;

@@ -9,8 +9,8 @@
 //!   thread, which may wait.
 //! - **Durability** is `synchronous=NORMAL` in WAL mode: an answered write survives the death of this
 //!   process at any moment; the last ones before a power failure can be lost, but the file stays sound.
-//!   Writes that must not be lost even so wait for the disk (`FULL`): submissions and ends of tasks, and
-//!   what was learnt.
+//!   Writes that must not be lost even so wait for the disk (`FULL`): submissions and ends of tasks, what
+//!   was learnt, and memory entries where [`SqliteOptions::memory`] says so.
 //! - **Several processes** may share the file, on one machine and a local file system.
 
 mod alert;
@@ -47,6 +47,16 @@ use hits::Hits;
 use search::Searcher;
 use writer::Writer;
 
+/// What an answered write survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The death of this process, at any moment.
+    #[default]
+    Normal,
+    /// A power failure, too: each commit waits for the disk.
+    Full,
+}
+
 /// What may be chosen about the file.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
@@ -54,11 +64,13 @@ pub struct SqliteOptions {
     pub max_file_bytes: u64,
     /// Makes the vectors of memory entries; without one entries are found by their words alone.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// What an answered write of a memory entry survives.
+    pub memory: Durability,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { max_file_bytes: FILE_MAX_BYTES, embedder: None }
+        Self { max_file_bytes: FILE_MAX_BYTES, embedder: None, memory: Durability::Normal }
     }
 }
 
@@ -112,6 +124,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Vec<Mutex<Connection>>,
     searcher: Arc<Searcher>,
+    memory: Durability,
 }
 
 impl SqliteStore {
@@ -130,7 +143,7 @@ impl SqliteStore {
         });
         let writer = Writer::start(write, Arc::clone(&shared))?;
         let searcher = Arc::new(Searcher::new(path.to_owned(), options.embedder.clone()));
-        Ok(Self { shared, writer, readers, searcher })
+        Ok(Self { shared, writer, readers, searcher, memory: options.memory })
     }
 
     /// Reads on this thread, on whichever connection is free.
@@ -250,7 +263,8 @@ impl Store for SqliteStore {
         Box::pin(async move {
             put.validate()?;
             let embedder = self.searcher.embedder().cloned();
-            self.writer.write(move |connection| put::put(connection, &put, embedder.as_deref())).await
+            let put = move |connection: &Connection| put::put(connection, &put, embedder.as_deref());
+            self.writer.write_as(self.memory, put).await
         })
     }
 

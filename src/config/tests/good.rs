@@ -147,6 +147,7 @@ fn every_key_of_a_full_file_arrives() {
     let compression = Compression { when: When::Always, min_bytes: 99 };
     assert_eq!(config.writing, Writing { batching: None, compression });
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
+    assert_eq!(config.store.durability, aqe_store::Durability::Full);
     assert_eq!(config.qe.roots, [Path::new("/project/code"), Path::new("/home/ann/more")]);
     assert_eq!(config.qe.derived.as_ref().map(|(_, max_bytes)| *max_bytes), Some(1 << 20));
     let cache = &config.cache;

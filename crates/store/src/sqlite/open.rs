@@ -21,6 +21,10 @@ pub(crate) static OPENING: Mutex<()> = Mutex::new(());
 /// Between two attempts to get a lock that the engine does not wait for.
 const LOCK_RETRY: Duration = Duration::from_millis(10);
 
+/// Between two attempts to get the lock for writing. Another process under load holds it nearly all the time: whoever looks rarely, as
+/// the engine's own waiting does (up to 100 ms apart), meets the gaps late, and in the end not in time.
+const LOCK_PAUSE: Duration = Duration::from_micros(250);
+
 /// Prepared statements that are kept by a connection: all that there are, but for those of lists.
 const STATEMENTS_KEPT: usize = 128;
 
@@ -33,7 +37,7 @@ pub(super) fn writable(path: &Path, options: &SqliteOptions) -> Result<Connectio
     let size = ensure_file(path)?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let engine = |error| classify(path, &error);
-    connection.busy_timeout(LOCK_WAIT).map_err(engine)?;
+    wait_for_locks(&mut connection).map_err(engine)?;
     // The engine opens a file that is not writable for reading, and says so only when asked.
     if connection.is_readonly("main").map_err(engine)? {
         return Err(StoreError::ReadOnly { path: path.to_owned() });
@@ -61,6 +65,17 @@ pub(super) fn writable(path: &Path, options: &SqliteOptions) -> Result<Connectio
     common(&connection).map_err(engine)?;
     schema::migrate(&mut connection, path)?;
     Ok(connection)
+}
+
+/// Has the connection wait for the lock for writing while others hold it, for [`LOCK_WAIT`] at least.
+fn wait_for_locks(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(|tried: i32| {
+        let is_in_time = u128::from(tried.unsigned_abs()) < LOCK_WAIT.as_micros() / LOCK_PAUSE.as_micros();
+        if is_in_time {
+            thread::sleep(LOCK_PAUSE);
+        }
+        is_in_time
+    }))
 }
 
 /// Opens for reading. A reader never waits for a lock: it runs on the runtime's threads.

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::hits;
-use super::{Fault, Shared, open};
+use super::{Durability, Fault, Shared, open};
 use crate::StoreError;
 use crate::limits::{HITS_FLUSH_AFTER, WRITE_QUEUE, WRITES_PER_COMMIT};
 
@@ -60,10 +60,7 @@ impl Writer {
         &self,
         operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let job = Write { operation: Some(operation), result: None, reply, is_through: false };
-        self.send(Command::Write(Box::new(job)))?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        self.write_as(Durability::Normal, operation).await
     }
 
     /// Runs `operation` in a transaction; answers when it is committed and on disk.
@@ -71,8 +68,18 @@ impl Writer {
         &self,
         operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.write_as(Durability::Full, operation).await
+    }
+
+    /// Runs `operation` in a transaction; answers when it is as durable as asked for.
+    pub(super) async fn write_as<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job = Write { operation: Some(operation), result: None, reply, is_through: true };
+        let is_through = durability == Durability::Full;
+        let job = Write { operation: Some(operation), result: None, reply, is_through };
         self.send(Command::Write(Box::new(job)))?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
@@ -327,15 +334,41 @@ impl Worker {
 mod tests {
     use super::super::{SqliteOptions, SqliteStore};
     use super::*;
+    use crate::contract::Store as _;
+    use crate::memory::{Attributes, OnConflict, Put};
+
+    fn level(connection: &Connection) -> Result<i64, Fault> {
+        Ok(connection.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn a_memory_write_waits_for_the_disk_where_the_operator_wants_that() {
+        for (memory, expected) in [(Durability::Normal, 1), (Durability::Full, 2)] {
+            let directory = tempfile::tempdir().unwrap();
+            let options = SqliteOptions { memory, ..SqliteOptions::default() };
+            let store = SqliteStore::open(&directory.path().join("store.db"), &options).unwrap();
+            let put = Put {
+                principal: "p".into(),
+                namespace: "n".into(),
+                key: "k".into(),
+                value: "1".into(),
+                attributes: Attributes::default(),
+                valid_from: None,
+                if_version: None,
+                on_conflict: OnConflict::Version,
+                now: 1,
+            };
+            store.put(put).await.unwrap();
+            // Reading leaves the level as the last commit had it.
+            assert_eq!(store.writer.read(level).await, Ok(expected));
+        }
+    }
 
     #[tokio::test]
     async fn a_commit_waits_for_the_disk_if_a_write_in_it_asks_for_that() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("store.db");
         let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
-        let level = |connection: &Connection| -> Result<i64, Fault> {
-            Ok(connection.pragma_query_value(None, "synchronous", |row| row.get(0))?)
-        };
         let (normal, full) = (Ok(1), Ok(2));
         for _ in 0..3 {
             assert_eq!(store.writer.write(level).await, normal);

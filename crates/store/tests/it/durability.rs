@@ -87,6 +87,9 @@ async fn every_answered_write_survives_sigkill_and_none_is_half_there() {
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 }
 
+/// Commits of another process, of eight writes each, that may go before one of ours. A fair share is one.
+const STARVED: usize = 100;
+
 /// Adds one to the counter two hundred times.
 async fn count_up(store: &SqliteStore) {
     for _ in 0..200 {
@@ -96,7 +99,7 @@ async fn count_up(store: &SqliteStore) {
             let attempt = Put { if_version: Some(entry.version), ..write("counter", &next.to_string()) };
             match store.put(attempt).await {
                 Ok(_) => break,
-                Err(StoreError::VersionConflict { .. } | StoreError::Locked { .. }) => {}
+                Err(StoreError::VersionConflict { .. }) => {}
                 Err(error) => panic!("{error}"),
             }
         }
@@ -118,6 +121,26 @@ async fn two_processes_on_one_file_lose_no_update() {
     count_up(&store).await;
     assert!(child.wait().unwrap().success());
     assert_eq!(found(&store, question("counter")).await.value, "400");
+}
+
+/// Each write comes to its turn among those of a process that never rests.
+#[tokio::test]
+async fn no_writer_is_starved_by_another_process() {
+    const OWN: usize = 40;
+    let (directory, store) = fresh();
+    let path = directory.path().join("store.db");
+    let mut child = child("durability::child_that_writes_for_ever", &path);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.by_ref().map(Result::unwrap).find(|line| line.starts_with("wrote ")).expect("the child writes");
+    let others = std::thread::spawn(move || lines.map_while(Result::ok).count());
+    for n in 0..OWN {
+        put(&store, write(&format!("own-{n}"), "1")).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let others = others.join().unwrap();
+    println!("{OWN} writes beside {others} of another process");
+    assert!(others < OWN * 8 * STARVED, "{OWN} writes took as long as {others} of another process");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

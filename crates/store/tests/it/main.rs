@@ -8,6 +8,7 @@ mod derived;
 mod durability;
 mod files;
 mod learning;
+mod lifetimes;
 mod measurements;
 mod memory;
 mod model;

@@ -68,17 +68,17 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[derive(Debug, Clone)]
-struct Version {
-    info: VersionInfo,
+pub(crate) struct Version {
+    pub(crate) info: VersionInfo,
     value: Value,
 }
 
 /// All versions of one key that are kept, oldest first.
-#[derive(Debug, Default)]
-struct Model(Vec<Version>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Model(pub(crate) Vec<Version>);
 
 impl Model {
-    fn put(&mut self, put: &Put) -> Result<u64, StoreError> {
+    pub(crate) fn put(&mut self, put: &Put) -> Result<u64, StoreError> {
         let last = self.0.last().cloned();
         let live = last.clone().filter(|last| last.info.expires.is_none_or(|at| at > put.now));
         let current = live.as_ref().map_or(0, |live| live.info.version);
@@ -111,7 +111,7 @@ impl Model {
         Ok(version)
     }
 
-    fn get(&self, at: At, now: i64) -> Result<&Version, Absence> {
+    pub(crate) fn get(&self, at: At, now: i64) -> Result<&Version, Absence> {
         let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else { return Err(Absence::NoEntry) };
         let in_effect = |moment| {
             self.0.iter().rev().find(|version| version.info.valid_from <= moment).ok_or_else(|| {
@@ -137,7 +137,7 @@ impl Model {
     }
 }
 
-fn check_entry(model: &Model, expected: &Version, entry: &Entry) {
+pub(crate) fn check_entry(model: &Model, expected: &Version, entry: &Entry) {
     assert_eq!(entry.version, expected.info.version);
     assert_eq!(entry.updated, expected.info.created);
     assert_eq!(entry.valid_from, expected.info.valid_from);
