@@ -12,5 +12,6 @@ mod measurements;
 mod memory;
 mod model;
 mod search;
+mod search_images;
 mod support;
 mod work;
