@@ -157,7 +157,8 @@ pub(super) fn sources_of(manifest: &Path, package: &str) -> Result<PathBuf> {
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
     let mut packages = metadata["packages"].as_array().into_iter().flatten();
     let found = packages.find(|one| one["name"] == package).and_then(|one| one["manifest_path"].as_str());
-    let folder = found.and_then(|manifest| Path::new(manifest).parent()).ok_or("cargo metadata names no sources")?;
+    let folder =
+        found.and_then(|manifest| Path::new(manifest).parent()).ok_or("cargo metadata names no sources")?;
     Ok(folder.to_owned())
 }
 

@@ -1,7 +1,7 @@
 //! The documents of one namespace in memory: an inverted index over their terms, and their vectors in one block.
 //!
 //! A document is one version of an entry, with the span of time in which it is in effect. A document that was replaced is
-//! marked and stays until the shelf is read anew. `image`: a shelf as bytes, and back.
+//! marked and stays until the shelf is compacted. `image`: a shelf as bytes, and back.
 
 mod image;
 
@@ -119,7 +119,7 @@ impl Shelf {
         self.bytes
     }
 
-    /// Whether so much of it is out of date that it should be read anew.
+    /// Whether so much of it was replaced that it should be compacted.
     pub(crate) fn is_worn(&self) -> bool {
         self.replaced > 1_000 && self.replaced * 2 > self.documents.len()
     }
@@ -142,7 +142,9 @@ impl Shelf {
     /// Drops all entries but these.
     pub(crate) fn retain(&mut self, ids: &HashSet<EntryId>) {
         let gone: Vec<EntryId> = self.entries.keys().filter(|id| !ids.contains(id)).copied().collect();
-        gone.into_iter().for_each(|id| self.remove(id));
+        for id in gone {
+            self.remove(id);
+        }
     }
 
     fn remove(&mut self, id: EntryId) {

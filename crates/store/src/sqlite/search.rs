@@ -181,8 +181,10 @@ impl Searcher {
             shelved.shelf = shelf;
         }
         // Where the clock was set back, something that is in effect again may have been left out.
-        if shelved.shelf.is_worn() || shelved.shelf.read_at > now {
+        if shelved.shelf.read_at > now {
             shelved.shelf = self.empty();
+        } else if shelved.shelf.is_worn() {
+            shelved.shelf = shelved.shelf.compacted().unwrap_or_else(|| self.empty());
         }
         let since = shelved.shelf.change;
         let mut made = 0;

@@ -3,6 +3,7 @@
 //! Only what counts is in it: documents that were replaced are left out, and terms that no other has. Whether an image is
 //! whole, and of what, is for those to know who keep it; what cannot be an image is no shelf, and never a panic.
 
+use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
 use super::{DOCUMENT_BYTES, Kept, NAME_BYTES, Numbers, POSTING_BYTES, Postings, Shelf};
@@ -26,57 +27,70 @@ struct Image {
 impl Shelf {
     /// What [`Shelf::from_image`] makes an equal shelf of.
     pub(crate) fn image(&self) -> Option<Vec<u8>> {
+        postcard::to_allocvec(&Image::of(self)).ok()
+    }
+
+    /// The shelf of an image for vectors of so many coordinates.
+    pub(crate) fn from_image(image: &[u8], dims: usize) -> Option<Self> {
+        postcard::from_bytes::<Image>(image).ok()?.shelf(dims)
+    }
+
+    /// The same without what was replaced.
+    pub(crate) fn compacted(&self) -> Option<Self> {
+        Image::of(self).shelf(self.dims)
+    }
+}
+
+impl Image {
+    fn of(shelf: &Shelf) -> Self {
         // Where each document stands in the image.
-        let mut places = vec![None; self.documents.len()];
-        let mut documents = Vec::with_capacity(self.documents.len() - self.replaced);
-        let mut vectors = Vec::with_capacity(documents.capacity() * self.dims);
-        for (at, kept) in self.documents.iter().enumerate().filter(|(_, kept)| kept.until != UnixMillis::MIN)
-        {
-            places[at] = Some(documents.len() as u32);
-            documents.push(kept.clone());
-            vectors.extend_from_slice(&self.vectors[at * self.dims..][..self.dims]);
+        let mut places = vec![None; shelf.documents.len()];
+        let mut documents = Vec::with_capacity(shelf.documents.len() - shelf.replaced);
+        let mut vectors = Vec::with_capacity(documents.capacity() * shelf.dims);
+        for (at, kept) in shelf.documents.iter().enumerate() {
+            if kept.until != UnixMillis::MIN {
+                places[at] = Some(documents.len() as u32);
+                documents.push(kept.clone());
+                vectors.extend_from_slice(&shelf.vectors[at * shelf.dims..][..shelf.dims]);
+            }
         }
-        let terms = self.terms.iter().filter_map(|(term, &number)| {
-            let postings = &self.postings[number as usize];
+        let terms = shelf.terms.iter().filter_map(|(term, &number)| {
+            let postings = &shelf.postings[number as usize];
             let all = postings.documents.iter().zip(&postings.counts);
             let (documents, counts): (Vec<u32>, Vec<u8>) =
                 all.filter_map(|(&document, &count)| Some((places[document as usize]?, count))).unzip();
             (!documents.is_empty()).then(|| (term.to_string(), documents, counts))
         });
         let mut names: Vec<(u32, String)> =
-            self.names.iter().map(|(name, &number)| (number, name.to_string())).collect();
+            shelf.names.iter().map(|(name, &number)| (number, name.to_string())).collect();
         names.sort_unstable();
-        let image = Image {
-            change: self.change,
-            read_at: self.read_at,
-            dims: self.dims,
+        Self {
+            change: shelf.change,
+            read_at: shelf.read_at,
+            dims: shelf.dims,
             terms: terms.collect(),
             documents,
             vectors,
             names: names.into_iter().map(|(_, name)| name).collect(),
-        };
-        postcard::to_allocvec(&image).ok()
+        }
     }
 
-    /// The shelf of an image for vectors of so many coordinates.
-    pub(crate) fn from_image(image: &[u8], dims: usize) -> Option<Self> {
-        let image: Image = postcard::from_bytes(image).ok()?;
-        let count = image.documents.len();
-        if image.dims != dims || image.vectors.len() != count.checked_mul(dims)? {
+    fn shelf(self, dims: usize) -> Option<Shelf> {
+        let count = self.documents.len();
+        if self.dims != dims || self.vectors.len() != count.checked_mul(dims)? {
             return None;
         }
-        let mut shelf = Self {
-            change: image.change,
-            read_at: image.read_at,
-            documents: image.documents,
-            vectors: image.vectors,
-            names: image.names.into_iter().map(String::into_boxed_str).zip(1..).collect(),
-            ..Self::new(dims)
+        let mut shelf = Shelf {
+            change: self.change,
+            read_at: self.read_at,
+            documents: self.documents,
+            vectors: self.vectors,
+            names: self.names.into_iter().map(String::into_boxed_str).zip(1..).collect(),
+            terms: Numbers::with_capacity_and_hasher(self.terms.len(), RandomState::default()),
+            ..Shelf::new(dims)
         };
         shelf.bytes = shelf.names.keys().map(|name| name.len() + NAME_BYTES).sum();
-        shelf.terms =
-            Numbers::with_capacity_and_hasher(image.terms.len(), foldhash::fast::RandomState::default());
-        for (number, (term, documents, counts)) in (0..).zip(image.terms) {
+        for (number, (term, documents, counts)) in (0..).zip(self.terms) {
             if documents.len() != counts.len() || documents.iter().any(|&at| at as usize >= count) {
                 return None;
             }
@@ -140,6 +154,8 @@ mod tests {
                 shelf.replace(EntryId(id), vec![document(id, &words.join(" "))], &mut reader);
                 back.replace(EntryId(id), vec![document(id, &words.join(" "))], &mut reader);
             }
+            let tidy = shelf.compacted().unwrap();
+            prop_assert_eq!((tidy.change, tidy.entries(), tidy.replaced), (7, shelf.entries(), 0));
             for filters in [Filters::default(), Filters { tags: vec!["t1".into()], kind: Some("fact".into()), ..Filters::default() }] {
                 let wanted = Wanted { terms: &query, vector: Some(&[3, 1]), filters: &filters, at: 10, most: 100 };
                 let sorted = |shelf: &Shelf| {
@@ -148,6 +164,7 @@ mod tests {
                     (ranked.candidates, ranked.searched, ranked.matched)
                 };
                 prop_assert_eq!(sorted(&shelf), sorted(&back));
+                prop_assert_eq!(sorted(&shelf), sorted(&tidy));
             }
         }
 
