@@ -6,7 +6,7 @@
 use foldhash::fast::RandomState;
 use serde::{Deserialize, Serialize};
 
-use super::{DOCUMENT_BYTES, Kept, NAME_BYTES, Numbers, POSTING_BYTES, Postings, Shelf};
+use super::{Kept, NAME_BYTES, Numbers, POSTING_BYTES, Postings, Shelf};
 use crate::UnixMillis;
 
 /// To be raised whenever texts are read in another way, or images written in another.
@@ -98,8 +98,9 @@ impl Image {
             shelf.terms.insert(term.into(), number);
             shelf.postings.push(Postings { documents, counts });
         }
+        shelf.bytes +=
+            shelf.documents.iter().map(|kept| shelf.document_bytes(kept.tags.len())).sum::<usize>();
         for (at, kept) in (0..).zip(&shelf.documents) {
-            shelf.bytes += DOCUMENT_BYTES + dims + 4 * kept.tags.len();
             shelf.entries.entry(kept.id).or_default().push(at);
         }
         Some(shelf)

@@ -57,7 +57,7 @@ impl Images {
         dims: usize,
         now: UnixMillis,
     ) -> Result<Option<Shelf>, Fault> {
-        let name: Option<ImageName> = connection
+        let name: Option<Vec<u8>> = connection
             .prepare_cached("SELECT image FROM search_image WHERE namespace = ?1")?
             .query_row([namespace], |row| row.get(0))
             .optional()?;
@@ -67,7 +67,7 @@ impl Images {
         let shelf = body.and_then(|body| {
             let (found, image) = body.split_first_chunk::<NAME_BYTES>()?;
             // That the bytes are those that were written under this name is for the file to say.
-            (*found == name).then(|| Shelf::from_image(image, dims)).flatten()
+            (found == name.as_slice()).then(|| Shelf::from_image(image, dims)).flatten()
         });
         Ok(shelf)
     }
