@@ -134,7 +134,7 @@ async fn first(what: &str, store: &SqliteStore) {
     let took = began.elapsed().as_secs_f64() * 1e3;
     match used.zip(processor_ms()) {
         Some((before, after)) => {
-            println!("{what:<52} {took:>9.0}    {} ms of processor time", after - before)
+            println!("{what:<52} {took:>9.0}    {} ms of processor time", after - before);
         }
         None => println!("{what:<52} {took:>9.0}"),
     }
