@@ -199,8 +199,8 @@ async fn child_that_searches_for_ever() {
     let mut store = open(&path);
     let sql = "SELECT coalesce(max(id), 0) FROM entry";
     let highest: i64 = Connection::open(&path).unwrap().query_row(sql, (), |row| row.get(0)).unwrap();
-    // Beyond all keys of an earlier child, whose last ones may be missing.
-    let mut next = highest as usize + 1_000;
+    // Beyond all keys of an earlier child, of whose last writes some may be missing.
+    let mut next = highest as usize * 2;
     loop {
         store = fill(store, next..next + MANY).await;
         next += MANY;
