@@ -44,6 +44,9 @@ pub const SEARCH_FILE_BYTES: u64 = 512 << 20;
 pub const IMAGE_AFTER_ENTRIES: usize = 2_000;
 /// Share of a namespace's documents, in percent, that are read from the tables before its image is made anew.
 pub const IMAGE_AFTER_PERCENT: usize = 25;
+/// How much older than the last reading a search may be. Searches wait for one another, so an earlier one may come later; one
+/// that is older still was asked by a clock that was set back.
+pub const SEARCH_LATE_MAX_MS: i64 = 60_000;
 /// Candidates of each kind that a search may ask for.
 pub const CANDIDATES_MAX: usize = 1_000;
 /// Bytes of a query.

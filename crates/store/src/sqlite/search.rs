@@ -19,7 +19,8 @@ use rusqlite::Connection;
 
 use super::{Fault, open};
 use crate::limits::{
-    CANDIDATES_MAX, IMAGE_AFTER_ENTRIES, IMAGE_AFTER_PERCENT, LOCK_WAIT, QUERY_MAX_BYTES, SEARCH_MEMORY_BYTES,
+    CANDIDATES_MAX, IMAGE_AFTER_ENTRIES, IMAGE_AFTER_PERCENT, LOCK_WAIT, QUERY_MAX_BYTES, SEARCH_LATE_MAX_MS,
+    SEARCH_MEMORY_BYTES,
 };
 use crate::memory::{EntryId, limit};
 use crate::search::rank::{Wanted, rank};
@@ -111,7 +112,7 @@ impl Searcher {
         // One state of the file for all that is read.
         let snapshot = connection.unchecked_transaction()?;
         let namespaces = namespaces(&snapshot, search)?;
-        let mut made = 0;
+        let (mut made, mut at) = (0, search.at);
         let mut past = Vec::new();
         let mut images = Vec::new();
         if search.at < search.now {
@@ -127,6 +128,8 @@ impl Searcher {
                 let shelved = state.shelves.entry(namespace.id).or_insert_with(|| self.shelved());
                 shelved.used = state.searches;
                 made += self.update(&snapshot, shelved, &mut state.reader, namespace, search.now)?;
+                // A search that comes late sees what the one before it saw, and no gap between two versions.
+                at = at.max(shelved.shelf.read_at);
                 if shelved.read >= IMAGE_AFTER_ENTRIES
                     && shelved.read * 100 >= shelved.shelf.documents.len() * IMAGE_AFTER_PERCENT
                 {
@@ -151,7 +154,7 @@ impl Searcher {
             terms: &terms,
             vector: vector.as_deref(),
             filters: &search.filters,
-            at: search.at,
+            at,
             most: search.most,
         };
         let ranked = rank(&shelves, &wanted);
@@ -181,7 +184,7 @@ impl Searcher {
             shelved.shelf = shelf;
         }
         // Where the clock was set back, something that is in effect again may have been left out.
-        if shelved.shelf.read_at > now {
+        if shelved.shelf.read_at.saturating_sub(SEARCH_LATE_MAX_MS) > now {
             shelved.shelf = self.empty();
         } else if shelved.shelf.is_worn() {
             shelved.shelf = shelved.shelf.compacted().unwrap_or_else(|| self.empty());
@@ -192,7 +195,7 @@ impl Searcher {
             let of = Reading { namespace: namespace.id, since, at: now, is_past: false };
             let done = read(snapshot, self.embedder.as_deref(), &mut shelved.shelf, reader, &of)?;
             shelved.shelf.change = namespace.change;
-            shelved.shelf.read_at = now;
+            shelved.shelf.read_at = now.max(shelved.shelf.read_at);
             shelved.read += done.entries;
             made = done.made;
         }
