@@ -38,6 +38,15 @@ pub const INDEXED_MAX_BYTES: usize = 64 << 10;
 /// Bytes of memory for the documents of search, by their own estimate: some namespaces of 100,000 short entries. Those not
 /// searched for longest go first and are read again when they are asked for.
 pub const SEARCH_MEMORY_BYTES: usize = 256 << 20;
+/// Bytes of the file beside the store that keeps what search has read: some images of all that fits into memory.
+pub const SEARCH_FILE_BYTES: u64 = 512 << 20;
+/// Entries of a namespace that are read before what was read is kept: below, reading them again costs little.
+pub const IMAGE_AFTER_ENTRIES: usize = 2_000;
+/// Share of a namespace's documents, in percent, that are read from the tables before its image is made anew.
+pub const IMAGE_AFTER_PERCENT: usize = 25;
+/// How much older than the last reading a search may be. Searches wait for one another, so an earlier one may come later; one
+/// that is older still was asked by a clock that was set back.
+pub const SEARCH_LATE_MAX_MS: i64 = 60_000;
 /// Candidates of each kind that a search may ask for.
 pub const CANDIDATES_MAX: usize = 1_000;
 /// Bytes of a query.

@@ -12,7 +12,7 @@ use crate::limits::{
 use crate::{StoreError, UnixMillis};
 
 /// Identifies an entry for ever: never used again for another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct EntryId(pub i64);
 
 /// What to do if the entry exists. An expired entry counts as absent.

@@ -44,7 +44,7 @@ use crate::memory::{At, Entry, EntryId, EntryRef, Get, Lookup, Put, Stored};
 use crate::search::{Candidates, Embedder, Search};
 use crate::{StoreError, UnixMillis};
 use hits::Hits;
-use search::Searcher;
+use search::{Found, Searcher, images};
 use writer::Writer;
 
 /// What an answered write survives.
@@ -212,7 +212,14 @@ impl MemorySearch for SqliteStore {
         Box::pin(async move {
             let work = tokio::task::spawn_blocking(move || searcher.search(&search));
             let done = work.await.map_err(|_| StoreError::Closed)?;
-            let candidates = done.map_err(|fault| self.shared.fault(fault))?;
+            let Found { candidates, images } = done.map_err(|fault| self.shared.fault(fault))?;
+            for (namespace, name) in images {
+                let held =
+                    self.writer.write(move |connection| images::hold(connection, namespace, name)).await;
+                if let Err(error) = held {
+                    tracing::debug!(%error, "an image of what search has read is not made known");
+                }
+            }
             // One step with each search, so that none waits for long.
             if let Some(after) = self.searcher.vectors_missing_after() {
                 match self.reembed(Some(after)).await {

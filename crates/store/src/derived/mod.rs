@@ -34,8 +34,11 @@ pub type DerivedKey = [u8; 32];
 /// The file in the folder.
 const FILE: &str = "derived.db";
 /// Marked "AQED".
-const SORT: Sort =
+const FIGURES: Sort =
     Sort { name: "file of derived figures", application: 0x4151_4544, version: 1, schema: row::SCHEMA };
+/// Marked "AQEI".
+const SEARCH_INDEX: Sort =
+    Sort { name: "index of memory search", application: 0x4151_4549, version: 1, schema: row::SCHEMA };
 /// Batches that wait to be written; the next is dropped.
 const QUEUE: usize = 16;
 /// Pause before a file that cannot be used is tried again.
@@ -54,6 +57,7 @@ struct Writing {
 }
 
 struct Shared {
+    sort: &'static Sort,
     path: PathBuf,
     max_bytes: u64,
     state: Mutex<State>,
@@ -90,7 +94,16 @@ impl Derived {
     /// Rows in a file in this folder, which is made with it when it is first asked for. The file grows to at most `max_bytes`
     /// (its write-ahead log of a few MiB not counted); what was not used for longest gives way.
     pub fn new(folder: &Path, max_bytes: u64) -> Self {
-        let shared = Shared { path: folder.join(FILE), max_bytes, state: Mutex::new(State::Closed) };
+        Self::of(&FIGURES, folder.join(FILE), max_bytes)
+    }
+
+    /// Rows in the file beside a store that keeps what its search has read.
+    pub(crate) fn beside(store: &Path, max_bytes: u64) -> Self {
+        Self::of(&SEARCH_INDEX, store.with_extension("search.db"), max_bytes)
+    }
+
+    fn of(sort: &'static Sort, path: PathBuf, max_bytes: u64) -> Self {
+        let shared = Shared { sort, path, max_bytes, state: Mutex::new(State::Closed) };
         Self { shared: Arc::new(shared), writing: Mutex::default() }
     }
 
@@ -171,14 +184,14 @@ impl Shared {
             State::Off { since } if since.elapsed() < RETRY => return None,
             State::Damaged(open, _) if open.strong_count() > 0 => return None,
             State::Damaged(_, why) => {
-                if let Err(error) = disposable::discard(&SORT, &self.path, why) {
+                if let Err(error) = disposable::discard(self.sort, &self.path, why) {
                     self.rest(&mut state, &error);
                     return None;
                 }
             }
             State::Closed | State::Off { .. } => {}
         }
-        let connections = disposable::open(&SORT, &self.path, self.max_bytes)
+        let connections = disposable::open(self.sort, &self.path, self.max_bytes)
             .and_then(|writer| Ok((writer, reader(&self.path)?)));
         match connections {
             Ok((writer, reader)) => {
@@ -207,8 +220,8 @@ impl Shared {
     }
 
     fn rest(&self, state: &mut State, error: &StoreError) {
-        let reason = disposable::describe(&SORT, error);
-        tracing::warn!(path = %self.path.display(), %reason, "no derived figures are kept: they are computed each time");
+        let reason = disposable::describe(self.sort, error);
+        tracing::warn!(path = %self.path.display(), %reason, "no {} is kept: what would be in it is computed each time", self.sort.name);
         *state = State::Off { since: Instant::now() };
     }
 }

@@ -1,9 +1,16 @@
 //! The documents of one namespace in memory: an inverted index over their terms, and their vectors in one block.
 //!
 //! A document is one version of an entry, with the span of time in which it is in effect. A document that was replaced is
-//! marked and stays until the shelf is read anew.
+//! marked and stays until the shelf is compacted. `image`: a shelf as bytes, and back.
 
-use std::collections::HashMap;
+mod image;
+
+pub(crate) use image::FORMAT;
+
+use std::collections::{HashMap, HashSet};
+
+use foldhash::fast::RandomState;
+use serde::{Deserialize, Serialize};
 
 use crate::UnixMillis;
 use crate::memory::EntryId;
@@ -30,7 +37,7 @@ pub(crate) struct Document {
 }
 
 /// What is kept of a version.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Kept {
     pub(crate) id: EntryId,
     pub(crate) version: u64,
@@ -56,21 +63,30 @@ pub(crate) struct Postings {
     pub(crate) counts: Vec<u8>,
 }
 
+type Numbers = HashMap<Box<str>, u32, RandomState>;
+
 #[derive(Debug)]
 pub(crate) struct Shelf {
     /// The namespace's counter when this was read.
     pub(crate) change: i64,
+    /// When this was read: what had been superseded by then is not here.
+    pub(crate) read_at: UnixMillis,
     dims: usize,
     pub(crate) documents: Vec<Kept>,
-    terms: HashMap<Box<str>, Postings>,
+    /// Terms as numbers, in the order in which they were first met.
+    terms: Numbers,
+    /// Where each term stands, by its number.
+    postings: Vec<Postings>,
     /// `dims` coordinates of each document, zeros where it has no vector.
     vectors: Vec<i8>,
     /// Names of kinds, tags and files as numbers; 0 is none.
-    names: HashMap<Box<str>, u32>,
+    names: Numbers,
     /// Places of an entry's documents that count.
-    entries: HashMap<EntryId, Vec<u32>>,
+    entries: HashMap<EntryId, Vec<u32>, RandomState>,
     replaced: usize,
     bytes: usize,
+    /// The terms of the document that is added, in their order; empty between two.
+    read: Vec<u32>,
 }
 
 /// What a posting, and what a document beside its parts, takes; growing vectors have room to spare.
@@ -84,14 +100,17 @@ impl Shelf {
     pub(crate) fn new(dims: usize) -> Self {
         Self {
             change: 0,
+            read_at: UnixMillis::MIN,
             dims,
             documents: Vec::new(),
-            terms: HashMap::new(),
+            terms: HashMap::default(),
+            postings: Vec::new(),
             vectors: Vec::new(),
-            names: HashMap::new(),
-            entries: HashMap::new(),
+            names: HashMap::default(),
+            entries: HashMap::default(),
             replaced: 0,
             bytes: 0,
+            read: Vec::new(),
         }
     }
 
@@ -100,17 +119,19 @@ impl Shelf {
         self.bytes
     }
 
-    /// Whether so much of it is out of date that it should be read anew.
+    /// Whether so much of it was replaced that it should be compacted.
     pub(crate) fn is_worn(&self) -> bool {
         self.replaced > 1_000 && self.replaced * 2 > self.documents.len()
     }
 
+    /// Entries that it has, those not in effect among them.
+    pub(crate) fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Puts an entry's documents in the place of those that were there.
     pub(crate) fn replace(&mut self, id: EntryId, documents: Vec<Document>, reader: &mut Reader) {
-        for at in self.entries.remove(&id).unwrap_or_default() {
-            self.documents[at as usize].until = UnixMillis::MIN;
-            self.replaced += 1;
-        }
+        self.remove(id);
         for document in documents {
             let at = self.documents.len() as u32;
             self.add(at, document, reader);
@@ -118,27 +139,35 @@ impl Shelf {
         }
     }
 
-    fn add(&mut self, at: u32, document: Document, reader: &mut Reader) {
-        let mut counts: HashMap<String, u32> = HashMap::new();
-        let mut length = 0_u32;
-        reader.terms(&document.text, |term| {
-            length += 1;
-            match counts.get_mut(term) {
-                Some(count) => *count += 1,
-                None => {
-                    counts.insert(term.to_owned(), 1);
-                }
-            }
-        });
-        self.bytes += counts.len() * POSTING_BYTES + DOCUMENT_BYTES + self.dims + 4 * document.tags.len();
-        for (term, count) in counts {
-            if !self.terms.contains_key(term.as_str()) {
-                self.bytes += term.len() + NAME_BYTES;
-            }
-            let postings = self.terms.entry(term.into()).or_default();
-            postings.documents.push(at);
-            postings.counts.push(u8::try_from(count).unwrap_or(u8::MAX));
+    /// Drops all entries but these.
+    pub(crate) fn retain(&mut self, ids: &HashSet<EntryId>) {
+        let gone: Vec<EntryId> = self.entries.keys().filter(|id| !ids.contains(id)).copied().collect();
+        for id in gone {
+            self.remove(id);
         }
+    }
+
+    fn remove(&mut self, id: EntryId) {
+        for at in self.entries.remove(&id).unwrap_or_default() {
+            self.documents[at as usize].until = UnixMillis::MIN;
+            self.replaced += 1;
+        }
+    }
+
+    fn add(&mut self, at: u32, document: Document, reader: &mut Reader) {
+        let mut read = std::mem::take(&mut self.read);
+        reader.terms(&document.text, |term| read.push(self.term(term)));
+        let length = read.len() as u32;
+        read.sort_unstable();
+        for same in read.chunk_by(|a, b| a == b) {
+            let postings = &mut self.postings[same[0] as usize];
+            postings.documents.push(at);
+            postings.counts.push(u8::try_from(same.len()).unwrap_or(u8::MAX));
+            self.bytes += POSTING_BYTES;
+        }
+        read.clear();
+        self.read = read;
+        self.bytes += self.document_bytes(document.tags.len());
         let vector = document.vector.filter(|vector| vector.len() == self.dims);
         let norm = vector.as_deref().map_or(0.0, |vector| f64::from(dot(vector, vector)).sqrt());
         match &vector {
@@ -160,6 +189,23 @@ impl Shelf {
             inverse_norm: if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 },
         };
         self.documents.push(kept);
+    }
+
+    /// What a document takes beside its postings.
+    fn document_bytes(&self, tags: usize) -> usize {
+        DOCUMENT_BYTES + self.dims + 4 * tags
+    }
+
+    /// The number of a term, a new one if it has none.
+    fn term(&mut self, term: &str) -> u32 {
+        if let Some(&number) = self.terms.get(term) {
+            return number;
+        }
+        let number = self.postings.len() as u32;
+        self.bytes += term.len() + NAME_BYTES;
+        self.terms.insert(term.into(), number);
+        self.postings.push(Postings::default());
+        number
     }
 
     /// The number of a name, a new one if it has none.
@@ -200,7 +246,7 @@ impl Shelf {
 
     /// Where a term stands.
     pub(crate) fn postings(&self, term: &str) -> Option<&Postings> {
-        self.terms.get(term)
+        self.terms.get(term).map(|&number| &self.postings[number as usize])
     }
 
     /// The cosine of a document's vector and another, whose length is given; `None` if it has no vector.

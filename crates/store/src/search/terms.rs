@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
@@ -12,7 +13,7 @@ use unicode_normalization::char::is_combining_mark;
 /// Letters of a term that count: what is longer is a digest or data.
 const TERM_MAX_CHARS: usize = 40;
 
-/// Words whose term is remembered: most of what is read is some thousand words.
+/// Words whose terms are remembered: most of what is read is some thousand words.
 const REMEMBERED: usize = 50_000;
 
 /// Words that almost every English text has. They are terms like others, but in a question among others they say nothing.
@@ -29,7 +30,8 @@ const COMMON: &[&str] = &[
 /// Reads texts. Keeps what it found out about words.
 pub(crate) struct Reader {
     stemmer: Stemmer,
-    known: HashMap<Box<str>, Box<str>>,
+    /// Words and their terms: the whole's, and those of its parts.
+    known: HashMap<Box<str>, Box<[Box<str>]>, RandomState>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -40,30 +42,33 @@ impl std::fmt::Debug for Reader {
 
 impl Default for Reader {
     fn default() -> Self {
-        Self { stemmer: Stemmer::create(Algorithm::English), known: HashMap::new() }
+        Self { stemmer: Stemmer::create(Algorithm::English), known: HashMap::default() }
     }
 }
 
 impl Reader {
     /// Hands out the terms of a text in their order.
     pub(crate) fn terms(&mut self, text: &str, mut take: impl FnMut(&str)) {
-        for word in text.split(|char: char| !char.is_alphanumeric() && !is_combining_mark(char)) {
-            if word.is_empty() {
+        for word in words(text) {
+            if let Some(terms) = self.known.get(word) {
+                terms.iter().for_each(|term| take(term));
                 continue;
             }
-            take(self.term(word));
-            for part in parts(word).filter(|part| part.len() < word.len()) {
-                take(self.term(part));
+            if self.known.len() >= REMEMBERED {
+                self.known.clear();
             }
+            let parts = parts(word).filter(|part| part.len() < word.len());
+            let terms: Box<[_]> = std::iter::once(word).chain(parts).map(|part| self.term(part)).collect();
+            terms.iter().for_each(|term| take(term));
+            self.known.insert(word.into(), terms);
         }
     }
 
     /// The different terms of a question. Common words count only where there are no others.
     pub(crate) fn of_query(&mut self, text: &str) -> Vec<String> {
-        let mut words: Vec<&str> =
-            text.split(|char: char| !char.is_alphanumeric() && !is_combining_mark(char)).collect();
+        let mut words: Vec<&str> = words(text).collect();
         let is_common = |word: &str| COMMON.contains(&word.to_lowercase().as_str());
-        if words.iter().any(|word| !word.is_empty() && !is_common(word)) {
+        if words.iter().any(|word| !is_common(word)) {
             words.retain(|word| !is_common(word));
         }
         let mut terms = Vec::new();
@@ -77,23 +82,27 @@ impl Reader {
         terms
     }
 
-    fn term(&mut self, word: &str) -> &str {
-        if !self.known.contains_key(word) {
-            if self.known.len() >= REMEMBERED {
-                self.known.clear();
-            }
-            let plain: String = word
-                .nfd()
-                .filter(|&char| !is_combining_mark(char))
-                .flat_map(char::to_lowercase)
-                .take(TERM_MAX_CHARS)
-                .collect();
-            let term = self.stemmer.stem(&plain).into();
-            self.known.insert(word.into(), term);
-        }
-        // It was put there just now, if it was not there before.
-        self.known.get(word).map_or("", AsRef::as_ref)
+    fn term(&self, word: &str) -> Box<str> {
+        let plain: String = word
+            .nfd()
+            .filter(|&char| !is_combining_mark(char))
+            .flat_map(char::to_lowercase)
+            .take(TERM_MAX_CHARS)
+            .collect();
+        self.stemmer.stem(&plain).into()
     }
+}
+
+/// Runs of letters, digits and what is put upon letters.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |char: char| {
+        if char.is_ascii() {
+            char.is_ascii_alphanumeric()
+        } else {
+            char.is_alphanumeric() || is_combining_mark(char)
+        }
+    };
+    text.split(move |char| !is_part(char)).filter(|word| !word.is_empty())
 }
 
 /// The parts of a name in camel case: a part ends before a capital that follows a small letter, and before the last capital

@@ -180,6 +180,8 @@ const MIGRATIONS: &[&str] = &[
         squared   REAL NOT NULL,
         PRIMARY KEY (learner, bin)
     ) STRICT, WITHOUT ROWID;",
+    // 7: which images of what search has read hold.
+    super::search::images::SCHEMA,
 ];
 
 /// The schema version that this release writes.

@@ -1,24 +1,35 @@
 //! Search over the file: the documents of each namespace are read when they are first asked for, kept in memory, and brought
 //! up to date by the namespace's counter, which every write raises, whichever process makes it.
 //!
-//! All of it is derived from the tables of entries: there is nothing to repair, and nothing that a crash leaves behind.
+//! All of it is derived from the tables of entries: there is nothing to repair. What took long to read is kept beside the
+//! store for the next process, and read from the tables again wherever that is damaged, old or lost.
+//!
+//! # Layout
+//! - `reading`: from the tables to a shelf; `images`: from the file beside the store, and into it.
+
+pub(super) mod images;
+mod reading;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
-use super::vector::tags_of;
 use super::{Fault, open};
-use crate::limits::{CANDIDATES_MAX, LOCK_WAIT, QUERY_MAX_BYTES, SEARCH_MEMORY_BYTES};
+use crate::limits::{
+    CANDIDATES_MAX, IMAGE_AFTER_ENTRIES, IMAGE_AFTER_PERCENT, LOCK_WAIT, QUERY_MAX_BYTES, SEARCH_LATE_MAX_MS,
+    SEARCH_MEMORY_BYTES,
+};
 use crate::memory::{EntryId, limit};
 use crate::search::rank::{Wanted, rank};
-use crate::search::shelf::{Document, Shelf};
+use crate::search::shelf::Shelf;
 use crate::search::terms::Reader;
-use crate::search::{Candidates, Embedder, Search, text};
+use crate::search::{Candidates, Embedder, Search};
 use crate::{StoreError, UnixMillis};
+use images::{ImageName, Images};
+use reading::{Reading, drop_removed, read};
 
 /// What searches share.
 #[derive(Debug)]
@@ -26,6 +37,7 @@ pub(super) struct Searcher {
     path: PathBuf,
     embedder: Option<Arc<dyn Embedder>>,
     state: Mutex<State>,
+    images: Images,
     /// The entry behind which vectors are to be looked for that are missing in the file; negative: nowhere.
     vectors_missing_after: AtomicI64,
 }
@@ -44,6 +56,16 @@ struct Shelved {
     shelf: Shelf,
     /// The search that used it last.
     used: u64,
+    /// Entries that were read from the tables since its image was made or read.
+    read: usize,
+}
+
+/// What a search came to.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) candidates: Candidates,
+    /// Images that were made, by their namespaces, and are to be made known.
+    pub(super) images: Vec<(i64, ImageName)>,
 }
 
 /// A namespace's row.
@@ -51,11 +73,13 @@ struct Namespace {
     id: i64,
     name: String,
     change: i64,
+    entries: usize,
 }
 
 impl Searcher {
     pub(super) fn new(path: PathBuf, embedder: Option<Arc<dyn Embedder>>) -> Self {
-        Self { path, embedder, state: Mutex::default(), vectors_missing_after: AtomicI64::new(-1) }
+        let images = Images::beside(&path, embedder.as_deref());
+        Self { path, embedder, state: Mutex::default(), images, vectors_missing_after: AtomicI64::new(-1) }
     }
 
     pub(super) fn embedder(&self) -> Option<&Arc<dyn Embedder>> {
@@ -72,7 +96,7 @@ impl Searcher {
     }
 
     /// Searches on this thread, which may block.
-    pub(super) fn search(&self, search: &Search) -> Result<Candidates, Fault> {
+    pub(super) fn search(&self, search: &Search) -> Result<Found, Fault> {
         limit("query in bytes", search.query.len(), QUERY_MAX_BYTES)?;
         limit("number of candidates", search.most, CANDIDATES_MAX)?;
         let vector = self.embedder.as_ref().and_then(|embedder| embedder.embed(&search.query));
@@ -88,32 +112,35 @@ impl Searcher {
         // One state of the file for all that is read.
         let snapshot = connection.unchecked_transaction()?;
         let namespaces = namespaces(&snapshot, search)?;
-        let mut missing = 0;
+        let (mut made, mut at) = (0, search.at);
         let mut past = Vec::new();
+        let mut images = Vec::new();
         if search.at < search.now {
             for namespace in &namespaces {
                 let mut shelf = self.empty();
                 let of = Reading { namespace: namespace.id, since: 0, at: search.at, is_past: true };
-                missing += self.read(&snapshot, &mut shelf, &mut state.reader, &of)?;
+                let embedder = self.embedder.as_deref();
+                made += read(&snapshot, embedder, &mut shelf, &mut state.reader, &of)?.made;
                 past.push(shelf);
             }
         } else {
             for namespace in &namespaces {
                 let shelved = state.shelves.entry(namespace.id).or_insert_with(|| self.shelved());
                 shelved.used = state.searches;
-                if shelved.shelf.is_worn() {
-                    shelved.shelf = self.empty();
-                }
-                let since = shelved.shelf.change;
-                if since != namespace.change {
-                    let of = Reading { namespace: namespace.id, since, at: search.now, is_past: false };
-                    missing += self.read(&snapshot, &mut shelved.shelf, &mut state.reader, &of)?;
-                    shelved.shelf.change = namespace.change;
+                made += self.update(&snapshot, shelved, &mut state.reader, namespace, search.now)?;
+                // A search that comes late sees what the one before it saw, and no gap between two versions.
+                at = at.max(shelved.shelf.read_at);
+                if shelved.read >= IMAGE_AFTER_ENTRIES
+                    && shelved.read * 100 >= shelved.shelf.documents.len() * IMAGE_AFTER_PERCENT
+                {
+                    shelved.read = 0;
+                    let name = self.images.keep(namespace.id, &shelved.shelf, search.now);
+                    images.extend(name.map(|name| (namespace.id, name)));
                 }
             }
         }
         drop(snapshot);
-        if missing > 0 {
+        if made > 0 {
             self.set_vectors_missing_after(Some(EntryId(0)));
         }
         let shelves: Vec<(&str, &Shelf)> = if past.is_empty() {
@@ -127,7 +154,7 @@ impl Searcher {
             terms: &terms,
             vector: vector.as_deref(),
             filters: &search.filters,
-            at: search.at,
+            at,
             most: search.most,
         };
         let ranked = rank(&shelves, &wanted);
@@ -139,113 +166,64 @@ impl Searcher {
             model: self.embedder.as_ref().map(|embedder| embedder.key().to_owned()),
             change: namespaces.iter().fold(0, |sum: u64, one| sum.wrapping_add(one.change.cast_unsigned())),
         };
-        Ok(candidates)
+        Ok(Found { candidates, images })
+    }
+
+    /// Brings a shelf up to date; answers how many vectors had to be made.
+    fn update(
+        &self,
+        snapshot: &Connection,
+        shelved: &mut Shelved,
+        reader: &mut Reader,
+        namespace: &Namespace,
+        now: UnixMillis,
+    ) -> Result<u64, Fault> {
+        if shelved.shelf.change == 0
+            && let Some(shelf) = self.images.find(snapshot, namespace.id, self.dims(), now)?
+        {
+            shelved.shelf = shelf;
+        }
+        // Where the clock was set back, something that is in effect again may have been left out.
+        if shelved.shelf.read_at.saturating_sub(SEARCH_LATE_MAX_MS) > now {
+            shelved.shelf = self.empty();
+        } else if shelved.shelf.is_worn() {
+            shelved.shelf = shelved.shelf.compacted().unwrap_or_else(|| self.empty());
+        }
+        let since = shelved.shelf.change;
+        let mut made = 0;
+        if since != namespace.change {
+            let of = Reading { namespace: namespace.id, since, at: now, is_past: false };
+            let done = read(snapshot, self.embedder.as_deref(), &mut shelved.shelf, reader, &of)?;
+            shelved.shelf.change = namespace.change;
+            shelved.shelf.read_at = now.max(shelved.shelf.read_at);
+            shelved.read += done.entries;
+            made = done.made;
+        }
+        if shelved.shelf.entries() > namespace.entries {
+            drop_removed(snapshot, &mut shelved.shelf, namespace.id)?;
+        }
+        Ok(made)
+    }
+
+    fn dims(&self) -> usize {
+        self.embedder.as_ref().map_or(0, |embedder| embedder.dims())
     }
 
     fn empty(&self) -> Shelf {
-        Shelf::new(self.embedder.as_ref().map_or(0, |embedder| embedder.dims()))
+        Shelf::new(self.dims())
     }
 
     fn shelved(&self) -> Shelved {
-        Shelved { shelf: self.empty(), used: 0 }
+        Shelved { shelf: self.empty(), used: 0, read: 0 }
     }
-
-    /// Puts what is new on a shelf; answers how many vectors had to be made.
-    fn read(
-        &self,
-        connection: &Connection,
-        shelf: &mut Shelf,
-        reader: &mut Reader,
-        of: &Reading,
-    ) -> Result<u64, Fault> {
-        let model = match &self.embedder {
-            // A reader cannot give the model a number; one without has no vectors.
-            Some(embedder) => connection
-                .prepare_cached("SELECT coalesce(max(id), 0) FROM model WHERE key = ?1")?
-                .query_row([embedder.key()], |row| row.get(0))?,
-            None => 0_i64,
-        };
-        // Of the versions of an entry the highest in effect at the moment, and, for the present, those to come. (A version
-        // that was overruled is never in effect again: a higher one stays the highest.)
-        let mut find = connection.prepare_cached(
-            "SELECT e.id, e.key, v.version, v.created, v.valid_from, v.expires, v.kind, v.importance, v.tags, v.source,
-                    v.value, x.vector
-             FROM entry e JOIN version v ON v.entry = e.id
-             LEFT JOIN vector x ON x.entry = v.entry AND x.version = v.version AND x.model = ?5
-             WHERE e.namespace = ?1 AND e.change > ?2 AND (?4 = 0 OR v.valid_from <= ?3)
-               AND NOT EXISTS (SELECT 1 FROM version w WHERE w.entry = v.entry AND w.version > v.version
-                               AND w.valid_from <= ?3)
-             ORDER BY e.id, v.version DESC",
-        )?;
-        let mut rows = find.query((of.namespace, of.since, of.at, of.is_past, model))?;
-        let mut missing = 0;
-        let mut group: Vec<Document> = Vec::new();
-        let mut superseded = UnixMillis::MAX;
-        while let Some(row) = rows.next()? {
-            let id = EntryId(row.get(0)?);
-            if group.first().is_some_and(|first| first.id != id) {
-                shelf.replace(group[0].id, std::mem::take(&mut group), reader);
-            }
-            if group.is_empty() {
-                superseded = UnixMillis::MAX;
-            }
-            let mut document = document(row, id)?;
-            document.until = document.until.min(superseded);
-            superseded = superseded.min(document.from);
-            let kept: Option<Vec<u8>> = row.get(11)?;
-            document.vector = match (kept, &self.embedder) {
-                (Some(bytes), _) => Some(bytes.into_iter().map(u8::cast_signed).collect()),
-                (None, Some(embedder)) => {
-                    missing += 1;
-                    embedder.embed(&document.text)
-                }
-                (None, None) => None,
-            };
-            group.push(document);
-        }
-        if let Some(first) = group.first() {
-            shelf.replace(first.id, group, reader);
-        }
-        Ok(missing)
-    }
-}
-
-/// What is read of a namespace.
-struct Reading {
-    namespace: i64,
-    /// Entries written after this state of the counter.
-    since: i64,
-    at: UnixMillis,
-    /// Only what was in effect then, not what was to come.
-    is_past: bool,
-}
-
-fn document(row: &Row<'_>, id: EntryId) -> rusqlite::Result<Document> {
-    let (tags, source): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
-    let tags = tags_of(tags.as_deref());
-    let source: Option<serde_json::Value> = source.and_then(|json| serde_json::from_str(&json).ok());
-    let text = text::of_entry(row.get_ref(1)?.as_str()?, &tags, row.get_ref(10)?.as_str()?);
-    Ok(Document {
-        id,
-        version: row.get(2)?,
-        from: row.get(4)?,
-        until: row.get::<_, Option<UnixMillis>>(5)?.unwrap_or(UnixMillis::MAX),
-        updated: row.get(3)?,
-        importance: row.get(7)?,
-        kind: row.get(6)?,
-        tags,
-        source_file: source.and_then(|source| source["file"].as_str().map(str::to_owned)),
-        text,
-        vector: None,
-    })
 }
 
 /// The namespaces that a search goes over.
 fn namespaces(connection: &Connection, search: &Search) -> Result<Vec<Namespace>, Fault> {
     let mut find = connection
-        .prepare_cached("SELECT id, name, change FROM namespace WHERE principal = ?1 ORDER BY id")?;
+        .prepare_cached("SELECT id, name, change, entries FROM namespace WHERE principal = ?1 ORDER BY id")?;
     let rows = find.query_map([&search.principal], |row| {
-        Ok(Namespace { id: row.get(0)?, name: row.get(1)?, change: row.get(2)? })
+        Ok(Namespace { id: row.get(0)?, name: row.get(1)?, change: row.get(2)?, entries: row.get(3)? })
     })?;
     let mut all = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     all.retain(|one| search.namespaces.is_empty() || search.namespaces.contains(&one.name));

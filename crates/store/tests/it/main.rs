@@ -13,5 +13,6 @@ mod measurements;
 mod memory;
 mod model;
 mod search;
+mod search_images;
 mod support;
 mod work;

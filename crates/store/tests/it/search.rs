@@ -171,6 +171,20 @@ async fn time_to_live_and_valid_from_hold_in_search_too() {
 }
 
 #[tokio::test]
+async fn a_search_that_comes_late_finds_every_entry_and_so_does_one_of_a_clock_that_was_set_back() {
+    let (_directory, store) = fresh();
+    put(&store, write("k", "\"apple\"")).await;
+    put(&store, Put { now: T0 + 10, ..write("k", "\"apple\"") }).await;
+    assert_eq!(found(&store, at(search("apple"), T0 + 10)).await, [(1, 2)]);
+    // It was asked before that one, and had to wait for it.
+    assert_eq!(found(&store, at(search("apple"), T0 + 9)).await, [(1, 2)]);
+    let hour = 3_600_000;
+    put(&store, Put { now: T0 + hour, ..write("k", "\"apple\"") }).await;
+    assert_eq!(found(&store, at(search("apple"), T0 + hour)).await, [(1, 3)]);
+    assert_eq!(found(&store, at(search("apple"), T0 + 20)).await, [(1, 2)]);
+}
+
+#[tokio::test]
 async fn vectors_find_what_has_no_word_in_common() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
