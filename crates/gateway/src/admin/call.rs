@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use aqe_core::balancer::ReplicaStatus;
 use aqe_core::envelope::{Message, encode_string};
-use aqe_core::inprocess::{AnyCallFuture, Calls};
+use aqe_core::health::BreakerState;
+use aqe_core::inprocess::{AnyCallFuture, Calls, Sessions};
 use aqe_core::revision::Revision;
 use bytes::Bytes;
 use http::StatusCode;
@@ -34,6 +36,40 @@ impl Calls for OwnCalls {
             let answer = answered(&gateway, principal, request).await.map_err(|refused| refused.message)?;
             Ok(answer)
         })
+    }
+
+    fn sessions(&self, tool: &str) -> Option<Sessions> {
+        let gateway = self.0.upgrade()?;
+        let catalog = gateway.catalog();
+        let upstream = catalog.upstream_of(catalog.tools.get(tool)?);
+        if upstream.in_process().is_some() {
+            return None;
+        }
+        let status = gateway.pool.status();
+        let mut sessions = Sessions {
+            upstream: upstream.name().to_owned(),
+            open: 0,
+            in_use: 0,
+            in_flight: 0,
+            replicas: 0,
+            serving: 0,
+            error: None,
+        };
+        for (_, pooled) in upstream.pooled(&status) {
+            let Some(pooled) = pooled else { continue };
+            sessions.open += pooled.figures.connections.total;
+            sessions.in_use += pooled.figures.connections.in_use;
+            sessions.in_flight += pooled.figures.calls_in_flight;
+            sessions.error = pooled.last_error.as_deref().map(str::to_owned).or(sessions.error);
+        }
+        let balanced = upstream.balancer_status();
+        let takes_calls = |replica: &&ReplicaStatus| !replica.down && replica.state != BreakerState::Open;
+        sessions.replicas = balanced.replicas.len() as u32;
+        sessions.serving = balanced.replicas.iter().filter(takes_calls).count() as u32;
+        if sessions.serving > 0 {
+            sessions.error = None;
+        }
+        Some(sessions)
     }
 }
 
