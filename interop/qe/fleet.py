@@ -83,7 +83,7 @@ def main():
 
     _, tools = opened([*sys.argv[:-1], config])
     workers = [{"profile": "pytest", "max": 4}, {"profile": runner, "max": 1}]
-    tools.call("qe_fleet_init", name="interop", workers=workers, max_concurrency=4)
+    tools.call("qe_fleet_init", workers=workers, max_concurrency=4)
     run = tools.call("qe_task_orchestrate", tasks=tasks)
     until = time.monotonic() + PATIENCE
     while run["state"] == "running" and time.monotonic() < until:
@@ -99,7 +99,7 @@ def main():
         check(f"tests that {word} in all", of(fleet, word) == of(hand, word) > 0, f"{of(fleet, word)} and {of(hand, word)}")
     began, ended = last["rust"]["started"], max(last[key]["ended"] for key in files)
     check(f"{runner} began after the last of {len(files)} files", ended <= began, f"{ended} and {began}")
-    tools.call("qe_fleet_init", name="interop", remove="idle")
+    tools.call("qe_fleet_init", remove="idle")
     check("the fleet is removed", tools.call("qe_fleet_status")["fleets"] == [], "none is left")
     tools.close()
     finish()
