@@ -6,8 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{
-    agents, answer, call, home, init, log, nothing_is_left, outcomes, over, processes, signal, submit, task,
-    until,
+    agents, answer, call, home, init, log, nothing_is_left, over, processes, signal, submit, task, until,
 };
 use crate::support::{Home, Server, UPSTREAM};
 
