@@ -1,4 +1,6 @@
-//! `fleet`: agents and tasks of a running server.
+//! `fleet`: agents and tasks of a running server. What results look like: `shown`.
+
+mod shown;
 
 use std::io::Read as _;
 use std::process::ExitCode;
@@ -8,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::ask::{items, post, text};
 use super::output::{self, printable};
-use super::table::Table;
 use super::{Failure, Server};
+use shown::{agents, fleet, tasks, written};
 
 /// Longest file of tasks, bytes: what one message may have.
 const TASKS_MAX_BYTES: u64 = 16 << 20;
@@ -36,6 +38,11 @@ pub(super) enum Fleet {
     /// Cancel a run or a task.
     #[command(after_help = "Example:\n  aqe-v3 fleet cancel run-5246e67ec7d89e9621ce75dce63dafcd")]
     Cancel(Cancel),
+    /// Remove a fleet that has nothing to do, with its runs.
+    #[command(
+        after_help = "Examples:\n  aqe-v3 fleet remove default\n  aqe-v3 fleet remove default --cancel"
+    )]
+    Remove(Remove),
     /// What the last attempt of a task has written.
     #[command(after_help = "Example:\n  aqe-v3 fleet logs run-5246e67ec7d89e9621ce75dce63dafcd.0")]
     Logs(Logs),
@@ -121,6 +128,18 @@ pub(super) struct Cancel {
     id: String,
 }
 
+/// `fleet remove`.
+#[derive(Debug, Args)]
+pub(super) struct Remove {
+    #[command(flatten)]
+    server: Server,
+    /// Its id or name.
+    fleet: String,
+    /// Cancel its tasks that are not over.
+    #[arg(long)]
+    cancel: bool,
+}
+
 /// `fleet logs`.
 #[derive(Debug, Args)]
 pub(super) struct Logs {
@@ -139,19 +158,26 @@ impl Fleet {
             Self::Spawn(spawn) => {
                 let asked =
                     json!({ "profile": spawn.profile, "count": spawn.count, "fleet_id": spawn.fleet });
-                shown(&spawn.server, "qe_agent_spawn", &asked, |said| agents(&said["agents"]))?;
+                told(&spawn.server, "qe_agent_spawn", &asked, |said| agents(&said["agents"]))?;
             }
             Self::Run(run) => return run.run(),
             Self::Cancel(cancel) => {
                 let kind = if is_task(&cancel.id) { "task_id" } else { "run_id" };
                 let asked = json!({ "action": "cancel", kind: cancel.id });
-                shown(&cancel.server, "qe_task_orchestrate", &asked, |said| {
+                told(&cancel.server, "qe_task_orchestrate", &asked, |said| {
                     format!("{} cancelled, {} stopping", text(&said["cancelled"]), text(&said["stopping"]))
+                })?;
+            }
+            Self::Remove(remove) => {
+                let how = if remove.cancel { "cancel" } else { "idle" };
+                let asked = json!({ "name": remove.fleet, "remove": how });
+                told(&remove.server, "qe_fleet_init", &asked, |said| {
+                    format!("{} removed, {} runs cancelled", text(&said["name"]), said["cancelled"])
                 })?;
             }
             Self::Logs(logs) => {
                 let asked = json!({ "task_id": logs.task });
-                shown(&logs.server, "qe_fleet_status", &asked, written)?;
+                told(&logs.server, "qe_fleet_status", &asked, written)?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -165,7 +191,7 @@ impl Init {
             "name": self.name, "max_concurrency": self.max_concurrency, "topology": self.topology,
             "update": self.update, "workers": (!workers.is_empty()).then_some(workers),
         });
-        shown(&self.server, "qe_fleet_init", &asked, |said| {
+        told(&self.server, "qe_fleet_init", &asked, |said| {
             let what = if said["created"] == true { "made" } else { "there already" };
             let differs: Vec<String> = items(&said["differs"])
                 .iter()
@@ -184,7 +210,7 @@ impl Status {
             Some(id) if id.starts_with("run-") => json!({ "run_id": id }),
             Some(id) => json!({ "fleet_id": id }),
         };
-        shown(&self.server, "qe_fleet_status", &asked, |said| {
+        told(&self.server, "qe_fleet_status", &asked, |said| {
             if said["attempts"].is_array() || said["run_id"].is_string() {
                 return tasks(said);
             }
@@ -218,7 +244,7 @@ impl Run {
 }
 
 /// Calls a tool of the server and shows what it answers.
-fn shown(
+fn told(
     server: &Server,
     tool: &str,
     asked: &Value,
@@ -294,60 +320,4 @@ fn read(file: &str) -> Result<Value, Failure> {
     };
     source.take(TASKS_MAX_BYTES).read_to_string(&mut content).map_err(|error| failed(&error))?;
     serde_json::from_str(&content).map_err(|error| failed(&error))
-}
-
-fn fleet(said: &Value) -> String {
-    let queue = &said["queue"];
-    let head = format!(
-        "{} ({})  {} running, {} ready, {} blocked, {} done, {} failed, {} dead",
-        text(&said["fleet_id"]),
-        text(&said["name"]),
-        queue["running"],
-        queue["ready"],
-        queue["blocked"],
-        queue["done"],
-        queue["failed"],
-        queue["dead"],
-    );
-    let degraded: Vec<String> =
-        items(&said["degraded"]).iter().map(|it| format!("\n! {}", text(it))).collect();
-    format!("{head}{}\n\n{}", degraded.concat(), agents(&said["workers"]))
-}
-
-fn agents(list: &Value) -> String {
-    let mut table = Table::new(&["agent", "profile", "pid", "state", "done", "failed", "p50 ms", "task"]);
-    for agent in items(list) {
-        let keys = ["id", "profile", "pid", "state", "done", "failed", "p50_ms", "current_task"];
-        table.row(keys.map(|key| text(&agent[key])));
-    }
-    table.to_string()
-}
-
-fn tasks(said: &Value) -> String {
-    let mut table = Table::new(&["task", "key", "state", "error"]);
-    let one = [said.clone()];
-    let list = if said["tasks"].is_array() { items(&said["tasks"]) } else { &one };
-    for task in list {
-        let id = if task["id"].is_string() { &task["id"] } else { &task["task_id"] };
-        table.row([text(id), text(&task["key"]), text(&task["state"]), text(&task["error"])]);
-    }
-    format!("{} {}\n\n{table}", text(&said["run_id"]), text(&said["state"]))
-}
-
-/// What the last attempt of a task has written, with a word where something was left out.
-fn written(said: &Value) -> String {
-    let Some(last) = items(&said["attempts"]).last() else {
-        return format!("no attempt is over; the task is {}", text(&said["state"]));
-    };
-    let mut all = String::new();
-    for name in ["stdout", "stderr"] {
-        let kept = &last["result"][name];
-        let part = |key: &str| kept[key].as_str().unwrap_or_default().to_owned();
-        all += &part("head");
-        if kept["omitted"].as_u64().unwrap_or(0) > 0 {
-            all.extend(["\n… ", &text(&kept["omitted"]), " bytes were not kept …\n"]);
-        }
-        all += &part("tail");
-    }
-    if all.is_empty() { text(&last["error"]) } else { all.trim_end().to_owned() }
 }

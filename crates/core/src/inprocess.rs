@@ -49,6 +49,28 @@ pub type AnyCallFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, String>> 
 pub trait Calls: Send + Sync + fmt::Debug {
     /// Calls the tool of the name that clients see, on behalf of a principal. `arguments` is the raw text of a JSON object.
     fn call<'a>(&'a self, principal: &'a str, tool: &'a str, arguments: &'a str) -> AnyCallFuture<'a>;
+
+    /// The pooled sessions by which a tool is called; `None`: no upstream of now has such a tool, or it runs in this process.
+    fn sessions(&self, tool: &str) -> Option<Sessions>;
+}
+
+/// The sessions that the pool has with one upstream at this moment, and the replicas behind them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sessions {
+    /// The upstream's name.
+    pub upstream: String,
+    /// Sessions that are open.
+    pub open: u32,
+    /// Those of them with a call.
+    pub in_use: u32,
+    /// Calls that they carry.
+    pub in_flight: u64,
+    /// Replicas that there are.
+    pub replicas: u32,
+    /// Those of them that take calls.
+    pub serving: u32,
+    /// What the last failure to reach one said, while none serves.
+    pub error: Option<String>,
 }
 
 /// The end of a set of tools under way.

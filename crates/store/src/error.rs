@@ -48,6 +48,12 @@ pub enum StoreError {
         /// `fleet`.
         what: &'static str,
     },
+    /// The id of something new is that of something that is there.
+    #[error("there is a {what} of that id already: choose another id")]
+    Taken {
+        /// `run`, `fleet`.
+        what: &'static str,
+    },
     /// The dependencies among submitted tasks are wrong.
     #[error(transparent)]
     Graph(#[from] aqe_core::work::GraphError),

@@ -13,8 +13,12 @@ use super::{Context, Result, Tally};
 const LIMIT: Duration = Duration::from_secs(120);
 /// Why a path cannot be an argument.
 const NOT_TEXT: &str = "a path is no text";
+/// Time for the one that runs the workspace's own tests, which may have to be compiled first.
+const COMPILING: Duration = Duration::from_secs(900);
 /// What makes the folders that the others look at, without a gateway.
 const CORPUS: &str = "corpus.py";
+/// What runs tests as tasks of a fleet, and by hand.
+const FLEET: &str = "fleet.py";
 /// The oracles: what they are called, the script, and its arguments before the gateway.
 const ORACLES: [(&str, &str, &[&str]); 15] = [
     ("radon", "complexity.py", &["radon", "python"]),
@@ -45,16 +49,17 @@ pub(super) fn run(context: &Context) -> Result<Option<Tally>> {
     let root = serde_json::Value::from(folder.display().to_string());
     fs::write(folder.join("aqe.toml"), format!("[qe]\nroots = [{root}]\n"))?;
     let mut tally = Tally::default();
-    one(context, &folder, ("corpus", CORPUS, &[]), None, &mut tally)?;
+    one(context, &folder, ("corpus", CORPUS, &[]), None, LIMIT, &mut tally)?;
     for oracle in ORACLES {
-        one(context, &folder, oracle, Some(gateway), &mut tally)?;
+        one(context, &folder, oracle, Some(gateway), LIMIT, &mut tally)?;
     }
     let root = context.tools.root();
     let vectors = example(root, "aqe-embed", "vectors")?;
     let model = sources_of(&root.join("crates/embed/weights/Cargo.toml"), "yantrikdb")?;
     let model = model.join("assets/potion-base-2M");
     let arguments = [vectors.to_str().ok_or(NOT_TEXT)?, model.to_str().ok_or(NOT_TEXT)?];
-    one(context, &folder, ("model2vec", "embedding.py", &arguments), Some(gateway), &mut tally)?;
+    one(context, &folder, ("model2vec", "embedding.py", &arguments), Some(gateway), LIMIT, &mut tally)?;
+    one(context, &folder, ("fleet", FLEET, &[]), Some(gateway), COMPILING, &mut tally)?;
     Ok(Some(tally))
 }
 
@@ -64,17 +69,21 @@ fn one(
     folder: &Path,
     (title, script, arguments): (&str, &str, &[&str]),
     gateway: Option<&Path>,
+    limit: Duration,
     tally: &mut Tally,
 ) -> Result<()> {
     let started = Instant::now();
     let log = format!("qe-{title}");
     let mut command = context.run.command(&context.tools.python("python"), &log)?;
-    command.current_dir(folder).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+        .current_dir(folder)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("AQE_WORKSPACE", context.tools.root());
     command.arg(context.tools.script(&format!("qe/{script}"))).args(arguments);
     if let Some(gateway) = gateway {
         command.arg("--").arg(gateway).args(["mcp", "start", "--transport", "stdio", "--config", "aqe.toml"]);
     }
-    let finished = finish(&mut command, LIMIT)?;
+    let finished = finish(&mut command, limit)?;
     fs::write(context.run.logs().join(format!("{log}.txt")), &finished.stdout)?;
     for line in finished.stdout.lines().filter_map(|line| line.strip_prefix("ok ")) {
         println!("  ok {line}");

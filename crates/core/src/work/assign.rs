@@ -1,4 +1,5 @@
-//! Which worker takes a task: the one with the smallest share of its capacity in use.
+//! Which worker takes a task: the one with the smallest share of its capacity in use; of those that are loaded alike, the one
+//! that has served least.
 
 use std::cmp::Ordering;
 
@@ -9,6 +10,8 @@ pub struct Load {
     pub capacity: u32,
     /// Tasks that it runs.
     pub running: u32,
+    /// Tasks that it has run.
+    pub served: u64,
 }
 
 impl Load {
@@ -17,30 +20,18 @@ impl Load {
         self.capacity.saturating_sub(self.running)
     }
 
-    /// Less loaded is less; of two that are loaded alike, the one that can take more.
+    /// Less loaded is less; of two that are loaded alike, the one that can take more, then the one that has served less.
     fn compare(self, other: Self) -> Ordering {
         let share = |load: Self, of: Self| u64::from(load.running) * u64::from(of.capacity);
-        share(self, other).cmp(&share(other, self)).then_with(|| other.free().cmp(&self.free()))
+        let load = share(self, other).cmp(&share(other, self));
+        load.then_with(|| other.free().cmp(&self.free())).then_with(|| self.served.cmp(&other.served))
     }
 }
 
-/// The place of the least loaded worker that is able to and has room; of two alike, the first.
-pub fn least_loaded(workers: &[Load], is_able: impl Fn(usize) -> bool) -> Option<usize> {
-    let able = workers.iter().enumerate().filter(|&(place, load)| load.free() > 0 && is_able(place));
-    able.min_by(|(_, left), (_, right)| left.compare(**right)).map(|(place, _)| place)
-}
-
-/// The worker of each task, one task after another, `None` where nobody has room; what is assigned counts for the next.
-/// `is_able(task, worker)`.
-pub fn assign(workers: &[Load], tasks: usize, is_able: impl Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
-    let mut workers = workers.to_vec();
-    (0..tasks)
-        .map(|task| {
-            let chosen = least_loaded(&workers, |worker| is_able(task, worker))?;
-            workers[chosen].running += 1;
-            Some(chosen)
-        })
-        .collect()
+/// The least loaded worker that has room; of two alike, the first.
+pub fn least_loaded<W>(workers: impl Iterator<Item = (W, Load)>) -> Option<W> {
+    let able = workers.filter(|(_, load)| load.free() > 0);
+    able.min_by(|(_, left), (_, right)| left.compare(*right)).map(|(worker, _)| worker)
 }
 
 #[cfg(test)]
@@ -49,35 +40,38 @@ mod tests {
 
     use super::*;
 
-    fn load(capacity: u32, running: u32) -> Load {
-        Load { capacity, running }
+    fn load(capacity: u32, running: u32, served: u64) -> Load {
+        Load { capacity, running, served }
+    }
+
+    fn chosen(workers: &[Load]) -> Option<usize> {
+        least_loaded(workers.iter().copied().enumerate())
     }
 
     #[test]
     fn the_least_loaded_is_so_by_its_share_and_not_by_its_count() {
-        let workers = [load(2, 1), load(10, 3), load(4, 4)];
-        assert_eq!(least_loaded(&workers, |_| true), Some(1));
-        assert_eq!(least_loaded(&workers, |place| place != 1), Some(0));
-        assert_eq!(least_loaded(&workers, |place| place == 2), None, "full");
-        assert_eq!(least_loaded(&[load(1, 0), load(8, 0)], |_| true), Some(1), "more room");
-        assert_eq!(least_loaded(&[], |_| true), None);
+        assert_eq!(chosen(&[load(2, 1, 0), load(10, 3, 9), load(4, 4, 0)]), Some(1));
+        assert_eq!(chosen(&[load(2, 1, 0), load(4, 4, 0)]), Some(0));
+        assert_eq!(chosen(&[load(4, 4, 0), load(0, 0, 0)]), None, "full");
+        assert_eq!(chosen(&[load(1, 0, 0), load(8, 0, 9)]), Some(1), "more room");
+        assert_eq!(chosen(&[load(1, 0, 7), load(1, 0, 5), load(1, 0, 5)]), Some(1), "served less");
+        assert_eq!(chosen(&[]), None);
     }
 
     proptest! {
         #[test]
-        fn nobody_is_given_more_than_it_can_take_and_no_task_waits_while_somebody_able_has_room(
-            workers in proptest::collection::vec((0..5_u32, 0..5_u32), 0..6), tasks in 0..30_usize, skill in 1..4_usize,
+        fn nobody_is_given_more_than_it_can_take_and_no_task_waits_while_somebody_has_room(
+            workers in proptest::collection::vec((0..5_u32, 0..5_u32), 0..6), tasks in 0..30_usize,
         ) {
-            let loads: Vec<Load> = workers.iter().map(|&(capacity, running)| load(capacity, running)).collect();
-            let is_able = |task: usize, worker: usize| task % skill == worker % skill;
-            let mut after = loads.clone();
-            for (task, chosen) in assign(&loads, tasks, is_able).into_iter().enumerate() {
-                match chosen {
+            let mut loads: Vec<Load> =
+                workers.iter().map(|&(capacity, running)| load(capacity, running, 0)).collect();
+            for _ in 0..tasks {
+                match chosen(&loads) {
                     Some(worker) => {
-                        prop_assert!(is_able(task, worker) && after[worker].free() > 0);
-                        after[worker].running += 1;
+                        prop_assert!(loads[worker].free() > 0);
+                        loads[worker].running += 1;
                     }
-                    None => prop_assert!((0..after.len()).all(|w| !is_able(task, w) || after[w].free() == 0)),
+                    None => prop_assert!(loads.iter().all(|load| load.free() == 0)),
                 }
             }
         }

@@ -17,19 +17,22 @@ pub enum Failure {
     Cancelled,
     /// Its worker or server died, or was not heard of until the lease ran out.
     Lost,
+    /// Its server stopped in order, and ended it for that alone.
+    GivenBack,
     /// A task that it has submitted did not succeed.
     Child,
 }
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Transient,
         Self::Timeout,
         Self::ExitCode,
         Self::Permanent,
         Self::Cancelled,
         Self::Lost,
+        Self::GivenBack,
         Self::Child,
     ];
 
@@ -42,6 +45,7 @@ impl Failure {
             Self::Permanent => "permanent",
             Self::Cancelled => "cancelled",
             Self::Lost => "lost",
+            Self::GivenBack => "given_back",
             Self::Child => "child",
         }
     }
@@ -59,6 +63,8 @@ pub struct Tried {
     pub attempts: u32,
     /// How many of them were lost.
     pub lost: u32,
+    /// How many of them were given back.
+    pub given_back: u32,
     /// How many there may be.
     pub max_attempts: u32,
     /// Whether somebody wants the task ended.
@@ -87,6 +93,10 @@ pub enum Verdict {
 /// task that kills its server each time comes to an end.
 const LOST_FOR_FREE: u32 = 1;
 
+/// Attempts that may be given back without counting against the task: a server that is stopped in order takes nothing from
+/// it. Bounded, as each attempt leaves a row and events.
+const GIVEN_BACK_FOR_FREE: u32 = 100;
+
 /// What follows from a failure. `seed` chooses the jitter of the back-off: the same seed, the same verdict.
 pub fn verdict(failure: Failure, tried: Tried, seed: u64) -> Verdict {
     if tried.cancel_wanted || failure == Failure::Cancelled {
@@ -95,11 +105,12 @@ pub fn verdict(failure: Failure, tried: Tried, seed: u64) -> Verdict {
     if matches!(failure, Failure::Permanent | Failure::Child) {
         return Verdict::Failed;
     }
-    let counted = tried.attempts.saturating_sub(tried.lost.min(LOST_FOR_FREE));
+    let free = tried.lost.min(LOST_FOR_FREE) + tried.given_back.min(GIVEN_BACK_FOR_FREE);
+    let counted = tried.attempts.saturating_sub(free);
     if counted >= tried.max_attempts {
         return Verdict::Dead;
     }
-    if failure == Failure::Lost {
+    if matches!(failure, Failure::Lost | Failure::GivenBack) {
         return Verdict::Requeue;
     }
     Verdict::Retry { after_ms: backoff_ms(failure, counted, seed) }
@@ -126,7 +137,7 @@ mod tests {
     use super::*;
 
     fn tried(attempts: u32, lost: u32, max_attempts: u32) -> Tried {
-        Tried { attempts, lost, max_attempts, cancel_wanted: false }
+        Tried { attempts, lost, given_back: 0, max_attempts, cancel_wanted: false }
     }
 
     #[test]
@@ -150,6 +161,19 @@ mod tests {
         assert_eq!(verdict(Failure::Lost, tried(2, 2, 1), 1), Verdict::Dead);
         assert_eq!(verdict(Failure::Lost, tried(2, 2, 2), 1), Verdict::Requeue);
         assert!(matches!(verdict(Failure::ExitCode, tried(2, 1, 2), 1), Verdict::Retry { .. }));
+    }
+
+    #[test]
+    fn an_attempt_that_was_given_back_costs_nothing() {
+        let given_back = |attempts, given_back| Tried { given_back, ..tried(attempts, 0, 1) };
+        for times in 1..=GIVEN_BACK_FOR_FREE {
+            assert_eq!(verdict(Failure::GivenBack, given_back(times, times), 1), Verdict::Requeue);
+        }
+        assert_eq!(verdict(Failure::ExitCode, given_back(4, 3), 1), Verdict::Dead, "its own failure counts");
+        let times = GIVEN_BACK_FOR_FREE + 1;
+        assert_eq!(verdict(Failure::GivenBack, given_back(times, times), 1), Verdict::Dead, "not for ever");
+        let both = Tried { lost: 1, ..given_back(2, 1) };
+        assert_eq!(verdict(Failure::Lost, both, 1), Verdict::Requeue);
     }
 
     #[test]

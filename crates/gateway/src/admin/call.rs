@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use aqe_core::balancer::ReplicaStatus;
 use aqe_core::envelope::{Message, encode_string};
-use aqe_core::inprocess::{AnyCallFuture, Calls};
+use aqe_core::health::BreakerState;
+use aqe_core::inprocess::{AnyCallFuture, Calls, Sessions};
+use aqe_core::pool::ReplicaHealth;
 use aqe_core::revision::Revision;
 use bytes::Bytes;
 use http::StatusCode;
@@ -34,6 +37,54 @@ impl Calls for OwnCalls {
             let answer = answered(&gateway, principal, request).await.map_err(|refused| refused.message)?;
             Ok(answer)
         })
+    }
+
+    fn sessions(&self, tool: &str) -> Option<Sessions> {
+        let gateway = self.0.upgrade()?;
+        let catalog = gateway.catalog();
+        let upstream = catalog.upstream_of(catalog.tools.get(tool)?);
+        if upstream.in_process().is_some() {
+            return None;
+        }
+        let (pooled, balanced) = (gateway.pool.status(), upstream.balancer_status());
+        let mut sessions = Sessions {
+            upstream: upstream.name().to_owned(),
+            open: 0,
+            in_use: 0,
+            in_flight: 0,
+            replicas: balanced.replicas.len() as u32,
+            serving: 0,
+            error: None,
+        };
+        // Both are in the order of the configuration.
+        for ((_, pooled), balanced) in upstream.pooled(&pooled).zip(&balanced.replicas) {
+            // One that was never asked for is as good as any.
+            let is_reached = pooled.is_none_or(|pooled| !rests(pooled.health));
+            sessions.serving += u32::from(takes_calls(balanced) && is_reached);
+            let Some(pooled) = pooled else { continue };
+            sessions.open += pooled.figures.connections.total;
+            sessions.in_use += pooled.figures.connections.in_use;
+            sessions.in_flight += pooled.figures.calls_in_flight;
+            sessions.error = pooled.last_error.as_deref().map(str::to_owned).or(sessions.error);
+        }
+        if sessions.serving > 0 {
+            sessions.error = None;
+        }
+        Some(sessions)
+    }
+}
+
+fn takes_calls(replica: &ReplicaStatus) -> bool {
+    !replica.down && replica.state != BreakerState::Open
+}
+
+/// Whether it could not be reached, and is not to be tried again yet.
+fn rests(health: ReplicaHealth) -> bool {
+    match health {
+        ReplicaHealth::BackingOff { retry_in, .. } | ReplicaHealth::CrashLooping { retry_in, .. } => {
+            !retry_in.is_zero()
+        }
+        _ => false,
     }
 }
 

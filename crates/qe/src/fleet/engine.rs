@@ -75,8 +75,10 @@ impl fmt::Debug for Shared {
 
 /// What the engine is told.
 pub(crate) enum Event {
-    /// A fleet is made use of; `is_kept`: its agents are kept from now on.
-    Fleet { fleet: Box<Fleet>, is_kept: bool },
+    /// A fleet is made use of.
+    Fleet(Box<Fleet>),
+    /// A fleet, by id, was removed.
+    Removed(String),
     /// There may be tasks.
     Wake,
     /// These running tasks are to end.
@@ -108,8 +110,6 @@ pub(crate) struct Spawn {
 struct Known {
     fleet: Fleet,
     plan: Plan,
-    /// Whether it was made here, so that its `min` agents are kept.
-    is_kept: bool,
     restarts: HashMap<String, Restarts>,
     /// When the last tasks were over, the newest last.
     over: VecDeque<Instant>,
@@ -119,6 +119,8 @@ struct Known {
 struct Current {
     claimed: Claimed,
     job: Option<Job>,
+    /// The tool that is called, of an upstream.
+    tool: Option<String>,
     began: Instant,
     beat_at: Instant,
     progress: Option<String>,
@@ -159,6 +161,8 @@ struct Engine {
     is_dirty: bool,
     poll_at: Instant,
     poll: Duration,
+    /// When to look again for tasks that had to wait for what their profiles call.
+    again_at: Option<Instant>,
     /// When the store has something to do next.
     store_at: Option<Instant>,
     prune_at: Instant,
@@ -188,7 +192,7 @@ impl Engine {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.upkeep();
-            if self.agents.is_empty() && !self.has_open_tasks() {
+            if self.agents.is_empty() && !self.keeps_agents() && !self.has_open_tasks() {
                 match self.handle.leave(&self.events) {
                     None => return,
                     Some(event) => self.handle(event),
@@ -199,12 +203,13 @@ impl Engine {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Fleet { fleet, is_kept } => {
-                self.know(*fleet, is_kept);
+            Event::Fleet(fleet) => {
+                self.know(*fleet);
                 // Before somebody asks who is there.
                 self.prewarm();
                 self.is_dirty = true;
             }
+            Event::Removed(fleet) => self.forget(|known| *known == fleet),
             Event::Wake => self.is_dirty = true,
             Event::Cancel(tasks) => self.cancel(&tasks),
             Event::Spawn(spawn) => self.spawn(spawn),
@@ -232,6 +237,7 @@ impl Engine {
             .chain(restarts)
             .chain(ends)
             .chain(self.store_at)
+            .chain(self.again_at)
             .chain([self.poll_at])
             .min()
             .unwrap_or(self.poll_at)

@@ -35,8 +35,13 @@ impl Outcome {
             (Some(code), _) if command.transient_codes.contains(&code) => {
                 Some((Failure::Transient, format!("exit code {code}, which means something passing")))
             }
-            (Some(code), _) => Some((Failure::ExitCode, format!("exit code {code}"))),
-            (None, Some(signal)) => Some((Failure::Transient, format!("it was killed by signal {signal}"))),
+            (Some(code), _) => {
+                Some((Failure::ExitCode, format!("exit code {code}{}", about_memory(&end, job))))
+            }
+            (None, Some(signal)) => {
+                let about = about_memory(&end, job);
+                Some((Failure::Transient, format!("it was killed by signal {signal}{about}")))
+            }
             (None, None) => Some((Failure::Transient, "nobody knows how it ended".to_owned())),
         };
         let result = json!({
@@ -49,4 +54,31 @@ impl Outcome {
         });
         Self { failure, result: Some(result.to_string()), evidence: Some(evidence.to_string()) }
     }
+}
+
+/// What programs of many kinds say when they are given no more memory, in lower case: C and its descendants, Python, Go,
+/// JavaScript, Rust.
+const OUT_OF_MEMORY: [&str; 6] = [
+    "cannot allocate memory",
+    "memoryerror",
+    "out of memory",
+    "bad_alloc",
+    "memory allocation of",
+    "memory exhausted",
+];
+
+/// The bound of memory, where the program speaks of memory in the end: a system that gives no more does not say whose bound that is.
+fn about_memory(end: &End, job: &Job) -> String {
+    let Some(most) = job.memory_mb else { return String::new() };
+    let speaks = [&end.stdout, &end.stderr].into_iter().any(|kept| {
+        let last = if kept.tail.is_empty() { &kept.head } else { &kept.tail };
+        let last = last.to_lowercase();
+        OUT_OF_MEMORY.iter().any(|words| last.contains(words))
+    });
+    if !speaks {
+        return String::new();
+    }
+    format!(
+        "; it ran out of memory: its profile gives each process {most} MiB of address space (`memory_mb`)"
+    )
 }

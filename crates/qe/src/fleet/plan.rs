@@ -48,11 +48,24 @@ pub(crate) struct Plan {
     pub(crate) workers: Vec<Worker>,
     /// Whether `min` agents are started at once.
     pub(crate) prewarm: bool,
+    /// The server that keeps the `min` agents: the one on which the fleet was asked for last, or one that has found that one dead.
+    #[serde(default)]
+    pub(crate) keeper: Option<String>,
 }
 
 impl Plan {
     pub(crate) fn worker(&self, profile: &str) -> Option<&Worker> {
         self.workers.iter().find(|worker| worker.profile == profile)
+    }
+
+    /// Whether that server keeps agents of it that nobody has asked for.
+    pub(crate) fn is_kept_by(&self, server: &str) -> bool {
+        self.keeps_agents() && self.keeper.as_deref() == Some(server)
+    }
+
+    /// Whether some server is to keep agents of it.
+    pub(crate) fn keeps_agents(&self) -> bool {
+        self.prewarm && self.workers.iter().any(|worker| worker.min > 0)
     }
 }
 

@@ -26,6 +26,14 @@ pub(crate) fn is_dead(server: &str) -> bool {
         && pid.parse().is_ok_and(|pid: u32| start_time(pid).is_none_or(|now| now != started))
 }
 
+/// Whether the server of that name keeps no agents any more: it is dead, or was of an earlier boot. Two machines do not share
+/// a store, so another boot is an earlier one of this machine.
+pub(crate) fn is_gone(server: &str) -> bool {
+    let boot = boot();
+    let is_of_another_boot = server.split('-').next().is_some_and(|then| !then.is_empty() && then != boot);
+    is_dead(server) || (is_of_another_boot && !boot.is_empty())
+}
+
 /// What the store calls the agents of a server.
 pub(crate) fn worker(server: &str) -> String {
     format!("fleet@{server}")
@@ -73,6 +81,8 @@ mod tests {
         assert!(is_dead(&other), "{other}");
         assert!(!is_dead(&other.replacen(parts[0], "0123456789ab", 1)), "another machine");
         assert!(!is_dead(&other.replacen(parts[1], "1", 1)), "another namespace");
+        assert!(!is_gone(&own) && is_gone(&other));
+        assert!(is_gone(&own.replacen(parts[0], "0123456789ab", 1)), "an earlier boot");
         assert!(!is_dead("") && !is_dead("x"));
     }
 }

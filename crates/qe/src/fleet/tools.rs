@@ -1,7 +1,9 @@
 //! The four tools over fleets.
 
+mod cancel;
 mod init;
 mod orchestrate;
+mod remove;
 mod spawn;
 mod status;
 

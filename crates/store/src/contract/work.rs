@@ -21,12 +21,16 @@ pub trait WorkStore: Send + Sync + fmt::Debug {
     /// Makes a fleet, or answers with the one of that principal and name, which stays as it is.
     ///
     /// # Errors
-    /// [`StoreError::Limit`](crate::StoreError::Limit), [`StoreError::BadName`](crate::StoreError::BadName), or what the
-    /// medium does, as everywhere below.
+    /// [`StoreError::Limit`](crate::StoreError::Limit), [`StoreError::BadName`](crate::StoreError::BadName),
+    /// [`StoreError::Taken`](crate::StoreError::Taken) if another fleet has that id, or what the medium does, as everywhere below.
     fn create_fleet(&self, fleet: Fleet) -> StoreFuture<'_, FleetCreated>;
 
     /// Changes settings and bound of a fleet, found by id and principal; `None`: there is none.
     fn update_fleet(&self, fleet: Fleet) -> StoreFuture<'_, Option<Fleet>>;
+
+    /// Changes what the caller keeps with a fleet if it still is `from`; whether it was. Of several that want to change the same,
+    /// one does.
+    fn swap_settings(&self, fleet: String, from: String, to: String) -> StoreFuture<'_, bool>;
 
     /// All fleets of a principal or of everybody, in the order in which they were made.
     fn fleets(&self, scope: Scope) -> StoreFuture<'_, Vec<Fleet>>;
@@ -38,7 +42,8 @@ pub trait WorkStore: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// [`StoreError::Graph`](crate::StoreError::Graph), [`StoreError::NotFound`](crate::StoreError::NotFound) for the fleet,
-    /// [`StoreError::Limit`](crate::StoreError::Limit), also if the principal has too many open tasks.
+    /// [`StoreError::Limit`](crate::StoreError::Limit), also if the principal has too many open tasks;
+    /// [`StoreError::Taken`](crate::StoreError::Taken) if another run has that id.
     fn submit(&self, submission: Submission) -> StoreFuture<'_, Submitted>;
 
     /// Takes in tasks that a running task submits, all or none.

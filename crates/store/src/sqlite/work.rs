@@ -153,6 +153,15 @@ impl WorkStore for SqliteStore {
         })
     }
 
+    fn swap_settings(&self, fleet: String, from: String, to: String) -> StoreFuture<'_, bool> {
+        Box::pin(async move {
+            fleet::check_settings(&to)?;
+            self.writer
+                .write_through(move |connection| fleet::swap_settings(connection, &fleet, &from, &to))
+                .await
+        })
+    }
+
     fn fleets(&self, scope: Scope) -> StoreFuture<'_, Vec<Fleet>> {
         Box::pin(self.look(move |connection| fleet::list(connection, scope.as_deref())))
     }

@@ -34,6 +34,7 @@ macro_rules! work_promises {
             a_heartbeat_extends_the_lease
             a_lease_that_ran_out_is_requeued
             a_loss_that_is_reported_counts_as_one_that_is_noticed
+            an_attempt_that_is_given_back_costs_nothing
             a_dead_servers_tasks_are_requeued_once
             a_clock_that_is_set_back_keeps_no_task_for_ever
             failures_are_tried_again_by_their_kind

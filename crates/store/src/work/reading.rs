@@ -176,6 +176,8 @@ pub enum EventKind {
     Retrying,
     /// An attempt was lost, and another may begin.
     Requeued,
+    /// A server that stopped in order gave the attempt back, and another may begin.
+    GivenBack,
     /// Somebody wants it ended.
     CancelWanted,
     /// The task's own work is done.
@@ -196,12 +198,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Submitted,
         Self::Added,
         Self::Claimed,
         Self::Retrying,
         Self::Requeued,
+        Self::GivenBack,
         Self::CancelWanted,
         Self::Waiting,
         Self::Done,
@@ -220,6 +223,7 @@ impl EventKind {
             Self::Claimed => "claimed",
             Self::Retrying => "retrying",
             Self::Requeued => "requeued",
+            Self::GivenBack => "given_back",
             Self::CancelWanted => "cancel_wanted",
             Self::Waiting => "waiting",
             Self::Done => "done",

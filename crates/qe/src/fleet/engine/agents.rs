@@ -22,10 +22,44 @@ impl Engine {
     /// Learns of all fleets of the store that are of this server's folder, and gives up what dead servers have left.
     pub(super) fn adopt(&mut self) {
         match wait(self.shared.store.fleets(None)) {
-            Ok(fleets) => fleets.into_iter().for_each(|fleet| self.know(fleet, false)),
+            Ok(fleets) => {
+                self.forget(|known| fleets.iter().all(|fleet| fleet.id != *known));
+                fleets.into_iter().for_each(|fleet| self.know(fleet));
+                self.inherit();
+            }
             Err(error) => warn("cannot read the fleets", &error.to_string()),
         }
         self.bury();
+    }
+
+    /// Keeps the `min` agents of fleets whose keepers are gone from now on. Of several servers that find that out, one does.
+    fn inherit(&mut self) {
+        let own = &self.shared.server;
+        for known in self.fleets.iter_mut().filter(|known| known.plan.keeps_agents()) {
+            if known.plan.keeper.as_deref().is_some_and(|keeper| keeper == own || !server::is_gone(keeper)) {
+                continue;
+            }
+            let plan = Plan { keeper: Some(own.clone()), ..known.plan.clone() };
+            let Ok(settings) = serde_json::to_string(&plan) else { continue };
+            let (id, before) = (known.fleet.id.clone(), known.fleet.settings.clone());
+            match wait(self.shared.store.swap_settings(id, before, settings.clone())) {
+                Ok(true) => (known.plan, known.fleet.settings) = (plan, settings),
+                // It will be read how the fleet is now.
+                Ok(false) => {}
+                Err(error) => warn("cannot keep a fleet's agents", &error.to_string()),
+            }
+        }
+    }
+
+    /// Whether there is a fleet whose agents are kept here.
+    pub(super) fn keeps_agents(&self) -> bool {
+        self.fleets.iter().any(|known| known.plan.is_kept_by(&self.shared.server))
+    }
+
+    /// Forgets fleets that are no more, and ends their agents. One that is at work ends when its task does.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(&String) -> bool) {
+        self.fleets.retain(|known| !is_gone(&known.fleet.id));
+        self.agents.retain(|_, agent| agent.current.is_some() || !is_gone(&agent.fleet));
     }
 
     /// Gives up the attempts of servers that are dead.
@@ -49,17 +83,16 @@ impl Engine {
     }
 
     /// Takes note of a fleet, if it is of this server's folder.
-    pub(super) fn know(&mut self, fleet: Fleet, is_kept: bool) {
+    pub(super) fn know(&mut self, fleet: Fleet) {
         let Ok(plan) = serde_json::from_str::<Plan>(&fleet.settings) else { return };
         if self.shared.folder.as_ref().is_none_or(|folder| folder.to_string_lossy() != plan.folder) {
             return;
         }
         if let Some(known) = self.fleets.iter_mut().find(|known| known.fleet.id == fleet.id) {
-            known.is_kept |= is_kept;
             (known.fleet, known.plan) = (fleet, plan);
         } else {
             let (restarts, over) = (HashMap::new(), VecDeque::new());
-            self.fleets.push(Known { fleet, plan, is_kept, restarts, over });
+            self.fleets.push(Known { fleet, plan, restarts, over });
         }
     }
 
@@ -72,11 +105,11 @@ impl Engine {
         })
     }
 
-    /// Starts agents until each profile of a fleet that is kept has its `min`.
+    /// Starts agents until each profile of a fleet whose agents are kept here has its `min`.
     pub(super) fn prewarm(&mut self) {
         let now = Instant::now();
         let mut wanted = Vec::new();
-        for known in self.fleets.iter().filter(|known| known.is_kept && known.plan.prewarm) {
+        for known in self.fleets.iter().filter(|known| known.plan.is_kept_by(&self.shared.server)) {
             for worker in &known.plan.workers {
                 let (busy, idle) = self.count(&known.fleet.id, &worker.profile);
                 let may = known.restarts.get(&worker.profile).is_none_or(|restarts| restarts.may_start(now));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use aqe_core::inprocess::Caller;
 use aqe_core::work::Failure;
+use aqe_core::work::assign::{Load, least_loaded};
 use aqe_store::limits::CLAIM_MAX;
 use aqe_store::work::{Claim, Claimed, Slots};
 use serde_json::{Map, Value};
@@ -17,7 +18,7 @@ use super::super::profile::{Profile, Work};
 use super::super::runner::MARK;
 use super::super::server;
 use super::super::wire::{Job, Order};
-use super::{Current, Engine, Event, Shared, wait, warn};
+use super::{Agent, Current, Engine, Event, POLL, Shared, wait, warn};
 
 /// How long a lease lasts without a heartbeat, and how often there is one.
 pub(super) const LEASE_MS: i64 = 20_000;
@@ -40,7 +41,10 @@ impl Engine {
         let most = known.fleet.max_running.saturating_sub(busy as u32).min(CLAIM_MAX);
         let mut slots = Vec::new();
         for worker in &known.plan.workers {
-            if self.shared.profiles.get(&worker.profile).is_none_or(|profile| !profile.is_enabled) {
+            let profile = self.shared.profiles.get(&worker.profile).filter(|profile| profile.is_enabled);
+            let Some(profile) = profile else { continue };
+            if self.shared.is_out_of_reach(&profile.work) {
+                self.again_at = Some(now + POLL);
                 continue;
             }
             let (busy, idle) = self.count(&id, &worker.profile);
@@ -84,9 +88,8 @@ impl Engine {
             .profiles
             .get(&task.profile)
             .ok_or_else(|| permanent(format!("this server has no profile `{}`", task.profile)))?;
-        let free = self.agents.iter().filter(|(_, it)| it.fleet == fleet && it.profile == task.profile);
-        let idle = free.filter(|(_, it)| it.current.is_none()).min_by_key(|(_, it)| it.done + it.failed);
-        let id = match idle.map(|(id, _)| *id) {
+        let able = self.agents.iter().filter(|(_, it)| it.fleet == fleet && it.profile == task.profile);
+        let id = match least_loaded(able.map(|(id, agent)| (*id, agent.load()))) {
             Some(id) => id,
             None => self.start(fleet, &task.profile, None).map_err(|error| {
                 self.died(fleet, &task.profile);
@@ -99,6 +102,7 @@ impl Engine {
         let mut current = Current {
             claimed: task.clone(),
             job: None,
+            tool: None,
             began: now,
             beat_at: now + BEAT,
             progress: None,
@@ -150,6 +154,7 @@ impl Engine {
                 let (tool, args) = call.unwrap_or_else(|| Err("no tool".into())).map_err(permanent)?;
                 let (stop, stopped) = oneshot::channel();
                 agent.stop = Some(stop);
+                current.tool = Some(tool.clone());
                 agent.current = Some(current);
                 let principal = task.principal.clone();
                 self.call(id, Call { is_builtin: false, tool, args, principal, timeout }, stopped);
@@ -172,6 +177,22 @@ impl Engine {
         if let Err(error) = std::thread::Builder::new().name("fleet-call".into()).spawn(work) {
             self.over(agent, Outcome::failed(Failure::Transient, error.to_string()));
         }
+    }
+}
+
+impl Agent {
+    /// An agent runs one task at a time.
+    fn load(&self) -> Load {
+        Load { capacity: 1, running: u32::from(self.current.is_some()), served: self.done + self.failed }
+    }
+}
+
+impl Shared {
+    /// Whether tasks of such work have to wait: no replica of the upstream whose tool it calls takes calls.
+    fn is_out_of_reach(&self, work: &Work) -> bool {
+        let Work::Tool { tool: Some(tool) } = work else { return false };
+        let sessions = self.calls.get().and_then(|calls| calls.sessions(tool));
+        sessions.is_some_and(|sessions| sessions.serving == 0)
     }
 }
 

@@ -92,6 +92,7 @@ impl Fleets {
             is_dirty: true,
             poll_at: now,
             poll: POLL,
+            again_at: None,
             store_at: None,
             prune_at: now,
             is_stopping: false,

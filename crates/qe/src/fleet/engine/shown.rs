@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use aqe_core::inprocess::Sessions;
 use serde::Serialize;
 
+use super::super::profile::Work;
 use super::{Agent, Engine};
 
 /// An agent.
@@ -14,6 +16,9 @@ pub(crate) struct AgentShown {
     pub(crate) kind: &'static str,
     /// `None`: it works in the server's own process.
     pub(crate) pid: Option<u32>,
+    /// Of an agent that calls a tool of an upstream: the pooled sessions by which it does. `None`: it calls none, or it is not known
+    /// which before it has a task.
+    pub(crate) session: Option<SessionShown>,
     /// `starting`, `ready`, `busy`.
     pub(crate) state: &'static str,
     pub(crate) startup_ms: Option<u64>,
@@ -28,6 +33,38 @@ pub(crate) struct AgentShown {
     pub(crate) p95_ms: Option<u64>,
     /// How long ago it was last heard of.
     pub(crate) silent_ms: Option<u64>,
+}
+
+/// The sessions of the pool that an agent's calls go through.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SessionShown {
+    pub(crate) upstream: String,
+    /// `serving`; `degraded`: not all of its replicas take calls; `down`: none does, and tasks wait.
+    pub(crate) health: &'static str,
+    pub(crate) open: u32,
+    pub(crate) in_use: u32,
+    pub(crate) calls_in_flight: u64,
+    pub(crate) replicas: u32,
+    pub(crate) replicas_serving: u32,
+    pub(crate) error: Option<String>,
+}
+
+impl SessionShown {
+    /// Whether tasks have to wait.
+    pub(crate) fn is_down(&self) -> bool {
+        self.replicas_serving == 0
+    }
+
+    fn of(sessions: Sessions) -> Self {
+        let Sessions { upstream, open, in_use, in_flight, replicas, serving, error } = sessions;
+        let health = match serving {
+            0 => "down",
+            some if some < replicas => "degraded",
+            _ => "serving",
+        };
+        let (calls_in_flight, replicas_serving) = (in_flight, serving);
+        Self { upstream, health, open, in_use, calls_in_flight, replicas, replicas_serving, error }
+    }
 }
 
 /// What the engine knows of a fleet that the store does not.
@@ -63,6 +100,13 @@ impl Engine {
         self.agents.get(&id).map(|agent| self.agent(id, agent, Instant::now()))
     }
 
+    fn session(&self, agent: &Agent) -> Option<SessionShown> {
+        let Work::Tool { tool } = &self.shared.profiles.get(&agent.profile)?.work else { return None };
+        let called = || agent.current.as_ref().and_then(|current| current.tool.as_deref());
+        let tool = tool.as_deref().or_else(called)?;
+        self.shared.calls.get()?.sessions(tool).map(SessionShown::of)
+    }
+
     fn agent(&self, id: u64, agent: &Agent, now: Instant) -> AgentShown {
         let ms = |duration: Duration| duration.as_millis() as u64;
         let pid = agent.process.as_ref().map(|process| process.pid);
@@ -79,6 +123,7 @@ impl Engine {
             profile: agent.profile.clone(),
             kind: self.shared.profiles.get(&agent.profile).map_or("unknown", |profile| profile.kind()),
             pid,
+            session: self.session(agent),
             state: match (&agent.current, agent.is_ready) {
                 (Some(_), _) => "busy",
                 (None, true) => "ready",

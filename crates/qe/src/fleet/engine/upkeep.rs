@@ -37,7 +37,8 @@ impl Engine {
                 }
                 any || is_due
             });
-        self.is_dirty |= is_restart;
+        let is_again = self.again_at.take_if(|at| now >= *at).is_some();
+        self.is_dirty |= is_restart || is_again;
         self.prewarm();
         if std::mem::take(&mut self.is_dirty) {
             self.claim_all();
@@ -122,7 +123,7 @@ impl Engine {
         for id in idle {
             let Some(agent) = self.agents.get(&id) else { continue };
             let known = self.fleets.iter().find(|known| known.fleet.id == agent.fleet);
-            let worker = known.filter(|known| known.is_kept && known.plan.prewarm);
+            let worker = known.filter(|known| known.plan.is_kept_by(&self.shared.server));
             let min =
                 worker.and_then(|known| known.plan.worker(&agent.profile)).map_or(0, |worker| worker.min);
             let (busy, others) = self.count(&agent.fleet, &agent.profile);

@@ -76,7 +76,7 @@ impl Engine {
     fn unless_stopping(&self, outcome: Outcome) -> Outcome {
         let is_cancelled = matches!(outcome.failure, Some((Failure::Cancelled, _)));
         if is_cancelled && self.is_stopping {
-            return Outcome { failure: Some((Failure::Lost, "its server stopped".into())), ..outcome };
+            return Outcome { failure: Some((Failure::GivenBack, "its server stopped".into())), ..outcome };
         }
         outcome
     }
@@ -94,7 +94,8 @@ impl Engine {
         }
         self.is_dirty = true;
         if let Some(current) = agent.current.filter(|current| !current.is_lost) {
-            self.finish(&current.claimed, Outcome::failed(Failure::Lost, why));
+            let failure = if self.is_stopping { Failure::GivenBack } else { Failure::Lost };
+            self.finish(&current.claimed, Outcome::failed(failure, why));
         }
     }
 

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::super::Fleets;
 use super::super::engine::{AgentShown, Event};
 use super::super::plan::{AGENTS_MAX, Plan, Topology, Worker};
-use super::{folder, new_id, refuse, status, stored_name, there};
+use super::{folder, new_id, refuse, remove, status, stored_name, there};
 use crate::arguments;
 use crate::reply::{Refusal, structured};
 
 /// The tool as it is listed.
-pub(crate) const DEFINITION: &str = r#"{"name":"qe_fleet_init","title":"Start fleet","description":"Make a fleet of agents that run tasks by profiles (pytest, nextest, cargo-test, npm-test, builtin:qe_..., the operator's). One of that name is reused: `differs` says what is not as asked, `update` changes it.","inputSchema":{"type":"object","properties":{"name":{"type":"string","default":"default"},"workers":{"type":"array","description":"default: every profile","items":{"type":"object","properties":{"profile":{"type":"string"},"min":{"type":"integer"},"max":{"type":"integer"}},"required":["profile"]}},"max_concurrency":{"type":"integer","description":"default: processors"},"topology":{"enum":["pool","pipeline","hierarchical"],"default":"pool","description":"pipeline: workers are stages"},"prewarm":{"type":"boolean"},"update":{"type":"boolean"}},"required":[]},"outputSchema":{"type":"object","required":["fleet_id","created","effective"]},"annotations":{"idempotentHint":true,"openWorldHint":false}}"#;
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_fleet_init","title":"Start fleet","description":"Make a fleet of agents that run tasks by profiles (pytest, nextest, cargo-test, npm-test, builtin:qe_..., the operator's). One of that name is reused: `differs` says what is not as asked, `update` changes it.","inputSchema":{"type":"object","properties":{"name":{"type":"string","default":"default"},"workers":{"type":"array","description":"default: every profile","items":{"type":"object","properties":{"profile":{"type":"string"},"min":{"type":"integer"},"max":{"type":"integer"}},"required":["profile"]}},"max_concurrency":{"type":"integer","description":"default: processors"},"topology":{"enum":["pool","pipeline","hierarchical"],"default":"pool","description":"pipeline: workers are stages"},"prewarm":{"type":"boolean"},"update":{"type":"boolean"},"remove":{"enum":["idle","cancel"]}},"required":[]},"outputSchema":{"type":"object","required":["fleet_id","created","effective"]},"annotations":{"idempotentHint":true,"openWorldHint":false}}"#;
 
 /// The name of a fleet without one.
 pub(super) const DEFAULT_NAME: &str = "default";
@@ -37,6 +37,7 @@ struct Arguments {
     topology: Option<String>,
     prewarm: Option<bool>,
     update: Option<bool>,
+    remove: Option<remove::Remove>,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,6 +61,9 @@ pub(super) async fn run(
 ) -> Result<Vec<u8>, Refusal> {
     let asked: Arguments = arguments::parse(arguments)?;
     let fleets = there(fleets)?;
+    if let Some(how) = asked.remove {
+        return remove::run(fleets, asked.name.as_deref(), how, caller, now).await;
+    }
     let (plan, max_running) = plan(fleets, &asked)?;
     let wanted = Fleet {
         id: new_id("fleet")?,
@@ -78,10 +82,17 @@ pub(super) async fn run(
         fleet = store.update_fleet(new).await.map_err(|error| refuse(&error))?.unwrap_or(fleet);
         updated = true;
     }
-    let in_effect: Plan = serde_json::from_str(&fleet.settings)
-        .map_err(|error| Refusal(format!("the fleet's settings cannot be read: {error}")))?;
+    let unreadable =
+        |error: serde_json::Error| Refusal(format!("the fleet's settings cannot be read: {error}"));
+    let mut in_effect: Plan = serde_json::from_str(&fleet.settings).map_err(unreadable)?;
+    if in_effect.keeper != plan.keeper {
+        in_effect.keeper.clone_from(&plan.keeper);
+        let settings = serde_json::to_string(&in_effect).map_err(unreadable)?;
+        let before = std::mem::replace(&mut fleet.settings, settings.clone());
+        store.swap_settings(fleet.id.clone(), before, settings).await.map_err(|error| refuse(&error))?;
+    }
     let differs = differs(&asked, (&plan, max_running), (&in_effect, fleet.max_running));
-    fleets.tell(Event::Fleet { fleet: Box::new(fleet.clone()), is_kept: true })?;
+    fleets.tell(Event::Fleet(Box::new(fleet.clone())))?;
     let figures = status::figures(fleets, &fleet.id).await?;
     structured(&Reply {
         fleet_id: fleet.id,
@@ -144,7 +155,8 @@ fn plan(fleets: &Fleets, asked: &Arguments) -> Result<(Plan, u32), Refusal> {
         None => every(fleets, max_running),
     };
     let prewarm = asked.prewarm.unwrap_or(true);
-    Ok((Plan { name, folder: folder(fleets)?, topology, workers, prewarm }, max_running))
+    let keeper = Some(fleets.shared.server.clone());
+    Ok((Plan { name, folder: folder(fleets)?, topology, workers, prewarm, keeper }, max_running))
 }
 
 fn every(fleets: &Fleets, max_running: u32) -> Vec<Worker> {

@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use aqe_core::inprocess::Caller;
 use aqe_core::work::{Dependency, Graph, On, Priority};
+use aqe_store::UnixMillis;
 use aqe_store::limits::ATTEMPTS_MAX;
-use aqe_store::work::{
-    Cancel, Children, ChildrenAdded, Fleet, NewTask, Policy, Submission, Target, TaskId, TaskQuery,
-};
-use aqe_store::{StoreError, UnixMillis};
+use aqe_store::work::{Children, ChildrenAdded, Fleet, NewTask, Policy, Submission, TaskId, TaskQuery};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +14,7 @@ use super::super::Fleets;
 use super::super::engine::Event;
 use super::super::plan::{Plan, Topology};
 use super::super::profile::Work;
-use super::{find, init, new_id, refuse, status, there};
+use super::{cancel, find, init, new_id, refuse, status, there};
 use crate::arguments;
 use crate::reply::{Refusal, structured};
 
@@ -24,7 +22,7 @@ use crate::reply::{Refusal, structured};
 pub(crate) const DEFINITION: &str = r#"{"name":"qe_task_orchestrate","title":"Run tasks","description":"Run tasks in a fleet, as a graph, durably; qe_fleet_status shows them. Or `action: cancel` a run or task. In a hierarchical fleet a running task submits more with `parent`.","inputSchema":{"type":"object","properties":{"fleet_id":{"type":"string"},"tasks":{"type":"array","items":{"type":"object","properties":{"key":{"type":"string"},"profile":{"type":"string"},"args":{"type":"object"},"depends_on":{"type":"array","items":{"type":"string"}},"on":{"enum":["success","done"]},"priority":{"type":"integer","maximum":9},"timeout_ms":{"type":"integer"},"retries":{"type":"integer"}},"required":["key","profile"]}},"failure":{"enum":["continue","fail_fast"]},"deadline_ms":{"type":"integer"},"wait_ms":{"type":"integer"},"dry_run":{"type":"boolean"},"idempotency_key":{"type":"string"},"parent":{"type":"string"},"action":{"enum":["submit","cancel"]},"run_id":{"type":"string"},"task_id":{"type":"string"}},"required":[]},"outputSchema":{"type":"object"},"annotations":{"openWorldHint":true}}"#;
 
 /// Tasks that are shown in the answer; `qe_fleet_status` shows all.
-const SHOWN: u32 = 100;
+pub(super) const SHOWN: u32 = 100;
 
 /// Longest waiting, and how often is looked meanwhile.
 const WAIT_MAX_MS: u64 = 600_000;
@@ -95,7 +93,8 @@ pub(super) async fn run(
         return Err(Refusal(format!("`wait_ms` may be {WAIT_MAX_MS} at most")));
     }
     if asked.action == Some(Action::Cancel) {
-        return cancel(fleets, &asked, caller.principal, now).await;
+        return cancel::run(fleets, asked.run_id.as_deref(), asked.task_id.as_deref(), caller.principal, now)
+            .await;
     }
     if asked.run_id.is_some() || asked.task_id.is_some() {
         return Err(Refusal(
@@ -213,7 +212,7 @@ async fn submit(
             submitted.run
         )));
     }
-    fleets.tell(Event::Fleet { fleet: Box::new(fleet), is_kept: false })?;
+    fleets.tell(Event::Fleet(Box::new(fleet)))?;
     wait_for(fleets, &submitted.run, asked.wait_ms.unwrap_or(0), caller).await?;
     let mut shown = shown(fleets, &submitted.run, caller.principal).await?;
     shown["created"] = json!(submitted.is_new);
@@ -294,32 +293,4 @@ async fn children(
     fleets.tell(Event::Wake)?;
     let ids: Vec<String> = ids.iter().take(SHOWN as usize).map(ToString::to_string).collect();
     structured(&json!({ "parent": parent, "created": added, "tasks": ids }))
-}
-
-async fn cancel(
-    fleets: &Fleets,
-    asked: &Arguments,
-    principal: &str,
-    now: UnixMillis,
-) -> Result<Vec<u8>, Refusal> {
-    let (target, name) = match (&asked.run_id, &asked.task_id) {
-        (Some(run), None) => (Target::Run(run.clone()), run),
-        (None, Some(task)) => {
-            (Target::Task(task.parse().map_err(|error| Refusal(format!("`task_id`: {error}")))?), task)
-        }
-        _ => return Err(Refusal("say what to cancel: `run_id` or `task_id`".into())),
-    };
-    let reason = "cancelled by its owner".to_owned();
-    let cancel = Cancel { scope: Some(principal.to_owned()), target, reason, now };
-    let cancelled: Result<_, StoreError> = fleets.shared.store.cancel(cancel).await;
-    let cancelled = cancelled
-        .map_err(|error| refuse(&error))?
-        .ok_or_else(|| Refusal(format!("there is no run or task `{name}`")))?;
-    let stopping: Vec<String> =
-        cancelled.wished.iter().take(SHOWN as usize).map(ToString::to_string).collect();
-    let count = cancelled.wished.len();
-    if count > 0 {
-        fleets.tell(Event::Cancel(cancelled.wished))?;
-    }
-    structured(&json!({ "cancelled": cancelled.at_once, "stopping": count, "stopping_tasks": stopping }))
 }

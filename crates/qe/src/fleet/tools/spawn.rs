@@ -60,7 +60,7 @@ pub(super) async fn run(
         return Err(Refusal(format!("`ttl_s` must be from 1 to {TTL_MAX_S}")));
     }
     let (reply, made) = oneshot::channel();
-    fleets.tell(Event::Fleet { fleet: Box::new(fleet.clone()), is_kept: false })?;
+    fleets.tell(Event::Fleet(Box::new(fleet.clone())))?;
     fleets.tell(Event::Spawn(Spawn {
         fleet: fleet.id.clone(),
         profile: asked.profile,

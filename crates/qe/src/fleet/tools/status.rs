@@ -103,6 +103,7 @@ async fn one_fleet(
     if has(Part::Workers) {
         let figures = figures(fleets, &fleet.id).await?;
         shown["degraded"] = json!(degraded(fleets, plan, &figures));
+        shown["keeps_agents"] = json!(plan.is_kept_by(&fleets.shared.server));
         shown["throughput_1m"] = json!(figures.over_1m);
         shown["restarts"] =
             figures.restarts.iter().map(|(profile, count)| (profile.clone(), json!(count))).collect();
@@ -132,9 +133,15 @@ async fn one_fleet(
 fn degraded(fleets: &Fleets, plan: &Plan, figures: &Figures) -> Vec<String> {
     let mut all = Vec::new();
     for worker in &plan.workers {
-        let count = figures.agents.iter().filter(|agent| agent.profile == worker.profile).count();
-        if plan.prewarm && count < worker.min as usize {
+        let agents = || figures.agents.iter().filter(|agent| agent.profile == worker.profile);
+        let count = agents().count();
+        if plan.is_kept_by(&fleets.shared.server) && count < worker.min as usize {
             all.push(format!("{}: {count} of {} agents", worker.profile, worker.min));
+        }
+        if let Some(session) = agents().filter_map(|agent| agent.session.as_ref()).find(|it| it.is_down()) {
+            let (upstream, error) =
+                (&session.upstream, session.error.as_deref().unwrap_or("no reason is known"));
+            all.push(format!("{}: the upstream `{upstream}` does not serve: {error}", worker.profile));
         }
         if fleets.shared.profiles.get(&worker.profile).is_none_or(|profile| !profile.is_enabled) {
             all.push(format!("{}: this server has no such profile, or it is off", worker.profile));

@@ -78,8 +78,12 @@ pub(super) fn fail(connection: &Connection, report: &FailureReport) -> Result<Fi
     if report.failure == retry::Failure::Lost {
         count_loss(connection, &mut task)?;
     }
-    let verdict = retry::verdict(report.failure, task.tried(), report.seed);
-    carry_out(connection, task, verdict, &report.error, now)
+    let verdict = retry::verdict(report.failure, tried(connection, &task)?, report.seed);
+    let kind = match report.failure {
+        retry::Failure::GivenBack => EventKind::GivenBack,
+        _ => EventKind::Requeued,
+    };
+    carry_out(connection, task, verdict, (kind, &report.error), now)
 }
 
 /// Gives up an attempt of which nothing is heard.
@@ -93,8 +97,8 @@ pub(super) fn lose(
     let end = End { outcome: failure.as_str(), error: Some(why), result: None, evidence: None, now };
     record(connection, &task, &end)?;
     count_loss(connection, &mut task)?;
-    let verdict = retry::verdict(failure, task.tried(), 0);
-    carry_out(connection, task, verdict, why, now)
+    let verdict = retry::verdict(failure, tried(connection, &task)?, 0);
+    carry_out(connection, task, verdict, (EventKind::Requeued, why), now)
 }
 
 fn count_loss(connection: &Connection, task: &mut Head) -> Result<(), Fault> {
@@ -103,11 +107,12 @@ fn count_loss(connection: &Connection, task: &mut Head) -> Result<(), Fault> {
     Ok(())
 }
 
+/// `requeued`: what is told if another attempt may begin at once.
 fn carry_out(
     connection: &Connection,
     task: Head,
     verdict: Verdict,
-    why: &str,
+    (requeued, why): (EventKind, &str),
     now: UnixMillis,
 ) -> Result<Finish, Fault> {
     match verdict {
@@ -117,8 +122,11 @@ fn carry_out(
             let why = task.cancel_wanted.clone().unwrap_or_else(|| why.to_owned());
             end(connection, task, TaskEvent::Stopped, Some(&why), now)
         }
-        Verdict::Requeue => again(connection, &task, None, why, now),
-        Verdict::Retry { after_ms } => again(connection, &task, Some(now.saturating_add(after_ms)), why, now),
+        Verdict::Requeue => again(connection, &task, None, (requeued, why), now),
+        Verdict::Retry { after_ms } => {
+            let due = now.saturating_add(after_ms);
+            again(connection, &task, Some(due), (EventKind::Retrying, why), now)
+        }
     }
 }
 
@@ -127,13 +135,10 @@ fn again(
     connection: &Connection,
     task: &Head,
     due: Option<UnixMillis>,
-    why: &str,
+    (kind, why): (EventKind, &str),
     now: UnixMillis,
 ) -> Result<Finish, Fault> {
-    let (event, kind) = match due {
-        Some(_) => (TaskEvent::TriedAgain, EventKind::Retrying),
-        None => (TaskEvent::Requeued, EventKind::Requeued),
-    };
+    let event = if due.is_some() { TaskEvent::TriedAgain } else { TaskEvent::Requeued };
     let Some(state) = task.state.after(event) else {
         return Ok(Finish::Refused(Fenced::NotRunning { state: task.state }));
     };
@@ -206,13 +211,16 @@ fn late(
     })
 }
 
-impl Head {
-    fn tried(&self) -> Tried {
-        Tried {
-            attempts: self.attempts,
-            lost: self.lost,
-            max_attempts: self.max_attempts,
-            cancel_wanted: self.cancel_wanted.is_some(),
-        }
-    }
+/// What a verdict asks of a task; the attempt that has just ended is kept already.
+fn tried(connection: &Connection, task: &Head) -> Result<Tried, Fault> {
+    let given_back = connection
+        .prepare_cached("SELECT count(*) FROM attempt WHERE task = ?1 AND outcome = ?2")?
+        .query_row((task.id, retry::Failure::GivenBack.as_str()), |row| row.get(0))?;
+    Ok(Tried {
+        attempts: task.attempts,
+        lost: task.lost,
+        given_back,
+        max_attempts: task.max_attempts,
+        cancel_wanted: task.cancel_wanted.is_some(),
+    })
 }

@@ -17,7 +17,11 @@ pub(super) fn check(fleet: &Fleet) -> Result<(), StoreError> {
     name("fleet id", "fleet id in bytes", &fleet.id, WORK_ID_MAX_BYTES)?;
     name("principal", "principal in bytes", &fleet.principal, PRINCIPAL_MAX_BYTES)?;
     name("fleet name", "fleet name in bytes", &fleet.name, NAMESPACE_MAX_BYTES)?;
-    limit("fleet settings in bytes", fleet.settings.len(), FLEET_SETTINGS_MAX_BYTES)
+    check_settings(&fleet.settings)
+}
+
+pub(super) fn check_settings(settings: &str) -> Result<(), StoreError> {
+    limit("fleet settings in bytes", settings.len(), FLEET_SETTINGS_MAX_BYTES)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Fleet> {
@@ -46,16 +50,15 @@ pub(super) fn create(connection: &Connection, fleet: &Fleet) -> Result<FleetCrea
         let limit = FLEETS_PER_PRINCIPAL;
         return Err(StoreError::Limit { what: "number of fleets", limit, actual: count + 1 }.into());
     }
-    connection
-        .prepare_cached(&format!("INSERT INTO fleet ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"))?
-        .execute(params![
-            fleet.id,
-            fleet.principal,
-            fleet.name,
-            fleet.settings,
-            fleet.max_running,
-            fleet.created
-        ])?;
+    let Fleet { id, principal, name, settings, max_running, created } = fleet;
+    let inserted = connection
+        .prepare_cached(&format!(
+            "INSERT INTO fleet ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (name) DO NOTHING"
+        ))?
+        .execute(params![id, principal, name, settings, max_running, created])?;
+    if inserted == 0 {
+        return Err(StoreError::Taken { what: "fleet" }.into());
+    }
     Ok(FleetCreated { fleet: fleet.clone(), is_new: true })
 }
 
@@ -68,6 +71,13 @@ pub(super) fn update(connection: &Connection, fleet: &Fleet) -> Result<Option<Fl
         .query_row((&fleet.id, &fleet.principal, &fleet.settings, fleet.max_running), read)
         .optional()?;
     Ok(fleet)
+}
+
+pub(super) fn swap_settings(connection: &Connection, id: &str, from: &str, to: &str) -> Result<bool, Fault> {
+    let swapped = connection
+        .prepare_cached("UPDATE fleet SET settings = ?3 WHERE name = ?1 AND settings = ?2 AND gone = 0")?
+        .execute((id, from, to))?;
+    Ok(swapped > 0)
 }
 
 pub(super) fn list(connection: &Connection, principal: Option<&str>) -> Result<Vec<Fleet>, Fault> {

@@ -27,13 +27,14 @@ pub(super) fn submit(
         .optional()?
         .ok_or(StoreError::NotFound { what: "fleet" })?;
     check_open(connection, principal, tasks.len())?;
-    let id = connection
+    let id: i64 = connection
         .prepare_cached(
             "INSERT INTO run (name, fleet, principal, idem_key, fingerprint, fail_fast, created, deadline, submitted,
                  tasks, open)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9) ON CONFLICT (name) DO NOTHING RETURNING id",
         )?
-        .insert(params![
+        .query_row(
+            params![
             run,
             fleet,
             principal,
@@ -43,7 +44,11 @@ pub(super) fn submit(
             now,
             submission.deadline,
             tasks.len(),
-        ])?;
+            ],
+            |row| row.get(0),
+        )
+        .optional()?
+        .ok_or(StoreError::Taken { what: "run" })?;
     insert(connection, &Place { run: id, fleet, parent: None, first: 0 }, tasks, graph, *now)?;
     row::tell(connection, (id, None), EventKind::Submitted, Some(&format!("{} tasks", tasks.len())), *now)?;
     Ok(Submitted { run: run.clone(), tasks: count(tasks), is_new: true, is_same: true })

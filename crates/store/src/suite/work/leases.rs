@@ -5,7 +5,7 @@ use aqe_core::work::{Failure, TaskState};
 use super::words::{T0, Work, accepted, task};
 use crate::contract::WorkStore;
 use crate::limits::LEASE_MAX_MS;
-use crate::work::{Beat, Claim, Completion, Fenced, Finish, NewTask, TaskId};
+use crate::work::{Beat, Claim, Completion, EventKind, Fenced, Finish, NewTask, TaskId};
 
 fn twice(key: &str) -> NewTask {
     NewTask { max_attempts: 2, ..task(key, &[]) }
@@ -137,6 +137,26 @@ pub async fn a_loss_that_is_reported_counts_as_one_that_is_noticed(store: &dyn W
     assert_eq!(accepted(work.fail(&first, Failure::Lost, T0 + 1).await), TaskState::Ready);
     let second = work.one(T0 + 2).await;
     assert_eq!(accepted(work.fail(&second, Failure::Lost, T0 + 3).await), TaskState::Dead);
+}
+
+/// However often a server stops in order, the task has as many attempts as before, and its story says what happened.
+pub async fn an_attempt_that_is_given_back_costs_nothing(store: &dyn WorkStore) {
+    let work = Work::new(store).await;
+    work.submit("r", vec![task("a", &[])]).await;
+    for round in 1..=5 {
+        let claimed = work.one(T0 + round).await;
+        assert_eq!(accepted(work.fail(&claimed, Failure::GivenBack, T0 + round).await), TaskState::Ready);
+        let again = work.fail(&claimed, Failure::GivenBack, T0 + round).await;
+        assert_eq!(again, Finish::Repeated { state: TaskState::Ready });
+    }
+    let lost = work.one(T0 + 10).await;
+    assert_eq!(accepted(work.fail(&lost, Failure::Lost, T0 + 10).await), TaskState::Ready);
+    let last = work.one(T0 + 11).await;
+    assert_eq!(last.token, 7);
+    assert_eq!(accepted(work.fail(&last, Failure::ExitCode, T0 + 11).await), TaskState::Dead);
+    let events = work.detail("r", 0).await.events;
+    let count = |kind| events.iter().filter(|event| event.kind == kind).count();
+    assert_eq!((count(EventKind::GivenBack), count(EventKind::Requeued)), (5, 1));
 }
 
 /// A lease that ends later than any can is worth nothing.

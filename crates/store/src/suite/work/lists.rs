@@ -3,6 +3,7 @@
 use aqe_core::work::{Failure, On, TaskState};
 
 use super::words::{T0, Work, fleet, task};
+use crate::StoreError;
 use crate::contract::WorkStore;
 use crate::work::{
     AttemptOutcome, Counts, EventKind, EventQuery, Fleet, FleetRemoved, NewTask, Pruned, Retention, RunQuery,
@@ -129,7 +130,14 @@ pub async fn fleets_are_made_once_changed_and_removed(store: &dyn WorkStore) {
     let changed = Fleet { settings: "{\"a\":1}".into(), ..fleet(1) };
     assert_eq!(store.update_fleet(changed.clone()).await, Ok(Some(changed.clone())));
     assert_eq!(store.update_fleet(Fleet { principal: "bob".into(), ..changed.clone() }).await, Ok(None));
-    assert_eq!(store.fleets(None).await, Ok(vec![changed, anothers.clone()]));
+    assert_eq!(store.fleets(None).await, Ok(vec![changed.clone(), anothers.clone()]));
+    let elsewhere = Fleet { name: "elsewhere".into(), ..changed };
+    assert_eq!(store.create_fleet(elsewhere).await, Err(StoreError::Taken { what: "fleet" }));
+    let swap = |id: &str, from: &str| store.swap_settings(id.into(), from.into(), "{\"a\":2}".into());
+    let (first, second) = tokio::join!(swap("fleet-1", "{\"a\":1}"), swap("fleet-1", "{\"a\":1}"));
+    assert_eq!([first, second].map(Result::unwrap).into_iter().filter(|is_swapped| *is_swapped).count(), 1);
+    assert_eq!(swap("fleet-7", "{}").await, Ok(false));
+    assert_eq!(store.fleets(None).await.unwrap()[0].settings, "{\"a\":2}");
     assert_eq!(store.fleets(Some("bob".into())).await, Ok(vec![anothers]));
 
     work.submit("r", vec![task("a", &[])]).await;

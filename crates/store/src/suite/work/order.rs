@@ -31,7 +31,8 @@ pub async fn a_submission_is_taken_whole_or_not_at_all(store: &dyn WorkStore) {
     assert_eq!(work.claim(9, T0).await, []);
     // An id that is taken is no new run.
     work.submit("r5", vec![task("a", &[])]).await;
-    assert!(store.submit(Work::submission("r5", vec![task("b", &[]), task("c", &[])])).await.is_err());
+    let taken = store.submit(Work::submission("r5", vec![task("b", &[]), task("c", &[])])).await;
+    assert_eq!(taken, Err(StoreError::Taken { what: "run" }));
     assert_eq!(work.tasks("r5").await.len(), 1);
 }
 

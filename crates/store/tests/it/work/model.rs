@@ -30,11 +30,19 @@ struct Model {
     due: i64,
     attempts: u32,
     lost: u32,
+    given_back: u32,
     lease_until: i64,
     server: usize,
     /// How its attempts ended.
     ends: BTreeMap<u64, Failure>,
     acknowledged: u32,
+}
+
+impl Model {
+    fn tried(&self) -> Tried {
+        let Self { attempts, lost, given_back, max_attempts, .. } = *self;
+        Tried { attempts, lost, given_back, max_attempts, cancel_wanted: false }
+    }
 }
 
 /// A fixed sequence of numbers by its seed (a linear congruential generator), so that a failure can be repeated.
@@ -107,6 +115,7 @@ fn graph(random: &mut Random, size: usize, edges: usize) -> (Vec<NewTask>, Vec<M
             due: 0,
             attempts: 0,
             lost: 0,
+            given_back: 0,
             lease_until: 0,
             server: 0,
             ends: BTreeMap::new(),
@@ -172,9 +181,13 @@ impl World<'_> {
             }
             Some(failure) => {
                 task.ends.insert(held.claimed.token, failure);
-                let Model { attempts, lost, max_attempts, .. } = *task;
-                let tried = Tried { attempts, lost, max_attempts, cancel_wanted: false };
-                match retry::verdict(failure, tried, seed) {
+                task.given_back += u32::from(failure == Failure::GivenBack);
+                match retry::verdict(failure, task.tried(), seed) {
+                    Verdict::Requeue => {
+                        task.state = TaskState::Ready;
+                        task.rank = rank(now, task.priority);
+                        return Finish::Accepted { state: TaskState::Ready, retry_at: None, run_over: false };
+                    }
                     Verdict::Failed => (TaskState::Failed, None),
                     Verdict::Dead => (TaskState::Dead, None),
                     Verdict::Retry { after_ms } => (TaskState::Retrying, Some(now + after_ms)),
@@ -196,6 +209,7 @@ impl World<'_> {
             0 => Some(Failure::Transient),
             1 => Some(Failure::ExitCode),
             2 if self.random.below(3) == 0 => Some(Failure::Permanent),
+            3 => Some(Failure::GivenBack),
             _ => None,
         };
         let seed = self.random.below(1_000) as u64;
@@ -266,9 +280,7 @@ impl World<'_> {
             }
             task.lost += 1;
             task.ends.insert(u64::from(task.attempts), Failure::Lost);
-            let Model { attempts, lost: times, max_attempts, .. } = *task;
-            let tried = Tried { attempts, lost: times, max_attempts, cancel_wanted: false };
-            match retry::verdict(Failure::Lost, tried, 0) {
+            match retry::verdict(Failure::Lost, task.tried(), 0) {
                 Verdict::Requeue => {
                     task.state = TaskState::Ready;
                     task.rank = rank(self.now, task.priority);
