@@ -1,5 +1,6 @@
 //! The four tools over fleets.
 
+mod durable;
 mod init;
 mod orchestrate;
 mod spawn;
