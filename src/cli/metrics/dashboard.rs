@@ -25,7 +25,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use self::draw::Shown;
-pub(super) use self::fleets::took;
 use self::poll::{FLEETS, HISTORY, Told, Wish, poll};
 use self::screen::Screen;
 use self::theme::Theme;

@@ -5,7 +5,6 @@ use clap::ValueEnum;
 use serde_json::Value;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::dashboard::took;
 use super::figures::{UNKNOWN, bytes, count, line, millis, number, of_hundred, percent, rate, short, text};
 use crate::cli::ask::items;
 
@@ -351,7 +350,7 @@ pub(super) static FLEETS: Listing = Listing {
         left("profile", 1, |row| text(&row["profile"])),
         left("fleet", 3, |row| text(&row["fleet"])),
         right("attempts", 2, |row| count(&row["attempts"])),
-        right("took", 2, |row| millis(&took(row))),
+        right("took", 2, |row| millis(&row["took_ms"])),
         left("what is known", 4, |row| {
             let known = if row["error"].is_null() { &row["progress"] } else { &row["error"] };
             cut(&text(known), NOTE)

@@ -158,7 +158,7 @@ fn spread<'a>(mut left: Vec<Part<'a>>, mut right: Vec<Part<'a>>, width: u16) -> 
 fn pages<'a>(document: &Value, view: &View, theme: Theme, width: u16) -> Line<'a> {
     let tabs = Tab::of(document);
     let name = |tab: Tab| match (tab, items(&document[tab.listing().member]).len()) {
-        (Tab::Calls | Tab::Alerts, count @ 1..) => format!("{} {count}", tab.name()),
+        (Tab::Calls | Tab::Alerts | Tab::Fleets, count @ 1..) => format!("{} {count}", tab.name()),
         _ => tab.name().to_owned(),
     };
     let build = |full: bool, gap: &str| -> Line<'a> {

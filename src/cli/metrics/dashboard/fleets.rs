@@ -18,6 +18,7 @@ pub(super) fn merge(document: &mut Value, told: &Value, detail: &Value) {
         for task in items(&fleet["tasks"]) {
             let mut row = task.clone();
             let id = &task["task_id"];
+            row["took_ms"] = took(task, &document["at"]);
             row["fleet"] = fleet["name"].clone();
             row["agent"] =
                 items(&fleet["agents"]).iter().find(|it| it["current_task"] == *id).cloned().unwrap_or_default();
@@ -65,11 +66,12 @@ fn one(fleet: &Value) -> String {
     )
 }
 
-/// How long the last attempt of a task has taken, or takes; `at` is the server's clock.
-pub(in crate::cli::metrics) fn took(row: &Value) -> Value {
+/// How long the last attempt of a task has taken, or takes until now, by the server's clock; in milliseconds.
+fn took(task: &Value, now: &Value) -> Value {
     let time = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-    let (Some(started), Some(ended)) = (time(&row["started"]), time(&row["ended"])) else { return Value::Null };
-    json!((ended.as_millisecond() - started.as_millisecond()) as f64)
+    let until = if task["ended"].is_null() { now } else { &task["ended"] };
+    let (Some(started), Some(until)) = (time(&task["started"]), time(until)) else { return Value::Null };
+    json!((until.as_millisecond() - started.as_millisecond()).max(0))
 }
 
 /// All that is known of a task; its newest output last in time comes first where there is little room.

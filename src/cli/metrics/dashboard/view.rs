@@ -364,16 +364,25 @@ mod tests {
     #[test]
     fn pages_go_round_and_have_digits() {
         let mut view = view();
-        for tab in Tab::ALL.into_iter().skip(1).chain([Tab::Overview]) {
-            press(&mut view, &Value::Null, "⇥");
-            assert_eq!(view.tab, tab);
+        let fleets = json!({ "fleets": [{ "name": "default" }] });
+        for (document, last) in [(Value::Null, Tab::Alerts), (fleets, Tab::Fleets)] {
+            let tabs = &Tab::ALL[..=last as usize];
+            for tab in tabs.iter().skip(1).chain([&Tab::Overview]) {
+                press(&mut view, &document, "⇥");
+                assert_eq!(view.tab, *tab);
+            }
+            press(&mut view, &document, "⇤");
+            assert_eq!(view.tab, last);
+            for (at, tab) in tabs.iter().enumerate() {
+                press(&mut view, &document, &(at + 1).to_string());
+                assert_eq!(view.tab, *tab);
+            }
+            press(&mut view, &document, "1");
         }
-        press(&mut view, &Value::Null, "⇤");
-        assert_eq!(view.tab, Tab::Alerts);
-        for (at, tab) in Tab::ALL.into_iter().enumerate() {
-            press(&mut view, &Value::Null, &(at + 1).to_string());
-            assert_eq!(view.tab, tab);
-        }
+        // A page that is gone is left as the last one is.
+        view.tab = Tab::Fleets;
+        press(&mut view, &Value::Null, "⇥");
+        assert_eq!(view.tab, Tab::Tools);
     }
 
     #[test]
