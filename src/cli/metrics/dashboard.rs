@@ -109,12 +109,11 @@ pub(super) async fn run(
             _ = tick.tick() => Effect::None,
         };
         match effect {
-            Effect::None => {}
+            // What is wished for is said below.
+            Effect::None | Effect::Refresh => {}
             Effect::Quit => return Ok(()),
             Effect::Repaint => screen.clear()?,
             Effect::Suspend => screen.suspend()?,
-            // What is wished for is said below.
-            Effect::Refresh => {}
             Effect::Do(action) => {
                 view.message = Some("asking the server …".into());
                 acting = act(socket.clone(), action).boxed();

@@ -15,7 +15,7 @@ const LINES: usize = 60;
 pub(super) fn merge(document: &mut Value, told: &Value, detail: &Value) {
     let mut tasks = Vec::new();
     for fleet in items(&told["fleets"]) {
-        for task in items(&fleet["tasks"]) {
+        for task in items(&fleet["tasks"]).iter().filter(|task| task.is_object()) {
             let mut row = task.clone();
             let id = &task["task_id"];
             row["took_ms"] = took(task, &document["at"]);
