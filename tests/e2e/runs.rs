@@ -119,7 +119,10 @@ async fn a_run_is_the_task_that_its_client_gets_and_its_end_is_the_tasks() {
         let failed = over(&mut client, &run).await;
         match era {
             Era::Modern => {
-                assert_eq!((&failed["status"], &failed["result"]["isError"]), (&json!("completed"), &json!(true)));
+                assert_eq!(
+                    (&failed["status"], &failed["result"]["isError"]),
+                    (&json!("completed"), &json!(true))
+                );
                 assert_eq!(failed["result"]["structuredContent"]["failed"], 1, "{failed}");
             }
             Era::Legacy => {
@@ -175,7 +178,10 @@ async fn a_run_is_found_by_its_task_after_the_end_of_the_server() {
         scene.end("b", 0);
         if era == Era::Modern {
             let told = client.heard("notifications/tasks").await;
-            assert_eq!((&told["params"]["taskId"], &told["params"]["status"]), (&json!(open), &json!("completed")));
+            assert_eq!(
+                (&told["params"]["taskId"], &told["params"]["status"]),
+                (&json!(open), &json!("completed"))
+            );
         }
         assert_eq!(over(&mut client, &open).await["status"], "completed");
     }
@@ -188,7 +194,11 @@ async fn a_call_that_begins_no_run_is_answered_as_ever() {
     let dry = r#"{"tasks":[{"key":"a","profile":"script","args":{"what":"a"}}],"dry_run":true}"#;
     for (arguments, is_error) in [(dry, false), (r#"{"tasks":[]}"#, true), (r#"{"tasks":1}"#, true)] {
         let result = client.request(&Message::call(2, "qe_task_orchestrate", arguments)).await.result();
-        assert_eq!((result["resultType"].as_str(), result["isError"] == true), (Some("complete"), is_error), "{result}");
+        assert_eq!(
+            (result["resultType"].as_str(), result["isError"] == true),
+            (Some("complete"), is_error),
+            "{result}"
+        );
     }
     // Who waits for a run that is over in that time has its result.
     scene.end("a", 0);
@@ -196,7 +206,10 @@ async fn a_call_that_begins_no_run_is_answered_as_ever() {
     let call = Message::call(3, "qe_task_orchestrate", waits);
     let plain = HttpSession::open(scene.gateway.http(), Era::Modern.revision()).await;
     let result = plain.request(&call).await.result();
-    assert_eq!((&result["resultType"], &result["structuredContent"]["state"]), (&json!("complete"), &json!("done")));
+    assert_eq!(
+        (&result["resultType"], &result["structuredContent"]["state"]),
+        (&json!("complete"), &json!("done"))
+    );
     // In the legacy era a wish for a task is granted all the same.
     let mut legacy = scene.gateway.connect(Era::Legacy.revision(), "{}").await;
     let call = Message::call(4, "qe_task_orchestrate", dry).param("task", "{}");
@@ -230,12 +243,15 @@ async fn a_run_is_its_principals_alone_and_the_operators() {
             assert_eq!(ann.request(&list).await.result()["tasks"][0]["taskId"], json!(run));
         }
         // Whoever looks after the server sees it, and may end it.
-        let shown = scene.fleets("the task", |shown| shown["fleets"][0]["tasks"][at]["task_id"].is_string()).await;
+        let shown =
+            scene.fleets("the task", |shown| shown["fleets"][0]["tasks"][at]["task_id"].is_string()).await;
         assert_eq!(shown["fleets"].as_array().unwrap().len(), 1, "{shown}");
         let body = json!({ "id": run }).to_string();
         let answer = scene.gateway.admin().at("/admin/fleets/cancel").post(&[], body.as_bytes()).await;
         assert_eq!(answer.status, 200);
-        scene.fleets("it is cancelled", |shown| shown["fleets"][0]["queue"]["cancelled"] == at as u64 + 1).await;
+        scene
+            .fleets("it is cancelled", |shown| shown["fleets"][0]["queue"]["cancelled"] == at as u64 + 1)
+            .await;
         let told = ann.request(&dressed(about(5, "tasks/get", &run))).await.result();
         assert_eq!(told["status"], "cancelled", "{told}");
     }
@@ -256,7 +272,8 @@ async fn an_operator_sees_fleets_agents_and_outputs_page_by_page() {
     assert!(agent["pid"].is_u64() && agent["rss_kb"].as_u64() > Some(0), "{agent}");
     assert!(agent["current_task"].as_str().unwrap().starts_with(&run), "{agent}");
     // What is at work comes first.
-    let states: Vec<&str> = fleet["tasks"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
+    let states: Vec<&str> =
+        fleet["tasks"].as_array().unwrap().iter().map(|it| it["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["running", "running", "ready"], "{shown}");
     for what in ["a", "b", "c"] {
         scene.end(what, 0);
@@ -269,7 +286,9 @@ async fn an_operator_sees_fleets_agents_and_outputs_page_by_page() {
         let from = cursor.as_u64().map(|at| format!("&cursor={at}")).unwrap_or_default();
         let page = scene.admin(&format!("/admin/fleets/{id}?run={run}&state=done&limit=2{from}")).await;
         assert_eq!(page["runs"][0]["state"], "done", "{page}");
-        found.extend(page["tasks"].as_array().unwrap().iter().map(|task| task["key"].as_str().unwrap().to_owned()));
+        found.extend(
+            page["tasks"].as_array().unwrap().iter().map(|task| task["key"].as_str().unwrap().to_owned()),
+        );
         cursor = page["next_cursor"].clone();
         if cursor.is_null() {
             break;
@@ -293,7 +312,12 @@ async fn an_operator_sees_fleets_agents_and_outputs_page_by_page() {
         assert_eq!(scene.gateway.admin().get(&path).await.status, 400, "{path}");
     }
     let text = scene.gateway.http().get("/metrics").await.text().await;
-    for sample in ["aqe_fleets 1", "aqe_fleet_tasks{state=\"done\"} 3", "aqe_fleet_tasks{state=\"dead\"} 0", "aqe_fleet_agents{state=\"busy\"} 0"] {
+    for sample in [
+        "aqe_fleets 1",
+        "aqe_fleet_tasks{state=\"done\"} 3",
+        "aqe_fleet_tasks{state=\"dead\"} 0",
+        "aqe_fleet_agents{state=\"busy\"} 0",
+    ] {
         assert!(text.lines().any(|line| line == sample), "{sample}:\n{text}");
     }
 }
@@ -313,7 +337,9 @@ async fn the_dashboard_in_the_terminal_shows_a_task_with_its_output_and_ends_one
     terminal.send("9").await;
     terminal
         .until("the fleet, and the task that runs", |screen| {
-            screen.contains("1 of 1 agents busy, 1 running") && screen.contains(" second ─") && screen.contains("agent     a")
+            screen.contains("1 of 1 agents busy, 1 running")
+                && screen.contains(" second ─")
+                && screen.contains("agent     a")
         })
         .await;
     terminal.send("j").await;

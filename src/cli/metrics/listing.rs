@@ -419,8 +419,7 @@ pub(super) static ALERTS: Listing = Listing {
 };
 
 #[cfg(test)]
-const ALL: [&Listing; 8] =
-    [&TOOLS, &UPSTREAMS, &CATEGORIES, &METHODS, &REPLICAS, &LIVE, &ALERTS, &FLEETS];
+const ALL: [&Listing; 8] = [&TOOLS, &UPSTREAMS, &CATEGORIES, &METHODS, &REPLICAS, &LIVE, &ALERTS, &FLEETS];
 
 #[cfg(test)]
 mod tests;

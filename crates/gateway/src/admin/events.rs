@@ -107,10 +107,8 @@ async fn publish(running: Arc<Running>, gateway: Weak<Gateway>, span: Span, inte
 
 /// The events of one moment: the figures, the fleets, and the newest points of the history, if one is kept.
 fn frame(gateway: &Gateway, span: Span, fleets: &str) -> Bytes {
-    let mut frame = format!(
-        "event: metrics\ndata: {}\n\nevent: fleets\ndata: {fleets}\n\n",
-        metrics::of(gateway, span)
-    );
+    let mut frame =
+        format!("event: metrics\ndata: {}\n\nevent: fleets\ndata: {fleets}\n\n", metrics::of(gateway, span));
     if let Some(monitor) = &gateway.monitor {
         let newest = metrics::points(&monitor.newest_points(NEWEST_POINTS));
         // Writing to a string cannot fail.

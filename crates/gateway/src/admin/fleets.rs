@@ -90,8 +90,7 @@ pub(super) async fn answer(
         Place::Task(id) => durable.task(id).await?,
         Place::Cancel => {
             let id = Changes::read(body, &["id"])?.text("id")?;
-            let id =
-                id.ok_or_else(|| Refused::bad(r#"the body must be {"id": "…"}, of a run or a task"#))?;
+            let id = id.ok_or_else(|| Refused::bad(r#"the body must be {"id": "…"}, of a run or a task"#))?;
             let ended = durable.cancel(None, &id).await?;
             ended.map(|(cancelled, stopping)| {
                 tracing::info!(id, "run or task cancelled by an operator");
@@ -145,7 +144,14 @@ mod tests {
         ] {
             assert_eq!(Place::of(path), Some(place), "{path}");
         }
-        for other in ["/admin/fleetsx", "/admin/fleets/", "/admin/fleets/a/b", "/admin/fleets/tasks/", "/admin/fleets/%2e", "/admin"] {
+        for other in [
+            "/admin/fleetsx",
+            "/admin/fleets/",
+            "/admin/fleets/a/b",
+            "/admin/fleets/tasks/",
+            "/admin/fleets/%2e",
+            "/admin",
+        ] {
             assert_eq!(Place::of(other), None, "{other}");
         }
     }

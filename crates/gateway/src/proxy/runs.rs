@@ -57,8 +57,7 @@ impl Gateway {
             Form::Either | Form::Result => Later::IfNotOver(PATIENCE.min(timeout)),
         };
         let deadline = Instant::now() + timeout;
-        let caller =
-            inprocess::Caller { principal: &request.caller.principal, deadline, progress: None };
+        let caller = inprocess::Caller { principal: &request.caller.principal, deadline, progress: None };
         let begun = durable.begin(arguments(request), caller, later);
         let begun = tokio::time::timeout_at(deadline.into(), begun).await;
         begun.map_err(|_| timed_out(upstream.name(), timeout))

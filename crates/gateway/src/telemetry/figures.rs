@@ -114,10 +114,9 @@ impl Work {
             let Some(gateway) = self.gateway.upgrade() else { return };
             let work = exposition::work(&gateway).await;
             let (resource, started) = (self.resource.clone(), self.started);
-            let encoded = tasks::aside(move || {
-                request(resource, &gateway, work.as_ref(), started).encode_to_vec()
-            })
-            .await;
+            let encoded =
+                tasks::aside(move || request(resource, &gateway, work.as_ref(), started).encode_to_vec())
+                    .await;
             let Some(encoded) = encoded else { return };
             let delivered = self.delivery.deliver(encoded.into(), &self.closed).await;
             let count = match &delivered {

@@ -20,8 +20,11 @@ pub(super) fn merge(document: &mut Value, told: &Value, detail: &Value) {
             let id = &task["task_id"];
             row["took_ms"] = took(task, &document["at"]);
             row["fleet"] = fleet["name"].clone();
-            row["agent"] =
-                items(&fleet["agents"]).iter().find(|it| it["current_task"] == *id).cloned().unwrap_or_default();
+            row["agent"] = items(&fleet["agents"])
+                .iter()
+                .find(|it| it["current_task"] == *id)
+                .cloned()
+                .unwrap_or_default();
             row["detail"] = if detail["task_id"] == *id { detail.clone() } else { Value::Null };
             tasks.push(row);
         }
@@ -53,8 +56,7 @@ fn one(fleet: &Value) -> String {
     };
     let sum = |keys: &[&str]| keys.iter().map(|key| queue[*key].as_u64()).sum::<Option<u64>>().into();
     let degraded: Vec<String> = items(&fleet["degraded"]).iter().map(text).collect();
-    let degraded =
-        if degraded.is_empty() { String::new() } else { format!("  ▲ {}", degraded.join("; ")) };
+    let degraded = if degraded.is_empty() { String::new() } else { format!("  ▲ {}", degraded.join("; ")) };
     format!(
         "{}  {agents}, {} running, {} ready, {} waiting, {} done, {} failed{degraded}",
         text(&fleet["name"]),
@@ -91,7 +93,9 @@ pub(super) fn task(row: &Value) -> Vec<String> {
         moment(&row["ended"])
     ));
     for key in ["error", "progress", "cancel_wanted"] {
-        lines.extend(row[key].as_str().map(|why| format!("{:<9} {}", key.split('_').next().unwrap_or(key), line(why))));
+        lines.extend(
+            row[key].as_str().map(|why| format!("{:<9} {}", key.split('_').next().unwrap_or(key), line(why))),
+        );
     }
     let agent = &row["agent"];
     if agent.is_object() {
@@ -129,7 +133,11 @@ pub(super) fn task(row: &Value) -> Vec<String> {
             }
         }
     }
-    lines.push(if said.is_empty() { "output    none".into() } else { "output    the last lines first".into() });
+    lines.push(if said.is_empty() {
+        "output    none".into()
+    } else {
+        "output    the last lines first".into()
+    });
     lines.extend(said.into_iter().rev().take(LINES));
     lines
 }

@@ -253,7 +253,17 @@ fn the_page_of_fleets_shows_each_fleet_its_tasks_and_what_the_chosen_one_wrote()
                 "output    not asked for yet",
             ][..],
         ),
-        ("9j", &["lint    dead", "4.50 s", "error     exit code 1", "… 71.3 KiB were not kept …", "  | last\u{fffd}[31m", "  | first"]),
+        (
+            "9j",
+            &[
+                "lint    dead",
+                "4.50 s",
+                "error     exit code 1",
+                "… 71.3 KiB were not kept …",
+                "  | last\u{fffd}[31m",
+                "  | first",
+            ],
+        ),
         ("9c", &["cancel the task unit?  y yes  n no"]),
     ] {
         let page = page(keys);
@@ -265,7 +275,10 @@ fn the_page_of_fleets_shows_each_fleet_its_tasks_and_what_the_chosen_one_wrote()
     assert_eq!(view.task(&shown.document), Some("run-0a.0".into()));
     assert_eq!(pressed(&shown, "2").task(&shown.document), None, "nobody looks at it");
     let names = |size| screen(&shown, &pressed(&shown, ""), size)[2].clone();
-    assert_eq!(names((80, 24)), " Overview Tools Upstreams Categories Methods Replicas Calls 1 Alerts 1 Fleets 2");
+    assert_eq!(
+        names((80, 24)),
+        " Overview Tools Upstreams Categories Methods Replicas Calls 1 Alerts 1 Fleets 2"
+    );
     for size in SIZES.into_iter().chain([(24, 6), (66, 21), (160, 60)]) {
         screen(&shown, &view, size);
     }

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use aqe_core::durable::Later;
 use aqe_core::inprocess::Caller;
 use aqe_core::work::{Dependency, Graph, On, Priority};
+use aqe_store::UnixMillis;
 use aqe_store::limits::ATTEMPTS_MAX;
 use aqe_store::work::{
     Cancel, Cancelled, Children, ChildrenAdded, Fleet, NewTask, Policy, Submission, Target, TaskId, TaskQuery,
 };
-use aqe_store::UnixMillis;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 

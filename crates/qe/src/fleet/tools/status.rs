@@ -4,8 +4,8 @@ use aqe_core::inprocess::Caller;
 use aqe_core::work::TaskState;
 use aqe_store::UnixMillis;
 use aqe_store::work::{
-    Attempt, AttemptOutcome, Counts, Event as Happened, EventQuery, Fleet, Run, RunQuery, Scope, Task, TaskId,
-    TaskQuery,
+    Attempt, AttemptOutcome, Counts, Event as Happened, EventQuery, Fleet, Run, RunQuery, Scope, Task,
+    TaskId, TaskQuery,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
