@@ -14,7 +14,7 @@ function kept(label, output) {
 }
 
 function attempt({ attempt: number, outcome, error, result }) {
-    const said = [`attempt ${number}`, words(outcome), error, result?.ms === undefined ? null : ms(result.ms)];
+    const said = [`attempt ${number}`, error ?? words(outcome), result?.ms === undefined ? null : ms(result.ms)];
     const known = ['stdout', 'stderr'].flatMap(name => kept(`${name} of attempt ${number}`, result?.[name]) ?? []);
     // What a tool has answered is no output of a program.
     const other = result && result.stdout === undefined ? el('pre', { tabindex: '0', role: 'region', 'aria-label': `result of attempt ${number}` }, JSON.stringify(result, null, 2)) : null;
