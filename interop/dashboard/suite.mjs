@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { check, expect } from '../clients/report.mjs';
 import { compare, compareScraped, read } from './figures.mjs';
+import { fleets } from './fleets.mjs';
 import * as scene from './scene.mjs';
 
 const { options, sleep, until } = scene;
@@ -411,6 +412,8 @@ async function main() {
         await context.close();
         await guarded.stop();
     });
+
+    await fleets(browser, accessible);
 
     await check('with monitoring switched off the page says so', async () => {
         const off = await scene.gateway('[monitoring]\nenabled = false\n');

@@ -32,6 +32,7 @@ mod reload;
 mod replicas;
 mod requests_to_client;
 mod resuming;
+mod runs;
 mod scopes;
 mod sessions;
 mod support;

@@ -1,6 +1,6 @@
 //! `mcp metrics` and its dashboard, in a terminal and without one.
 
-mod pty;
+pub(crate) mod pty;
 
 use std::time::{Duration, Instant};
 

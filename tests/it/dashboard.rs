@@ -96,7 +96,7 @@ fn a_file_that_is_known_is_not_sent_again() {
 }
 
 #[test]
-fn over_tcp_figures_are_shown_and_two_things_changed_and_nothing_else() {
+fn over_tcp_figures_are_shown_and_three_things_changed_and_nothing_else() {
     let home = Home::new();
     let server = home.start(&[]);
     let address = server.address();
@@ -107,6 +107,8 @@ fn over_tcp_figures_are_shown_and_two_things_changed_and_nothing_else() {
         "/admin/metrics?window=10s",
         "/admin/metrics/history",
         "/admin/calls",
+        "/admin/fleets",
+        "/admin/fleets?cursor=20",
     ] {
         let (status, answer) = ask(address, &format!("GET {path}"), &[], "");
         assert_eq!(status, 200, "{path}: {answer}");
@@ -115,6 +117,9 @@ fn over_tcp_figures_are_shown_and_two_things_changed_and_nothing_else() {
     }
     let (status, answer) = ask(address, "POST /admin/calls/cancel", &[JSON], r#"{"call":"c-none"}"#);
     assert!(status == 404 && answer.contains("no call"), "{answer}");
+    let (status, answer) = ask(address, "POST /admin/fleets/cancel", &[JSON], r#"{"id":"run-none"}"#);
+    assert!(status == 404 && answer.contains("there is no"), "{answer}");
+    assert_eq!(ask(address, "POST /admin/fleets/cancel", &[], r#"{"id":"run-none"}"#).0, 415, "a form");
     // What runs, stops or changes the server is on the Unix socket alone.
     for line in [
         "POST /admin/call",
@@ -130,6 +135,8 @@ fn over_tcp_figures_are_shown_and_two_things_changed_and_nothing_else() {
         "POST /admin/alerts/test",
         "GET /admin/",
         "GET /admin/metrics/",
+        "GET /admin/fleets/",
+        "GET /admin/fleets/a/b",
         "GET /ADMIN/metrics",
         "GET //admin/metrics",
         "GET /admin%2Fmetrics",
@@ -141,6 +148,8 @@ fn over_tcp_figures_are_shown_and_two_things_changed_and_nothing_else() {
         ("POST /assets/main.js", "get, head"),
         ("GET /admin/calls/cancel", "post"),
         ("OPTIONS /admin/calls/cancel", "post"),
+        ("GET /admin/fleets/cancel", "post"),
+        ("POST /admin/fleets/fleet-none", "get"),
         ("HEAD /admin/metrics", "get"),
         ("POST /admin/events", "get"),
     ] {
@@ -193,7 +202,7 @@ fn a_page_of_another_origin_can_neither_read_nor_post() {
         (&["Sec-Fetch-Site: none"], 200),
         (&[own.as_str()], 200),
     ] {
-        for path in ["/admin/metrics", "/admin/calls"] {
+        for path in ["/admin/metrics", "/admin/calls", "/admin/fleets"] {
             let (status, answer) = ask(address, &format!("GET {path}"), headers, "");
             assert_eq!(status, expected, "{path} {headers:?}");
             assert!(!answer.contains("access-control"), "{answer}");

@@ -11,6 +11,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::durable::Durable;
+
 /// On whose behalf a tool runs, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller<'a> {
@@ -97,6 +99,11 @@ pub trait InProcess: Send + Sync + fmt::Debug {
     fn takes_long(&self, name: &str) -> bool {
         let _ = name;
         false
+    }
+
+    /// The work that the tools keep beyond calls, if they keep any.
+    fn durable(&self) -> Option<&dyn Durable> {
+        None
     }
 
     /// Calls the tool `name`. `arguments` is the raw text of a JSON object, or empty if the request had none.

@@ -4,6 +4,7 @@
 //! - [`balancer`]: which replica of an upstream takes a call.
 //! - [`batching`]: which messages of one stream are written together, and when.
 //! - [`cache`]: which answers may be kept, for how long and for whom.
+//! - [`durable`]: the trait of work that tools keep beyond calls and processes.
 //! - [`envelope`]: JSON-RPC messages as borrowed spans of the received bytes, line framing, SSE.
 //! - [`health`]: when a replica is taken out, tried again and trusted again.
 //! - [`inprocess`]: the trait of tools that run inside this process.
@@ -18,6 +19,7 @@
 pub mod balancer;
 pub mod batching;
 pub mod cache;
+pub mod durable;
 pub mod envelope;
 pub mod health;
 pub mod inprocess;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aqe_core::durable::Durable;
 use aqe_core::inprocess::{
     CallFuture, Caller, Calls, InProcess, InProcessError, Progress, StopFuture, ToolResult,
 };
@@ -187,6 +188,10 @@ impl InProcess for Builtin {
                 fleets.stop().await;
             }
         })
+    }
+
+    fn durable(&self) -> Option<&dyn Durable> {
+        self.fleets.as_ref().map(|fleets| fleets as &dyn Durable)
     }
 
     fn takes_long(&self, name: &str) -> bool {

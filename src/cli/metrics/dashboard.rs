@@ -3,6 +3,7 @@
 mod chart;
 mod detail;
 mod draw;
+mod fleets;
 mod overview;
 mod poll;
 mod screen;
@@ -18,13 +19,13 @@ use std::time::Duration;
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use self::draw::Shown;
-use self::poll::{HISTORY, Told, Wish, poll};
+use self::poll::{FLEETS, HISTORY, Told, Wish, poll};
 use self::screen::Screen;
 use self::theme::Theme;
 use self::view::{Action, Effect, View};
@@ -54,13 +55,14 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     // A server that is not there, or has no such figures, is told on the screen that the user is on.
     let mut source = Source::find(server).await?;
-    let document = source.ask(&window.path()).await?;
+    let mut document = source.ask(&window.path()).await?;
+    fleets::merge(&mut document, &source.ask(FLEETS).await.unwrap_or_default(), &Value::Null);
     let history = source.ask(HISTORY).await.unwrap_or_default();
     let mut socket = source.socket();
     let mut shown = Shown { document, history, trouble: None, age: Duration::ZERO };
     let mut view = View::new(window, sort);
 
-    let (wish, wishes) = watch::channel(Wish { window, paused: false });
+    let (wish, wishes) = watch::channel(Wish { window, paused: false, task: None });
     let (tell, mut told) = mpsc::channel(1);
     let mut polling = pin!(poll(source, every, wishes, tell));
     let mut acting: BoxFuture<'static, String> = pending().boxed();
@@ -107,16 +109,22 @@ pub(super) async fn run(
             _ = tick.tick() => Effect::None,
         };
         match effect {
-            Effect::None => {}
+            // What is wished for is said below.
+            Effect::None | Effect::Refresh => {}
             Effect::Quit => return Ok(()),
             Effect::Repaint => screen.clear()?,
             Effect::Suspend => screen.suspend()?,
-            Effect::Refresh => drop(wish.send(Wish { window: view.window, paused: view.paused })),
             Effect::Do(action) => {
                 view.message = Some("asking the server …".into());
                 acting = act(socket.clone(), action).boxed();
             }
         }
+        let now = Wish { window: view.window, paused: view.paused, task: view.task(&shown.document) };
+        wish.send_if_modified(|wish| {
+            let is_other = *wish != now;
+            *wish = now;
+            is_other
+        });
     }
 }
 
@@ -127,6 +135,11 @@ async fn act(socket: Option<impl AsRef<Path>>, action: Action) -> String {
             "/admin/calls/cancel",
             json!({ "call": call }),
             format!("the call {} is cancelled", figures::line(&call)),
+        ),
+        Action::End(task) => (
+            "/admin/fleets/cancel",
+            json!({ "id": task }),
+            format!("the task {} is cancelled", figures::line(&task)),
         ),
         Action::Acknowledge(name) => (
             "/admin/alerts/ack",

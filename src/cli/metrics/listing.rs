@@ -57,6 +57,8 @@ impl Sort {
 
 /// Least width of the first column, in cells of the terminal, where others are left out for it.
 const NAME: usize = 16;
+/// Most cells of what is known of a task.
+const NOTE: usize = 40;
 /// Cells between two columns.
 pub(super) const GAP: usize = 2;
 
@@ -335,6 +337,35 @@ fn task(row: &Value) -> String {
     }
 }
 
+/// The tasks of fleets: those at work, then the newest others.
+pub(super) static FLEETS: Listing = Listing {
+    member: "fleet_tasks",
+    title: "tasks of fleets",
+    columns: &[
+        left("task", 0, |row| text(&row["key"])),
+        left("state", 0, |row| {
+            let is_ending = row["state"] == "running" && row["cancel_wanted"].is_string();
+            if is_ending { "being stopped".into() } else { text(&row["state"]) }
+        }),
+        left("profile", 1, |row| text(&row["profile"])),
+        left("fleet", 3, |row| text(&row["fleet"])),
+        right("attempts", 2, |row| count(&row["attempts"])),
+        right("took", 2, |row| millis(&row["took_ms"])),
+        left("what is known", 4, |row| {
+            let known = if row["error"].is_null() { &row["progress"] } else { &row["error"] };
+            cut(&text(known), NOTE)
+        }),
+    ],
+    key: |row| text(&row["task_id"]),
+    tone: |row| match row["state"].as_str() {
+        Some("failed" | "dead") => Tone::Critical,
+        Some("retrying") => Tone::Warning,
+        Some("cancelled" | "skipped" | "done") => Tone::Faint,
+        _ => Tone::Plain,
+    },
+    sorted: false,
+};
+
 /// A figure of an alert, in the unit of its signal.
 pub(super) fn measured(row: &Value, key: &str) -> String {
     let value = &row[key];
@@ -388,7 +419,7 @@ pub(super) static ALERTS: Listing = Listing {
 };
 
 #[cfg(test)]
-const ALL: [&Listing; 7] = [&TOOLS, &UPSTREAMS, &CATEGORIES, &METHODS, &REPLICAS, &LIVE, &ALERTS];
+const ALL: [&Listing; 8] = [&TOOLS, &UPSTREAMS, &CATEGORIES, &METHODS, &REPLICAS, &LIVE, &ALERTS, &FLEETS];
 
 #[cfg(test)]
 mod tests;

@@ -121,6 +121,30 @@ pub(super) fn document() -> Value {
     document
 }
 
+/// What `/admin/fleets` tells of one fleet, and `/admin/fleets/tasks/…` of one of its tasks.
+pub(super) fn fleets() -> (Value, Value) {
+    let task = |number: u32, key: &str, state: &str, error: Value, ended: Value| {
+        json!({ "task_id": format!("run-0a.{number}"), "key": key, "profile": "pytest", "state": state, "priority": 4,
+                "attempts": 1, "max_attempts": 2, "waits_for": 0, "parent": null, "open_children": 0,
+                "progress": null, "error": error, "cancel_wanted": null, "created": "2026-11-22T12:30:00Z",
+                "started": "2026-11-22T12:30:01Z", "ended": ended, "due": null })
+    };
+    let told = json!({ "total": 1, "next_cursor": null, "fleets": [{
+        "fleet_id": "fleet-1", "name": "default", "principal": "local", "throughput_1m": 3, "restarts": {},
+        "degraded": ["pytest: 1 of 2 agents"], "effective": { "topology": "pool", "max_concurrency": 2 },
+        "queue": { "blocked": 1, "scheduled": 0, "ready": 2, "running": 1, "retrying": 0, "waiting": 0, "done": 12,
+                   "failed": 0, "dead": 1, "cancelled": 0, "skipped": 0, "oldest_age_ms": 1200 },
+        "agents": [{ "id": "a1", "profile": "pytest", "kind": "process", "pid": 4712, "state": "busy", "uptime_ms": 90_000,
+                     "rss_kb": 46_080, "cpu_ms": 900, "current_task": "run-0a.1", "done": 12, "failed": 1 }],
+        "tasks": [task(1, "unit", "running", Value::Null, Value::Null),
+                  task(0, "lint", "dead", json!("exit code 1"), json!("2026-11-22T12:30:05.5Z"))],
+    }] });
+    let detail = json!({ "task_id": "run-0a.0", "attempts": [{ "attempt": 1, "outcome": "exit_code", "error": "exit code 1",
+        "result": { "ms": 4500, "stdout": { "head": "first\n", "tail": "last\u{1b}[31m\n", "bytes": 90_000, "omitted": 73_000 },
+                    "stderr": { "head": "", "tail": "", "bytes": 0, "omitted": 0 } } }] });
+    (told, detail)
+}
+
 /// Five minutes of requests that come in waves.
 pub(super) fn history() -> Value {
     let points: Vec<Value> = (0..300_u64)

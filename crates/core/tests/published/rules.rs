@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use aqe_core::monitor::metrics::list::{
-    BALANCER_PANIC, BUILD, HEALTH, POOL_ACQUIRES, POOL_REPLICA_STATE, POOL_WAITING, PROCESS_FILES,
-    PROCESS_MAX_FILES, PROCESS_MEMORY, PROCESS_START, REPLICA_STATE, REQUEST_DURATION, REQUEST_ERRORS,
-    REQUESTS, TOOL_FAILURES, TOOL_REQUESTS,
+    BALANCER_PANIC, BUILD, FLEET_AGENTS, FLEET_TASKS, HEALTH, POOL_ACQUIRES, POOL_REPLICA_STATE,
+    POOL_WAITING, PROCESS_FILES, PROCESS_MAX_FILES, PROCESS_MEMORY, PROCESS_START, REPLICA_STATE,
+    REQUEST_DURATION, REQUEST_ERRORS, REQUESTS, TOOL_FAILURES, TOOL_REQUESTS,
 };
 
 /// A rule.
@@ -108,6 +108,17 @@ pub(crate) fn all() -> Vec<Rule> {
             "warning",
             "5 % of a month's error budget are gone in six hours",
             "{{ $value | humanizePercentage }} of the requests of the last six hours failed; 1 % is the objective.",
+        ),
+        rule(
+            "AqeFleetStuck",
+            format!(
+                "sum by ({INSTANCE}) ({}{{state=\"ready\"}}) > 0 unless on ({INSTANCE}) sum by ({INSTANCE}) ({}) > 0",
+                FLEET_TASKS.name, FLEET_AGENTS.name
+            ),
+            "5m",
+            "warning",
+            "Tasks wait and no agent of a fleet is there",
+            "{{ $value }} tasks are ready and this server has no agent for them.",
         ),
         rule(
             "AqeToolFails",

@@ -1,4 +1,4 @@
-//! `GET /admin/events`: the figures of `/admin/metrics` as server-sent events, for the dashboard.
+//! `GET /admin/events`: what `/admin/metrics` and `/admin/fleets` show, as server-sent events, for the dashboard.
 //!
 //! While somebody looks at a window, one task makes its figures once for all who look; nothing is made for nobody. Who
 //! reads too slowly misses figures and gets the newest ones: there is no queue.
@@ -16,7 +16,7 @@ use http::{Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::{Query, Refused, metrics};
+use super::{Query, Refused, fleets, metrics};
 use crate::proxy::Gateway;
 use crate::tasks;
 
@@ -96,7 +96,8 @@ async fn publish(running: Arc<Running>, gateway: Weak<Gateway>, span: Span, inte
             is_watched
         };
         let Some(gateway) = gateway.upgrade().filter(|_| is_watched) else { return };
-        let Some(frame) = tasks::aside(move || frame(&gateway, span)).await else { continue };
+        let fleets = fleets::first_page(&gateway).await;
+        let Some(frame) = tasks::aside(move || frame(&gateway, span, &fleets)).await else { continue };
         let running = running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = &running[span as usize] {
             sender.send_replace(Some(frame));
@@ -104,9 +105,10 @@ async fn publish(running: Arc<Running>, gateway: Weak<Gateway>, span: Span, inte
     }
 }
 
-/// The events of one moment: the figures, and the newest points of the history, if one is kept.
-fn frame(gateway: &Gateway, span: Span) -> Bytes {
-    let mut frame = format!("event: metrics\ndata: {}\n\n", metrics::of(gateway, span));
+/// The events of one moment: the figures, the fleets, and the newest points of the history, if one is kept.
+fn frame(gateway: &Gateway, span: Span, fleets: &str) -> Bytes {
+    let mut frame =
+        format!("event: metrics\ndata: {}\n\nevent: fleets\ndata: {fleets}\n\n", metrics::of(gateway, span));
     if let Some(monitor) = &gateway.monitor {
         let newest = metrics::points(&monitor.newest_points(NEWEST_POINTS));
         // Writing to a string cannot fail.

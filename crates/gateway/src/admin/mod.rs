@@ -25,6 +25,10 @@
 //! | `GET /admin/alerts[?history=]` | the alerts that are pending, firing or acknowledged; all rules and receivers; the newest firings that are over |
 //! | `POST /admin/alerts/ack` `{"name", "by", "note"}` | takes notice of a firing alert: it is not repeated until it resolves |
 //! | `POST /admin/alerts/test` `{"sink"}` | sends a test to all receivers, or one, and tells of each whether it arrived |
+//! | `GET /admin/fleets[?cursor=]` | the fleets of this folder, whoever's they are: agents, tasks by state, the newest tasks |
+//! | `GET /admin/fleets/FLEET[?run=&state=&cursor=&limit=]` | one of them, with its newest runs and a page of its tasks |
+//! | `GET /admin/fleets/tasks/TASK` | a task: arguments, attempts, what is kept of their output, what happened |
+//! | `POST /admin/fleets/cancel` `{"id"}` | ends a run or a task: how many tasks are cancelled, and how many are being stopped |
 //! | `POST /admin/call` `{"name", "arguments"}` | runs a tool; the JSON-RPC response as it is |
 //!
 //! An error is `{"error": "…"}` under a status of 400, 404, 405, 500 or 503. Times are milliseconds; what is not known is
@@ -37,6 +41,7 @@ mod call;
 mod changes;
 mod control;
 mod events;
+mod fleets;
 mod metrics;
 mod page;
 mod pool;
@@ -56,6 +61,7 @@ use serde_json::{Value, json};
 
 pub use self::call::calls;
 pub use self::events::{Feed, Feeds};
+pub(crate) use self::fleets::Place;
 pub use self::page::Asset;
 pub use self::pool::MOST_CONNECTIONS;
 use self::query::Query;
@@ -120,6 +126,10 @@ async fn route(
     body: &Bytes,
 ) -> Result<Bytes, Refused> {
     let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    if let Some(place) = Place::of(path) {
+        check_method(path, method, &[place.method()])?;
+        return fleets::answer(gateway, place, query, body).await;
+    }
     let taken: &[Method] = match path {
         "/admin/info"
         | "/admin/status"
@@ -142,11 +152,7 @@ async fn route(
         | "/admin/reload" => &[Method::POST],
         _ => return Err(Refused { status: StatusCode::NOT_FOUND, message: format!("no such path: {path}") }),
     };
-    if !taken.contains(method) {
-        let taken: Vec<&str> = taken.iter().map(Method::as_str).collect();
-        let message = format!("{path} takes {} only", taken.join(" and "));
-        return Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, message });
-    }
+    check_method(path, method, taken)?;
     let parameters: &[&str] = match path {
         "/admin/tools" => &["category", "upstream", "prefix"],
         "/admin/tools/lookup" => &["name"],
@@ -180,6 +186,15 @@ async fn route(
         _ => return call::call(gateway, body).await,
     };
     Ok(value.to_string().into())
+}
+
+fn check_method(path: &str, method: &Method, taken: &[Method]) -> Result<(), Refused> {
+    if taken.contains(method) {
+        return Ok(());
+    }
+    let taken: Vec<&str> = taken.iter().map(Method::as_str).collect();
+    let message = format!("{path} takes {} only", taken.join(" and "));
+    Err(Refused { status: StatusCode::METHOD_NOT_ALLOWED, message })
 }
 
 fn response(status: StatusCode, body: Bytes) -> Response<Bytes> {

@@ -56,7 +56,7 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: [Asset; 28] = [
+static ASSETS: [Asset; 30] = [
     Asset::new("/", HTML, include_str!("page/index.html")),
     asset!("icon.svg", SVG),
     asset!("style.css", CSS),
@@ -68,6 +68,7 @@ static ASSETS: [Asset; 28] = [
     asset!("feed.js", SCRIPT),
     asset!("format.js", SCRIPT),
     asset!("main.js", SCRIPT),
+    asset!("output.js", SCRIPT),
     asset!("points.js", SCRIPT),
     asset!("table.js", SCRIPT),
     asset!("theme.js", SCRIPT),
@@ -76,6 +77,7 @@ static ASSETS: [Asset; 28] = [
     asset!("panels/calls.js", SCRIPT),
     asset!("panels/categories.js", SCRIPT),
     asset!("panels/errors.js", SCRIPT),
+    asset!("panels/fleets.js", SCRIPT),
     asset!("panels/foot.js", SCRIPT),
     asset!("panels/health.js", SCRIPT),
     asset!("panels/lookups.js", SCRIPT),

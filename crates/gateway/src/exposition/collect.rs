@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use aqe_core::durable::WorkFigures;
 use aqe_core::monitor::metrics::list::{self, OTHER};
 use aqe_core::monitor::metrics::{Metric, Sink};
 use aqe_core::monitor::tokens::estimate;
@@ -14,8 +15,14 @@ use crate::proxy::Gateway;
 /// A metric, and how it is read from what has it.
 pub(super) type Of<T, V> = (&'static Metric, fn(&T) -> V);
 
+/// What has to be waited for before the points are told: how much work fleets have. `None`: it is not known, or there are none.
+pub(crate) async fn work(gateway: &Gateway) -> Option<WorkFigures> {
+    let tools = gateway.durable_tools()?;
+    tools.durable()?.figures().await.ok()
+}
+
 /// Tells of every point that is known, metric by metric.
-pub fn collect(gateway: &Gateway, sink: &mut dyn Sink) {
+pub(crate) fn collect(gateway: &Gateway, work: Option<&WorkFigures>, sink: &mut dyn Sink) {
     sink.whole(&list::BUILD, &[env!("CARGO_PKG_VERSION")], 1);
     sink.whole(&list::SESSIONS, &[], gateway.session_count() as u64);
     let since_start = gateway.monitor.as_ref().map(|monitor| {
@@ -29,6 +36,20 @@ pub fn collect(gateway: &Gateway, sink: &mut dyn Sink) {
     definitions(gateway, sink);
     connections::collect(gateway, since_start.as_ref(), sink);
     told(gateway, sink);
+    work.iter().for_each(|work| fleets(work, sink));
+}
+
+fn fleets(work: &WorkFigures, sink: &mut dyn Sink) {
+    sink.whole(&list::FLEETS, &[], work.fleets);
+    for (state, count) in &work.tasks {
+        sink.whole(&list::FLEET_TASKS, &[state], *count);
+    }
+    for (state, count) in work.agents.iter().flatten() {
+        sink.whole(&list::FLEET_AGENTS, &[state], *count);
+    }
+    if let Some(deaths) = work.deaths {
+        sink.whole(&list::FLEET_DEATHS, &[], deaths);
+    }
 }
 
 /// What is told to others: alerts, spans, the access log.

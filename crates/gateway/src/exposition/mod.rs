@@ -11,11 +11,12 @@ mod connections;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aqe_core::durable::WorkFigures;
 use aqe_core::monitor::metrics::text::{Encoder, Format};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
-pub use self::collect::collect;
+pub(crate) use self::collect::{collect, work};
 use crate::proxy::Gateway;
 use crate::tasks;
 
@@ -23,10 +24,10 @@ use crate::tasks;
 static LAST_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// All metrics as text.
-pub fn text(gateway: &Gateway, format: Format) -> String {
+fn text(gateway: &Gateway, work: Option<&WorkFigures>, format: Format) -> String {
     // Some room to grow, so that it is not moved.
     let mut encoder = Encoder::new(format, LAST_BYTES.load(Ordering::Relaxed) * 9 / 8);
-    collect(gateway, &mut encoder);
+    collect(gateway, work, &mut encoder);
     let text = encoder.finish();
     LAST_BYTES.store(text.len(), Ordering::Relaxed);
     text
@@ -36,8 +37,9 @@ pub fn text(gateway: &Gateway, format: Format) -> String {
 pub(crate) async fn answer(gateway: &Arc<Gateway>, headers: &HeaderMap) -> Response<Bytes> {
     let format = wanted(headers);
     let gateway = Arc::clone(gateway);
+    let work = work(&gateway).await;
     // Hundreds of tools take some milliseconds.
-    let Some(text) = tasks::aside(move || text(&gateway, format)).await else {
+    let Some(text) = tasks::aside(move || text(&gateway, work.as_ref(), format)).await else {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         return response;

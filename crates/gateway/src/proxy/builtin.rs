@@ -5,6 +5,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use aqe_core::batching::Priority;
+use aqe_core::durable::Begun;
 use aqe_core::envelope::Field;
 use aqe_core::inprocess::{self, InProcess, InProcessError, Progress, ToolResult};
 use aqe_core::monitor::ErrorKind;
@@ -12,7 +13,7 @@ use aqe_core::registry::ToolEntry;
 use aqe_core::revision::Era;
 use serde_json::json;
 
-use super::own_tasks::Form;
+use super::own_tasks::{Form, What, created};
 use super::{Answer, Gateway, Request};
 use crate::bridge;
 use crate::monitor::{Fate, Flight};
@@ -32,7 +33,7 @@ impl Gateway {
     ) -> Result<Answer, Refusal> {
         let form = Self::form_of(request, &**tools, entry)?;
         if form != Form::Result {
-            return Box::pin(self.run_long(request, upstream, tools, entry, form, flight)).await;
+            return Box::pin(self.run_as_form(request, upstream, tools, entry, form, flight)).await;
         }
         let timeout = upstream.settings().timeout_for(&entry.original);
         let deadline = std::time::Instant::now() + timeout;
@@ -48,6 +49,30 @@ impl Gateway {
             Ok(result) => answer(request, result),
             Err(_) => Err(timed_out(upstream.name(), timeout)),
         }
+    }
+}
+
+impl Gateway {
+    /// A call that is answered with a task: of a durable run, if it begins one, or else of this process.
+    async fn run_as_form(
+        &self,
+        request: &Request<'_>,
+        upstream: &Upstream,
+        tools: &Arc<dyn InProcess>,
+        entry: &ToolEntry,
+        form: Form,
+        flight: &Flight,
+    ) -> Result<Answer, Refusal> {
+        let durable = tools.durable().filter(|durable| durable.begins_runs(&entry.original));
+        let what = match durable {
+            None => What::Call(tools),
+            Some(durable) => match Self::begin_run(request, upstream, durable, entry, form).await? {
+                Ok(Begun::Run(seen)) => return Ok(Answer::ok(created(request, &seen))),
+                Ok(Begun::Result(result)) => What::Over(Ok(result)),
+                Err(error) => What::Over(Err(error)),
+            },
+        };
+        self.run_long(request, upstream, entry, form, what, flight).await
     }
 }
 

@@ -11,6 +11,7 @@ mod own_tasks;
 mod passage;
 mod reload;
 mod resources;
+mod runs;
 mod server_requests;
 mod start;
 mod subscriptions;

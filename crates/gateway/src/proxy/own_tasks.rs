@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use aqe_core::envelope::Field;
-use aqe_core::inprocess::InProcess;
+use aqe_core::inprocess::{InProcess, InProcessError, ToolResult};
 use aqe_core::registry::ToolEntry;
 use aqe_core::revision::{Era, Revision};
 use aqe_core::tasks::{
@@ -35,7 +35,7 @@ use report::{EndOnDrop, Report};
 use work::{EndOfWork, Ended, Work, begin};
 
 /// How long a call may take before its client is given a task.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the work of a task may take, unless the tool's time-out is longer.
 const WORK_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// From the creation of a task until it is forgotten, unless its client asks for another time.
@@ -149,6 +149,14 @@ pub(super) fn now() -> Moment {
     Moment { at: Instant::now(), wall: SystemTime::now() }
 }
 
+/// What a call that is answered with a task does.
+pub(super) enum What<'a> {
+    /// It calls a tool of these.
+    Call(&'a Arc<dyn InProcess>),
+    /// Nothing: it is over, and its client wants a task all the same.
+    Over(Result<ToolResult, InProcessError>),
+}
+
 /// A call that may outlive its request.
 struct Long {
     work: Work,
@@ -190,9 +198,9 @@ impl Gateway {
         &self,
         request: &Request<'_>,
         upstream: &Upstream,
-        tools: &Arc<dyn InProcess>,
         entry: &ToolEntry,
         form: Form,
+        what: What<'_>,
         flight: &Flight,
     ) -> Result<Answer, Refusal> {
         let began = Instant::now();
@@ -200,7 +208,10 @@ impl Gateway {
         let id = self.own_tasks.new_id().ok_or_else(|| Refusal::internal("no random numbers for a task"))?;
         let report = Arc::new(Report::new(request, form, &id));
         let mut long = Long {
-            work: begin(request, tools, entry, began + timeout.max(WORK_LIMIT), &report),
+            work: match what {
+                What::Call(tools) => begin(request, tools, entry, began + timeout.max(WORK_LIMIT), &report),
+                What::Over(result) => Box::pin(std::future::ready(result)),
+            },
             report,
             principal: Arc::clone(&request.caller.principal),
             upstream: upstream.name().to_owned(),
@@ -352,7 +363,7 @@ impl Gateway {
 }
 
 /// `CreateTaskResult` in the form of the client's era.
-fn created(request: &Request<'_>, seen: &Seen) -> Vec<u8> {
+pub(super) fn created(request: &Request<'_>, seen: &Seen) -> Vec<u8> {
     let era = request.caller.era();
     let members = task_forms::members(seen, era);
     let result = match era {

@@ -84,7 +84,8 @@ impl Gateway {
             return Err(task_forms::undeclared());
         }
         let principal = &request.caller.principal;
-        filter.tasks.retain(|task| self.may_watch(principal, task));
+        let mut runs = self.runs_among(principal, &filter.tasks).await?;
+        filter.tasks.retain(|task| runs.contains(task) || self.may_watch(principal, task));
         let tasks: Vec<String> = filter.tasks.iter().cloned().collect();
         let accepted = accepted(&filter);
         let key = next_owner();
@@ -110,12 +111,22 @@ impl Gateway {
                 request.outlet.push(task_notification(request.id, &task));
             }
         }
-        loop {
-            let closing = self.subscriptions.closing.notified();
-            if self.subscriptions.closed.load(Ordering::Acquire) {
-                break;
+        let closed = async {
+            loop {
+                let closing = self.subscriptions.closing.notified();
+                if self.subscriptions.closed.load(Ordering::Acquire) {
+                    break;
+                }
+                closing.await;
             }
-            closing.await;
+        };
+        let ends = self.tell_of_runs(principal, &mut runs, |task| {
+            request.outlet.push(task_notification(request.id, task));
+        });
+        tokio::select! {
+            biased;
+            () = closed => {}
+            () = ends => {}
         }
         drop(listening);
         let result = format!(r#"{{"resultType":"complete","_meta":{}}}"#, subscription_meta(request.id));

@@ -23,12 +23,28 @@ use crate::wire;
 
 /// Tasks of one page of `tasks/list`.
 const PAGE: usize = 100;
-/// A cursor of ours that is followed by a place in our list, or by an upstream and its own cursor.
+/// A cursor of ours that is followed by a place in our list, by one among the runs of fleets, or by an upstream and its own
+/// cursor.
 const OWN: &str = "own:";
+const RUNS: &str = "run:";
 const UPSTREAM: &str = "up:";
 
-fn unknown() -> Refusal {
+pub(super) fn unknown() -> Refusal {
     Refusal::invalid_params("no such task, or its time is over")
+}
+
+pub(super) fn over() -> Refusal {
+    Refusal::invalid_params("the task is over: it cannot be cancelled any more")
+}
+
+/// The answer with these members of a task, or with none.
+pub(super) fn complete(request: &Request<'_>, members: &str) -> Answer {
+    let result = match (request.caller.era(), members) {
+        (Era::Legacy, members) => format!("{{{members}}}"),
+        (Era::Modern, "") => r#"{"resultType":"complete"}"#.to_owned(),
+        (Era::Modern, members) => format!(r#"{{"resultType":"complete",{members}}}"#),
+    };
+    Answer::ok(wire::result(request.id, result.as_bytes()))
 }
 
 impl Gateway {
@@ -51,6 +67,9 @@ impl Gateway {
         };
         if self.own_tasks.is_own(&task) {
             return self.own_task(request, &method, &task).await;
+        }
+        if has_own && let Some(answer) = self.run_as_task(request, &method, &task).await? {
+            return Ok(answer);
         }
         // Who asks right after a restart is not to be told that nobody knows tasks.
         self.first_lists().await;
@@ -107,14 +126,7 @@ impl Gateway {
         let principal = &*request.caller.principal;
         let era = request.caller.era();
         let get = || self.own_tasks.table().get(principal, task, Instant::now()).ok_or_else(unknown);
-        let complete = |members: &str| {
-            let result = match (era, members) {
-                (Era::Legacy, members) => format!("{{{members}}}"),
-                (Era::Modern, "") => r#"{"resultType":"complete"}"#.to_owned(),
-                (Era::Modern, members) => format!(r#"{{"resultType":"complete",{members}}}"#),
-            };
-            Ok(Answer::ok(wire::result(request.id, result.as_bytes())))
-        };
+        let complete = |members: &str| Ok(complete(request, members));
         match method {
             "tasks/get" if era == Era::Modern => {
                 let seen = get()?;
@@ -127,9 +139,7 @@ impl Gateway {
                 (Err(NotCancelled::Unknown), _) => Err(unknown()),
                 (_, Era::Modern) => complete(""),
                 (Ok(seen), Era::Legacy) => complete(&task_forms::members(&seen, era)),
-                (Err(NotCancelled::Over(_)), Era::Legacy) => {
-                    Err(Refusal::invalid_params("the task is over: it cannot be cancelled any more"))
-                }
+                (Err(NotCancelled::Over(_)), Era::Legacy) => Err(over()),
             },
             "tasks/result" => {
                 let seen = self.task_over(principal, task).await.ok_or_else(unknown)?;
@@ -171,19 +181,33 @@ impl Gateway {
             let own = own.strip_prefix('=');
             return self.forward_list(request, catalog, upstream, own, next_of(at + 1)).await;
         }
+        let (mut tasks, mut next) = (Vec::new(), next_of(0));
+        let mut runs_before = None;
         let after = match cursor {
-            None => 0,
+            None => Some(0),
+            Some(cursor) if cursor.starts_with(RUNS) && has_own => {
+                let place = cursor.strip_prefix(RUNS).and_then(|place| place.parse().ok());
+                runs_before = Some(place.ok_or_else(bad_cursor)?);
+                None
+            }
             Some(cursor) => {
                 let place = cursor.strip_prefix(OWN).and_then(|place| place.parse().ok());
-                place.ok_or_else(bad_cursor)?
+                Some(place.ok_or_else(bad_cursor)?)
             }
         };
-        let (mut tasks, mut next) = (Vec::new(), next_of(0));
         if has_own {
             let principal = &request.caller.principal;
-            let (seen, more) = self.own_tasks.table().list(principal, after, PAGE, Instant::now());
-            if let (true, Some(last)) = (more, seen.last()) {
+            let mut seen = Vec::new();
+            let mut is_more = false;
+            if let Some(after) = after {
+                (seen, is_more) = self.own_tasks.table().list(principal, after, PAGE, Instant::now());
+            }
+            if let (true, Some(last)) = (is_more, seen.last()) {
                 next = Some(format!("{OWN}{}", last.order));
+            } else {
+                let (runs, more) = self.runs_as_tasks(principal, runs_before, PAGE as u32).await?;
+                seen.extend(runs);
+                next = more.map(|place| format!("{RUNS}{place}")).or(next);
             }
             tasks =
                 seen.iter().map(|seen| format!("{{{}}}", task_forms::members(seen, Era::Legacy))).collect();
@@ -294,7 +318,7 @@ fn listing(catalog: &Catalog) -> Vec<usize> {
 }
 
 /// The outcome in an answer is counted as its tool's: neither its bytes nor its failure are the answer's own.
-fn told_again(seen: &Seen) -> Fate {
+pub(super) fn told_again(seen: &Seen) -> Fate {
     let bytes = match &seen.state {
         State::Ended(outcome) => outcome.bytes(),
         State::Working | State::Cancelled(_) => 0,
@@ -303,7 +327,7 @@ fn told_again(seen: &Seen) -> Fate {
 }
 
 /// `tasks/result`: what the call would have been answered with, and which task that is of.
-fn result_of(request: &Request<'_>, seen: &Seen) -> Result<Answer, Refusal> {
+pub(super) fn result_of(request: &Request<'_>, seen: &Seen) -> Result<Answer, Refusal> {
     match &seen.state {
         State::Ended(Outcome::Result { json, .. }) => {
             let answer = wire::result(request.id, json);

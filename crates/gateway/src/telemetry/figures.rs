@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use aqe_core::durable::WorkFigures;
 use aqe_core::monitor::Counts;
 use aqe_core::monitor::metrics::{Kind, Metric, Sink, Unit};
 use bytes::Bytes;
@@ -111,8 +112,11 @@ impl Work {
                 () = tokio::time::sleep(self.interval) => false,
             };
             let Some(gateway) = self.gateway.upgrade() else { return };
+            let work = exposition::work(&gateway).await;
             let (resource, started) = (self.resource.clone(), self.started);
-            let encoded = tasks::aside(move || request(resource, &gateway, started).encode_to_vec()).await;
+            let encoded =
+                tasks::aside(move || request(resource, &gateway, work.as_ref(), started).encode_to_vec())
+                    .await;
             let Some(encoded) = encoded else { return };
             let delivered = self.delivery.deliver(encoded.into(), &self.closed).await;
             let count = match &delivered {
@@ -138,9 +142,14 @@ fn is_whole(answer: &Bytes) -> bool {
     partial.rejected_data_points == 0
 }
 
-fn request(resource: Resource, gateway: &Gateway, started: SystemTime) -> ExportMetricsServiceRequest {
+fn request(
+    resource: Resource,
+    gateway: &Gateway,
+    work: Option<&WorkFigures>,
+    started: SystemTime,
+) -> ExportMetricsServiceRequest {
     let mut points = Points::new(started, SystemTime::now());
-    exposition::collect(gateway, &mut points);
+    exposition::collect(gateway, work, &mut points);
     let scope_metrics =
         ScopeMetrics { scope: Some(encode::scope()), metrics: points.metrics, schema_url: SCHEMA.into() };
     ExportMetricsServiceRequest {

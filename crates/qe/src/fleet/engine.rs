@@ -39,6 +39,7 @@ use super::runner::GRACE;
 use super::wire::{Job, Order, Word};
 pub(crate) use handle::Fleets;
 pub(crate) use shown::{AgentShown, Figures};
+pub(crate) use upkeep::KEPT_MS;
 
 /// The shortest and the longest time between two looks at what other servers may have left.
 const POLL: Duration = Duration::from_secs(2);

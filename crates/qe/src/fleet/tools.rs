@@ -1,6 +1,7 @@
 //! The four tools over fleets.
 
 mod cancel;
+mod durable;
 mod init;
 mod orchestrate;
 mod remove;

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::fleets;
 use crate::cli::ask::items;
 use crate::cli::metrics::figures::{UNKNOWN, bytes, count, lasting, line, millis, of_hundred, short, text};
-use crate::cli::metrics::listing::{ALERTS, LIVE, Listing, REPLICAS, measured, moment, scope};
+use crate::cli::metrics::listing::{ALERTS, FLEETS, LIVE, Listing, REPLICAS, measured, moment, scope};
 use crate::cli::metrics::report;
 
 /// Its lines; what matters most comes first, since there may be no room for all.
@@ -13,6 +14,7 @@ pub(super) fn detail(listing: &Listing, row: &Value) -> Vec<String> {
         member if member == REPLICAS.member => replica(row),
         member if member == LIVE.member => call(row),
         member if member == ALERTS.member => alert(row),
+        member if member == FLEETS.member => fleets::task(row),
         _ => calls(row),
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::super::figures::{lasting, line, text};
 use super::super::listing::{Listing, Tone, cut};
 use super::detail::detail;
+use super::fleets;
 use super::overview;
 use super::theme::Theme;
 use super::view::{Mode, Tab, View};
@@ -155,13 +156,14 @@ fn spread<'a>(mut left: Vec<Part<'a>>, mut right: Vec<Part<'a>>, width: u16) -> 
 
 /// The names of the pages; where there is no room, the digits of those that are not looked at.
 fn pages<'a>(document: &Value, view: &View, theme: Theme, width: u16) -> Line<'a> {
+    let tabs = Tab::of(document);
     let name = |tab: Tab| match (tab, items(&document[tab.listing().member]).len()) {
-        (Tab::Calls | Tab::Alerts, count @ 1..) => format!("{} {count}", tab.name()),
+        (Tab::Calls | Tab::Alerts | Tab::Fleets, count @ 1..) => format!("{} {count}", tab.name()),
         _ => tab.name().to_owned(),
     };
-    let build = |full: bool| -> Line<'a> {
+    let build = |full: bool, gap: &str| -> Line<'a> {
         let mut spans = Vec::new();
-        for (at, tab) in Tab::ALL.into_iter().enumerate() {
+        for (at, tab) in tabs.iter().copied().enumerate() {
             let name = if full || tab == view.tab { name(tab) } else { (at + 1).to_string() };
             let alarming = tab == Tab::Alerts && !items(&document["alerts"]).is_empty();
             let style = match (tab == view.tab, alarming) {
@@ -169,12 +171,13 @@ fn pages<'a>(document: &Value, view: &View, theme: Theme, width: u16) -> Line<'a
                 (false, true) => theme.tone(Tone::Warning),
                 (false, false) => Theme::FAINT,
             };
-            spans.push(Span::styled(format!(" {name} "), style));
+            spans.push(Span::styled(format!(" {name}{gap}"), style));
         }
         spans.into()
     };
-    let full = build(true);
-    if full.width() <= usize::from(width) { full } else { build(false) }
+    let fits = |line: &Line<'_>| line.width() <= usize::from(width);
+    let all = [build(true, " "), build(true, "")];
+    all.into_iter().find(fits).unwrap_or_else(|| build(false, " "))
 }
 
 fn footer<'a>(view: &View, theme: Theme, width: u16) -> Line<'a> {
@@ -206,7 +209,7 @@ fn footer<'a>(view: &View, theme: Theme, width: u16) -> Line<'a> {
     }
     let mut hints = vec![("q", "quit".to_owned()), ("?", "help".into()), ("Tab", "next page".into())];
     match view.tab {
-        Tab::Calls => hints.push(("c", "cancel".into())),
+        Tab::Calls | Tab::Fleets => hints.push(("c", "cancel".into())),
         Tab::Alerts => hints.push(("a", "acknowledge".into())),
         Tab::Replicas => {}
         _ => hints.push(("s", view.sort.words().into())),
@@ -230,7 +233,11 @@ fn page(frame: &mut Frame<'_>, document: &Value, view: &View, theme: Theme, area
     let rows = view.rows(document);
     let chosen = view.chosen(&rows);
     let below = if area.height >= DETAIL { (area.height * 2 / 5).clamp(8, 16) } else { 0 };
-    let [above, below] = Layout::vertical([Constraint::Fill(1), Constraint::Length(below)]).areas(area);
+    let fleets = if view.tab == Tab::Fleets && below > 0 { fleets::lines(document) } else { Vec::new() };
+    let heights = [Constraint::Length(fleets.len() as u16), Constraint::Fill(1), Constraint::Length(below)];
+    let [head, above, below] = Layout::vertical(heights).areas(area);
+    let fleets = fleets.iter().map(|fleet| Line::raw(cut(fleet, usize::from(head.width))));
+    frame.render_widget(Paragraph::new(fleets.collect::<Vec<_>>()).style(Theme::FAINT), head);
     let listing = view.tab.listing();
     list(frame, listing, &rows, chosen, theme, above);
     if rows.is_empty() {
@@ -246,8 +253,8 @@ fn page(frame: &mut Frame<'_>, document: &Value, view: &View, theme: Theme, area
         frame.render_widget(Paragraph::new(what).style(Theme::FAINT).wrap(Wrap { trim: true }), place);
     }
     let Some(row) = chosen.map(|at| rows[at]) else { return };
-    let title =
-        Line::styled(format!(" {} ", cut(&(listing.key)(row), usize::from(below.width) / 2)), Theme::TITLE);
+    let title = if view.tab == Tab::Fleets { text(&row["key"]) } else { (listing.key)(row) };
+    let title = Line::styled(format!(" {} ", cut(&title, usize::from(below.width) / 2)), Theme::TITLE);
     let count = chosen.map_or(0, |at| at + 1);
     let place = Line::styled(format!(" {count} of {} ", rows.len()), Theme::FAINT).right_aligned();
     let block = Block::new().borders(ratatui::widgets::Borders::TOP).border_style(Theme::FAINT);
@@ -301,14 +308,14 @@ fn pad(text: &str, width: usize, right: bool) -> String {
 
 fn help(frame: &mut Frame<'_>, area: Rect) {
     const KEYS: [(&str, &str); 13] = [
-        ("Tab ← → 1-8", "another page"),
+        ("Tab ← → 1-9", "another page"),
         ("↑ ↓ PgUp PgDn", "another row"),
         ("Home End", "first, last row"),
         ("w", "window: 10s, 1m, 5m, start"),
         ("s", "order: used, slow, errors, tokens"),
         ("/", "filter the rows by a text"),
         ("p", "pause, and go on"),
-        ("c", "cancel the chosen call (page 7)"),
+        ("c", "cancel the call (7) or task (9)"),
         ("a", "acknowledge the alert (page 8)"),
         ("Ctrl-L", "draw the screen anew"),
         ("Ctrl-Z", "stop; fg goes on"),

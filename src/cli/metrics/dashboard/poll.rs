@@ -7,19 +7,24 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::fleets::merge;
 use crate::cli::metrics::Window;
 use crate::cli::metrics::source::{INTERVAL, Source, interval};
 
 /// Where the last minutes are, second by second.
 pub(super) const HISTORY: &str = "/admin/metrics/history";
+/// Where the fleets are, their newest tasks with them.
+pub(super) const FLEETS: &str = "/admin/fleets";
 
 /// What is to be asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wish {
     /// The time that the figures are of.
     pub(super) window: Window,
     /// Whether nothing is to be asked for.
     pub(super) paused: bool,
+    /// The task of a fleet that is looked at, by id.
+    pub(super) task: Option<String>,
 }
 
 /// What came of asking.
@@ -27,7 +32,7 @@ pub(super) struct Wish {
 pub(super) enum Told {
     /// The server has answered.
     Figures {
-        /// `/admin/metrics`.
+        /// `/admin/metrics`, with what [`merge`] adds.
         document: Value,
         /// `/admin/metrics/history`, or null.
         history: Value,
@@ -62,9 +67,9 @@ pub(super) async fn poll(
             }
         }
         next = Instant::now() + pause;
-        let window = wishes.borrow().window;
+        let wish = wishes.borrow().clone();
         let told = tokio::select! {
-            told = ask(&mut source, window) => told,
+            told = ask(&mut source, &wish) => told,
             // What is asked for is not wanted any more.
             _ = wishes.changed() => {
                 next = Instant::now();
@@ -80,9 +85,15 @@ pub(super) async fn poll(
     }
 }
 
-async fn ask(source: &mut Source, window: Window) -> Told {
-    match source.ask(&window.path()).await {
-        Ok(document) => {
+async fn ask(source: &mut Source, wish: &Wish) -> Told {
+    match source.ask(&wish.window.path()).await {
+        Ok(mut document) => {
+            let fleets = source.ask(FLEETS).await.unwrap_or_default();
+            let task = match &wish.task {
+                Some(task) => source.ask(&format!("{FLEETS}/tasks/{task}")).await.unwrap_or_default(),
+                None => Value::Null,
+            };
+            merge(&mut document, &fleets, &task);
             // Without it the charts are empty, and the figures are right.
             let history = source.ask(HISTORY).await.unwrap_or_default();
             Told::Figures { document, history, at: source.socket() }

@@ -222,6 +222,75 @@ fn each_page_shows_its_rows_and_the_chosen_one_in_detail() {
     }
 }
 
+/// The sample of a server with a fleet.
+fn with_fleet() -> Shown {
+    let mut shown = sample();
+    let (told, detail) = sample::fleets();
+    fleets::merge(&mut shown.document, &told, &detail);
+    shown
+}
+
+fn pressed(shown: &Shown, keys: &str) -> View {
+    let mut view = view("");
+    for letter in keys.chars() {
+        view.key(KeyCode::Char(letter).into(), &shown.document);
+    }
+    view
+}
+
+#[test]
+fn the_page_of_fleets_shows_each_fleet_its_tasks_and_what_the_chosen_one_wrote() {
+    let shown = with_fleet();
+    let page = |keys: &str| screen(&shown, &pressed(&shown, keys), (100, 30)).join("\n");
+    for (keys, parts) in [
+        (
+            "9",
+            &[
+                "Fleets 2",
+                "default  1 of 1 agents busy, 1 running, 2 ready, 1 waiting, 12 done, 1 failed  ▲ pytest: ",
+                " 1 of 2",
+                "agent     a1, pid 4712, up 1 min 30 s, 45.0 MiB, 12 done, 1 failed",
+                "output    not asked for yet",
+            ][..],
+        ),
+        (
+            "9j",
+            &[
+                "lint  dead",
+                "4.50 s",
+                "error     exit code 1",
+                "… 71.3 KiB were not kept …",
+                "  | last\u{fffd}[31m",
+                "  | first",
+            ],
+        ),
+        ("9c", &["cancel the task unit?  y yes  n no"]),
+    ] {
+        let page = page(keys);
+        for part in parts {
+            assert!(page.contains(part), "{keys}: {part}\n{page}");
+        }
+    }
+    let view = pressed(&shown, "9j");
+    assert_eq!(view.task(&shown.document), Some("run-0a.0".into()));
+    assert_eq!(pressed(&shown, "2").task(&shown.document), None, "nobody looks at it");
+    let names = |size| screen(&shown, &pressed(&shown, ""), size)[2].clone();
+    assert_eq!(
+        names((80, 24)),
+        " Overview Tools Upstreams Categories Methods Replicas Calls 1 Alerts 1 Fleets 2"
+    );
+    for size in SIZES.into_iter().chain([(24, 6), (66, 21), (160, 60)]) {
+        screen(&shown, &view, size);
+    }
+}
+
+#[test]
+fn where_there_is_no_fleet_there_is_no_page_of_them() {
+    let view = view("9");
+    assert_eq!((view.tab, view.message.as_deref()), (Tab::Overview, Some("there is no fleet")));
+    assert!(!screen(&sample(), &view, (120, 40)).join("").contains("Fleets"));
+}
+
 #[test]
 fn a_long_list_shows_the_screenful_of_the_chosen_row() {
     let tools: Vec<Value> = (0..100).map(|at| json!({ "name": format!("tool-{at:03}") })).collect();

@@ -3,10 +3,11 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use serde_json::Value;
 
+use super::fleets;
 use crate::cli::metrics::Window;
 use crate::cli::metrics::figures::text;
 use crate::cli::metrics::listing::{
-    ALERTS, CATEGORIES, LIVE, Listing, METHODS, REPLICAS, Sort, TOOLS, UPSTREAMS,
+    ALERTS, CATEGORIES, FLEETS, LIVE, Listing, METHODS, REPLICAS, Sort, TOOLS, UPSTREAMS,
 };
 
 /// Longest filter, in letters.
@@ -33,11 +34,13 @@ pub(super) enum Tab {
     Calls,
     /// The open alerts.
     Alerts,
+    /// The tasks of fleets; where there is no fleet there is no such page.
+    Fleets,
 }
 
 impl Tab {
-    /// In the order of their keys, 1 to 8.
-    pub(super) const ALL: [Self; 8] = [
+    /// In the order of their keys, 1 to 9.
+    pub(super) const ALL: [Self; 9] = [
         Self::Overview,
         Self::Tools,
         Self::Upstreams,
@@ -46,6 +49,7 @@ impl Tab {
         Self::Replicas,
         Self::Calls,
         Self::Alerts,
+        Self::Fleets,
     ];
 
     /// Its name.
@@ -59,6 +63,7 @@ impl Tab {
             Self::Replicas => "Replicas",
             Self::Calls => "Calls",
             Self::Alerts => "Alerts",
+            Self::Fleets => "Fleets",
         }
     }
 
@@ -72,12 +77,23 @@ impl Tab {
             Self::Replicas => &REPLICAS,
             Self::Calls => &LIVE,
             Self::Alerts => &ALERTS,
+            Self::Fleets => &FLEETS,
         }
     }
 
-    fn beside(self, step: usize) -> Self {
-        let at = Self::ALL.iter().position(|tab| *tab == self).unwrap_or(0);
-        Self::ALL[(at + step) % Self::ALL.len()]
+    /// The pages that there are.
+    pub(super) fn of(document: &Value) -> &'static [Self] {
+        if fleets::are_there(document) { &Self::ALL } else { &Self::ALL[..Self::Fleets as usize] }
+    }
+
+    fn next(self, document: &Value) -> Self {
+        let all = Self::of(document);
+        all[(self as usize + 1) % all.len()]
+    }
+
+    fn previous(self, document: &Value) -> Self {
+        let all = Self::of(document);
+        all[(self as usize).min(all.len()).checked_sub(1).unwrap_or(all.len() - 1)]
     }
 }
 
@@ -86,6 +102,8 @@ impl Tab {
 pub(super) enum Action {
     /// End this call.
     Cancel(String),
+    /// End this task of a fleet.
+    End(String),
     /// Take note of this alert.
     Acknowledge(String),
 }
@@ -177,6 +195,13 @@ impl View {
         kept.or_else(|| Some(choice.at.min(rows.len().checked_sub(1)?)))
     }
 
+    /// The task of a fleet whose output is wanted: the chosen one, while that page is looked at.
+    pub(super) fn task(&self, document: &Value) -> Option<String> {
+        let rows = (self.tab == Tab::Fleets).then(|| self.rows(document))?;
+        let row = rows[self.chosen(&rows)?];
+        row["task_id"].as_str().map(str::to_owned)
+    }
+
     /// What a key does.
     pub(super) fn key(&mut self, key: KeyEvent, document: &Value) -> Effect {
         if key.kind == KeyEventKind::Release {
@@ -210,12 +235,14 @@ impl View {
         match code {
             KeyCode::Esc if !self.filter.is_empty() => self.filter.clear(),
             KeyCode::Char('q') | KeyCode::Esc => return Effect::Quit,
-            KeyCode::Tab | KeyCode::Right | KeyCode::Char('l') => self.tab = self.tab.beside(1),
-            KeyCode::BackTab | KeyCode::Left | KeyCode::Char('h') => {
-                self.tab = self.tab.beside(Tab::ALL.len() - 1);
-            }
-            KeyCode::Char(digit @ '1'..='8') => {
-                self.tab = Tab::ALL[digit.to_digit(10).map_or(0, |digit| digit as usize - 1)];
+            KeyCode::Tab | KeyCode::Right | KeyCode::Char('l') => self.tab = self.tab.next(document),
+            KeyCode::BackTab | KeyCode::Left | KeyCode::Char('h') => self.tab = self.tab.previous(document),
+            KeyCode::Char(digit @ '1'..='9') => {
+                let at = digit.to_digit(10).map_or(0, |digit| digit as usize - 1);
+                match Tab::of(document).get(at) {
+                    Some(tab) => self.tab = *tab,
+                    None => self.message = Some("there is no fleet".into()),
+                }
             }
             KeyCode::Up | KeyCode::Char('k') => self.go(document, -1),
             KeyCode::Down | KeyCode::Char('j') => self.go(document, 1),
@@ -236,6 +263,9 @@ impl View {
             }
             KeyCode::Char('c') if self.tab == Tab::Calls => {
                 self.ask(document, "cancel the call", Action::Cancel);
+            }
+            KeyCode::Char('c') if self.tab == Tab::Fleets => {
+                self.ask(document, "cancel the task", Action::End);
             }
             KeyCode::Char('a') if self.tab == Tab::Alerts => {
                 self.ask(document, "acknowledge the alert", Action::Acknowledge);
@@ -280,11 +310,17 @@ impl View {
             return;
         };
         // The server must be told the name as it is, not as it is shown.
-        let member = if self.tab == Tab::Calls { "call" } else { "name" };
+        let member = match self.tab {
+            Tab::Calls => "call",
+            Tab::Fleets => "task_id",
+            _ => "name",
+        };
         let Some(id) = row[member].as_str() else { return };
         let about =
             if row["tool"].is_string() { format!(" of {}", text(&row["tool"])) } else { String::new() };
-        self.mode = Mode::Confirm(format!("{what} {}{about}?", text(&row[member])), action(id.to_owned()));
+        // A task is known by its key; its id is long and says nothing.
+        let shown = if self.tab == Tab::Fleets { &row["key"] } else { &row[member] };
+        self.mode = Mode::Confirm(format!("{what} {}{about}?", text(shown)), action(id.to_owned()));
         self.go(document, 0);
     }
 }
@@ -328,16 +364,25 @@ mod tests {
     #[test]
     fn pages_go_round_and_have_digits() {
         let mut view = view();
-        for tab in Tab::ALL.into_iter().skip(1).chain([Tab::Overview]) {
-            press(&mut view, &Value::Null, "⇥");
-            assert_eq!(view.tab, tab);
+        let fleets = json!({ "fleets": [{ "name": "default" }] });
+        for (document, last) in [(Value::Null, Tab::Alerts), (fleets, Tab::Fleets)] {
+            let tabs = &Tab::ALL[..=last as usize];
+            for tab in tabs.iter().skip(1).chain([&Tab::Overview]) {
+                press(&mut view, &document, "⇥");
+                assert_eq!(view.tab, *tab);
+            }
+            press(&mut view, &document, "⇤");
+            assert_eq!(view.tab, last);
+            for (at, tab) in tabs.iter().enumerate() {
+                press(&mut view, &document, &(at + 1).to_string());
+                assert_eq!(view.tab, *tab);
+            }
+            press(&mut view, &document, "1");
         }
-        press(&mut view, &Value::Null, "⇤");
-        assert_eq!(view.tab, Tab::Alerts);
-        for (at, tab) in Tab::ALL.into_iter().enumerate() {
-            press(&mut view, &Value::Null, &(at + 1).to_string());
-            assert_eq!(view.tab, tab);
-        }
+        // A page that is gone is left as the last one is.
+        view.tab = Tab::Fleets;
+        press(&mut view, &Value::Null, "⇥");
+        assert_eq!(view.tab, Tab::Tools);
     }
 
     #[test]

@@ -206,6 +206,16 @@ metrics! {
     ACCESS_LOG_LINES = "aqe_access_log_lines_total", Counter, None, ["outcome"], Stable,
         "Lines of the access log: written, or dropped because too many were waiting.";
 
+    // Fleets.
+    FLEETS = "aqe_fleets", Gauge, None, [], Experimental,
+        "Fleets of this server's folder.";
+    FLEET_TASKS = "aqe_fleet_tasks", Gauge, None, ["state"], Experimental,
+        "Tasks of the fleets of this server's folder, by state; those that are over, of the runs that are kept.";
+    FLEET_AGENTS = "aqe_fleet_agents", Gauge, None, ["state"], Experimental,
+        "Agents of this server at this moment: starting, ready, busy.";
+    FLEET_DEATHS = "aqe_fleet_agent_deaths_total", Counter, None, [], Experimental,
+        "Agents of this server that died; begins anew when the fleets have had nothing to do.";
+
     // Child processes.
     CHILDREN = "aqe_children", Gauge, None, ["upstream", "replica"], Stable,
         "Child processes of a replica.";

@@ -36,7 +36,7 @@ export class Feed {
     #abort = new AbortController();
     #hidden = null;
 
-    /** `on` has `metrics(document)`, `points({step_ms, points})`, `gone(error)`. */
+    /** `on` has `metrics(document)`, `fleets(document)`, `points({step_ms, points})`, `gone(error)`. */
     constructor(window, on) {
         this.window = window;
         this.on = on;

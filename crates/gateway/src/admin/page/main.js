@@ -10,6 +10,7 @@ import * as cache from './panels/cache.js';
 import * as calls from './panels/calls.js';
 import * as categories from './panels/categories.js';
 import * as errors from './panels/errors.js';
+import * as fleets from './panels/fleets.js';
 import * as foot from './panels/foot.js';
 import * as health from './panels/health.js';
 import * as lookups from './panels/lookups.js';
@@ -20,11 +21,12 @@ import * as tiles from './panels/tiles.js';
 import * as tools from './panels/tools.js';
 import * as traffic from './panels/traffic.js';
 
-const panels = [health, tiles, traffic, alerts, calls, errors, categories, pool, cache, lookups, process, replicas, tools, foot];
+const panels = [health, tiles, traffic, alerts, calls, fleets, errors, categories, pool, cache, lookups, process, replicas, tools, foot];
 for (const panel of panels) panel.build();
 
 const points = new Points();
 let figures = null;
+let work = null;
 let drawing = false;
 let lostAt = null;
 
@@ -43,7 +45,7 @@ function draw() {
     requestAnimationFrame(() => {
         drawing = false;
         if (!figures) return;
-        for (const panel of panels) panel.update(figures, points);
+        for (const panel of panels) panel.update(figures, points, work);
         document.documentElement.dataset.at = figures.at;
     });
 }
@@ -85,6 +87,10 @@ const feed = new Feed('1m', {
         if (!figures && document.monitoring !== false) loadHistory();
         figures = complete(document);
         if (globalThis.document.hidden) health.title(figures);
+        draw();
+    },
+    fleets(document) {
+        work = document;
         draw();
     },
     points(newest) {

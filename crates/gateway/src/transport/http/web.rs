@@ -1,7 +1,7 @@
 //! Monitoring over TCP: the dashboard's files, the part of the admin API that it reads, and `/metrics`.
 //!
-//! Whoever can open the port can ask for this, so it shows figures and changes two things only: a call is cancelled, an
-//! alert acknowledged. What changes the server is on the Unix socket alone.
+//! Whoever can open the port can ask for this, so it shows what goes on and changes three things only: a call is cancelled, a
+//! run or task of a fleet too, an alert acknowledged. What changes the server is on the Unix socket alone.
 //!
 //! # Who may ask
 //! A page of another origin may neither read nor post: no answer allows an origin (no CORS), and a request that says it
@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use super::headers::{is_json, single};
 use super::reply::{self, ReplyBody};
 use super::{Edge, body};
-use crate::admin::{self, Asset};
+use crate::admin::{self, Asset, Place};
 
 /// On every answer. The page may load and ask what is served here and nothing else; nobody may frame it.
 static SAFETY: [(HeaderName, &str); 7] = [
@@ -51,6 +51,9 @@ enum Route {
 
 impl Route {
     fn of(path: &str) -> Option<Self> {
+        if let Some(place) = Place::of(path) {
+            return Some(if place.method() == Method::POST { Self::Changed } else { Self::Shown });
+        }
         Some(match path {
             "/metrics"
             | "/admin/info"

@@ -5,15 +5,18 @@ use std::fmt;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::{Engine, Event, POLL, Shared};
+use super::{Engine, Event, Figures, POLL, Shared};
 use crate::reply::Refusal;
 
 /// Events that wait for the engine.
 const EVENTS: usize = 1_024;
+
+/// How long somebody who only looks waits for an engine that is busy with the store.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
 
 /// The engine, whether it runs or not.
 pub(crate) struct Fleets {
@@ -76,6 +79,17 @@ impl Fleets {
                 Err(Refusal("the fleets' engine has failed; try again".into()))
             }
         }
+    }
+
+    /// The engine's figures of a fleet, without starting it: one that does not run has no agents. `None`: it is too busy to say.
+    pub(crate) async fn look(&self, fleet: &str) -> Option<Figures> {
+        let (reply, figures) = oneshot::channel();
+        {
+            let slot = self.door.lock();
+            let Some(engine) = &slot.engine else { return Some(Figures::default()) };
+            engine.try_send(Event::Show { fleet: fleet.to_owned(), reply }).ok()?;
+        }
+        tokio::time::timeout(LOOK_LIMIT, figures).await.ok()?.ok()
     }
 
     fn start(&self) -> Result<SyncSender<Event>, Refusal> {

@@ -16,7 +16,7 @@ const SILENT: Duration = Duration::from_secs(15);
 /// How often old runs are removed, how many are kept, and for how long (milliseconds).
 const PRUNE: Duration = Duration::from_secs(60);
 const KEPT_RUNS: u32 = 1_000;
-const KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
+pub(crate) const KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
 
 impl Engine {
     pub(super) fn upkeep(&mut self) {

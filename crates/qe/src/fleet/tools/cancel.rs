@@ -1,7 +1,7 @@
 //! Cancelling a run or a task: an action of `qe_task_orchestrate`.
 
-use aqe_store::work::{Cancel, Target};
-use aqe_store::{StoreError, UnixMillis};
+use aqe_store::UnixMillis;
+use aqe_store::work::{Cancel, Cancelled, Target};
 use serde_json::json;
 
 use super::super::Fleets;
@@ -26,15 +26,19 @@ pub(super) async fn run(
     };
     let reason = "cancelled by its owner".to_owned();
     let cancel = Cancel { scope: Some(principal.to_owned()), target, reason, now };
-    let cancelled: Result<_, StoreError> = fleets.shared.store.cancel(cancel).await;
-    let cancelled = cancelled
-        .map_err(|error| refuse(&error))?
-        .ok_or_else(|| Refusal(format!("there is no run or task `{name}`")))?;
+    let cancelled =
+        end(fleets, cancel).await?.ok_or_else(|| Refusal(format!("there is no run or task `{name}`")))?;
     let stopping: Vec<String> =
         cancelled.wished.iter().take(SHOWN as usize).map(ToString::to_string).collect();
     let count = cancelled.wished.len();
-    if count > 0 {
-        fleets.tell(Event::Cancel(cancelled.wished))?;
-    }
     structured(&json!({ "cancelled": cancelled.at_once, "stopping": count, "stopping_tasks": stopping }))
+}
+
+/// Cancels, and tells the agents of what runs. `None`: there is no such run or task.
+pub(super) async fn end(fleets: &Fleets, cancel: Cancel) -> Result<Option<Cancelled>, Refusal> {
+    let cancelled = fleets.shared.store.cancel(cancel).await.map_err(|error| refuse(&error))?;
+    if let Some(cancelled) = cancelled.as_ref().filter(|cancelled| !cancelled.wished.is_empty()) {
+        fleets.tell(Event::Cancel(cancelled.wished.clone()))?;
+    }
+    Ok(cancelled)
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use aqe_core::durable::Later;
 use aqe_core::inprocess::Caller;
 use aqe_core::work::{Dependency, Graph, On, Priority};
 use aqe_store::UnixMillis;
@@ -81,20 +82,41 @@ enum Action {
     Cancel,
 }
 
+/// What a call came to.
+pub(super) enum Said {
+    /// A result.
+    Result(Vec<u8>),
+    /// A run of this id, for a caller that comes back for it.
+    Run(String),
+}
+
 pub(super) async fn run(
     fleets: Option<&Fleets>,
     arguments: &str,
     caller: Caller<'_>,
     now: UnixMillis,
 ) -> Result<Vec<u8>, Refusal> {
+    match begin(there(fleets)?, arguments, caller, None, now).await? {
+        Said::Result(result) => Ok(result),
+        Said::Run(_) => Err(Refusal("this is a fault of ours: nobody comes back for the run".into())),
+    }
+}
+
+/// `later`: when the caller would rather come back for the run.
+pub(super) async fn begin(
+    fleets: &Fleets,
+    arguments: &str,
+    caller: Caller<'_>,
+    later: Option<Later>,
+    now: UnixMillis,
+) -> Result<Said, Refusal> {
     let mut asked: Arguments = arguments::parse(arguments)?;
-    let fleets = there(fleets)?;
     if asked.wait_ms.is_some_and(|wait| wait > WAIT_MAX_MS) {
         return Err(Refusal(format!("`wait_ms` may be {WAIT_MAX_MS} at most")));
     }
     if asked.action == Some(Action::Cancel) {
-        return cancel::run(fleets, asked.run_id.as_deref(), asked.task_id.as_deref(), caller.principal, now)
-            .await;
+        let (run, task) = (asked.run_id.as_deref(), asked.task_id.as_deref());
+        return cancel::run(fleets, run, task, caller.principal, now).await.map(Said::Result);
     }
     if asked.run_id.is_some() || asked.task_id.is_some() {
         return Err(Refusal(
@@ -113,12 +135,27 @@ pub(super) async fn run(
     let critical: Vec<&str> = path.tasks.iter().map(|task| nodes[*task].0).collect();
     let critical = json!({ "length": critical.len(), "keys": critical.into_iter().take(SHOWN as usize).collect::<Vec<_>>() });
     if asked.dry_run == Some(true) {
-        return structured(&json!({ "dry_run": true, "total": tasks.len(), "critical_path": critical }));
+        let shown = json!({ "dry_run": true, "total": tasks.len(), "critical_path": critical });
+        return structured(&shown).map(Said::Result);
     }
     if let Some(parent) = &asked.parent {
-        return children(fleets, &plan, parent, tasks, caller.principal, now).await;
+        return children(fleets, &plan, parent, tasks, caller.principal, now).await.map(Said::Result);
     }
-    submit(fleets, fleet, &asked, tasks, critical, caller, now).await
+    let (run, is_new) = submit(fleets, fleet, &asked, tasks, caller, now).await?;
+    let mut wait_ms = asked.wait_ms.unwrap_or(0);
+    match later {
+        Some(Later::Always) => return Ok(Said::Run(run)),
+        Some(Later::IfNotOver(patience)) => wait_ms = wait_ms.min(patience.as_millis() as u64),
+        None => {}
+    }
+    wait_for(fleets, &run, wait_ms, caller).await?;
+    let mut shown = shown(fleets, &run, caller.principal).await?;
+    if later.is_some() && shown["open"] != 0 {
+        return Ok(Said::Run(run));
+    }
+    shown["created"] = json!(is_new);
+    shown["critical_path"] = critical;
+    structured(&shown).map(Said::Result)
 }
 
 /// A task as the store takes it, checked as far as can be known before it runs.
@@ -179,15 +216,15 @@ fn chain(plan: &Plan, tasks: &mut [NewTask]) {
     }
 }
 
+/// Keeps a run: its id, and whether it is new.
 async fn submit(
     fleets: &Fleets,
     fleet: Fleet,
     asked: &Arguments,
     tasks: Vec<NewTask>,
-    critical: Value,
     caller: Caller<'_>,
     now: UnixMillis,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<(String, bool), Refusal> {
     if asked.deadline_ms.is_some_and(|ms| !(1..=DEADLINE_MAX_MS).contains(&ms)) {
         return Err(Refusal(format!("`deadline_ms` must be from 1 to {DEADLINE_MAX_MS}")));
     }
@@ -213,11 +250,7 @@ async fn submit(
         )));
     }
     fleets.tell(Event::Fleet(Box::new(fleet)))?;
-    wait_for(fleets, &submitted.run, asked.wait_ms.unwrap_or(0), caller).await?;
-    let mut shown = shown(fleets, &submitted.run, caller.principal).await?;
-    shown["created"] = json!(submitted.is_new);
-    shown["critical_path"] = critical;
-    structured(&shown)
+    Ok((submitted.run, submitted.is_new))
 }
 
 /// Waits until a run is over or the time is.
@@ -238,7 +271,7 @@ async fn wait_for(fleets: &Fleets, run: &str, wait_ms: u64, caller: Caller<'_>) 
     Ok(())
 }
 
-async fn shown(fleets: &Fleets, run: &str, principal: &str) -> Result<Value, Refusal> {
+pub(super) async fn shown(fleets: &Fleets, run: &str, principal: &str) -> Result<Value, Refusal> {
     let store = &fleets.shared.store;
     let scope = Some(principal.to_owned());
     let found = store.run(scope.clone(), run.to_owned()).await.map_err(|error| refuse(&error))?;

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::super::Fleets;
 use super::super::engine::Event;
 use super::super::runner::GRACE;
-use super::{find, refuse};
+use super::{cancel, find, refuse};
 use crate::reply::{Refusal, structured};
 
 /// How long is waited for running tasks to end: they are asked to, and killed after [`GRACE`]; those of other servers hear of
@@ -80,11 +80,8 @@ async fn cancel_all(fleets: &Fleets, fleet: &Fleet, now: UnixMillis) -> Result<u
         for run in page.items.into_iter().filter(|run| run.ended.is_none()) {
             let reason = "its fleet is removed".to_owned();
             let cancel = Cancel { scope: scope.clone(), target: Target::Run(run.id), reason, now };
-            let cancelled = store.cancel(cancel).await.map_err(|error| refuse(&error))?;
+            cancel::end(fleets, cancel).await?;
             count += 1;
-            if let Some(cancelled) = cancelled.filter(|cancelled| !cancelled.wished.is_empty()) {
-                fleets.tell(Event::Cancel(cancelled.wished))?;
-            }
         }
         match page.next {
             Some(next) => query.before = Some(next),

@@ -4,8 +4,8 @@ use aqe_core::inprocess::Caller;
 use aqe_core::work::TaskState;
 use aqe_store::UnixMillis;
 use aqe_store::work::{
-    Attempt, AttemptOutcome, Counts, Event as Happened, EventQuery, Fleet, Run, RunQuery, Task, TaskId,
-    TaskQuery,
+    Attempt, AttemptOutcome, Counts, Event as Happened, EventQuery, Fleet, Run, RunQuery, Scope, Task,
+    TaskId, TaskQuery,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -67,7 +67,8 @@ pub(super) async fn run(
         return Err(Refusal(format!("`limit` must be from 1 to {LIMIT_MAX}")));
     }
     if let Some(task) = &asked.task_id {
-        return one_task(fleets, task, caller.principal).await;
+        let shown = one_task(fleets, task, Some(caller.principal.to_owned())).await?;
+        return structured(&shown.ok_or_else(|| Refusal(format!("there is no task `{task}`")))?);
     }
     if let Some(run) = &asked.run_id {
         return one_run(fleets, run, &asked, most, caller.principal).await;
@@ -130,7 +131,7 @@ async fn one_fleet(
 }
 
 /// What is not as the fleet was made.
-fn degraded(fleets: &Fleets, plan: &Plan, figures: &Figures) -> Vec<String> {
+pub(super) fn degraded(fleets: &Fleets, plan: &Plan, figures: &Figures) -> Vec<String> {
     let mut all = Vec::new();
     for worker in &plan.workers {
         let agents = || figures.agents.iter().filter(|agent| agent.profile == worker.profile);
@@ -178,18 +179,18 @@ async fn one_run(
     structured(&shown)
 }
 
-async fn one_task(fleets: &Fleets, text: &str, principal: &str) -> Result<Vec<u8>, Refusal> {
+/// All that is known of a task, if there is one of that id in that scope.
+pub(super) async fn one_task(fleets: &Fleets, text: &str, scope: Scope) -> Result<Option<Value>, Refusal> {
     let id: TaskId = text.parse().map_err(|error| Refusal(format!("`task_id`: {error}")))?;
-    let found =
-        fleets.shared.store.task(Some(principal.to_owned()), id).await.map_err(|error| refuse(&error))?;
-    let detail = found.ok_or_else(|| Refusal(format!("there is no task `{text}`")))?;
+    let found = fleets.shared.store.task(scope, id).await.map_err(|error| refuse(&error))?;
+    let Some(detail) = found else { return Ok(None) };
     let mut shown = of_task(&detail.task);
     shown["payload"] = raw(&detail.payload);
     shown["depends_on"] =
         detail.needs.iter().map(|need| json!({ "key": need.key, "on": need.on.as_str() })).collect();
     shown["attempts"] = detail.attempts.iter().map(of_attempt).collect();
     shown["events"] = detail.events.iter().map(of_event).collect();
-    structured(&shown)
+    Ok(Some(shown))
 }
 
 fn states(asked: &Arguments) -> Result<Vec<TaskState>, Refusal> {
@@ -209,7 +210,7 @@ fn raw(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| json!(text))
 }
 
-fn queue(counts: &Counts) -> Value {
+pub(super) fn queue(counts: &Counts) -> Value {
     json!({
         "blocked": counts.blocked, "scheduled": counts.scheduled, "ready": counts.ready,
         "running": counts.running, "retrying": counts.retrying, "waiting": counts.waiting,
@@ -228,7 +229,7 @@ pub(super) fn state_of(run: &Run) -> &'static str {
     }
 }
 
-fn of_run(run: &Run) -> Value {
+pub(super) fn of_run(run: &Run) -> Value {
     json!({
         "run_id": run.id, "state": state_of(run), "created": rfc3339(run.created),
         "ended": run.ended.map(rfc3339), "deadline": run.deadline.map(rfc3339),
