@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::arguments::{Arguments, Mode};
+use super::arguments::{Arguments, Mode, Order};
 use super::before::Before;
 use super::call::Call;
 use super::judge::{self, Judged};
@@ -158,6 +158,9 @@ fn listing(project: &Project, targets: &[Target], stop: &Stop) -> Result<Listing
 /// Searches one file by the means of its language.
 fn tests(call: &Call<'_>, target: &Target) -> Result<(Tests, String, Held), Refusal> {
     let (project, arguments) = (call.project, call.arguments);
+    if arguments.order == Order::Learned && target.language != Language::Python {
+        return Err(Refusal(format!("{}: `order` can be \"learned\" for Python alone", target.file)));
+    }
     let evidence = match target.language {
         Language::Python => python::evidence(call, target)?,
         Language::Go => go::evidence(call.scratch()?, target, arguments, call.stop())?,
@@ -169,7 +172,7 @@ fn tests(call: &Call<'_>, target: &Target) -> Result<(Tests, String, Held), Refu
     let before = Before::of(call.context, project, target, call.request)?;
     let framework = evidence.framework;
     let (tests, tool) = kept::tests(project, target, arguments, evidence, &before)?;
-    learned::tell(call, target, framework, &tests.tried);
+    learned::tell(call, target, framework, &tests);
     Ok((tests, tool, held))
 }
 

@@ -1,5 +1,7 @@
 //! Tests that may be kept: what the harnesses found, in one form for all languages.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::sandbox::Held;
@@ -64,6 +66,10 @@ pub(super) struct Found {
     /// Files outside of the copy that were read.
     #[serde(default)]
     pub(super) outside: Vec<String>,
+    /// Of each source of values: how many were tried as the only change, and how many of these reached something new. Only
+    /// Python's search says.
+    #[serde(default)]
+    pub(super) sources: BTreeMap<String, (u32, u32)>,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

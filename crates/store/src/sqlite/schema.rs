@@ -180,6 +180,8 @@ const MIGRATIONS: &[&str] = &[
         squared   REAL NOT NULL,
         PRIMARY KEY (learner, bin)
     ) STRICT, WITHOUT ROWID;",
+    // 7: learning from tasks; measured and asserted apart; what was suggested.
+    super::learning::FROM_TASKS,
 ];
 
 /// The schema version that this release writes.

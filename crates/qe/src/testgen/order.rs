@@ -1,0 +1,66 @@
+//! The order in which sources of values have their turn, by what earlier searches have learnt of them; and what a search
+//! teaches. Only Python's search has such an order.
+
+use std::collections::BTreeMap;
+
+use super::arguments::Order;
+use super::call::Call;
+use super::target::Target;
+use crate::learn::{self, Seen, Surroundings};
+
+/// Before the name of a source in the title of its pattern.
+const PREFIX: &str = "test inputs from: ";
+
+/// Values of one search are alike, so however many there are, they are no more than so many trials of their source. More than
+/// assertions have, because few inputs reach something new.
+const TRIALS: u32 = 50;
+
+/// The mean of each source's chance that a value of it reaches something new; empty where nothing was learnt.
+pub(super) type Means = BTreeMap<String, f64>;
+
+/// What was learnt, if the call asks for it.
+pub(super) fn of(call: &Call<'_>, target: &Target, framework: &str) -> Option<Means> {
+    let is_learned = call.arguments.order == Order::Learned;
+    let known = || learn::known(call.context, call.request, PREFIX, surroundings(target, framework));
+    is_learned.then(|| known().into_iter().collect())
+}
+
+/// Where assertions and inputs are tried.
+pub(super) fn surroundings(target: &Target, framework: &str) -> Surroundings {
+    Surroundings {
+        language: Some(format!("{:?}", target.language)),
+        framework: Some(framework.to_owned()),
+        task_kind: Some("test_generation".to_owned()),
+        ..Surroundings::default()
+    }
+}
+
+/// What a search teaches of its sources. `evidence` names the search.
+pub(super) fn lessons(
+    target: &Target,
+    framework: &str,
+    sources: &BTreeMap<String, (u32, u32)>,
+    order: Option<&Means>,
+    evidence: &str,
+) -> Vec<Seen> {
+    let tried = sources.iter().filter(|(_, (tried, _))| *tried > 0);
+    let lesson = |(name, &(tried, gained)): (&String, &(u32, u32))| {
+        let trials = tried.min(TRIALS);
+        let successes = (f64::from(gained.min(tried)) * f64::from(trials) / f64::from(tried)).round() as u32;
+        Seen {
+            title: [PREFIX, name].concat(),
+            description: "Success: a value that qe_test_generate took from there, as the only change of a call, reached a line \
+                          or a branch that none before had.",
+            tag: "qe_test_generate",
+            surroundings: surroundings(target, framework),
+            successes,
+            failures: trials - successes,
+            infrastructure: 0,
+            reward: None,
+            evidence: evidence.to_owned(),
+            // An order without any knowledge is the fixed one.
+            used: Some(order.is_some_and(|means| !means.is_empty())),
+        }
+    };
+    tried.map(lesson).collect()
+}
