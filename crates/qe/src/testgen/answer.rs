@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::arguments::{Arguments, Mode, Order};
+use super::arguments::{Arguments, Mode};
 use super::before::Before;
 use super::call::Call;
 use super::judge::{self, Judged};
@@ -15,7 +15,7 @@ use super::scratch::Listing;
 use super::sketch::{self, Sketch};
 use super::target::{Language, Target};
 use super::workorder::{self, Order};
-use super::{files, go, java, javascript, learned, python, rust};
+use super::{files, go, java, javascript, learned, order, python, rust};
 use crate::builtin::{Context, Request};
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -158,9 +158,7 @@ fn listing(project: &Project, targets: &[Target], stop: &Stop) -> Result<Listing
 /// Searches one file by the means of its language.
 fn tests(call: &Call<'_>, target: &Target) -> Result<(Tests, String, Held), Refusal> {
     let (project, arguments) = (call.project, call.arguments);
-    if arguments.order == Order::Learned && target.language != Language::Python {
-        return Err(Refusal(format!("{}: `order` can be \"learned\" for Python alone", target.file)));
-    }
+    order::check(arguments, target)?;
     let evidence = match target.language {
         Language::Python => python::evidence(call, target)?,
         Language::Go => go::evidence(call.scratch()?, target, arguments, call.stop())?,

@@ -1,9 +1,8 @@
 //! Tests that may be kept: what the harnesses found, in one form for all languages.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
+use super::order::Sources;
 use super::sandbox::Held;
 
 /// An arc from a line to a line, or to the end of what it is in (negative).
@@ -66,10 +65,9 @@ pub(super) struct Found {
     /// Files outside of the copy that were read.
     #[serde(default)]
     pub(super) outside: Vec<String>,
-    /// Of each source of values: how many were tried as the only change, and how many of these reached something new. Only
-    /// Python's search says.
+    /// Only Python's search says.
     #[serde(default)]
-    pub(super) sources: BTreeMap<String, (u32, u32)>,
+    pub(super) sources: Sources,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -77,7 +77,6 @@ pub(super) fn evidence<'a>(
         status: Status::Kept,
         cached: false,
         mutation_reason: "no faults were planted",
-        order: None,
         emission: Emission {
             wanted: format!("{stem}_characterization_test.go"),
             title,

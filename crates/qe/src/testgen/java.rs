@@ -123,7 +123,6 @@ pub(super) fn evidence<'a>(
         },
         cached: false,
         mutation_reason: "no faults were planted",
-        order: None,
         emission: Emission {
             wanted,
             title: emit::title,

@@ -98,8 +98,6 @@ pub(super) struct Evidence<'a> {
     pub(super) cached: bool,
     /// Why `mutation` is unknown, if it is.
     pub(super) mutation_reason: &'static str,
-    /// What was known of the sources of values, if that was asked.
-    pub(super) order: Option<Means>,
     pub(super) emission: Emission<'a>,
 }
 
@@ -132,8 +130,7 @@ pub(super) fn tests(
     evidence: Evidence<'_>,
     before: &Before,
 ) -> Result<(Tests, String), Refusal> {
-    let Evidence { mut found, runs, framework, tool, status, cached, mutation_reason, order, emission } =
-        evidence;
+    let Evidence { mut found, runs, framework, tool, status, cached, mutation_reason, emission } = evidence;
     let mut counts = Counts::default();
     let mut tried = Tried::of(&found.blocks);
     let confirmed = select::confirmed(std::mem::take(&mut found.blocks), &runs, &mut counts);
@@ -211,9 +208,9 @@ pub(super) fn tests(
         cached,
         verified_by,
         commands,
-        order,
+        order: found.sources.order,
         tried,
-        sources: found.sources,
+        sources: found.sources.tried,
     };
     Ok((tests, tool))
 }

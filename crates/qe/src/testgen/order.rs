@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::arguments::Order;
+use serde::Deserialize;
+
+use super::arguments::{Arguments, Order};
 use super::call::Call;
-use super::target::Target;
+use super::target::{Language, Target};
 use crate::learn::{self, Seen, Surroundings};
+use crate::reply::Refusal;
 
 /// Before the name of a source in the title of its pattern.
 const PREFIX: &str = "test inputs from: ";
@@ -17,6 +20,26 @@ const TRIALS: u32 = 50;
 
 /// The mean of each source's chance that a value of it reaches something new; empty where nothing was learnt.
 pub(super) type Means = BTreeMap<String, f64>;
+
+/// Sources of values in one search.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Sources {
+    /// How many of each were tried as the only change of a call, and how many of these reached something new.
+    pub(super) tried: BTreeMap<String, (u32, u32)>,
+    /// What was known before, if the order was to be the learned one.
+    #[serde(skip)]
+    pub(super) order: Option<Means>,
+}
+
+/// # Errors
+/// If an order is asked for that the language's search does not have.
+pub(super) fn check(arguments: &Arguments, target: &Target) -> Result<(), Refusal> {
+    if arguments.order == Order::Learned && target.language != Language::Python {
+        return Err(Refusal(format!("{}: `order` can be \"learned\" for Python alone", target.file)));
+    }
+    Ok(())
+}
 
 /// What was learnt, if the call asks for it.
 pub(super) fn of(call: &Call<'_>, target: &Target, framework: &str) -> Option<Means> {
