@@ -9,6 +9,7 @@ mod cli;
 mod control;
 mod dashboard;
 mod fleet;
+mod fleet_learning;
 mod http;
 mod lifecycle;
 mod qe;

@@ -1,7 +1,7 @@
 //! How alike two texts are: by their spelling, and by what they mean.
 //!
 //! Spelling finds what is said in the same words, meaning (the static embedding of `aqe-embed`) what is said in related ones.
-//! On linters' descriptions both together find more than either alone; `tests/measured.rs` beside this file measures it.
+//! On linters' descriptions both together find more than either alone; `similarity/measured.rs` measures it.
 
 use std::collections::BTreeSet;
 
