@@ -3,6 +3,7 @@
 mod merge;
 mod observe;
 mod read;
+mod subject;
 mod tasks;
 
 use rusqlite::types::Type;
