@@ -26,7 +26,8 @@ esac
 #[track_caller]
 fn call(home: &Home, server: &Server, tool: &str, arguments: &Value) -> Value {
     let socket = server.socket().to_str().unwrap().to_owned();
-    let ran = home.run(&["mcp", "tools", "call", tool, &arguments.to_string(), "--json", "--socket", &socket]);
+    let ran =
+        home.run(&["mcp", "tools", "call", tool, &arguments.to_string(), "--json", "--socket", &socket]);
     let said: Value =
         serde_json::from_str(&ran.out()).unwrap_or_else(|_| panic!("{}{}", ran.out(), ran.err()));
     assert_ne!(said["isError"], true, "{said}");
@@ -68,6 +69,10 @@ fn each_attempt_of_a_task_is_learnt_once_also_if_the_server_is_killed_between() 
     .map(|(title, counts)| (title.to_owned(), counts))
     .to_vec();
     until("all but the slow one are learnt", || (learnt(&home, &server) == expected).then_some(()));
+    until("the slow one has begun", || {
+        let log = std::fs::read_to_string(home.path("project").join("log")).unwrap_or_default();
+        log.contains("start slow ").then_some(())
+    });
     // While one runs, the server is killed: what it had is given back, and the next one ends it.
     drop(server);
     let server = home.start(&[]);

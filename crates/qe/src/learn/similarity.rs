@@ -42,10 +42,16 @@ impl Sketch {
     /// The cosine of the spellings; unlike is nought.
     pub(crate) fn spelled_alike(&self, other: &Self) -> f64 {
         let dot = |one: &[i8; DIMENSIONS], other: &[i8; DIMENSIONS]| -> f64 {
-            f64::from(one.iter().zip(other).map(|(&one, &other)| i32::from(one) * i32::from(other)).sum::<i32>())
+            f64::from(
+                one.iter().zip(other).map(|(&one, &other)| i32::from(one) * i32::from(other)).sum::<i32>(),
+            )
         };
         let lengths = dot(&self.spelling, &self.spelling) * dot(&other.spelling, &other.spelling);
-        if lengths > 0.0 { (dot(&self.spelling, &other.spelling) / lengths.sqrt()).clamp(0.0, 1.0) } else { 0.0 }
+        if lengths > 0.0 {
+            (dot(&self.spelling, &other.spelling) / lengths.sqrt()).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
     }
 
     /// The cosine of the meanings; unlike is nought.

@@ -42,8 +42,13 @@ impl Sketches {
         }
         let mut made: HashMap<PatternId, (u64, Arc<Sketch>)> = HashMap::new();
         if !missing.is_empty() {
-            let which =
-                Which { ids: Some(missing), most: u32::MAX, texts: Extent::Summary, merged: true, ..Which::default() };
+            let which = Which {
+                ids: Some(missing),
+                most: u32::MAX,
+                texts: Extent::Summary,
+                merged: true,
+                ..Which::default()
+            };
             for pattern in wait(context.durable.patterns(principal.to_owned(), which))? {
                 made.insert(pattern.id, (pattern.told, Arc::new(Sketch::of(&text(&pattern)))));
             }

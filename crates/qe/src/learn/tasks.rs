@@ -38,7 +38,8 @@ fn lesson(ended: &Ended) -> Option<Lesson> {
     };
     let shared = ["task ", &ended.profile].concat();
     let title = what(&ended.payload).map(|what| [&shared, ": ", &what].concat());
-    let title = title.filter(|title| title.len() <= PATTERN_TITLE_MAX_BYTES).unwrap_or_else(|| shared.clone());
+    let title =
+        title.filter(|title| title.len() <= PATTERN_TITLE_MAX_BYTES).unwrap_or_else(|| shared.clone());
     let (language, framework) = match ended.profile.as_str() {
         "pytest" => (Some("python"), "pytest"),
         "nextest" => (Some("rust"), "nextest"),
@@ -60,7 +61,13 @@ fn lesson(ended: &Ended) -> Option<Lesson> {
     };
     let observation = Observation {
         pattern: Subject::Titled { polarity: Polarity::Do, title, texts },
-        levels: surroundings.normal().unwrap_or_default().levels().into_iter().map(|(name, _)| name).collect(),
+        levels: surroundings
+            .normal()
+            .unwrap_or_default()
+            .levels()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect(),
         trials: Trials {
             successes,
             failures,
@@ -79,7 +86,8 @@ fn lesson(ended: &Ended) -> Option<Lesson> {
 fn what(payload: &str) -> Option<String> {
     let payload: Map<String, Value> = serde_json::from_str(payload).ok()?;
     let args = payload.get("args")?.as_object()?;
-    let mut words: Vec<String> = args.iter().filter_map(|(name, value)| Some(format!("{name}={}", word(value)?))).collect();
+    let mut words: Vec<String> =
+        args.iter().filter_map(|(name, value)| Some(format!("{name}={}", word(value)?))).collect();
     words.sort_unstable();
     let what = words.join(" ");
     let is_name = !what.is_empty() && what.len() <= ARGUMENTS_MAX && !what.chars().any(char::is_control);
@@ -90,7 +98,9 @@ fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-        Value::Array(items) => items.iter().map(word).collect::<Option<Vec<_>>>().map(|words| words.join(",")),
+        Value::Array(items) => {
+            items.iter().map(word).collect::<Option<Vec<_>>>().map(|words| words.join(","))
+        }
         Value::Null | Value::Object(_) => None,
     }
 }
@@ -129,7 +139,10 @@ mod tests {
             title("pytest", r#"{"args":{"paths":["tests","unit"],"k":"not slow"}}"#),
             "task pytest: k=not slow paths=tests,unit"
         );
-        assert_eq!(title("tool", r#"{"args":{"tool":"files__read","arguments":{"p":1}}}"#), "task tool: tool=files__read");
+        assert_eq!(
+            title("tool", r#"{"args":{"tool":"files__read","arguments":{"p":1}}}"#),
+            "task tool: tool=files__read"
+        );
         assert_eq!(title("builtin:qe_quality_gate", "{}"), "task builtin:qe_quality_gate");
         let prompt = format!(r#"{{"args":{{"prompt":"{}"}}}}"#, "x".repeat(200));
         assert_eq!(title("agent", &prompt), "task agent");

@@ -127,7 +127,7 @@ pub(super) struct Record {
     failures: u32,
     infrastructure: u32,
     /// Successes that came after a failure of the same thing.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_nought")]
     flaky: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<f64>,
@@ -160,6 +160,6 @@ impl From<Kept> for Record {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde wants it so.
-fn is_none(count: &u32) -> bool {
+fn is_nought(count: &u32) -> bool {
     *count == 0
 }

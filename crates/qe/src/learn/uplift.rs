@@ -88,7 +88,10 @@ mod tests {
             (outcomes(10, 10), outcomes(0, 10), 0.6075, 1.0),
         ] {
             let [found_low, found_high] = newcombe(one, other);
-            assert!((found_low - low).abs() < 6e-5 && (found_high - high).abs() < 6e-5, "{found_low} {found_high}");
+            assert!(
+                (found_low - low).abs() < 6e-5 && (found_high - high).abs() < 6e-5,
+                "{found_low} {found_high}"
+            );
         }
     }
 

@@ -60,7 +60,10 @@ pub(super) fn tell(call: &Call<'_>, target: &Target, framework: &str, tests: &Te
     let mut run = Sha256::new();
     run.update(target.file.as_bytes());
     run.update(&target.source);
-    run.update(format!("{} {} {} {:?}", arguments.seed, arguments.mutants, arguments.max_tests, arguments.order));
+    run.update(format!(
+        "{} {} {} {:?}",
+        arguments.seed, arguments.mutants, arguments.max_tests, arguments.order
+    ));
     let run = hexadecimal(&run.finalize());
     let evidence = format!("qe_test_generate:{}", &run[..32]);
     let seen = tests.tried.0.iter().map(|(oracle, count)| {

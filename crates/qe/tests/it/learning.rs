@@ -89,7 +89,7 @@ async fn states_follow_the_bounds_and_time_takes_them_back() {
     let top = &later["top"][0];
     assert!((number(&top["posterior"]["n_eff"]) - 5.0).abs() < 1e-9, "a quarter of the weight after 60 days");
     assert_eq!(top["state"], "active");
-    tools.advance(20 * DAY);
+    tools.advance(10 * DAY);
     let later = status(&tools, json!({})).await;
     assert_eq!((&later["top"][0]["state"], &later["at_risk"][0]["id"]), (&json!("active"), &top["id"]));
     tools.advance(300 * DAY);
@@ -104,13 +104,17 @@ async fn what_our_own_tools_measure_promotes_and_what_a_caller_asserts_does_not(
     let mut states = Vec::new();
     for turn in 0..20 {
         // Other figures each time: the same verdict counts once.
-        let lines: String = (1..=100).map(|line| format!("DA:{line},{}\n", u8::from(line <= 50 + turn))).collect();
+        let lines: String =
+            (1..=100).map(|line| format!("DA:{line},{}\n", u8::from(line <= 50 + turn))).collect();
         project.write("lcov.info", &format!("SF:src/a.py\n{lines}end_of_record\n"));
         project.call("qe_quality_gate", json!({"conditions": conditions})).await;
         let known = project.call("qe_learn_status", json!({})).await;
         states.push(known["top"][0]["state"].as_str().unwrap().to_owned());
     }
-    assert_eq!((states[3].as_str(), states[4].as_str(), states[18].as_str()), ("candidate", "active", "active"));
+    assert_eq!(
+        (states[3].as_str(), states[4].as_str(), states[18].as_str()),
+        ("candidate", "active", "active")
+    );
     assert_eq!(states[19], "promoted");
     let asserted = json!({"action": "record", "pattern": {"title": "p"}, "outcome": {"result": "success"}});
     for _ in 0..40 {
@@ -151,12 +155,14 @@ async fn what_is_said_in_other_words_is_suggested() {
     let tools = Tools::new();
     outcome(&tools, "Reproduce the crash before repairing it", "success").await;
     outcome(&tools, "Draw charts in colours that everybody can tell apart", "success").await;
-    let found = learn(&tools, json!({"action": "suggest", "query": "replicate the failure, then fix it"})).await;
+    let found =
+        learn(&tools, json!({"action": "suggest", "query": "replicate the failure, then fix it"})).await;
     assert_eq!(found["suggestions"][0]["title"], "Reproduce the crash before repairing it", "{found:#}");
     // A text that is told anew is compared as it is now.
     let told = json!({"title": "Draw charts in colours that everybody can tell apart", "description": "replicate the failure, then fix it"});
     learn(&tools, json!({"action": "record", "pattern": told})).await;
-    let found = learn(&tools, json!({"action": "suggest", "query": "replicate the failure, then fix it"})).await;
+    let found =
+        learn(&tools, json!({"action": "suggest", "query": "replicate the failure, then fix it"})).await;
     assert_eq!(found["suggestions"][0]["title"], told["title"], "{found:#}");
 }
 
@@ -450,7 +456,8 @@ async fn a_learned_order_is_asked_for_and_the_fixed_one_stays_what_it_was() {
     let folder = folder_of(&[("shop.py", SHOP), ("half.js", "exports.half = n => n / 2;\n")]);
     let tools = Tools::over(&[folder.path()]);
     let call = async |order: Value| {
-        let mut arguments = json!({"targets": [{"file": "shop.py"}], "budget_ms": 100, "framework": "unittest"});
+        let mut arguments =
+            json!({"targets": [{"file": "shop.py"}], "budget_ms": 100, "framework": "unittest"});
         if order.is_string() {
             arguments["order"] = order;
         }
@@ -475,6 +482,7 @@ async fn a_learned_order_is_asked_for_and_the_fixed_one_stays_what_it_was() {
     assert!(learnt["uplift"]["test_generation"]["difference"].is_number(), "{learnt:#}");
     // Whatever was learnt, the fixed order gives the same bytes; and so does the learned one over the same observations.
     assert_eq!(call(json!("fixed")).await["test_file"], fixed["test_file"]);
-    let refused = tools.refusal("qe_test_generate", r#"{"targets":[{"file":"half.js"}],"order":"learned"}"#).await;
+    let refused =
+        tools.refusal("qe_test_generate", r#"{"targets":[{"file":"half.js"}],"order":"learned"}"#).await;
     assert!(refused.contains("Python alone"), "{refused}");
 }

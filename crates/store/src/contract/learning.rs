@@ -36,8 +36,7 @@ pub trait LearningStore {
     /// nothing (`None`) is not looked at again.
     ///
     /// Answered before it is on disk: what a power failure takes is counted when it is asked next.
-    fn learn_from_tasks(&self, lesson: fn(&Ended) -> Option<Lesson>, rule: Rule)
-    -> StoreFuture<'_, Lessons>;
+    fn learn_from_tasks(&self, lesson: fn(&Ended) -> Option<Lesson>, rule: Rule) -> StoreFuture<'_, Lessons>;
 
     /// Notes that patterns were suggested. Of what to do, the next outcome that somebody asserts within
     /// [`SUGGESTION_COUNTS_MS`](crate::limits::SUGGESTION_COUNTS_MS) is one of a suggestion that was used.

@@ -62,12 +62,14 @@ impl LearningStore for SqliteStore {
         })
     }
 
-    fn learn_from_tasks(
-        &self,
-        lesson: fn(&Ended) -> Option<Lesson>,
-        rule: Rule,
-    ) -> StoreFuture<'_, Lessons> {
-        Box::pin(self.writer.write(move |connection| tasks::learn(connection, lesson, &rule)))
+    fn learn_from_tasks(&self, lesson: fn(&Ended) -> Option<Lesson>, rule: Rule) -> StoreFuture<'_, Lessons> {
+        Box::pin(async move {
+            // Asked often, and mostly there is nothing: no transaction for that.
+            if !self.look(tasks::is_any).await? {
+                return Ok(Lessons::default());
+            }
+            self.writer.write(move |connection| tasks::learn(connection, lesson, &rule)).await
+        })
     }
 
     fn suggested(&self, principal: String, patterns: Vec<PatternId>, now: UnixMillis) -> StoreFuture<'_, ()> {

@@ -4,8 +4,8 @@ mod tasks;
 
 use crate::contract::{LearningStore, WorkStore};
 use crate::learning::{
-    Extent, Learned, Observation, Observed, Outcomes, Pattern, PatternId, Polarity, Rule, State, Subject, Tally, Texts, Trials,
-    Which,
+    Extent, Learned, Observation, Observed, Outcomes, Pattern, PatternId, Polarity, Rule, State, Subject,
+    Tally, Texts, Trials, Which,
 };
 use crate::{StoreError, UnixMillis, limits};
 
@@ -101,7 +101,8 @@ async fn tallies_are_those_of_all_observations(store: &dyn LearningStore) {
 }
 
 async fn evidence_counts_once(store: &dyn LearningStore) {
-    let evident = |title: &str, text: &str| of(title, 1, 0).with(|trials| trials.evidence = Some(text.into()));
+    let evident =
+        |title: &str, text: &str| of(title, 1, 0).with(|trials| trials.evidence = Some(text.into()));
     let with = |text: &str| evident("p", text);
     assert!(observe(store, with("run 1")).await.counted);
     assert!(!observe(store, with("run 1")).await.counted);
@@ -236,7 +237,8 @@ async fn a_suggestion_is_used_once_and_for_a_while(store: &dyn LearningStore) {
     };
     let first = observe(store, asserted(1, 0, T0)).await;
     assert_eq!(first.used, Some(false), "nobody has suggested it");
-    let suggest = async |at| store.suggested("alice".into(), vec![first.id, PatternId(77)], at).await.unwrap();
+    let suggest =
+        async |at| store.suggested("alice".into(), vec![first.id, PatternId(77)], at).await.unwrap();
     suggest(T0).await;
     store.suggested("bob".into(), vec![first.id], T0 + limits::SUGGESTION_COUNTS_MS).await.unwrap();
     assert_eq!(observe(store, of("p", 1, 0)).await.used, None, "our own tools did not ask");

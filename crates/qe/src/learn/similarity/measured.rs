@@ -22,7 +22,9 @@ fn gains(collection: &Collection, alike: &dyn Fn(&Sketch, &Sketch) -> f64) -> Ve
         let asked = Sketch::of(question);
         let scores: Vec<f64> = texts.iter().map(|text| alike(&asked, text)).collect();
         let before = (0..scores.len())
-            .filter(|&place| scores[place] > scores[*right] || (scores[place] >= scores[*right] && place < *right))
+            .filter(|&place| {
+                scores[place] > scores[*right] || (scores[place] >= scores[*right] && place < *right)
+            })
             .count();
         if before < 10 { 1.0 / (before as f64 + 2.0).log2() } else { 0.0 }
     };
@@ -46,7 +48,12 @@ fn likeness_is_measured() {
     let file = std::env::var("AQE_LIKENESS").expect("AQE_LIKENESS names the file");
     let collections: Vec<Collection> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     for collection in collections {
-        println!("{}: {} texts, {} questions", collection.title, collection.texts.len(), collection.questions.len());
+        println!(
+            "{}: {} texts, {} questions",
+            collection.title,
+            collection.texts.len(),
+            collection.questions.len()
+        );
         let spelling = gains(&collection, &Sketch::spelled_alike);
         for share in [1.0, 0.7, 0.5, 0.3, 0.0] {
             let mixed = |one: &Sketch, other: &Sketch| {

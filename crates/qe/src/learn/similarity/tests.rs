@@ -43,7 +43,8 @@ fn duplicates_differ_in_neither_numbers_nor_negations() {
 #[test]
 fn what_means_the_same_in_other_words_is_no_duplicate() {
     // Opposites are near by meaning; only words that are the same make one pattern of two.
-    let pairs = [("Enable the cache", "Disable the cache"), ("Retry failed tests", "Repeat tests that did not pass")];
+    let pairs =
+        [("Enable the cache", "Disable the cache"), ("Retry failed tests", "Repeat tests that did not pass")];
     for (one, other) in pairs {
         assert!(!are_duplicates(one, other, spelled(one, other)), "{one} {other}");
     }

@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 use super::super::Fault;
 use super::{learner, state, tally};
 use crate::learning::{
-    Bin, Compared, Extent, Kept, Learned, Outcomes, Pattern, PatternId, Polarity, Seen, Tally, Texts,
-    Trials, Which,
+    Bin, Compared, Extent, Kept, Learned, Outcomes, Pattern, PatternId, Polarity, Seen, Tally, Texts, Trials,
+    Which,
 };
 
 const COLUMNS: &str = "id, polarity, title, created, last, state, retired, merged_into, tally_successes, \

@@ -14,6 +14,12 @@ use crate::work::TaskId;
 /// An attempt, the number of its task's row, and whose it is.
 type Row = (Ended, i64, String);
 
+/// Whether there is anything to learn from.
+pub(super) fn is_any(connection: &Connection) -> Result<bool, Fault> {
+    let mut any = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM lesson)")?;
+    Ok(any.query_row((), |row| row.get(0))?)
+}
+
 pub(super) fn learn(
     connection: &Connection,
     lesson: fn(&Ended) -> Option<Lesson>,

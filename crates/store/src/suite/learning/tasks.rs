@@ -2,7 +2,7 @@
 
 use aqe_core::work::Failure;
 
-use super::{RULE, T0, all, of, observe};
+use super::{RULE, T0, all, observe, of};
 use crate::contract::{LearningStore, WorkStore};
 use crate::learning::{Ended, Lesson, Observation};
 use crate::limits;
@@ -115,7 +115,8 @@ pub(super) async fn each_attempt_teaches_once<S: LearningStore + WorkStore>(stor
     assert_eq!((known.len(), all(store, "bob").await.len()), (3, 1), "each for its own principal");
     assert_eq!(store.learned("alice".into()).await.unwrap().seen.flaky, 1);
     // Evidence that was counted before the lesson was learnt is no other trial.
-    let evident = |ended: &Ended| lesson(ended).map(|one| Observation { levels: vec!["x".into()], ..one.observation });
+    let evident =
+        |ended: &Ended| lesson(ended).map(|one| Observation { levels: vec!["x".into()], ..one.observation });
     let ended = Ended {
         task: crate::work::TaskId { run: "r".into(), number: 0 },
         token: 1,
