@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
+use super::arguments::Arguments;
 use super::call::Call;
 use super::candidates::Block;
 use super::files::hexadecimal;
@@ -56,14 +57,12 @@ impl Tried {
 
 /// Tells of one search. The same search of the same source counts once.
 pub(super) fn tell(call: &Call<'_>, target: &Target, framework: &str, tests: &Tests) {
-    let arguments = call.arguments;
     let mut run = Sha256::new();
     run.update(target.file.as_bytes());
     run.update(&target.source);
-    run.update(format!(
-        "{} {} {} {:?}",
-        arguments.seed, arguments.mutants, arguments.max_tests, arguments.order
-    ));
+    let Arguments { seed, mutants, max_tests, .. } = call.arguments;
+    let is_learned = order::is_learned(tests.order.as_ref());
+    run.update(format!("{seed} {mutants} {max_tests} {is_learned}"));
     let run = hexadecimal(&run.finalize());
     let evidence = format!("qe_test_generate:{}", &run[..32]);
     let seen = tests.tried.0.iter().map(|(oracle, count)| {

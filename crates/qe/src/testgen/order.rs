@@ -48,6 +48,11 @@ pub(super) fn of(call: &Call<'_>, target: &Target, framework: &str) -> Option<Me
     is_learned.then(|| known().into_iter().collect())
 }
 
+/// Whether the order was another than the fixed one: without any knowledge it is not.
+pub(super) fn is_learned(order: Option<&Means>) -> bool {
+    order.is_some_and(|means| !means.is_empty())
+}
+
 /// Where assertions and inputs are tried.
 pub(super) fn surroundings(target: &Target, framework: &str) -> Surroundings {
     Surroundings {
@@ -81,8 +86,7 @@ pub(super) fn lessons(
             infrastructure: 0,
             reward: None,
             evidence: evidence.to_owned(),
-            // An order without any knowledge is the fixed one.
-            used: Some(order.is_some_and(|means| !means.is_empty())),
+            used: Some(is_learned(order)),
         }
     };
     tried.map(lesson).collect()

@@ -99,7 +99,7 @@ async fn states_follow_the_bounds_and_time_takes_them_back() {
 #[tokio::test]
 async fn what_our_own_tools_measure_promotes_and_what_a_caller_asserts_does_not() {
     let project = Project::new();
-    project.write("src/a.py", "a = 1\n");
+    project.write("src/a.py", &"a = 1\n".repeat(100));
     let conditions = json!([{"metric": "coverage", "op": ">=", "value": 40}]);
     let mut states = Vec::new();
     for turn in 0..20 {
