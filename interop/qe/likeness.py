@@ -1,7 +1,7 @@
 """Questions and answers by which the likeness of texts in learning is measured, as JSON: the collections of `descriptions.py`, with
 texts of a few sentences, as patterns have them.
 
-Usage: likeness.py > FILE (needs ruff and pylint from PyPI). `crates/qe/src/learn/similarity/measured.rs` says what reads it.
+Usage: likeness.py > FILE (needs ruff and pylint from PyPI). `crates/qe/src/learn/similarity/tests/measured.rs` says what reads it.
 """
 
 import json

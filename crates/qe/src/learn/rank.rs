@@ -9,7 +9,7 @@ use super::posterior::Posterior;
 use super::told;
 
 /// What is less alike is not suggested: texts that have nothing to do with each other meet by chance. Of the answers that
-/// `similarity/measured.rs` knows, at least 95 in a hundred are more alike to their question.
+/// `similarity/tests/measured.rs` knows, at least 95 in a hundred are more alike to their question.
 pub(super) const UNLIKE: f64 = 0.2;
 
 /// A pattern that may be suggested, and why.

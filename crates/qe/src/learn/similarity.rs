@@ -1,7 +1,7 @@
 //! How alike two texts are: by their spelling, and by what they mean.
 //!
 //! Spelling finds what is said in the same words, meaning (the static embedding of `aqe-embed`) what is said in related ones.
-//! On linters' descriptions both together find more than either alone; `similarity/measured.rs` measures it.
+//! On linters' descriptions both together find more than either alone; `similarity/tests/measured.rs` measures it.
 
 use std::collections::BTreeSet;
 
@@ -115,7 +115,5 @@ fn fnv(bytes: &[u8]) -> u64 {
     hash ^ (hash >> 29)
 }
 
-#[cfg(test)]
-mod measured;
 #[cfg(test)]
 mod tests;

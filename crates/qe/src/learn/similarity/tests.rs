@@ -1,3 +1,5 @@
+mod measured;
+
 use super::*;
 
 fn spelled(one: &str, other: &str) -> f64 {

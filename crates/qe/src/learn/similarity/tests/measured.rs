@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::Sketch;
+use crate::learn::similarity::Sketch;
 
 /// Texts, and questions that one of them answers, by its place.
 #[derive(Deserialize)]
