@@ -25,6 +25,11 @@ FILED = range(2, 51)
 def collections():
     """Title, whether a person has judged, documents by name, and questions by name: the text, and who answers it."""
     yield "notes", True, *notes()
+    yield from linters()
+
+
+def linters():
+    """Of `collections` those with one answer to each question."""
     rules, messages = ruff_rules(), list(pylint_messages())
     explanations = {rule["code"]: rule["explanation"] for rule in rules}
     meanings = {code: meaning for code, _, meaning in messages}

@@ -10,6 +10,7 @@ mod control;
 mod dashboard;
 mod durable;
 mod fleet;
+mod fleet_learning;
 mod http;
 mod lifecycle;
 mod qe;

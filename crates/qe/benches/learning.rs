@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aqe_core::inprocess::{Caller, InProcess};
-use aqe_store::learning::{Observation, Polarity, Rule, Subject, Texts};
+use aqe_store::learning::{Observation, Polarity, Rule, Subject, Texts, Trials};
 use aqe_store::{LearningStore as _, SqliteOptions, SqliteStore};
 use serde_json::json;
 
@@ -58,20 +58,21 @@ fn observation(number: u64, round: u32) -> Observation {
             },
         },
         levels: vec![format!("{language}\u{1f}{framework}"), language.into()],
-        successes: u32::from(succeeds),
-        failures: u32::from(!succeeds),
-        infrastructure: 0,
-        reward: None,
-        evidence: Some(format!("run {round}")),
-        asserted_by: None,
-        at: NOW - i64::from(OBSERVATIONS_OF_EACH - round) * 86_400_000,
+        trials: Trials {
+            successes: u32::from(succeeds),
+            failures: u32::from(!succeeds),
+            evidence: Some(format!("run {round}")),
+            at: NOW - i64::from(OBSERVATIONS_OF_EACH - round) * 86_400_000,
+            ..Trials::default()
+        },
+        used: None,
     }
 }
 
 async fn measure(path: &std::path::Path) {
     let store = SqliteStore::open(path, &SqliteOptions::default()).unwrap();
     // The tools' own rule is theirs; the state that this one leaves is decided anew when it is read.
-    let rule = Rule { half_life_ms: 30.0 * 86_400_000.0, back_off_below: 5.0, decide: |was, _| was };
+    let rule = Rule { half_life_ms: 30.0 * 86_400_000.0, back_off_below: 5.0, decide: |was, _, _| was };
     let started = Instant::now();
     for round in 0..OBSERVATIONS_OF_EACH {
         let batch = (0..PATTERNS).map(|number| observation(number, round)).collect();

@@ -1,8 +1,8 @@
 //! Answers `tools/call` on standard input, one request a line: the built-in tools without the gateway, for trying them out
 //! and for the scripts in `interop/qe/`.
 //!
-//! `cargo run --release -p aqe-qe --example serve -- [--keep FOLDER] FOLDER…` reads the projects below the folders, and keeps what
-//! it has computed of sources where it is told.
+//! `cargo run --release -p aqe-qe --example serve -- [--keep FOLDER | --store FILE] FOLDER…` reads the projects below the folders. It
+//! keeps what it has computed of sources, or what it was told and has learnt, where it is told.
 
 use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
@@ -15,12 +15,15 @@ use serde_json::{Value, json};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut roots: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let keeps = roots.len() > 1 && roots[0].as_os_str() == "--keep";
-    let keep = keeps.then(|| roots.drain(..2).nth(1)).flatten();
-    let derived = keep.map(|folder| Arc::new(Derived::new(&folder, 128 << 20)));
+    let mut option = |name: &str| {
+        let is_given = roots.len() > 1 && roots[0].as_os_str() == name;
+        is_given.then(|| roots.drain(..2).nth(1)).flatten()
+    };
+    let derived = option("--keep").map(|folder| Arc::new(Derived::new(&folder, 128 << 20)));
+    let file = option("--store");
     let directory = tempfile::tempdir()?;
     let store = SqliteStore::open(
-        &directory.path().join("store.db"),
+        &file.unwrap_or_else(|| directory.path().join("store.db")),
         &SqliteOptions { embedder: Some(aqe_qe::embedder()), ..SqliteOptions::default() },
     )?;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);

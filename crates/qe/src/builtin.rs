@@ -63,6 +63,7 @@ pub fn builtin(
             reports: gate::Reports::default(),
             testgen: testgen::Memo::default(),
             learning: learn::Feed::default(),
+            sketches: learn::Sketches::default(),
         }),
         fleets,
         clock,
@@ -102,6 +103,7 @@ pub(crate) struct Context {
     pub(crate) reports: gate::Reports,
     pub(crate) testgen: testgen::Memo,
     pub(crate) learning: learn::Feed,
+    pub(crate) sketches: learn::Sketches,
 }
 
 /// One call of such a tool.

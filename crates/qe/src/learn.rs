@@ -5,8 +5,8 @@
 //! age: ten failures in a row make it low, few trials leave it wide. docs/learning.md says it in full.
 //!
 //! - `posterior`, `beta`: the chance of success, and the states that follow; `context`: surroundings, narrow and wide.
-//! - `similarity`, `rank`: what is suggested; `told`: how a pattern is shown.
-//! - `pattern`, `status`: the tools; `feed`: what the other tools tell.
+//! - `similarity`, `sketches`, `rank`: what is suggested; `told`: how a pattern is shown; `uplift`: whether it was of use.
+//! - `pattern`, `status`: the tools; `feed`: what the other tools tell; `tasks`: what tasks of fleets teach.
 
 mod beta;
 mod context;
@@ -15,15 +15,20 @@ pub(crate) mod pattern;
 mod posterior;
 mod rank;
 mod similarity;
+mod sketches;
 pub(crate) mod status;
+mod tasks;
 mod told;
+mod uplift;
 
 use aqe_store::StoreError;
 use aqe_store::contract::StoreFuture;
 use aqe_store::learning::PatternId;
 
 pub(crate) use context::Surroundings;
-pub(crate) use feed::{Feed, Seen, observe};
+pub(crate) use feed::{Feed, Seen, known, observe};
+pub(crate) use sketches::Sketches;
+pub(crate) use tasks::from_tasks;
 
 use crate::reply::Refusal;
 

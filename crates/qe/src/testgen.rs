@@ -23,6 +23,7 @@ mod learned;
 mod memo;
 mod mutation;
 mod native;
+mod order;
 mod probes;
 mod python;
 mod recording;
@@ -45,7 +46,7 @@ pub(crate) use memo::Memo;
 const LISTED_MAX: usize = 40;
 
 /// The tool as it is listed.
-pub(crate) const DEFINITION: &str = r#"{"name":"qe_test_generate","title":"Generate tests","description":"Characterization tests for Python, JavaScript, TypeScript, Rust, Go and Java, found by running the code in a sandbox; each kept test passed in 2 fresh processes. workorder: what to write yourself; verify: judge it.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"targets":{"type":"array","description":"{file,function?} or {gap_id} of qe_coverage_gaps"},"mode":{"enum":["generate","plan","workorder","verify"],"default":"generate"},"candidates":{"type":"array","description":"verify: {path,content}"},"framework":{"enum":["auto","pytest","unittest","node","vitest","jest"]},"mutants":{"type":"integer"},"budget_ms":{"type":"integer"},"max_tests":{"type":"integer"},"seed":{"type":"integer"},"write":{"enum":["none","patch","files"]},"allow_effects":{"type":"boolean"}},"required":["targets"]},"outputSchema":{"type":"object","required":["mode","results"]},"annotations":{"destructiveHint":false,"openWorldHint":false}}"#;
+pub(crate) const DEFINITION: &str = r#"{"name":"qe_test_generate","title":"Generate tests","description":"Characterization tests for Python, JavaScript, TypeScript, Rust, Go and Java, found by running the code in a sandbox; each kept test passed in 2 fresh processes. workorder: what to write yourself; verify: judge it.","inputSchema":{"type":"object","properties":{"root":{"type":"string"},"targets":{"type":"array","description":"{file,function?} or {gap_id} of qe_coverage_gaps"},"mode":{"enum":["generate","plan","workorder","verify"],"default":"generate"},"candidates":{"type":"array","description":"verify: {path,content}"},"framework":{"enum":["auto","pytest","unittest","node","vitest","jest"]},"mutants":{"type":"integer"},"budget_ms":{"type":"integer"},"max_tests":{"type":"integer"},"seed":{"type":"integer"},"order":{"enum":["fixed","learned"]},"write":{"enum":["none","patch","files"]},"allow_effects":{"type":"boolean"}},"required":["targets"]},"outputSchema":{"type":"object","required":["mode","results"]},"annotations":{"destructiveHint":false,"openWorldHint":false}}"#;
 
 /// One call.
 pub(crate) fn run(context: &Context, arguments: &str, request: &Request) -> Result<Vec<u8>, Refusal> {

@@ -4,6 +4,9 @@
 //! one half for every half-life of its age. Such sums need not be computed anew from the observations: a sum of some
 //! moment is that of an earlier one times one weight. So a tally is exact however few observations are still kept.
 
+mod reading;
+mod tasks;
+
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
@@ -12,6 +15,8 @@ use crate::limits::{
 };
 use crate::memory::limit;
 use crate::{StoreError, UnixMillis};
+pub use reading::{BINS, Bin, Compared, Extent, Kept, Learned, Outcomes, Pattern, Seen, Which};
+pub use tasks::{Ended, Lesson, Lessons};
 
 /// Weighted sums of what was observed, as of a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -124,17 +129,15 @@ pub enum Subject {
     },
 }
 
-/// Trials of one pattern in one context that ended at one moment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Observation {
-    pub pattern: Subject,
-    /// The context's own name and those of the wider ones that it counts in too, the narrowest first. "Any" is not among
-    /// them: there all count.
-    pub levels: Vec<String>,
+/// Trials that ended at one moment, and what is known of them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Trials {
     pub successes: u32,
     pub failures: u32,
     /// Trials that failed for reasons that say nothing of the pattern.
     pub infrastructure: u32,
+    /// Those of the successes that came after a failure of the same thing: it is flaky.
+    pub flaky: u32,
     pub reward: Option<f64>,
     /// What it is known from. The same evidence counts once for a pattern, as long as the observation is kept.
     pub evidence: Option<String>,
@@ -143,12 +146,32 @@ pub struct Observation {
     pub at: UnixMillis,
 }
 
-impl Observation {
-    /// Trials, infrastructure failures included. None: the pattern is only told.
-    pub fn trials(&self) -> u64 {
-        u64::from(self.successes) + u64::from(self.failures) + u64::from(self.infrastructure)
+impl Trials {
+    /// How many there are, infrastructure failures included. None: the pattern is only told.
+    pub fn count(&self) -> u64 {
+        self.judged() + u64::from(self.infrastructure)
     }
 
+    /// Those of which the outcome says something.
+    pub fn judged(&self) -> u64 {
+        u64::from(self.successes) + u64::from(self.failures)
+    }
+}
+
+/// Trials of one pattern in one context.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    pub pattern: Subject,
+    /// The context's own name and those of the wider ones that it counts in too, the narrowest first. "Any" is not among
+    /// them: there all count.
+    pub levels: Vec<String>,
+    pub trials: Trials,
+    /// Whether what was learnt was made use of, if our own tool knows that. Of trials that somebody asserts the store knows it
+    /// by what was suggested before.
+    pub used: Option<bool>,
+}
+
+impl Observation {
     /// Checks names and sizes. Every implementation calls it before anything else.
     pub fn validate(&self) -> Result<(), StoreError> {
         if let Subject::Titled { title, texts, .. } = &self.pattern {
@@ -163,10 +186,10 @@ impl Observation {
         for level in &self.levels {
             limit("context in bytes", level.len(), CONTEXT_MAX_BYTES)?;
         }
-        if let Some(evidence) = &self.evidence {
+        if let Some(evidence) = &self.trials.evidence {
             name("evidence", "evidence in bytes", evidence, EVIDENCE_MAX_BYTES)?;
         }
-        if let Some(who) = &self.asserted_by {
+        if let Some(who) = &self.trials.asserted_by {
             name("asserted_by", "asserted_by in bytes", who, ASSERTED_BY_MAX_BYTES)?;
         }
         Ok(())
@@ -186,8 +209,9 @@ pub struct Rule {
     pub half_life_ms: f64,
     /// A context with less is not asked, but the next wider one.
     pub back_off_below: f64,
-    /// The state that follows from the last one and what is known now. Pure; called inside of a transaction.
-    pub decide: fn(State, &Tally) -> State,
+    /// The state that follows from the last one, from all that is known now, and from what of it our own tools have measured.
+    /// Pure; called inside of a transaction.
+    pub decide: fn(State, &Tally, &Tally) -> State,
 }
 
 /// What an observation did.
@@ -200,107 +224,6 @@ pub struct Observed {
     pub counted: bool,
     /// The chance of success that was foretold before the trials counted.
     pub predicted: f64,
-}
-
-/// How often a pattern was tried, unweighted.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Seen {
-    pub successes: u64,
-    pub failures: u64,
-    pub infrastructure: u64,
-    /// Those of the trials that somebody asserted, and our own tools did not see.
-    pub asserted: u64,
-    pub rewards: u64,
-    pub reward_sum: f64,
-}
-
-/// A pattern, as read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pattern {
-    pub id: PatternId,
-    pub polarity: Polarity,
-    pub title: String,
-    pub created: UnixMillis,
-    /// When it was last tried.
-    pub last: Option<UnixMillis>,
-    /// As of its last observation.
-    pub state: State,
-    /// When somebody retired it; that holds whatever is observed.
-    pub retired: Option<UnixMillis>,
-    /// The pattern that it became a part of.
-    pub merged_into: Option<PatternId>,
-    /// In all contexts.
-    pub tally: Tally,
-    pub seen: Seen,
-    /// In the contexts that were asked for: the place in the question, and the tally there.
-    pub levels: Vec<(usize, Tally)>,
-    /// If asked for.
-    pub texts: Option<Texts>,
-}
-
-/// How much of a pattern's texts is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Extent {
-    #[default]
-    Nothing,
-    /// Without the content.
-    Summary,
-    Whole,
-}
-
-/// Which patterns to read.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Which {
-    /// Only these; `None`: all.
-    pub ids: Option<Vec<PatternId>>,
-    /// Only those after this one, in the order of their ids.
-    pub after: Option<PatternId>,
-    /// At most so many.
-    pub most: u32,
-    /// The contexts whose tallies are wanted.
-    pub levels: Vec<String>,
-    pub texts: Extent,
-    /// Also those that became parts of others.
-    pub merged: bool,
-}
-
-/// An observation that is still kept.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Kept {
-    pub context: Option<String>,
-    pub successes: u32,
-    pub failures: u32,
-    pub infrastructure: u32,
-    pub reward: Option<f64>,
-    pub evidence: Option<String>,
-    pub asserted_by: Option<String>,
-    pub at: UnixMillis,
-}
-
-/// How right forecasts of one range were.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Bin {
-    /// Trials that were foretold.
-    pub trials: u64,
-    /// Sum of the forecasts.
-    pub predicted: f64,
-    pub successes: u64,
-    /// Sum of the squared differences between forecast and outcome (0 or 1).
-    pub squared: f64,
-}
-
-/// Ranges of forecasts: tenths.
-pub const BINS: usize = 10;
-
-/// What a principal has learnt in all.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Learned {
-    /// Those that became parts of others not counted.
-    pub patterns: u64,
-    /// Trials ever counted; `last` is that of the last one.
-    pub seen: Seen,
-    pub last: Option<UnixMillis>,
-    /// Observations that are still kept one by one.
-    pub kept: u64,
-    pub calibration: [Bin; BINS],
+    /// Whether what was learnt was made use of; `None`: nothing is compared with it.
+    pub used: Option<bool>,
 }

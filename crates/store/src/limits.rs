@@ -125,10 +125,16 @@ pub const PRUNE_MAX: u32 = 1_000;
 pub const PAGE_MAX: u32 = 1_000;
 /// Patterns of one principal: what a suggestion looks through in some milliseconds.
 pub const PATTERNS_PER_PRINCIPAL: u64 = 10_000;
+/// From so many patterns on, tasks make no new ones but count for their profile: the rest is left to people and other tools.
+pub const PATTERNS_BEFORE_TASKS_SHARE: u64 = 5_000;
 /// Observations of one principal that are kept one by one; tallies forget none.
 pub const OBSERVATIONS_PER_PRINCIPAL: u64 = 200_000;
 /// Observations that are counted in one transaction.
 pub const OBSERVATIONS_PER_BATCH: usize = 10_000;
+/// Attempts from which is learnt in one transaction: some milliseconds, for which other writers wait.
+pub const LESSONS_MAX: u32 = 256;
+/// How long a suggestion counts as the reason for what is tried: a week, in milliseconds.
+pub const SUGGESTION_COUNTS_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Contexts of one pattern that are counted apart.
 pub const CONTEXTS_PER_PATTERN: u64 = 64;
 /// Bytes of a context's name.

@@ -7,10 +7,12 @@
 //! # Layout
 //! - `handle`: how others reach the thread. `agents`: starting and ending agents. `claims`: tasks to agents.
 //! - `words`: what agents say, and ends of attempts. `upkeep`: heartbeats, lost attempts, idle agents. `shown`: figures.
+//! - `lessons`: what is learnt from ends of attempts.
 
 mod agents;
 mod claims;
 mod handle;
+mod lessons;
 mod shown;
 mod upkeep;
 mod words;

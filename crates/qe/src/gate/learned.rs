@@ -27,6 +27,7 @@ pub(super) fn tell(judge: &Judge<'_>, judged: &[Judged]) {
         infrastructure: u32::from(one.status == Status::NoData),
         reward: None,
         evidence: evidence.clone(),
+        used: None,
     });
     learn::observe(judge.context, judge.request, seen.collect());
 }

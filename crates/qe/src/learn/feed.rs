@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aqe_store::learning::{Observation, Polarity, Subject, Texts};
+use aqe_store::learning::{Observation, Pattern, Polarity, Subject, Texts, Trials, Which};
 
 use super::context::Surroundings;
 use super::posterior::RULE;
+use super::told;
 use crate::builtin::{Context, Request};
 
 /// How the feed does.
@@ -35,6 +36,8 @@ pub(crate) struct Seen {
     pub(crate) reward: Option<f64>,
     /// Names the run by what it depends on, so that the same run counts once.
     pub(crate) evidence: String,
+    /// Whether what was learnt was made use of; `None`: there is nothing to compare.
+    pub(crate) used: Option<bool>,
 }
 
 /// Counts what one call has seen, in one transaction. The call goes on whatever comes of it; what is lost is counted.
@@ -47,21 +50,44 @@ pub(crate) fn observe(context: &Context, request: &Request, seen: Vec<Seen>) {
         Observation {
             pattern: Subject::Titled { polarity: Polarity::Do, title: one.title, texts },
             levels: surroundings.levels().into_iter().map(|(name, _)| name).collect(),
-            successes: one.successes,
-            failures: one.failures,
-            infrastructure: one.infrastructure,
-            reward: one.reward,
-            evidence: Some(one.evidence),
-            asserted_by: None,
-            at: request.now,
+            trials: Trials {
+                successes: one.successes,
+                failures: one.failures,
+                infrastructure: one.infrastructure,
+                reward: one.reward,
+                evidence: Some(one.evidence),
+                at: request.now,
+                ..Trials::default()
+            },
+            used: one.used,
         }
     };
     // A pattern without trials would only be told, and that is no outcome.
-    let seen = seen.into_iter().map(observation).filter(|one| one.trials() > 0).collect::<Vec<_>>();
+    let seen = seen.into_iter().map(observation).filter(|one| one.trials.count() > 0).collect::<Vec<_>>();
     if seen.is_empty() {
         return;
     }
     if super::wait(context.durable.observe(request.principal.clone(), seen, RULE)).is_err() {
         context.learning.lost.fetch_add(total, Ordering::Relaxed);
     }
+}
+
+/// What is known of the patterns whose titles begin so, in these surroundings: the rest of the title, and the mean of the chance
+/// of success. Nothing if it cannot be read: the caller goes on without.
+pub(crate) fn known(
+    context: &Context,
+    request: &Request,
+    prefix: &str,
+    surroundings: Surroundings,
+) -> Vec<(String, f64)> {
+    let levels = surroundings.normal().unwrap_or_default().levels();
+    let names = levels.iter().map(|(name, _)| name.clone()).collect();
+    let which = Which { most: u32::MAX, levels: names, ..Which::default() };
+    let all = super::wait(context.durable.patterns(request.principal.clone(), which)).unwrap_or_default();
+    let one = |pattern: Pattern| {
+        let name = pattern.title.strip_prefix(prefix).filter(|_| pattern.polarity == Polarity::Do)?;
+        let (known, _) = told::nearest(&pattern, &levels, request.now);
+        Some((name.to_owned(), known.mean()))
+    };
+    all.into_iter().filter_map(one).collect()
 }

@@ -3,13 +3,16 @@
 mod record;
 mod suggest;
 
+use std::collections::HashMap;
+
 use aqe_store::learning::{Extent, Pattern, PatternId, Polarity, Which};
 use serde::{Deserialize, Serialize};
 
 use super::context::Surroundings;
-use super::similarity::{Lexical, Similarity as _, are_duplicates, cosine};
+use super::similarity::{DUPLICATE, Sketch, are_duplicates};
+use super::sketches::text;
 use super::told::{Record, Standing};
-use super::{NOTE, parse_id, posterior::RULE, rank, shown, wait};
+use super::{NOTE, parse_id, posterior::RULE, shown, wait};
 use crate::arguments::{self};
 use crate::builtin::{Context, Request};
 use crate::reply::{Refusal, structured};
@@ -190,7 +193,7 @@ impl Call<'_> {
         }
         let pattern = self.one(id, Extent::Summary)?;
         let mut merged = Vec::new();
-        for other in self.duplicates(&rank::text(&pattern), pattern.polarity)? {
+        for other in self.duplicates(&text(&pattern), pattern.polarity)? {
             if other != pattern.id {
                 merge(other, pattern.id)?;
                 merged.push(other);
@@ -200,16 +203,21 @@ impl Call<'_> {
     }
 
     /// Patterns that say the same in nearly the same words, the most alike first.
-    fn duplicates(&self, text: &str, polarity: Polarity) -> Result<Vec<PatternId>, Refusal> {
-        let which = Which { most: u32::MAX, texts: Extent::Summary, ..Which::default() };
-        let all = wait(self.context.durable.patterns(self.principal(), which))?;
-        let sketch = Lexical.sketch(text);
+    fn duplicates(&self, one: &str, polarity: Polarity) -> Result<Vec<PatternId>, Refusal> {
+        let read = |which| wait(self.context.durable.patterns(self.principal(), which));
+        let mut all = read(Which { most: u32::MAX, ..Which::default() })?;
+        all.retain(|pattern| pattern.polarity == polarity);
+        let sketch = Sketch::of(one);
+        let sketches = self.context.sketches.of(self.context, &self.request.principal, &all)?;
+        let alike: HashMap<PatternId, f64> =
+            all.iter().zip(sketches).map(|(other, its)| (other.id, sketch.spelled_alike(&its))).collect();
+        let near = alike.iter().filter(|(_, alike)| **alike >= DUPLICATE).map(|(id, _)| *id).collect();
+        let near = Which { ids: Some(near), most: u32::MAX, texts: Extent::Summary, ..Which::default() };
         let mut found = Vec::new();
-        for pattern in all.into_iter().filter(|pattern| pattern.polarity == polarity) {
-            let other = rank::text(&pattern);
-            let alike = cosine(&sketch, &Lexical.sketch(&other));
-            if are_duplicates(text, &other, alike) {
-                found.push((alike, pattern.id));
+        for other in read(near)? {
+            let alike = alike.get(&other.id).copied().unwrap_or_default();
+            if are_duplicates(one, &text(&other), alike) {
+                found.push((alike, other.id));
             }
         }
         found.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));

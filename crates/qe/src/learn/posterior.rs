@@ -43,14 +43,14 @@ impl Posterior {
         beta::quantile(1.0 - TAIL, self.alpha, self.beta)
     }
 
-    /// Whether `lower` is at least this. A quantile costs ten times as much.
+    /// Whether `lower` is at least this. A quantile costs ten times as much, and what lies below the mean already nothing.
     pub(crate) fn is_surely_above(self, chance: f64) -> bool {
-        beta::cdf(chance, self.alpha, self.beta) <= TAIL
+        self.mean() > chance && beta::cdf(chance, self.alpha, self.beta) <= TAIL
     }
 
     /// Whether `upper` is less than this.
     fn is_surely_below(self, chance: f64) -> bool {
-        beta::cdf(chance, self.alpha, self.beta) > 1.0 - TAIL
+        self.mean() < chance && beta::cdf(chance, self.alpha, self.beta) > 1.0 - TAIL
     }
 }
 
@@ -79,8 +79,8 @@ impl Threshold {
 }
 
 /// The state that follows from the last one and what is known now.
-pub(crate) fn decide(was: State, tally: &Tally) -> State {
-    let known = Posterior::from(tally);
+pub(crate) fn decide(was: State, all: &Tally, measured: &Tally) -> State {
+    let known = Posterior::from(all);
     // Even five failures in a row have no upper bound below 0.4 if they weigh less than this.
     if was == State::Candidate && known.n_eff() < 4.8 {
         return was;
@@ -88,7 +88,7 @@ pub(crate) fn decide(was: State, tally: &Tally) -> State {
     let mut state = was;
     // No way from one state to another has more steps; no state leads back to one that was left.
     for _ in 0..State::ALL.len() {
-        let next = step(state, known);
+        let next = step(state, known, Posterior::from(measured));
         if next == state {
             break;
         }
@@ -97,15 +97,18 @@ pub(crate) fn decide(was: State, tally: &Tally) -> State {
     state
 }
 
-fn step(state: State, known: Posterior) -> State {
+/// Promotion asks our own measurements alone: what somebody asserts has been checked by nobody, and can be said as often as one
+/// likes.
+fn step(state: State, known: Posterior, measured: Posterior) -> State {
     if state != State::Retired && known.is_surely_below(RETIRED.0) {
         return State::Retired;
     }
     match state {
         State::Candidate if ACTIVE.is_reached(known) => State::Active,
-        State::Active if PROMOTED.is_reached(known) => State::Promoted,
         State::Active if !known.is_surely_above(ACTIVE.leave) => State::Candidate,
-        State::Promoted if !known.is_surely_above(PROMOTED.leave) => State::Active,
+        State::Active if PROMOTED.is_reached(measured) => State::Promoted,
+        State::Promoted if !measured.is_surely_above(PROMOTED.leave) => State::Active,
+        State::Promoted if !known.is_surely_above(ACTIVE.leave) => State::Active,
         State::Retired if !known.is_surely_below(RETIRED.1) => State::Candidate,
         other => other,
     }
@@ -123,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_pattern_rises_and_falls_by_its_bounds() {
-        let from = |was, successes, failures| decide(was, &tally(successes, failures));
+        let alone = |was, all: &Tally| decide(was, all, all);
+        let from = |was, successes, failures| alone(was, &tally(successes, failures));
         assert_eq!(from(State::Candidate, 4.0, 0.0), State::Candidate);
         assert_eq!(from(State::Candidate, 5.0, 0.0), State::Active);
         assert_eq!(from(State::Candidate, 19.0, 0.0), State::Active);
@@ -138,7 +142,7 @@ mod tests {
             (tally(30.0, 4.0), 0.7..0.8, State::Promoted),
         ] {
             assert!(lower.contains(&Posterior::from(&n).lower()), "{}", Posterior::from(&n).lower());
-            assert_eq!(decide(was, &n), was);
+            assert_eq!(alone(was, &n), was);
         }
         assert!((0.4..0.5).contains(&Posterior::from(&tally(1.0, 7.0)).upper()));
         assert_eq!(from(State::Retired, 1.0, 7.0), State::Retired);
@@ -146,21 +150,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_asserted_never_promotes() {
+        let none = tally(0.0, 0.0);
+        assert_eq!(decide(State::Candidate, &tally(10.0, 0.0), &none), State::Active);
+        assert_eq!(decide(State::Candidate, &tally(10_000.0, 0.0), &none), State::Active);
+        assert_eq!(decide(State::Candidate, &tally(10_000.0, 0.0), &tally(19.0, 0.0)), State::Active);
+        assert_eq!(decide(State::Candidate, &tally(10_020.0, 0.0), &tally(20.0, 0.0)), State::Promoted);
+        // Nor does it keep up what measurements no longer bear; but it can bring down what they do.
+        assert_eq!(decide(State::Promoted, &tally(10_000.0, 5.0), &tally(5.0, 5.0)), State::Active);
+        assert_eq!(decide(State::Promoted, &tally(30.0, 30.0), &tally(30.0, 0.0)), State::Candidate);
+        assert_eq!(decide(State::Promoted, &tally(30.0, 300.0), &tally(30.0, 0.0)), State::Retired);
+    }
+
+    #[test]
     fn what_is_long_ago_decides_nothing() {
         let old = tally(40.0, 0.0).at(HALF_LIFE_MS as i64 * 10, HALF_LIFE_MS);
-        assert_eq!(decide(State::Promoted, &old), State::Candidate);
+        assert_eq!(decide(State::Promoted, &old, &old), State::Candidate);
         let old = tally(0.0, 40.0).at(HALF_LIFE_MS as i64 * 10, HALF_LIFE_MS);
-        assert_eq!(decide(State::Retired, &old), State::Candidate);
+        assert_eq!(decide(State::Retired, &old, &old), State::Candidate);
     }
 
     proptest! {
         #[test]
         fn deciding_again_changes_nothing_and_the_quick_way_is_right(
             successes in 0.0_f64..60.0, failures in 0.0_f64..60.0, was in 0_usize..4,
+            share in (0.0_f64..=1.0, 0.0_f64..=1.0),
         ) {
             let tally = tally(successes, failures);
-            let next = decide(State::ALL[was], &tally);
-            prop_assert_eq!(decide(next, &tally), next);
+            let measured = Tally { successes: successes * share.0, failures: failures * share.1, at: 0 };
+            let next = decide(State::ALL[was], &tally, &measured);
+            prop_assert_eq!(decide(next, &tally, &measured), next);
             let known = Posterior::from(&tally);
             prop_assert_eq!(known.is_surely_above(0.6), known.lower() >= 0.6);
             prop_assert_eq!(known.is_surely_below(0.4), known.upper() < 0.4);

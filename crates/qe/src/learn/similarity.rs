@@ -1,64 +1,90 @@
-//! How alike two texts are.
+//! How alike two texts are: by their spelling, and by what they mean.
+//!
+//! Spelling finds what is said in the same words, meaning (the static embedding of `aqe-embed`) what is said in related ones.
+//! On linters' descriptions both together find more than either alone; `similarity/tests/measured.rs` measures it.
 
 use std::collections::BTreeSet;
 
-/// Texts as points on a sphere: the nearer, the more alike.
-pub(crate) trait Similarity {
-    /// What it is, for whoever reads the figure.
-    fn name(&self) -> &'static str;
+/// What it is, for whoever reads the figure.
+pub(crate) const NAME: &str = "spelling (hashed words and trigrams) and meaning (potion-base-2M), half each";
 
-    /// The text as a vector of length one, or of nought if there is nothing in it.
-    fn sketch(&self, text: &str) -> Vec<f32>;
-}
+/// How much spelling counts, from 0 to 1; the rest is meaning.
+const SPELLING: f64 = 0.5;
 
-/// Words and groups of three letters, hashed into a vector. It knows spelling and no meaning: "car" and "automobile" are
-/// not alike, "test" and "tests" are.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Lexical;
+/// From here on two spellings may be one pattern's.
+pub(crate) const DUPLICATE: f64 = 0.9;
 
+/// Coordinates of a text's spelling.
 const DIMENSIONS: usize = 512;
 
-impl Similarity for Lexical {
-    fn name(&self) -> &'static str {
-        "lexical: hashed words and trigrams"
+/// A text as two points on a sphere: the nearer, the more alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sketch {
+    /// Words and groups of three letters, hashed. "test" and "tests" are alike, "car" and "automobile" are not. Only the
+    /// direction means something; the longest coordinate is ±127.
+    spelling: Box<[i8; DIMENSIONS]>,
+    /// `None`: no token of the text is known.
+    meaning: Option<aqe_embed::Vector>,
+}
+
+impl Sketch {
+    pub(crate) fn of(text: &str) -> Self {
+        Self { spelling: spelling(text), meaning: aqe_embed::embed(text) }
     }
 
-    fn sketch(&self, text: &str) -> Vec<f32> {
-        let mut sketch = vec![0.0_f32; DIMENSIONS];
-        let mut add = |bytes: &[u8], weight: f32| {
-            let hash = fnv(bytes);
-            let sign = if hash >> 63 == 0 { weight } else { -weight };
-            sketch[hash as usize % DIMENSIONS] += sign;
+    /// From 0 to 1: 1 for the same text.
+    pub(crate) fn likeness(&self, other: &Self) -> f64 {
+        let spelling = self.spelled_alike(other);
+        // Without a meaning, spelling is all that is known.
+        self.meant_alike(other).map_or(spelling, |meaning| SPELLING * spelling + (1.0 - SPELLING) * meaning)
+    }
+
+    /// The cosine of the spellings; unlike is nought.
+    pub(crate) fn spelled_alike(&self, other: &Self) -> f64 {
+        let dot = |one: &[i8; DIMENSIONS], other: &[i8; DIMENSIONS]| -> f64 {
+            f64::from(
+                one.iter().zip(other).map(|(&one, &other)| i32::from(one) * i32::from(other)).sum::<i32>(),
+            )
         };
-        let (text, mut padded) = (text.to_lowercase(), String::new());
-        for word in words(&text) {
-            padded.clear();
-            padded.extend(["^", word, "$"]);
-            // A word weighs as much as its letter groups together do, so that long words do not decide alone.
-            let groups = padded.as_bytes().windows(3);
-            let weight = 1.0 / (groups.len().max(1) as f32).sqrt();
-            add(word.as_bytes(), 1.0);
-            groups.for_each(|group| add(group, weight));
+        let lengths = dot(&self.spelling, &self.spelling) * dot(&other.spelling, &other.spelling);
+        if lengths > 0.0 {
+            (dot(&self.spelling, &other.spelling) / lengths.sqrt()).clamp(0.0, 1.0)
+        } else {
+            0.0
         }
-        let length = sketch.iter().map(|one| one * one).sum::<f32>().sqrt();
-        if length > 0.0 {
-            for one in &mut sketch {
-                *one /= length;
-            }
-        }
-        sketch
+    }
+
+    /// The cosine of the meanings; unlike is nought.
+    fn meant_alike(&self, other: &Self) -> Option<f64> {
+        Some(self.meaning.as_ref()?.cosine(other.meaning.as_ref()?).clamp(0.0, 1.0))
     }
 }
 
-/// The cosine of two sketches; unlike is nought.
-pub(crate) fn cosine(one: &[f32], other: &[f32]) -> f64 {
-    f64::from(one.iter().zip(other).map(|(one, other)| one * other).sum::<f32>()).clamp(0.0, 1.0)
+fn spelling(text: &str) -> Box<[i8; DIMENSIONS]> {
+    let mut sums = [0.0_f32; DIMENSIONS];
+    let mut add = |bytes: &[u8], weight: f32| {
+        let hash = fnv(bytes);
+        let sign = if hash >> 63 == 0 { weight } else { -weight };
+        sums[hash as usize % DIMENSIONS] += sign;
+    };
+    let (text, mut padded) = (text.to_lowercase(), String::new());
+    for word in words(&text) {
+        padded.clear();
+        padded.extend(["^", word, "$"]);
+        // A word weighs as much as its letter groups together do, so that long words do not decide alone.
+        let groups = padded.as_bytes().windows(3);
+        let weight = 1.0 / (groups.len().max(1) as f32).sqrt();
+        add(word.as_bytes(), 1.0);
+        groups.for_each(|group| add(group, weight));
+    }
+    let longest = sums.iter().fold(f32::MIN_POSITIVE, |most, sum| most.max(sum.abs()));
+    Box::new(sums.map(|sum| (sum / longest * 127.0).round() as i8))
 }
 
 /// Whether two texts say the same in nearly the same words. A different number, or a "not", is a different text however
-/// alike the rest.
-pub(crate) fn are_duplicates(one: &str, other: &str, cosine: f64) -> bool {
-    if cosine < 0.9 {
+/// alike the rest. Meaning is not asked: by it, opposites are near.
+pub(crate) fn are_duplicates(one: &str, other: &str, spelled_alike: f64) -> bool {
+    if spelled_alike < DUPLICATE {
         return false;
     }
     let (one, other) = (one.to_lowercase(), other.to_lowercase());
@@ -90,33 +116,4 @@ fn fnv(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn between(one: &str, other: &str) -> f64 {
-        cosine(&Lexical.sketch(one), &Lexical.sketch(other))
-    }
-
-    #[test]
-    fn alike_is_what_shares_words_and_spelling() {
-        let query = "retry flaky network tests";
-        let near = between(query, "Retry the network test that is flaky");
-        let far = between(query, "Split long functions before adding branches");
-        assert!((between(query, query) - 1.0).abs() < 1e-6);
-        assert!(near > 0.5 && far < 0.2, "{near} {far}");
-        assert!(between("", query).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn duplicates_differ_in_neither_numbers_nor_negations() {
-        let duplicates = |one: &str, other: &str| are_duplicates(one, other, between(one, other));
-        let text = "Run the whole test suite of the package with a fixed seed before each commit";
-        assert!(duplicates(
-            text,
-            "run the whole test suite of the package, with a fixed seed, before every commit"
-        ));
-        assert!(!duplicates(&format!("{text}, 3 times"), &format!("{text}, 5 times")));
-        assert!(!duplicates(text, &format!("Do not {text}")));
-        assert!(!duplicates(text, "Run one test of the package"));
-    }
-}
+mod tests;

@@ -7,7 +7,6 @@ use aqe_store::learning::{Pattern, PatternId, Polarity, Seen, State, Tally};
 
 use super::posterior::{HALF_LIFE_MS, decide};
 use super::rank::{Question, rank};
-use super::similarity::Lexical;
 
 const CHANCES: [f64; 5] = [0.95, 0.75, 0.6, 0.45, 0.3];
 const STEPS: usize = 400;
@@ -60,6 +59,8 @@ fn pattern(place: usize, arm: &Arm) -> Pattern {
         retired: None,
         merged_into: None,
         tally,
+        measured: tally,
+        told: 1,
         seen: Seen::default(),
         levels: Vec::new(),
         texts: None,
@@ -74,10 +75,10 @@ fn choose(way: Way, arms: &[Arm; 5], rng: &mut fastrand::Rng) -> usize {
     };
     match way {
         Way::Thompson | Way::Greedy => {
-            let patterns = arms.iter().enumerate().map(|(place, arm)| pattern(place, arm)).collect();
+            let patterns = arms.iter().enumerate().map(|(place, arm)| (pattern(place, arm), None)).collect();
             let explore = (way == Way::Thompson).then(|| rng.u64(..));
-            let question = Question { words: None, levels: &[], explore, now: 0 };
-            let ranked = rank(patterns, &question, &Lexical);
+            let question = Question { levels: &[], explore, now: 0, most: 1 };
+            let (ranked, _) = rank(patterns, &question);
             // All may be retired: then there is no suggestion, and chance chooses.
             ranked.first().map_or_else(|| rng.usize(..5), |one| one.pattern.id.0 as usize - 1)
         }
@@ -190,8 +191,8 @@ fn forecasts_of_steady_ways_become_right() {
             tally = tally.with(outcome, 1.0 - outcome, 0, HALF_LIFE_MS);
         }
         assert!((tally.mean() - chance).abs() < 0.05, "{chance}: {}", tally.mean());
-        assert_eq!(decide(State::Candidate, &tally) == State::Promoted, chance > 0.8);
-        assert_eq!(decide(State::Candidate, &tally) == State::Retired, chance < 0.4);
+        assert_eq!(decide(State::Candidate, &tally, &tally) == State::Promoted, chance > 0.8);
+        assert_eq!(decide(State::Candidate, &tally, &tally) == State::Retired, chance < 0.4);
     }
     assert!((squared - ideal) / n < 0.002, "{}", (squared - ideal) / n);
 }

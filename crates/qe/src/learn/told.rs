@@ -42,6 +42,8 @@ pub(super) struct Trials {
     failures: u64,
     /// Failures that say nothing of the pattern, and count in nothing else.
     infrastructure: u64,
+    /// Successes that came after a failure of the same thing.
+    flaky: u64,
     /// How many of all these a caller asserted; our own tools saw the others.
     asserted: u64,
     /// `null` if no observation had a reward.
@@ -54,6 +56,7 @@ impl From<&aqe_store::learning::Seen> for Trials {
             successes: seen.successes,
             failures: seen.failures,
             infrastructure: seen.infrastructure,
+            flaky: seen.flaky,
             asserted: seen.asserted,
             reward_mean: (seen.rewards > 0).then(|| seen.reward_sum / seen.rewards as f64),
         }
@@ -71,6 +74,8 @@ pub(super) struct Standing {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     retired_by_hand: bool,
     posterior: Chance,
+    /// What our own tools have seen of it, which alone promotes; `null` if that is nothing.
+    measured: Option<Chance>,
     trials: Trials,
     created: String,
     /// `null` if it was never tried.
@@ -86,6 +91,7 @@ impl Standing {
             state: state(pattern, now),
             retired_by_hand: pattern.retired.is_some(),
             posterior: Posterior::of(pattern.tally, now).into(),
+            measured: (pattern.measured.n_eff() > 0.0).then(|| Posterior::of(pattern.measured, now).into()),
             trials: (&pattern.seen).into(),
             created: rfc3339(pattern.created),
             last: pattern.last.map(rfc3339),
@@ -98,7 +104,8 @@ pub(super) fn state(pattern: &Pattern, now: UnixMillis) -> State {
     if pattern.retired.is_some() {
         return State::Retired;
     }
-    decide(pattern.state, &pattern.tally.at(now, HALF_LIFE_MS))
+    let (all, measured) = (pattern.tally.at(now, HALF_LIFE_MS), pattern.measured.at(now, HALF_LIFE_MS));
+    decide(pattern.state, &all, &measured)
 }
 
 /// The chance in the narrowest context that has enough, and which one that is.
@@ -119,6 +126,9 @@ pub(super) struct Record {
     successes: u32,
     failures: u32,
     infrastructure: u32,
+    /// Successes that came after a failure of the same thing.
+    #[serde(skip_serializing_if = "is_nought")]
+    flaky: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,16 +143,23 @@ pub(super) struct Record {
 
 impl From<Kept> for Record {
     fn from(kept: Kept) -> Self {
+        let trials = kept.trials;
         Self {
-            at: rfc3339(kept.at),
-            successes: kept.successes,
-            failures: kept.failures,
-            infrastructure: kept.infrastructure,
-            reward: kept.reward,
-            evidence: kept.evidence,
-            source: if kept.asserted_by.is_some() { "asserted" } else { "measured" },
-            asserted_by: kept.asserted_by,
+            at: rfc3339(trials.at),
+            successes: trials.successes,
+            failures: trials.failures,
+            infrastructure: trials.infrastructure,
+            flaky: trials.flaky,
+            reward: trials.reward,
+            evidence: trials.evidence,
+            source: if trials.asserted_by.is_some() { "asserted" } else { "measured" },
+            asserted_by: trials.asserted_by,
             context: kept.context.as_deref().map(Surroundings::of_name),
         }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde wants it so.
+fn is_nought(count: &u32) -> bool {
+    *count == 0
 }

@@ -15,7 +15,7 @@ use super::scratch::Listing;
 use super::sketch::{self, Sketch};
 use super::target::{Language, Target};
 use super::workorder::{self, Order};
-use super::{files, go, java, javascript, learned, python, rust};
+use super::{files, go, java, javascript, learned, order, python, rust};
 use crate::builtin::{Context, Request};
 use crate::project::Project;
 use crate::reply::Refusal;
@@ -158,6 +158,7 @@ fn listing(project: &Project, targets: &[Target], stop: &Stop) -> Result<Listing
 /// Searches one file by the means of its language.
 fn tests(call: &Call<'_>, target: &Target) -> Result<(Tests, String, Held), Refusal> {
     let (project, arguments) = (call.project, call.arguments);
+    order::check(arguments, target)?;
     let evidence = match target.language {
         Language::Python => python::evidence(call, target)?,
         Language::Go => go::evidence(call.scratch()?, target, arguments, call.stop())?,
@@ -169,7 +170,7 @@ fn tests(call: &Call<'_>, target: &Target) -> Result<(Tests, String, Held), Refu
     let before = Before::of(call.context, project, target, call.request)?;
     let framework = evidence.framework;
     let (tests, tool) = kept::tests(project, target, arguments, evidence, &before)?;
-    learned::tell(call, target, framework, &tests.tried);
+    learned::tell(call, target, framework, &tests);
     Ok((tests, tool, held))
 }
 

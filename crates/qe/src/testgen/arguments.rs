@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     pub(super) max_tests: usize,
     #[serde(default = "seed")]
     pub(super) seed: u64,
+    /// In which order sources of values have their turn.
+    #[serde(default)]
+    pub(super) order: Order,
     #[serde(default)]
     pub(super) write: Write,
     /// Functions that write files are run as well; they may write in the copy. Processes and the network stay refused.
@@ -71,6 +74,16 @@ pub(crate) enum Framework {
     /// Written for it, and said to be not run by it.
     Vitest,
     Jest,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Order {
+    /// Always the same one, so that the same seed gives the same bytes.
+    #[default]
+    Fixed,
+    /// By what earlier searches have learnt.
+    Learned,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::order::Sources;
 use super::sandbox::Held;
 
 /// An arc from a line to a line, or to the end of what it is in (negative).
@@ -64,6 +65,9 @@ pub(super) struct Found {
     /// Files outside of the copy that were read.
     #[serde(default)]
     pub(super) outside: Vec<String>,
+    /// Only Python's search says.
+    #[serde(default)]
+    pub(super) sources: Sources,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -18,7 +18,7 @@ use crate::stop::Stop;
 
 const PROBE: &str = include_str!("python/probe.py");
 const BOOT: &str = include_str!("python/boot.py");
-const HARNESS: [(&str, &str); 20] = [
+const HARNESS: [(&str, &str); 21] = [
     ("aqe_testgen", include_str!("python/__init__.py")),
     ("aqe_testgen.cases", include_str!("python/cases.py")),
     ("aqe_testgen.clock", include_str!("python/clock.py")),
@@ -32,6 +32,7 @@ const HARNESS: [(&str, &str); 20] = [
     ("aqe_testgen.judge", include_str!("python/judge.py")),
     ("aqe_testgen.main", include_str!("python/main.py")),
     ("aqe_testgen.mutate", include_str!("python/mutate.py")),
+    ("aqe_testgen.order", include_str!("python/order.py")),
     ("aqe_testgen.outcome", include_str!("python/outcome.py")),
     ("aqe_testgen.properties", include_str!("python/properties.py")),
     ("aqe_testgen.search", include_str!("python/search.py")),

@@ -1,6 +1,6 @@
 //! From what a search found to the tests that stay, as a result tells of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use super::candidates::{Block, Branch, Fate, Found, Verdicts};
 use super::figures::{Coverage, Mutation, Uncovered, percent};
 use super::files::{self, TestFile, ranges};
 use super::learned::Tried;
+use super::order::Means;
 use super::select::{self, Counts, Goal};
 use super::target::{Language, Target};
 use crate::project::Project;
@@ -58,9 +59,14 @@ pub(crate) struct Tests {
     cached: bool,
     verified_by: &'static str,
     commands: Vec<String>,
-    /// How the ways of asserting did.
+    /// What was known of the sources of values; only if their order was to be the learned one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) order: Option<Means>,
+    /// How the ways of asserting did, and the sources of values.
     #[serde(skip)]
     pub(super) tried: Tried,
+    #[serde(skip)]
+    pub(super) sources: BTreeMap<String, (u32, u32)>,
 }
 
 #[derive(Debug, Serialize)]
@@ -202,7 +208,9 @@ pub(super) fn tests(
         cached,
         verified_by,
         commands,
+        order: found.sources.order,
         tried,
+        sources: found.sources.tried,
     };
     Ok((tests, tool))
 }

@@ -1,14 +1,18 @@
 //! How each way of asserting did, told to learning: whether candidates held in fresh processes, as they were first written.
+//! `order` says what is told of inputs.
 
 use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
+use super::arguments::Arguments;
 use super::call::Call;
 use super::candidates::Block;
 use super::files::hexadecimal;
+use super::kept::Tests;
+use super::order;
 use super::target::Target;
-use crate::learn::{self, Seen, Surroundings};
+use crate::learn::{self, Seen};
 
 /// Candidates of one file are alike, so however many there are, they are no more than so many trials.
 const TRIALS: u32 = 10;
@@ -52,14 +56,16 @@ impl Tried {
 }
 
 /// Tells of one search. The same search of the same source counts once.
-pub(super) fn tell(call: &Call<'_>, target: &Target, framework: &str, tried: &Tried) {
-    let arguments = call.arguments;
+pub(super) fn tell(call: &Call<'_>, target: &Target, framework: &str, tests: &Tests) {
     let mut run = Sha256::new();
     run.update(target.file.as_bytes());
     run.update(&target.source);
-    run.update(format!("{} {} {}", arguments.seed, arguments.mutants, arguments.max_tests));
+    let Arguments { seed, mutants, max_tests, .. } = call.arguments;
+    let is_learned = order::is_learned(tests.order.as_ref());
+    run.update(format!("{seed} {mutants} {max_tests} {is_learned}"));
     let run = hexadecimal(&run.finalize());
-    let seen = tried.0.iter().map(|(oracle, count)| {
+    let evidence = format!("qe_test_generate:{}", &run[..32]);
+    let seen = tests.tried.0.iter().map(|(oracle, count)| {
         let held = count.held.min(count.candidates);
         let trials = count.candidates.min(TRIALS);
         let successes = (f64::from(held * trials) / f64::from(count.candidates)).round() as u32;
@@ -68,18 +74,15 @@ pub(super) fn tell(call: &Call<'_>, target: &Target, framework: &str, tried: &Tr
             description: "Success: a candidate of qe_test_generate passed in fresh processes as first written. \
                           Reward: the share of candidates that were kept.",
             tag: "qe_test_generate",
-            surroundings: Surroundings {
-                language: Some(format!("{:?}", target.language)),
-                framework: Some(framework.to_owned()),
-                task_kind: Some("test_generation".to_owned()),
-                ..Surroundings::default()
-            },
+            surroundings: order::surroundings(target, framework),
             successes,
             failures: trials - successes,
             infrastructure: 0,
             reward: Some(f64::from(count.kept) / f64::from(count.candidates)),
-            evidence: format!("qe_test_generate:{}", &run[..32]),
+            evidence: evidence.clone(),
+            used: None,
         }
     });
-    learn::observe(call.context, call.request, seen.collect());
+    let inputs = order::lessons(target, framework, &tests.sources, tests.order.as_ref(), &evidence);
+    learn::observe(call.context, call.request, seen.chain(inputs).collect());
 }

@@ -10,6 +10,7 @@ use tree_sitter::{Language, Parser, Tree};
 use super::arguments::Arguments;
 use super::candidates::{Block, Fate, Found, Reach};
 use super::files;
+use super::order::Sources;
 use super::probes::Probes;
 use super::recording::Recording;
 use super::sandbox::{Held, Job, Limits};
@@ -135,6 +136,7 @@ pub(super) fn found(
         late: false,
         held: held(),
         outside: Vec::new(),
+        sources: Sources::default(),
         version,
     }
 }

@@ -17,6 +17,7 @@ use super::harness::{self, Asked};
 use super::interpreter::Interpreter;
 use super::kept::{Emission, Evidence, Status};
 use super::memo::Searched;
+use super::order::{self, Means};
 use super::sandbox::{CPU_SECONDS, FILE_BYTES, Job, MEMORY_BYTES};
 use super::scratch::Scratch;
 use super::target::Target;
@@ -114,7 +115,7 @@ fn search(
     scratch: &Scratch,
     module: &Module,
     target: &Target,
-    framework: &str,
+    (framework, order): (&str, Option<&Means>),
     arguments: &Arguments,
     stop: &Stop,
 ) -> Result<Found, Refusal> {
@@ -136,7 +137,7 @@ fn search(
             "mode": "search", "scratch": scratch.project(), "import_root": module.import_root, "file": target.file,
             "module": module.name, "functions": target.functions, "lines": target.lines, "skip": skip, "fatal": fatal, "seed": arguments.seed,
             "budget_ms": arguments.budget_ms, "wall_ms": wall.as_millis() as u64, "mutants": mutants,
-            "framework": framework, "allow_effects": arguments.allow_effects, "status": status,
+            "framework": framework, "allow_effects": arguments.allow_effects, "status": status, "order": order,
             "documents": documents.clone().take(DOCUMENTS_MAX).collect::<Vec<_>>(),
             "callers": callers.clone().take(CALLERS_MAX).collect::<Vec<_>>(),
         });
@@ -200,13 +201,14 @@ pub(super) fn evidence<'a>(call: &Call<'a>, target: &'a Target) -> Result<Eviden
     let module = Module::of(call, target)?;
     let framework = framework(call);
     let began = SystemTime::now();
-    let key = key(call, &module, target)?;
+    let order = order::of(call, target, framework);
+    let key = key(call, &module, target, order.as_ref())?;
     let known = key.as_ref().and_then(|key| call.memo().known(key));
     let cached = known.is_some();
     let searched = if let Some(searched) = known {
         searched
     } else {
-        let searched = Arc::new(searched(call, &module, target, framework)?);
+        let searched = Arc::new(searched(call, &module, target, framework, order)?);
         if let Some(key) = key {
             call.memo().keep(key, &searched, began);
         }
@@ -238,16 +240,28 @@ pub(super) fn evidence<'a>(call: &Call<'a>, target: &'a Target) -> Result<Eviden
     })
 }
 
-fn searched(call: &Call<'_>, module: &Module, target: &Target, framework: &str) -> Result<Searched, Refusal> {
+fn searched(
+    call: &Call<'_>,
+    module: &Module,
+    target: &Target,
+    framework: &str,
+    order: Option<Means>,
+) -> Result<Searched, Refusal> {
     let (arguments, stop) = (call.arguments, call.stop());
     let scratch = call.scratch()?;
-    let found = search(scratch, module, target, framework, arguments, stop)?;
+    let mut found = search(scratch, module, target, (framework, order.as_ref()), arguments, stop)?;
+    found.sources.order = order;
     let runs = confirm(scratch, module, &found.blocks, framework, arguments.allow_effects, stop)?;
     Ok(Searched { found, runs })
 }
 
 /// A hash of all that is known beforehand and may change what is found.
-fn key(call: &Call<'_>, module: &Module, target: &Target) -> Result<Option<[u8; 32]>, Refusal> {
+fn key(
+    call: &Call<'_>,
+    module: &Module,
+    target: &Target,
+    order: Option<&Means>,
+) -> Result<Option<[u8; 32]>, Refusal> {
     let Some(content) = call.listing.digest(call.stop())? else { return Ok(None) };
     let Arguments { seed, budget_ms, mutants, allow_effects, framework, .. } = call.arguments;
     let interpreter = &module.interpreter;
@@ -263,6 +277,7 @@ fn key(call: &Call<'_>, module: &Module, target: &Target) -> Result<Option<[u8; 
                 &target.lines
             ),
             (&interpreter.executable, interpreter.stamp, seed, budget_ms, mutants, allow_effects, framework),
+            order,
         )
     );
     Ok(Some(Sha256::digest(all).into()))

@@ -47,7 +47,7 @@ async fn a_pattern_is_recorded_with_its_posterior_and_suggested_by_words() {
     assert!((number(&first["posterior"]["upper95"]) - 0.95_f64.sqrt()).abs() < 1e-9);
     assert_eq!(
         first["trials"],
-        json!({"successes": 1, "failures": 0, "infrastructure": 0, "asserted": 1, "reward_mean": 0.5})
+        json!({"successes": 1, "failures": 0, "infrastructure": 0, "flaky": 0, "asserted": 1, "reward_mean": 0.5})
     );
     let again = learn(&tools, arguments).await;
     assert_eq!((&again["counted"], &again["trials"]), (&json!(false), &first["trials"]));
@@ -83,14 +83,87 @@ async fn states_follow_the_bounds_and_time_takes_them_back() {
         (states[3].as_str(), states[4].as_str(), states[18].as_str()),
         ("candidate", "active", "active")
     );
-    assert_eq!(states[19], "promoted");
-    tools.advance(30 * DAY);
+    assert_eq!(states[19], "active", "what a caller asserts does not promote");
+    tools.advance(60 * DAY);
     let later = status(&tools, json!({})).await;
     let top = &later["top"][0];
-    assert!((number(&top["posterior"]["n_eff"]) - 10.0).abs() < 1e-9, "half of the weight after 30 days");
-    assert_eq!((&top["state"], &later["at_risk"][0]["id"]), (&json!("promoted"), &top["id"]));
+    assert!((number(&top["posterior"]["n_eff"]) - 5.0).abs() < 1e-9, "a quarter of the weight after 60 days");
+    assert_eq!(top["state"], "active");
+    tools.advance(10 * DAY);
+    let later = status(&tools, json!({})).await;
+    assert_eq!((&later["top"][0]["state"], &later["at_risk"][0]["id"]), (&json!("active"), &top["id"]));
     tools.advance(300 * DAY);
     assert_eq!(status(&tools, json!({})).await["patterns"]["by_state"]["candidate"], 1);
+}
+
+#[tokio::test]
+async fn what_our_own_tools_measure_promotes_and_what_a_caller_asserts_does_not() {
+    let project = Project::new();
+    project.write("src/a.py", &"a = 1\n".repeat(100));
+    let conditions = json!([{"metric": "coverage", "op": ">=", "value": 40}]);
+    let mut states = Vec::new();
+    for turn in 0..20 {
+        // Other figures each time: the same verdict counts once.
+        let lines: String =
+            (1..=100).map(|line| format!("DA:{line},{}\n", u8::from(line <= 50 + turn))).collect();
+        project.write("lcov.info", &format!("SF:src/a.py\n{lines}end_of_record\n"));
+        project.call("qe_quality_gate", json!({"conditions": conditions})).await;
+        let known = project.call("qe_learn_status", json!({})).await;
+        states.push(known["top"][0]["state"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(
+        (states[3].as_str(), states[4].as_str(), states[18].as_str()),
+        ("candidate", "active", "active")
+    );
+    assert_eq!(states[19], "promoted");
+    let asserted = json!({"action": "record", "pattern": {"title": "p"}, "outcome": {"result": "success"}});
+    for _ in 0..40 {
+        project.call("qe_learn_pattern", asserted.clone()).await;
+    }
+    let all = project.call("qe_learn_pattern", json!({"action": "export"})).await;
+    let [gate, asserted] = &all["patterns"].as_array().unwrap()[..] else { panic!("{all:#}") };
+    assert_eq!((&asserted["state"], &asserted["measured"]), (&json!("active"), &Value::Null));
+    assert!(number(&asserted["posterior"]["lower95"]) > number(&gate["posterior"]["lower95"]), "{all:#}");
+    assert_eq!(gate["measured"], gate["posterior"]);
+}
+
+#[tokio::test]
+async fn uplift_compares_outcomes_of_what_was_suggested_with_the_others() {
+    let tools = Tools::new();
+    let none = status(&tools, json!({})).await;
+    let of = |status: &Value| status["uplift"]["suggestions"].clone();
+    assert!(of(&none)["difference"].is_null() && of(&none)["reason"].is_string());
+    let first = outcome(&tools, "Fix the seed of random tests", "failure").await;
+    assert_eq!(first["used"], false);
+    assert!(of(&status(&tools, json!({})).await)["ci95"].is_null(), "one side is not known");
+    let suggested = learn(&tools, json!({"action": "suggest", "query": "seed of random tests"})).await;
+    let id = &suggested["suggestions"][0]["id"];
+    assert_eq!(*id, first["pattern_id"]);
+    let feedback = json!({"action": "feedback", "pattern_id": id, "outcome": {"result": "success"}});
+    assert_eq!(learn(&tools, feedback.clone()).await["used"], true);
+    assert_eq!(learn(&tools, feedback).await["used"], false, "one suggestion is used once");
+    let known = of(&status(&tools, json!({})).await);
+    assert_eq!(known["used"], json!({"successes": 1, "n": 1, "share": 1.0}));
+    assert_eq!(known["unused"], json!({"successes": 1, "n": 2, "share": 0.5}));
+    assert!((number(&known["difference"]) - 0.5).abs() < 1e-12);
+    let (low, high) = (number(&known["ci95"][0]), number(&known["ci95"][1]));
+    assert!(low < 0.0 && high > 0.5 && high <= 1.0, "three trials prove nothing: {known}");
+}
+
+#[tokio::test]
+async fn what_is_said_in_other_words_is_suggested() {
+    let tools = Tools::new();
+    outcome(&tools, "Reproduce the crash before repairing it", "success").await;
+    outcome(&tools, "Draw charts in colours that everybody can tell apart", "success").await;
+    let found =
+        learn(&tools, json!({"action": "suggest", "query": "replicate the failure, then fix it"})).await;
+    assert_eq!(found["suggestions"][0]["title"], "Reproduce the crash before repairing it", "{found:#}");
+    // A text that is told anew is compared as it is now.
+    let told = json!({"title": "Draw charts in colours that everybody can tell apart", "description": "replicate the failure, then fix it"});
+    learn(&tools, json!({"action": "record", "pattern": told})).await;
+    let found =
+        learn(&tools, json!({"action": "suggest", "query": "replicate the failure, then fix it"})).await;
+    assert_eq!(found["suggestions"][0]["title"], told["title"], "{found:#}");
 }
 
 #[tokio::test]
@@ -374,4 +447,42 @@ async fn test_generation_tells_which_assertions_held() {
     let again = tools.call("qe_test_generate", &arguments).await;
     assert_eq!(first["results"][0]["test_file"], again["results"][0]["test_file"]);
     assert_eq!(status(&tools, json!({"top": 20})).await, learnt);
+}
+
+const SHOP: &str = "def fee(kind, amount):\n    if kind == 'member':\n        return amount * 2\n    if kind == 'guest' and amount > 1234:\n        return amount * 3\n    return amount\n";
+
+#[tokio::test]
+async fn a_learned_order_is_asked_for_and_the_fixed_one_stays_what_it_was() {
+    let folder = folder_of(&[("shop.py", SHOP), ("half.js", "exports.half = n => n / 2;\n")]);
+    let tools = Tools::over(&[folder.path()]);
+    let call = async |order: Value| {
+        let mut arguments =
+            json!({"targets": [{"file": "shop.py"}], "budget_ms": 100, "framework": "unittest"});
+        if order.is_string() {
+            arguments["order"] = order;
+        }
+        let mut answer = tools.call("qe_test_generate", &arguments.to_string()).await;
+        answer["results"][0].take()
+    };
+    let before = call(json!("learned")).await;
+    assert_eq!(before["order"], json!({}), "nothing was learnt");
+    let fixed = call(Value::Null).await;
+    assert!(fixed["order"].is_null());
+    assert_eq!(fixed["test_file"], before["test_file"], "an order without any knowledge is the fixed one");
+    let learnt = status(&tools, json!({})).await;
+    let uplift = &learnt["uplift"]["test_generation"];
+    assert!(uplift["unused"]["n"].as_u64().unwrap() > 0 && uplift["used"]["n"] == 0, "{uplift}");
+    assert!(uplift["difference"].is_null());
+
+    let learned = call(json!("learned")).await;
+    let means = learned["order"].as_object().unwrap();
+    assert!(means.contains_key("comparison") && means.contains_key("kind"), "{means:?}");
+    assert!(means.values().all(|mean| (0.0..1.0).contains(&number(mean))), "{means:?}");
+    let learnt = status(&tools, json!({})).await;
+    assert!(learnt["uplift"]["test_generation"]["difference"].is_number(), "{learnt:#}");
+    // Whatever was learnt, the fixed order gives the same bytes; and so does the learned one over the same observations.
+    assert_eq!(call(json!("fixed")).await["test_file"], fixed["test_file"]);
+    let refused =
+        tools.refusal("qe_test_generate", r#"{"targets":[{"file":"half.js"}],"order":"learned"}"#).await;
+    assert!(refused.contains("Python alone"), "{refused}");
 }

@@ -2,7 +2,9 @@
 
 use super::StoreFuture;
 use crate::UnixMillis;
-use crate::learning::{Kept, Learned, Observation, Observed, Pattern, PatternId, Rule, Which};
+use crate::learning::{
+    Ended, Kept, Learned, Lesson, Lessons, Observation, Observed, Pattern, PatternId, Rule, Which,
+};
 
 /// What was learnt. It belongs to a principal, and no other sees it.
 pub trait LearningStore {
@@ -27,6 +29,18 @@ pub trait LearningStore {
         observations: Vec<Observation>,
         rule: Rule,
     ) -> StoreFuture<'_, Vec<Observed>>;
+
+    /// Counts what attempts of tasks have come to since it was asked last, at most
+    /// [`LESSONS_MAX`](crate::limits::LESSONS_MAX) of them: for the principal of each, once, whoever dies meanwhile. That an
+    /// attempt is to be learnt from is kept with its end, and forgotten with the observation, in one transaction. What teaches
+    /// nothing (`None`) is not looked at again.
+    ///
+    /// Answered before it is on disk: what a power failure takes is counted when it is asked next.
+    fn learn_from_tasks(&self, lesson: fn(&Ended) -> Option<Lesson>, rule: Rule) -> StoreFuture<'_, Lessons>;
+
+    /// Notes that patterns were suggested. Of what to do, the next outcome that somebody asserts within
+    /// [`SUGGESTION_COUNTS_MS`](crate::limits::SUGGESTION_COUNTS_MS) is one of a suggestion that was used.
+    fn suggested(&self, principal: String, patterns: Vec<PatternId>, now: UnixMillis) -> StoreFuture<'_, ()>;
 
     /// Patterns, in the order of their ids.
     fn patterns(&self, principal: String, which: Which) -> StoreFuture<'_, Vec<Pattern>>;

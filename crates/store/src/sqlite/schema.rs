@@ -182,6 +182,8 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;",
     // 7: which images of what search has read hold.
     super::search::images::SCHEMA,
+    // 8: learning from tasks; measured and asserted apart; what was suggested.
+    super::learning::FROM_TASKS,
 ];
 
 /// The schema version that this release writes.

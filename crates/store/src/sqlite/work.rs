@@ -20,6 +20,8 @@ mod row;
 mod settle;
 mod submit;
 
+pub(super) use read::outcome;
+
 use super::SqliteStore;
 use crate::UnixMillis;
 use crate::contract::{StoreFuture, WorkStore};

@@ -1,8 +1,11 @@
 //! Promises of [`LearningStore`].
 
-use crate::contract::LearningStore;
+mod tasks;
+
+use crate::contract::{LearningStore, WorkStore};
 use crate::learning::{
-    Extent, Observation, Observed, Pattern, PatternId, Polarity, Rule, State, Subject, Tally, Texts, Which,
+    Extent, Learned, Observation, Observed, Outcomes, Pattern, PatternId, Polarity, Rule, State, Subject,
+    Tally, Texts, Trials, Which,
 };
 use crate::{StoreError, UnixMillis, limits};
 
@@ -13,8 +16,9 @@ const DAY: UnixMillis = 86_400_000;
 /// Half-lives of ten days; a pattern with ten of ten is active, one that fails is retired.
 pub const RULE: Rule = Rule { half_life_ms: 10.0 * DAY as f64, back_off_below: 3.0, decide };
 
-fn decide(was: State, tally: &Tally) -> State {
+fn decide(was: State, tally: &Tally, measured: &Tally) -> State {
     match was {
+        State::Active if measured.successes > 19.5 => State::Promoted,
         State::Candidate if tally.successes > 9.5 => State::Active,
         _ if tally.failures > tally.successes + 5.0 => State::Retired,
         other => other,
@@ -26,13 +30,16 @@ pub fn of(title: &str, successes: u32, failures: u32) -> Observation {
     Observation {
         pattern: Subject::Titled { polarity: Polarity::Do, title: title.into(), texts: Texts::default() },
         levels: Vec::new(),
-        successes,
-        failures,
-        infrastructure: 0,
-        reward: None,
-        evidence: None,
-        asserted_by: None,
-        at: T0,
+        trials: Trials { successes, failures, at: T0, ..Trials::default() },
+        used: None,
+    }
+}
+
+impl Observation {
+    /// The same with other trials.
+    fn with(mut self, change: impl FnOnce(&mut Trials)) -> Self {
+        change(&mut self.trials);
+        self
     }
 }
 
@@ -46,7 +53,7 @@ async fn all(store: &dyn LearningStore, who: &str) -> Vec<Pattern> {
 }
 
 /// All that is promised.
-pub async fn holds<S: LearningStore, F: AsyncFn() -> S>(empty: F) {
+pub async fn holds<S: LearningStore + WorkStore, F: AsyncFn() -> S>(empty: F) {
     tallies_are_those_of_all_observations(&empty().await).await;
     evidence_counts_once(&empty().await).await;
     what_is_foretold_is_kept_beside_what_came(&empty().await).await;
@@ -55,20 +62,24 @@ pub async fn holds<S: LearningStore, F: AsyncFn() -> S>(empty: F) {
     what_somebody_retired_stays_so_until_it_is_told_anew(&empty().await).await;
     principals_and_polarities_are_apart(&empty().await).await;
     a_batch_counts_whole_or_not_at_all(&empty().await).await;
+    what_is_asserted_is_no_measurement(&empty().await).await;
+    a_suggestion_is_used_once_and_for_a_while(&empty().await).await;
+    texts_that_are_told_anew_are_seen_to_be(&empty().await).await;
     bounds_are_kept(&empty().await).await;
+    tasks::each_attempt_teaches_once(&empty().await).await;
+    tasks::tasks_leave_room_for_others(&empty().await).await;
 }
 
 async fn tallies_are_those_of_all_observations(store: &dyn LearningStore) {
     // Out of order, with infrastructure failures, which say nothing.
     let ages = [(0, 3, 1), (20, 2, 2), (5, 1, 0), (10, 0, 4)];
     for (days, successes, failures) in ages {
-        let one = Observation {
-            infrastructure: 2,
-            reward: Some(0.5),
-            asserted_by: (days == 5).then(|| "model".into()),
-            at: T0 + days * DAY,
-            ..of("p", successes, failures)
-        };
+        let one = of("p", successes, failures).with(|trials| {
+            trials.infrastructure = 2;
+            trials.reward = Some(0.5);
+            trials.asserted_by = (days == 5).then(|| "model".into());
+            trials.at = T0 + days * DAY;
+        });
         observe(store, one).await;
     }
     let [pattern] = &all(store, "alice").await[..] else { panic!("one pattern") };
@@ -85,16 +96,18 @@ async fn tallies_are_those_of_all_observations(store: &dyn LearningStore) {
     let learned = store.learned("alice".into()).await.unwrap();
     assert_eq!((learned.patterns, learned.kept, learned.seen, learned.last), (1, 4, seen, pattern.last));
     let kept = store.observations("alice".into(), pattern.id, 2).await.unwrap();
-    assert_eq!(kept.iter().map(|one| one.at).collect::<Vec<_>>(), [T0 + 10 * DAY, T0 + 5 * DAY]);
-    assert_eq!(kept[1].asserted_by.as_deref(), Some("model"));
+    assert_eq!(kept.iter().map(|one| one.trials.at).collect::<Vec<_>>(), [T0 + 10 * DAY, T0 + 5 * DAY]);
+    assert_eq!(kept[1].trials.asserted_by.as_deref(), Some("model"));
 }
 
 async fn evidence_counts_once(store: &dyn LearningStore) {
-    let with = |text: &str| Observation { evidence: Some(text.into()), ..of("p", 1, 0) };
+    let evident =
+        |title: &str, text: &str| of(title, 1, 0).with(|trials| trials.evidence = Some(text.into()));
+    let with = |text: &str| evident("p", text);
     assert!(observe(store, with("run 1")).await.counted);
     assert!(!observe(store, with("run 1")).await.counted);
     assert!(observe(store, with("run 2")).await.counted);
-    assert!(observe(store, Observation { evidence: Some("run 1".into()), ..of("q", 1, 0) }).await.counted);
+    assert!(observe(store, evident("q", "run 1")).await.counted);
     assert_eq!(all(store, "alice").await[0].seen.successes, 2);
 }
 
@@ -104,7 +117,7 @@ async fn what_is_foretold_is_kept_beside_what_came(store: &dyn LearningStore) {
     let second = observe(store, of("p", 1, 2)).await;
     assert!((second.predicted - 2.0 / 3.0).abs() < 1e-12 && !second.created);
     // An infrastructure failure is no outcome.
-    observe(store, Observation { infrastructure: 1, ..of("p", 0, 0) }).await;
+    observe(store, of("p", 0, 0).with(|trials| trials.infrastructure = 1)).await;
     let bins = store.learned("alice".into()).await.unwrap().calibration;
     assert_eq!((bins[5].trials, bins[5].successes), (1, 1));
     assert!((bins[5].squared - 0.25).abs() < 1e-12);
@@ -140,11 +153,12 @@ async fn narrow_contexts_are_asked_first(store: &dyn LearningStore) {
 }
 
 async fn merged_patterns_count_together(store: &dyn LearningStore) {
-    let level = |title: &str, successes, evidence: &str, at| Observation {
-        levels: vec!["python".into()],
-        evidence: Some(evidence.into()),
-        at,
-        ..of(title, successes, 0)
+    let level = |title: &str, successes, evidence: &str, at| {
+        let one = Observation { levels: vec!["python".into()], ..of(title, successes, 0) };
+        one.with(|trials| {
+            trials.evidence = Some(evidence.into());
+            trials.at = at;
+        })
     };
     let whole = observe(store, level("whole", 4, "one", T0 + 10 * DAY)).await.id;
     let part = observe(store, level("part", 8, "one", T0)).await.id;
@@ -193,6 +207,66 @@ async fn principals_and_polarities_are_apart(store: &dyn LearningStore) {
     assert_eq!((all(store, "alice").await[0].seen.failures, all(store, "bob").await.len()), (0, 0));
 }
 
+async fn what_is_asserted_is_no_measurement(store: &dyn LearningStore) {
+    let asserted = |successes| of("p", successes, 0).with(|trials| trials.asserted_by = Some("model".into()));
+    observe(store, asserted(12)).await;
+    observe(store, asserted(30)).await;
+    let pattern = all(store, "alice").await.remove(0);
+    assert_eq!((pattern.state, pattern.measured.n_eff().to_bits()), (State::Active, 0.0_f64.to_bits()));
+    assert!((pattern.tally.successes - 42.0).abs() < 1e-12, "it is an outcome all the same");
+    // What is measured loses weight with age, whoever speaks meanwhile.
+    observe(store, of("p", 10, 0)).await;
+    observe(store, asserted(1).with(|trials| trials.at = T0 + 10 * DAY)).await;
+    let pattern = all(store, "alice").await.remove(0);
+    assert!((pattern.measured.successes - 5.0).abs() < 1e-12, "{pattern:?}");
+    observe(store, of("p", 30, 0)).await;
+    let pattern = all(store, "alice").await.remove(0);
+    assert_eq!(pattern.state, State::Promoted);
+    let other = observe(store, of("q", 8, 0)).await.id;
+    store.merge("alice".into(), pattern.id, other, RULE).await.unwrap();
+    let whole = all(store, "alice").await.remove(0);
+    assert!((whole.measured.successes - 24.0).abs() < 1e-12, "measured parts are merged, too: {whole:?}");
+}
+
+async fn a_suggestion_is_used_once_and_for_a_while(store: &dyn LearningStore) {
+    let asserted = |successes, failures, at| {
+        of("p", successes, failures).with(|trials| {
+            trials.asserted_by = Some("model".into());
+            trials.at = at;
+        })
+    };
+    let first = observe(store, asserted(1, 0, T0)).await;
+    assert_eq!(first.used, Some(false), "nobody has suggested it");
+    let suggest =
+        async |at| store.suggested("alice".into(), vec![first.id, PatternId(77)], at).await.unwrap();
+    suggest(T0).await;
+    store.suggested("bob".into(), vec![first.id], T0 + limits::SUGGESTION_COUNTS_MS).await.unwrap();
+    assert_eq!(observe(store, of("p", 1, 0)).await.used, None, "our own tools did not ask");
+    assert_eq!(observe(store, asserted(0, 1, T0 + DAY)).await.used, Some(true));
+    assert_eq!(observe(store, asserted(1, 0, T0 + DAY)).await.used, Some(false), "once");
+    suggest(T0).await;
+    assert_eq!(observe(store, asserted(0, 0, T0).with(|trials| trials.infrastructure = 1)).await.used, None);
+    assert_eq!(observe(store, asserted(1, 0, T0 + limits::SUGGESTION_COUNTS_MS)).await.used, Some(true));
+    suggest(T0).await;
+    assert_eq!(observe(store, asserted(1, 0, T0 + limits::SUGGESTION_COUNTS_MS + 1)).await.used, Some(false));
+    observe(store, Observation { used: Some(true), ..of("tool", 3, 4) }).await;
+    observe(store, Observation { used: Some(false), ..of("tool", 1, 2) }).await;
+    let learned = store.learned("alice".into()).await.unwrap();
+    let pair = |of: Outcomes| (of.successes, of.failures);
+    assert_eq!((pair(learned.suggestions.used), pair(learned.suggestions.unused)), ((1, 1), (3, 0)));
+    assert_eq!((pair(learned.tools.used), pair(learned.tools.unused)), ((3, 4), (1, 2)));
+    assert_eq!(store.learned("bob".into()).await.unwrap(), Learned::default());
+}
+
+async fn texts_that_are_told_anew_are_seen_to_be(store: &dyn LearningStore) {
+    observe(store, of("p", 1, 0)).await;
+    let first = all(store, "alice").await.remove(0);
+    observe(store, of("p", 1, 0)).await;
+    assert_eq!(all(store, "alice").await[0].told, first.told);
+    observe(store, of("p", 0, 0)).await;
+    assert!(all(store, "alice").await[0].told > first.told);
+}
+
 async fn a_batch_counts_whole_or_not_at_all(store: &dyn LearningStore) {
     let unknown = Observation { pattern: Subject::Id(PatternId(9)), ..of("", 1, 0) };
     let batch = vec![of("p", 1, 0), unknown];
@@ -223,7 +297,7 @@ async fn bounds_are_kept(store: &dyn LearningStore) {
     // Patterns beyond the bound push out those that are retired, and no others.
     let titles = 1..limits::PATTERNS_PER_PRINCIPAL;
     let mut batch: Vec<_> = titles.map(|number| of(&format!("p{number}"), 0, 0)).collect();
-    batch[0].failures = 20;
+    batch[0].trials.failures = 20;
     store.observe("alice".into(), batch, RULE).await.unwrap();
     observe(store, of("one more", 0, 0)).await;
     let patterns = all(store, "alice").await;

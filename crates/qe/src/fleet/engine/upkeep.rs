@@ -42,6 +42,7 @@ impl Engine {
         self.prewarm();
         if std::mem::take(&mut self.is_dirty) {
             self.claim_all();
+            self.learn();
             self.store_at = match wait(self.shared.store.wake_at()) {
                 Ok(at) => at.map(|at| {
                     let left = u64::try_from(at.saturating_sub(self.now())).unwrap_or(0);

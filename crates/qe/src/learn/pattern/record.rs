@@ -1,6 +1,6 @@
 //! Actions `record` and `feedback`.
 
-use aqe_store::learning::{Extent, Observation, Observed, Subject, Texts};
+use aqe_store::learning::{Extent, Observation, Observed, Subject, Texts, Trials};
 use serde::Serialize;
 
 use super::super::posterior::RULE;
@@ -26,6 +26,9 @@ struct Recorded {
     /// The chance of success that was foretold before this outcome.
     #[serde(skip_serializing_if = "Option::is_none")]
     predicted: Option<f64>,
+    /// Whether `suggest` had handed the pattern out before; only with an outcome of what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used: Option<bool>,
     #[serde(flatten)]
     standing: Standing,
     note: &'static str,
@@ -57,19 +60,18 @@ impl Call<'_> {
         let mut observation = Observation {
             pattern: subject,
             levels: surroundings.levels().into_iter().map(|(name, _)| name).collect(),
-            successes: 0,
-            failures: 0,
-            infrastructure: 0,
-            reward: None,
-            evidence: None,
-            asserted_by: Some(CALLER.to_owned()),
-            at: self.request.now,
+            trials: Trials {
+                asserted_by: Some(CALLER.to_owned()),
+                at: self.request.now,
+                ..Trials::default()
+            },
+            used: None,
         };
         if let Some(outcome) = &arguments.outcome {
-            assert(&mut observation, outcome)?;
+            assert(&mut observation.trials, outcome)?;
         }
         let observed = wait(self.context.durable.observe(self.principal(), vec![observation], RULE))?;
-        let [Observed { id, created, counted, predicted }] = observed[..] else {
+        let [Observed { id, created, counted, predicted, used }] = observed[..] else {
             return Err(Refusal("this is a fault of ours: one observation, several answers".into()));
         };
         let pattern = self.one(id, Extent::Nothing)?;
@@ -86,6 +88,7 @@ impl Call<'_> {
             }),
             merged_into,
             predicted: counted.then_some(predicted),
+            used,
             standing: Standing::of(&pattern, self.request.now),
             note: NOTE,
         })
@@ -116,23 +119,23 @@ impl Call<'_> {
     }
 }
 
-fn assert(observation: &mut Observation, outcome: &Outcome) -> Result<(), Refusal> {
+fn assert(trials: &mut Trials, outcome: &Outcome) -> Result<(), Refusal> {
     match outcome.result {
-        How::Success => observation.successes = 1,
-        How::Failure => observation.failures = 1,
-        How::Infrastructure => observation.infrastructure = 1,
+        How::Success => trials.successes = 1,
+        How::Failure => trials.failures = 1,
+        How::Infrastructure => trials.infrastructure = 1,
     }
     if outcome.reward.is_some_and(|reward| !(-1e9..=1e9).contains(&reward)) {
         return Err(Refusal("`outcome.reward` must be between -1e9 and 1e9".into()));
     }
-    observation.reward = outcome.reward;
+    trials.reward = outcome.reward;
     let texts = [&outcome.evidence, &outcome.asserted_by];
     if let Some(secret) = texts.into_iter().flatten().find_map(|text| secrets::find(text)) {
         return Err(Refusal(format!("not stored: the outcome contains {secret}; leave it out")));
     }
-    observation.evidence.clone_from(&outcome.evidence);
+    trials.evidence.clone_from(&outcome.evidence);
     if let Some(who) = &outcome.asserted_by {
-        observation.asserted_by = Some(who.clone());
+        trials.asserted_by = Some(who.clone());
     }
     Ok(())
 }

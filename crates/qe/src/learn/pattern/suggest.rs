@@ -1,11 +1,11 @@
 //! Action `suggest`.
 
-use aqe_store::learning::{Extent, Polarity, State, Which};
+use aqe_store::learning::{Extent, PatternId, State, Which};
 use serde::Serialize;
 
 use super::super::context::Level;
-use super::super::rank::{Question, Ranked, rank};
-use super::super::similarity::{Lexical, Similarity as _};
+use super::super::rank::{Question, Ranked, UNLIKE, rank};
+use super::super::similarity::{self, Sketch};
 use super::super::told::{Chance, Record};
 use super::super::{NOTE, cut, shown, wait};
 use super::{Action, Call};
@@ -89,18 +89,29 @@ impl Call<'_> {
         let which = Which {
             most: u32::MAX,
             levels: levels.iter().map(|(name, _)| name.clone()).collect(),
-            texts: if words.is_some() { Extent::Summary } else { Extent::Nothing },
             ..Which::default()
         };
         let patterns = wait(self.context.durable.patterns(self.principal(), which))?;
         let searched = patterns.len();
         self.request.stop.check()?;
-        let question = Question { words, levels: &levels, explore, now: self.request.now };
-        let ranked = rank(patterns, &question, &Lexical);
-        let (to_do, to_avoid): (Vec<_>, Vec<_>) =
-            ranked.into_iter().partition(|one| one.pattern.polarity == Polarity::Do);
+        let question = Question { levels: &levels, explore, now: self.request.now, most };
+        let mut alike: Vec<_> = patterns.into_iter().map(|pattern| (pattern, None)).collect();
+        if let Some(words) = words {
+            let patterns: Vec<_> = alike.into_iter().map(|(pattern, _)| pattern).collect();
+            let sketches = self.context.sketches.of(self.context, &self.request.principal, &patterns)?;
+            let asked = Sketch::of(words);
+            let likeness = sketches.into_iter().map(|sketch| Some(asked.likeness(&sketch)));
+            alike = patterns.into_iter().zip(likeness).collect();
+            alike.retain(|(_, likeness)| likeness.is_some_and(|likeness| likeness >= UNLIKE));
+        }
+        let (to_do, to_avoid) = rank(alike, &question);
+        // An outcome that is reported of one of these is one of a suggestion that was used.
+        let handed: Vec<PatternId> = to_do.iter().chain(&to_avoid).map(|one| one.pattern.id).collect();
+        if !handed.is_empty() {
+            wait(self.context.durable.suggested(self.principal(), handed, self.request.now))?;
+        }
         let told = |ranked: Vec<Ranked>| -> Result<Vec<Suggestion>, Refusal> {
-            ranked.into_iter().take(most).map(|one| self.suggestion(one)).collect()
+            ranked.into_iter().map(|one| self.suggestion(one)).collect()
         };
         structured(&Answer {
             action: Action::Suggest,
@@ -111,7 +122,7 @@ impl Call<'_> {
                 Some(_) => "similarity x draw from the posterior",
                 None => "similarity x posterior mean",
             },
-            similarity: words.map(|_| Lexical.name()),
+            similarity: words.map(|_| similarity::NAME),
             note: NOTE,
         })
     }

@@ -58,6 +58,7 @@ def tests(request, watch, began):
     late = began + request["wall_ms"] / 1000.0
     work = (request["budget_ms"] or budget(len(chosen), len(universe.lines))) * WORK_PER_MS
     looking = searching.Search(inside, universe, runner, rng, work, late - request["wall_ms"] / 4000.0, request["fatal"])
+    looking.values.order = request["order"] or {}
     if request["lines"] is not None:
         looking.only(line for first, last in request["lines"] for line in range(first, min(last, 1 << 20) + 1))
     looking.lines |= import_lines
@@ -92,7 +93,7 @@ def tests(request, watch, began):
         "blocks": blocks, "targets": listed,
         "universe": {"lines": sorted(universe.lines), "branches": sorted(universe.branches)},
         "import": {"lines": sorted(import_lines & universe.lines), "branches": sorted(import_arcs & universe.branches)},
-        "mutants": mutation and mutation["made"], "executed": runner.executed,
+        "mutants": mutation and mutation["made"], "executed": runner.executed, "sources": looking.tried.counts,
         "late": looking.late or bool(mutation and mutation["late"]),
     }
 

@@ -8,7 +8,7 @@ import ast
 import enum
 import time
 
-from . import cases, discover, strings, values
+from . import cases, discover, order, strings, values
 
 Parameter = cases.Parameter
 
@@ -39,6 +39,9 @@ class Search:
     def __init__(self, module, universe, runner, rng, work, deadline, fatal):
         self.module, self.universe, self.runner, self.rng = module, universe, runner, rng
         self.values = values.Values(module, rng)
+        self.tried = order.Tried(self.values.origins)
+        # The parameter and value that are the only change of the case under way.
+        self.changed = None
         self.work_left, self.deadline = work, deadline
         self.lines, self.arcs = set(), set()
         self.own = {}
@@ -86,6 +89,7 @@ class Search:
         return found
 
     def one(self, target, share, turn):
+        self.changed = None
         params = self.module.params(target)
         if params is None:
             return
@@ -120,7 +124,10 @@ class Search:
                 break
             ran += 1
             long = self.runner.too_long
-            if self.try_one(case):
+            has_gained = self.try_one(case)
+            if self.changed:
+                self.tried.tell(target, *self.changed, has_gained)
+            if has_gained:
                 gained.append(inputs)
                 idle = 0
             else:
@@ -267,11 +274,13 @@ class Search:
             for param in some:
                 base = furthest[0] if furthest else required
                 for source in pools[param.name][first:last]:
+                    self.changed = param, source
                     if param.kind == Parameter.VAR_POSITIONAL:
                         yield dict(base, **{param.name: (source,)}), receiver, ()
                         yield dict(base, **{param.name: (source, pools[param.name][0])}), receiver, ()
                     elif param.kind != Parameter.VAR_KEYWORD:
                         yield dict(base, **{param.name: source}), receiver, ()
+        self.changed = None
 
     def neighbour(self, case):
         """A case that was not tried yet, with one argument changed; None if that comes to one that was."""

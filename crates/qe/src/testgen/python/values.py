@@ -6,7 +6,7 @@ import inspect
 import re
 import typing
 
-from . import strings, vocabulary
+from . import order, strings, vocabulary
 
 MOST = 48
 
@@ -107,6 +107,10 @@ class Values:
         self.vocabulary = vocabulary.Vocabulary(module, rng)
         # Expressions of which earlier cases showed that they come to an object of a class.
         self.made = {}
+        # What earlier searches have learnt of sources; nothing: the order is the one below.
+        self.order = {}
+        # Of each target and parameter: which source a value is from.
+        self.origins = {}
         self._pools = {}
 
     def of_annotation(self, annotation, depth=0):
@@ -269,9 +273,20 @@ class Values:
         texty = "str" in sorts or not sorts
         regexes = self._texts(target) if texty else []
         choices = [repr(one) for one in param.choices]
-        pool = join(default[:2], compared[:MOST // 2], guess[:4], patterns, fitting[:20], guess[4:], regexes, default[2:])
+        groups = (
+            ("default", default[:2]), ("comparison", compared[:MOST // 2]), ("kind", guess[:4]), ("pattern", patterns), ("literal", fitting[:20]),
+            ("kind", guess[4:]), ("text", regexes), ("default", default[2:]), ("choice", choices),
+        )
+        others = [] if strict else ["None", "1" if texty else "'a'"]
+        origin = self.origins.setdefault((target.name, param.name), {})
+        for name, found in groups + (("other", others),):
+            for text in found:
+                origin.setdefault(text, name)
+        if self.order:
+            return order.dealt(groups + (("other", others),), self.order, MOST)
+        pool = join(*(found for _, found in groups[:-1]))
         if not strict:
-            pool = join(pool[:MOST - 4], ["None"], ["1" if texty else "'a'"])
+            pool = join(pool[:MOST - 4], others)
         return join(pool[:4], choices, pool[4:MOST])
 
     def _texts(self, target):

@@ -37,17 +37,27 @@ pub(super) fn merge(
         observe::save_level(connection, into.id, &name, both)?;
     }
     let both = into.tally.and(from.tally, rule.half_life_ms);
+    let measured = into.measured.and(from.measured, rule.half_life_ms);
     connection
         .prepare_cached(
             "UPDATE pattern SET tally_successes = ?3, tally_failures = ?4, tally_at = ?5,
                 successes = pattern.successes + part.successes, failures = pattern.failures + part.failures,
-                infrastructure = pattern.infrastructure + part.infrastructure,
+                measured_successes = ?6, measured_failures = ?7,
+                infrastructure = pattern.infrastructure + part.infrastructure, flaky = pattern.flaky + part.flaky,
                 asserted = pattern.asserted + part.asserted, rewards = pattern.rewards + part.rewards,
                 reward_sum = pattern.reward_sum + part.reward_sum,
                 last = max(coalesce(pattern.last, part.last), coalesce(part.last, pattern.last))
              FROM pattern part WHERE pattern.id = ?2 AND part.id = ?1",
         )?
-        .execute(params![from.id, into.id, both.successes, both.failures, both.at])?;
+        .execute(params![
+            from.id,
+            into.id,
+            both.successes,
+            both.failures,
+            both.at,
+            measured.successes,
+            measured.failures
+        ])?;
     connection
         .prepare_cached("UPDATE OR IGNORE observation SET pattern = ?2 WHERE pattern = ?1")?
         .execute((from.id, into.id))?;
@@ -56,7 +66,8 @@ pub(super) fn merge(
     connection.prepare_cached("DELETE FROM pattern_context WHERE pattern = ?1")?.execute([from.id])?;
     connection
         .prepare_cached(
-            "UPDATE pattern SET merged_into = ?2, tally_successes = 0, tally_failures = 0
+            "UPDATE pattern SET merged_into = ?2, tally_successes = 0, tally_failures = 0,
+                measured_successes = 0, measured_failures = 0
              WHERE id = ?1 OR merged_into = ?1",
         )?
         .execute((from.id, into.id))?;

@@ -3,10 +3,10 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::Fault;
-use super::{Head, head, number, polarity, state, tally};
-use crate::StoreError;
-use crate::learning::{BINS, Observation, Observed, PatternId, Polarity, Rule, State, Subject, Tally, Texts};
-use crate::limits::{CONTEXTS_PER_PATTERN, OBSERVATIONS_PER_PRINCIPAL, PATTERNS_PER_PRINCIPAL};
+use super::subject::subject;
+use super::{Head, number, polarity, state, tally};
+use crate::learning::{BINS, Observation, Observed, PatternId, Polarity, Rule, Tally, Trials};
+use crate::limits::{CONTEXTS_PER_PATTERN, OBSERVATIONS_PER_PRINCIPAL, SUGGESTION_COUNTS_MS};
 
 pub(super) fn observe(
     connection: &Connection,
@@ -14,16 +14,21 @@ pub(super) fn observe(
     observations: &[Observation],
     rule: &Rule,
 ) -> Result<Vec<Observed>, Fault> {
-    connection
-        .prepare_cached("INSERT INTO learner (principal) VALUES (?1) ON CONFLICT DO NOTHING")?
-        .execute([principal])?;
-    let learner = super::learner(connection, principal)?;
+    let learner = learner(connection, principal)?;
     let observed = observations.iter().map(|one| count(connection, learner, one, rule)).collect();
     prune(connection, learner)?;
     observed
 }
 
-fn count(
+/// The learner's row, made if there is none.
+pub(super) fn learner(connection: &Connection, principal: &str) -> Result<i64, Fault> {
+    connection
+        .prepare_cached("INSERT INTO learner (principal) VALUES (?1) ON CONFLICT DO NOTHING")?
+        .execute([principal])?;
+    super::learner(connection, principal)
+}
+
+pub(super) fn count(
     connection: &Connection,
     learner: i64,
     observation: &Observation,
@@ -31,29 +36,35 @@ fn count(
 ) -> Result<Observed, Fault> {
     let (head, created) = subject(connection, learner, observation)?;
     let levels = levels(connection, head.id, &observation.levels)?;
-    let now = observation.at;
+    let trials = &observation.trials;
+    let now = trials.at;
     let known = levels.iter().flatten().map(|tally| tally.at(now, rule.half_life_ms));
     let known = known.into_iter().find(|tally| tally.n_eff() >= rule.back_off_below);
     let predicted = known.unwrap_or_else(|| head.tally.at(now, rule.half_life_ms)).mean();
-    let mut observed = Observed { id: PatternId(head.id), created, counted: false, predicted };
-    if observation.trials() == 0 || !note(connection, learner, head.id, observation)? {
+    let id = PatternId(head.id);
+    let mut observed = Observed { id, created, counted: false, predicted, used: None };
+    if trials.count() == 0 || !note(connection, learner, head.id, observation)? {
         return Ok(observed);
     }
     observed.counted = true;
-    let Observation { successes, failures, .. } = *observation;
+    observed.used = used(connection, learner, &head, observation)?;
+    let Trials { successes, failures, .. } = *trials;
     let add = |tally: Tally| tally.with(successes.into(), failures.into(), now, rule.half_life_ms);
     for (name, tally) in observation.levels.iter().zip(levels) {
         let tally = add(tally.unwrap_or(Tally { at: now, ..Tally::default() }));
         save_level(connection, head.id, name, tally)?;
     }
     let tally = add(head.tally);
-    let next = (rule.decide)(head.state, &tally);
+    let is_measured = trials.asserted_by.is_none();
+    let measured = if is_measured { add(head.measured) } else { head.measured.at(now, rule.half_life_ms) };
+    let next = (rule.decide)(head.state, &tally, &measured);
     connection
         .prepare_cached(
             "UPDATE pattern SET state = ?2, tally_successes = ?3, tally_failures = ?4, tally_at = ?5,
                 last = max(coalesce(last, ?6), ?6), successes = successes + ?7, failures = failures + ?8,
                 infrastructure = infrastructure + ?9, asserted = asserted + ?10, rewards = rewards + ?11,
-                reward_sum = reward_sum + ?12
+                reward_sum = reward_sum + ?12, flaky = flaky + ?13,
+                measured_successes = ?14, measured_failures = ?15
              WHERE id = ?1",
         )?
         .execute(params![
@@ -65,108 +76,52 @@ fn count(
             now,
             successes,
             failures,
-            observation.infrastructure,
-            asserted(observation),
-            observation.reward.is_some(),
-            observation.reward.unwrap_or(0.0),
+            trials.infrastructure,
+            asserted(trials),
+            trials.reward.is_some(),
+            trials.reward.unwrap_or(0.0),
+            trials.flaky,
+            measured.successes,
+            measured.failures,
         ])?;
-    foretold(connection, learner, predicted, observation)?;
+    foretold(connection, learner, predicted, trials)?;
     Ok(observed)
 }
 
-fn asserted(observation: &Observation) -> u64 {
-    if observation.asserted_by.is_some() { observation.trials() } else { 0 }
+fn asserted(trials: &Trials) -> u64 {
+    if trials.asserted_by.is_some() { trials.count() } else { 0 }
 }
 
-/// The pattern, made if it is only titled and not there, and whether it was made.
-fn subject(connection: &Connection, learner: i64, observation: &Observation) -> Result<(Head, bool), Fault> {
-    let (side, title, texts) = match &observation.pattern {
-        Subject::Id(id) => return Ok((head(connection, learner, *id)?, false)),
-        Subject::Titled { polarity, title, texts } => (*polarity, title, texts),
-    };
-    let found: Option<i64> = connection
-        .prepare_cached("SELECT id FROM pattern WHERE learner = ?1 AND polarity = ?2 AND title = ?3")?
-        .query_row((learner, polarity(side), title), |row| row.get(0))
-        .optional()?;
-    let Some(id) = found else {
-        return Ok((create(connection, learner, side, title, texts, observation)?, true));
-    };
-    let head = head(connection, learner, PatternId(id))?;
-    if observation.trials() == 0 {
-        // The name of a part says nothing of the whole's texts.
-        if head.id == id {
-            save_texts(connection, id, texts)?;
-        }
-        let mut reinstate = connection.prepare_cached("UPDATE pattern SET retired = NULL WHERE id = ?1")?;
-        reinstate.execute([head.id])?;
-    }
-    Ok((head, false))
-}
-
-fn create(
+/// Whether what was learnt was made use of, counted beside the outcome. A suggestion is used once.
+fn used(
     connection: &Connection,
     learner: i64,
-    side: Polarity,
-    title: &str,
-    texts: &Texts,
+    head: &Head,
     observation: &Observation,
-) -> Result<Head, Fault> {
-    make_room(connection, learner)?;
-    let id = connection
-        .prepare_cached(
-            "INSERT INTO pattern (learner, polarity, title, created, tally_at) VALUES (?1, ?2, ?3, ?4, ?4)",
-        )?
-        .insert((learner, polarity(side), title, observation.at))?;
-    save_texts(connection, id, texts)?;
-    connection
-        .prepare_cached("UPDATE learner SET patterns = patterns + 1 WHERE id = ?1")?
-        .execute([learner])?;
-    let tally = Tally { at: observation.at, ..Tally::default() };
-    Ok(Head { id, polarity: polarity(side), state: State::default(), tally })
-}
-
-fn save_texts(connection: &Connection, pattern: i64, texts: &Texts) -> Result<(), Fault> {
-    let tags = serde_json::Value::from(texts.tags.clone()).to_string();
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO pattern_text (pattern, tags, description, content) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .execute((pattern, tags, &texts.description, &texts.content))?;
-    Ok(())
-}
-
-/// Removes the retired pattern that was tried longest ago, or the name of one that became a part of another, if there are as
-/// many patterns as there may be.
-fn make_room(connection: &Connection, learner: i64) -> Result<(), Fault> {
-    let patterns: u64 = connection
-        .prepare_cached(
-            "SELECT patterns + (SELECT count(*) FROM pattern WHERE merged_into IS NOT NULL AND learner = ?1)
-             FROM learner WHERE id = ?1",
-        )?
-        .query_row([learner], |row| row.get(0))?;
-    if patterns < PATTERNS_PER_PRINCIPAL {
-        return Ok(());
-    }
-    let retired: Option<(i64, u64)> = connection
-        .prepare_cached(
-            "SELECT id, merged_into IS NULL FROM pattern
-             WHERE learner = ?1 AND (merged_into IS NOT NULL OR retired IS NOT NULL OR state = ?2)
-             ORDER BY coalesce(last, created), id LIMIT 1",
-        )?
-        .query_row((learner, number(State::Retired)), |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((id, whole)) = retired else {
-        let (limit, actual) = (PATTERNS_PER_PRINCIPAL, patterns + 1);
-        return Err(StoreError::Limit { what: "number of patterns", limit, actual }.into());
+) -> Result<Option<bool>, Fault> {
+    let trials = &observation.trials;
+    let is_measured = trials.asserted_by.is_none();
+    let used = if is_measured {
+        observation.used
+    } else if head.polarity == polarity(Polarity::Do) {
+        let since = trials.at.saturating_sub(SUGGESTION_COUNTS_MS);
+        Some(head.suggested.is_some_and(|suggested| suggested >= since))
+    } else {
+        // That it is right to avoid something is no success of who avoided it.
+        None
     };
+    let Some(is_used) = used.filter(|_| trials.judged() > 0) else { return Ok(None) };
     connection
         .prepare_cached(
-            "UPDATE learner SET patterns = patterns - ?3,
-                kept = kept - (SELECT count(*) FROM observation WHERE pattern = ?2) WHERE id = ?1",
+            "INSERT INTO uplift (learner, measured, used, successes, failures) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET successes = successes + excluded.successes,
+                failures = failures + excluded.failures",
         )?
-        .execute((learner, id, whole))?;
-    connection.prepare_cached("DELETE FROM pattern WHERE id = ?1")?.execute([id])?;
-    Ok(())
+        .execute((learner, is_measured, is_used, trials.successes, trials.failures))?;
+    if is_used && !is_measured {
+        connection.prepare_cached("UPDATE pattern SET suggested = NULL WHERE id = ?1")?.execute([head.id])?;
+    }
+    Ok(Some(is_used))
 }
 
 /// The tallies of these contexts, where there are any.
@@ -204,23 +159,26 @@ fn note(
     pattern: i64,
     observation: &Observation,
 ) -> Result<bool, Fault> {
+    let trials = &observation.trials;
     let noted = connection
         .prepare_cached(
             "INSERT INTO observation
-                (learner, pattern, context, successes, failures, infrastructure, reward, evidence, asserted_by, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+                (learner, pattern, context, successes, failures, infrastructure, reward, evidence, asserted_by, at,
+                 flaky)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING",
         )?
         .execute(params![
             learner,
             pattern,
             observation.levels.first(),
-            observation.successes,
-            observation.failures,
-            observation.infrastructure,
-            observation.reward,
-            observation.evidence,
-            observation.asserted_by,
-            observation.at,
+            trials.successes,
+            trials.failures,
+            trials.infrastructure,
+            trials.reward,
+            trials.evidence,
+            trials.asserted_by,
+            trials.at,
+            trials.flaky,
         ])?;
     if noted == 0 {
         return Ok(false);
@@ -229,32 +187,28 @@ fn note(
         .prepare_cached(
             "UPDATE learner SET kept = kept + 1, successes = successes + ?2, failures = failures + ?3,
                 infrastructure = infrastructure + ?4, asserted = asserted + ?5, rewards = rewards + ?6,
-                reward_sum = reward_sum + ?7, last = max(coalesce(last, ?8), ?8)
+                reward_sum = reward_sum + ?7, last = max(coalesce(last, ?8), ?8), flaky = flaky + ?9
              WHERE id = ?1",
         )?
         .execute(params![
             learner,
-            observation.successes,
-            observation.failures,
-            observation.infrastructure,
-            asserted(observation),
-            observation.reward.is_some(),
-            observation.reward.unwrap_or(0.0),
-            observation.at,
+            trials.successes,
+            trials.failures,
+            trials.infrastructure,
+            asserted(trials),
+            trials.reward.is_some(),
+            trials.reward.unwrap_or(0.0),
+            trials.at,
+            trials.flaky,
         ])?;
     Ok(true)
 }
 
 /// Keeps what was foretold beside what came.
-fn foretold(
-    connection: &Connection,
-    learner: i64,
-    predicted: f64,
-    observation: &Observation,
-) -> Result<(), Fault> {
-    let (successes, failures) = (f64::from(observation.successes), f64::from(observation.failures));
-    let trials = successes + failures;
-    if trials == 0.0 {
+fn foretold(connection: &Connection, learner: i64, predicted: f64, trials: &Trials) -> Result<(), Fault> {
+    let (successes, failures) = (f64::from(trials.successes), f64::from(trials.failures));
+    let judged = trials.judged() as i64;
+    if judged == 0 {
         return Ok(());
     }
     let bin = ((predicted * BINS as f64) as usize).min(BINS - 1);
@@ -266,12 +220,12 @@ fn foretold(
              ON CONFLICT DO UPDATE SET trials = trials + excluded.trials, predicted = predicted + excluded.predicted,
                 successes = successes + excluded.successes, squared = squared + excluded.squared",
         )?
-        .execute(params![learner, bin, trials as i64, predicted * trials, observation.successes, squared])?;
+        .execute(params![learner, bin, judged, predicted * judged as f64, trials.successes, squared])?;
     Ok(())
 }
 
 /// Removes the oldest observations beyond the bound.
-fn prune(connection: &Connection, learner: i64) -> Result<(), Fault> {
+pub(super) fn prune(connection: &Connection, learner: i64) -> Result<(), Fault> {
     let kept: u64 = connection
         .prepare_cached("SELECT kept FROM learner WHERE id = ?1")?
         .query_row([learner], |row| row.get(0))?;
@@ -293,11 +247,14 @@ fn prune(connection: &Connection, learner: i64) -> Result<(), Fault> {
 
 /// The state of a pattern that got others' tallies.
 pub(super) fn settle(connection: &Connection, pattern: i64, rule: &Rule) -> Result<(), Fault> {
-    let (was, tally) = connection
-        .prepare_cached("SELECT state, tally_successes, tally_failures, tally_at FROM pattern WHERE id = ?1")?
-        .query_row([pattern], |row| Ok((state(row, 0)?, tally(row, 1)?)))?;
+    let (was, tally, measured) = connection
+        .prepare_cached(
+            "SELECT state, tally_successes, tally_failures, tally_at, measured_successes, measured_failures, tally_at
+             FROM pattern WHERE id = ?1",
+        )?
+        .query_row([pattern], |row| Ok((state(row, 0)?, tally(row, 1)?, tally(row, 4)?)))?;
     connection
         .prepare_cached("UPDATE pattern SET state = ?2 WHERE id = ?1")?
-        .execute((pattern, number((rule.decide)(was, &tally))))?;
+        .execute((pattern, number((rule.decide)(was, &tally, &measured))))?;
     Ok(())
 }

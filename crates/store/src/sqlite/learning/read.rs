@@ -5,11 +5,13 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 use super::super::Fault;
 use super::{learner, state, tally};
 use crate::learning::{
-    BINS, Bin, Extent, Kept, Learned, Pattern, PatternId, Polarity, Seen, Tally, Texts, Which,
+    Bin, Compared, Extent, Kept, Learned, Outcomes, Pattern, PatternId, Polarity, Seen, Tally, Texts, Trials,
+    Which,
 };
 
 const COLUMNS: &str = "id, polarity, title, created, last, state, retired, merged_into, tally_successes, \
-                       tally_failures, tally_at, successes, failures, infrastructure, asserted, rewards, reward_sum";
+                       tally_failures, tally_at, successes, failures, infrastructure, asserted, rewards, \
+                       reward_sum, flaky, measured_successes, measured_failures, tally_at, told";
 
 pub(super) fn patterns(
     connection: &Connection,
@@ -96,6 +98,8 @@ fn pattern(row: &Row<'_>) -> rusqlite::Result<Pattern> {
         merged_into: row.get::<_, Option<i64>>(7)?.map(PatternId),
         tally: tally(row, 8)?,
         seen: seen(row, 11)?,
+        measured: tally(row, 18)?,
+        told: row.get(21)?,
         levels: Vec::new(),
         texts: None,
     })
@@ -109,6 +113,7 @@ fn seen(row: &Row<'_>, column: usize) -> rusqlite::Result<Seen> {
         asserted: row.get(column + 3)?,
         rewards: row.get(column + 4)?,
         reward_sum: row.get(column + 5)?,
+        flaky: row.get(column + 6)?,
     })
 }
 
@@ -128,19 +133,22 @@ pub(super) fn observations(
 ) -> Result<Vec<Kept>, Fault> {
     let learner = learner(connection, principal)?;
     let mut newest = connection.prepare_cached(
-        "SELECT context, successes, failures, infrastructure, reward, evidence, asserted_by, at
+        "SELECT context, successes, failures, infrastructure, reward, evidence, asserted_by, at, flaky
          FROM observation WHERE pattern = ?1 AND learner = ?2 ORDER BY id DESC LIMIT ?3",
     )?;
     let newest = newest.query_map((pattern.0, learner, most), |row| {
         Ok(Kept {
             context: row.get(0)?,
-            successes: row.get(1)?,
-            failures: row.get(2)?,
-            infrastructure: row.get(3)?,
-            reward: row.get(4)?,
-            evidence: row.get(5)?,
-            asserted_by: row.get(6)?,
-            at: row.get(7)?,
+            trials: Trials {
+                successes: row.get(1)?,
+                failures: row.get(2)?,
+                infrastructure: row.get(3)?,
+                reward: row.get(4)?,
+                evidence: row.get(5)?,
+                asserted_by: row.get(6)?,
+                at: row.get(7)?,
+                flaky: row.get(8)?,
+            },
         })
     })?;
     Ok(newest.collect::<rusqlite::Result<_>>()?)
@@ -149,13 +157,12 @@ pub(super) fn observations(
 pub(super) fn learned(connection: &Connection, principal: &str) -> Result<Learned, Fault> {
     let found = connection
         .prepare_cached(
-            "SELECT id, patterns, kept, last, successes, failures, infrastructure, asserted, rewards, reward_sum
+            "SELECT id, patterns, kept, last, successes, failures, infrastructure, asserted, rewards, reward_sum, flaky
              FROM learner WHERE principal = ?1",
         )?
         .query_row([principal], |row| {
             let (patterns, kept, last, seen) = (row.get(1)?, row.get(2)?, row.get(3)?, seen(row, 4)?);
-            let calibration = [Bin::default(); BINS];
-            Ok((row.get::<_, i64>(0)?, Learned { patterns, seen, last, kept, calibration }))
+            Ok((row.get::<_, i64>(0)?, Learned { patterns, seen, last, kept, ..Learned::default() }))
         })
         .optional()?;
     let Some((learner, mut learned)) = found else { return Ok(Learned::default()) };
@@ -170,5 +177,20 @@ pub(super) fn learned(connection: &Connection, principal: &str) -> Result<Learne
             *place = bin;
         }
     }
+    (learned.suggestions, learned.tools) = compared(connection, learner)?;
     Ok(learned)
+}
+
+/// Outcomes with and without what was learnt: asserted ones, and measured ones.
+fn compared(connection: &Connection, learner: i64) -> Result<(Compared, Compared), Fault> {
+    let (mut asserted, mut measured) = (Compared::default(), Compared::default());
+    let mut all = connection
+        .prepare_cached("SELECT measured, used, successes, failures FROM uplift WHERE learner = ?1")?;
+    let mut rows = all.query([learner])?;
+    while let Some(row) = rows.next()? {
+        let of = if row.get(0)? { &mut measured } else { &mut asserted };
+        let outcomes = if row.get(1)? { &mut of.used } else { &mut of.unused };
+        *outcomes = Outcomes { successes: row.get(2)?, failures: row.get(3)? };
+    }
+    Ok((asserted, measured))
 }

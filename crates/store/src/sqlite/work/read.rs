@@ -59,18 +59,21 @@ pub(super) fn task(
     Ok(Some(TaskDetail { task, payload, needs, attempts, events }))
 }
 
+/// How an attempt ended, from its word.
+pub(in crate::sqlite) fn outcome(row: &Row<'_>, column: usize) -> rusqlite::Result<AttemptOutcome> {
+    if row.get_ref(column)?.as_str()? == finish::DONE {
+        return Ok(AttemptOutcome::Done);
+    }
+    Ok(AttemptOutcome::Failed(row::failure(row, column)?))
+}
+
 fn read_attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
-    let outcome = if row.get_ref(4)?.as_str()? == finish::DONE {
-        AttemptOutcome::Done
-    } else {
-        AttemptOutcome::Failed(row::failure(row, 4)?)
-    };
     Ok(Attempt {
         token: row.get(0)?,
         worker: row.get(1)?,
         started: row.get(2)?,
         ended: row.get(3)?,
-        outcome,
+        outcome: outcome(row, 4)?,
         error: row.get(5)?,
         result: row.get(6)?,
         evidence: row.get(7)?,
