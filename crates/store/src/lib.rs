@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`contract`]: the trait [`Store`] with [`WorkStore`], and what every implementation promises.
 //! - [`memory`]: memory entries, their versions, and the questions and answers about them.
+//!   [`Quotas`]: what they may take.
 //! - [`search`]: finding entries by what they say.
 //! - [`learning`]: patterns, what was observed of them, and their tallies.
 //! - [`measurement`]: what was measured of a project at a commit.
@@ -26,6 +27,7 @@ pub mod learning;
 pub mod limits;
 pub mod measurement;
 pub mod memory;
+mod quotas;
 pub mod search;
 pub mod sqlite;
 #[cfg(feature = "suite")]
@@ -38,8 +40,10 @@ pub use derived::{Derived, DerivedKey};
 pub use error::StoreError;
 pub use measurement::Measurement;
 pub use memory::{
-    Absence, At, Attributes, Entry, EntryId, EntryRef, Get, Lookup, OnConflict, Put, Stored, VersionInfo,
+    Absence, At, Attributes, Delete, Deleted, Entry, EntryId, EntryRef, Get, List, Listed, Lookup, NamespaceUse,
+    OnConflict, Put, Stored, VersionInfo,
 };
+pub use quotas::Quotas;
 pub use search::{Candidate, Candidates, Embedder, Filters, Search};
 pub use sqlite::{SqliteOptions, SqliteStore};
 

@@ -10,18 +10,21 @@
 //! - **Durability** is `synchronous=NORMAL` in WAL mode: an answered write survives the death of this
 //!   process at any moment; the last ones before a power failure can be lost, but the file stays sound.
 //!   Writes that must not be lost even so wait for the disk (`FULL`): submissions and ends of tasks, and
-//!   what was learnt.
+//!   what was learnt; memory entries where [`SqliteOptions::memory_is_durable`] says so.
 //! - **Several processes** may share the file, on one machine and a local file system.
 
 mod alert;
+mod delete;
 mod get;
 mod hits;
 mod learning;
+mod list;
 mod manifest;
 mod measurement;
 mod merge;
 pub(crate) mod open;
 mod put;
+mod room;
 mod schema;
 mod search;
 mod vector;
@@ -40,9 +43,11 @@ use tokio::sync::oneshot;
 use crate::contract::{Manifest, MemorySearch, Reembedded, Store, StoreFuture};
 use crate::limits::{FILE_MAX_BYTES, READERS};
 use crate::measurement::Measurement;
-use crate::memory::{At, Entry, EntryId, EntryRef, Get, Lookup, Put, Stored};
+use crate::memory::{
+    At, Delete, Deleted, Entry, EntryId, EntryRef, Get, List, Listed, Lookup, NamespaceUse, Put, Stored,
+};
 use crate::search::{Candidates, Embedder, Search};
-use crate::{StoreError, UnixMillis};
+use crate::{Quotas, StoreError, UnixMillis};
 use hits::Hits;
 use search::Searcher;
 use writer::Writer;
@@ -54,11 +59,20 @@ pub struct SqliteOptions {
     pub max_file_bytes: u64,
     /// Makes the vectors of memory entries; without one entries are found by their words alone.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// What memory entries may take.
+    pub quotas: Quotas,
+    /// Whether a write of a memory entry is answered when it would outlive a power failure, too.
+    pub memory_is_durable: bool,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { max_file_bytes: FILE_MAX_BYTES, embedder: None }
+        Self {
+            max_file_bytes: FILE_MAX_BYTES,
+            embedder: None,
+            quotas: Quotas::default(),
+            memory_is_durable: false,
+        }
     }
 }
 
@@ -112,6 +126,8 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Vec<Mutex<Connection>>,
     searcher: Arc<Searcher>,
+    quotas: Quotas,
+    memory_is_durable: bool,
 }
 
 impl SqliteStore {
@@ -130,7 +146,8 @@ impl SqliteStore {
         });
         let writer = Writer::start(write, Arc::clone(&shared))?;
         let searcher = Arc::new(Searcher::new(path.to_owned(), options.embedder.clone()));
-        Ok(Self { shared, writer, readers, searcher })
+        let SqliteOptions { quotas, memory_is_durable, .. } = *options;
+        Ok(Self { shared, writer, readers, searcher, quotas, memory_is_durable })
     }
 
     /// Reads on this thread, on whichever connection is free.
@@ -157,6 +174,18 @@ impl SqliteStore {
         match self.read(&look) {
             Err(StoreError::Locked { .. }) => self.writer.read(look).await,
             other => other,
+        }
+    }
+
+    /// A write of memory entries, as durable as they are to be.
+    async fn write_memory<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.memory_is_durable {
+            self.writer.write_through(write).await
+        } else {
+            self.writer.write(write).await
         }
     }
 
@@ -249,9 +278,24 @@ impl Store for SqliteStore {
     fn put(&self, put: Put) -> StoreFuture<'_, Stored> {
         Box::pin(async move {
             put.validate()?;
-            let embedder = self.searcher.embedder().cloned();
-            self.writer.write(move |connection| put::put(connection, &put, embedder.as_deref())).await
+            let (embedder, quotas) = (self.searcher.embedder().cloned(), self.quotas);
+            self.write_memory(move |connection| put::put(connection, &put, embedder.as_deref(), &quotas)).await
         })
+    }
+
+    fn delete(&self, delete: Delete) -> StoreFuture<'_, Option<Deleted>> {
+        Box::pin(async move {
+            let embedder = self.searcher.embedder().cloned();
+            self.write_memory(move |connection| delete::delete(connection, &delete, embedder.as_deref())).await
+        })
+    }
+
+    fn list(&self, list: List) -> StoreFuture<'_, Vec<Listed>> {
+        Box::pin(self.look(move |connection| list::entries(connection, &list)))
+    }
+
+    fn namespaces(&self, principal: String) -> StoreFuture<'_, Vec<NamespaceUse>> {
+        Box::pin(self.look(move |connection| list::namespaces(connection, Some(&principal))))
     }
 
     fn get<'a>(&'a self, get: Get<'a>) -> StoreFuture<'a, Lookup> {

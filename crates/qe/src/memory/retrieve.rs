@@ -161,6 +161,7 @@ fn unless_at_once(valid_from: UnixMillis, written: UnixMillis) -> Option<String>
 fn reason(absence: Absence) -> String {
     match absence {
         Absence::NoEntry => "absent: no such entry in this namespace (names are exact)".into(),
+        Absence::Deleted { at } => format!("deleted: at {}", rfc3339(at)),
         Absence::Expired { at } => format!("expired: at {}", rfc3339(at)),
         Absence::NoVersion { oldest, latest } => {
             format!("no such version: {oldest} to {latest} are kept")

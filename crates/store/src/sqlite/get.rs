@@ -84,7 +84,9 @@ fn lookup(get: &Get<'_>, row: &Row<'_>) -> rusqlite::Result<Lookup> {
     let judged_at = if let At::Moment(moment) = get.at { moment } else { get.now };
     let expires: Option<i64> = row.get(3)?;
     if let Some(at) = expires.filter(|&expires| expires <= judged_at) {
-        return Ok(Lookup::Absent(Absence::Expired { at }));
+        // No other version ends before it begins.
+        let was_deleted = at <= row.get(2)?;
+        return Ok(Lookup::Absent(if was_deleted { Absence::Deleted { at } } else { Absence::Expired { at } }));
     }
     let Version { number, updated, valid_from, attributes, value } = Version::read(row)?;
     Ok(Lookup::Found(Box::new(Entry {
