@@ -39,7 +39,7 @@ mod xml;
 
 pub use builtin::{Settings, builtin, definitions};
 pub use coverage::{Format, ReadError, Summary, summarize};
-pub use memory::embedder;
+pub use memory::{Secrets, embedder};
 pub use project::child::Keeper;
 pub use syntax::{Survey, survey};
 
