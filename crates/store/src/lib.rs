@@ -9,7 +9,8 @@
 //! - [`measurement`]: what was measured of a project at a commit.
 //! - [`work`]: fleets, runs and tasks.
 //! - [`error`], [`limits`]: what can go wrong, and the bounds.
-//! - [`sqlite`]: the embedded implementation, [`SqliteStore`].
+//! - [`sqlite`]: the embedded implementation, [`SqliteStore`]; what an operator does with its file, [`StoreFile`].
+//! - [`transfer`]: the lines of an export.
 //! - `suite` (feature `suite`): the promises of the contract as tests that any implementation must pass.
 //! - [`cache`]: the result cache's level on disk, [`DiskCache`]: a file of its own, which may be lost.
 //! - [`derived`]: what was computed from contents and can be computed again, [`Derived`]: another such file.
@@ -32,6 +33,7 @@ pub mod search;
 pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod transfer;
 pub mod work;
 
 pub use cache::{DiskCache, DiskCacheOptions};
@@ -45,7 +47,8 @@ pub use memory::{
 };
 pub use quotas::Quotas;
 pub use search::{Candidate, Candidates, Embedder, Filters, Search};
-pub use sqlite::{SqliteOptions, SqliteStore};
+pub use sqlite::{SqliteOptions, SqliteStore, StoreFile};
+pub use transfer::{Conflicts, Imported, TransferError};
 
 /// Milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
 pub type UnixMillis = i64;

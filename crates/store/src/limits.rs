@@ -159,3 +159,12 @@ pub const CHECK_AT_OPEN_MAX_BYTES: u64 = 1 << 20;
 pub const HITS_PENDING_MAX: usize = 1_024;
 /// How long counted retrievals wait for the writer to be idle.
 pub const HITS_FLUSH_AFTER: Duration = Duration::from_secs(1);
+
+/// Bytes of one line of an export: the largest value, each of whose characters may be written as two, and what is said
+/// beside it.
+pub const EXPORT_LINE_MAX_BYTES: usize = 4 << 20;
+/// Entries, and bytes of them, that an import writes in one transaction: others wait for less than a second.
+pub const IMPORT_BATCH_ENTRIES: usize = 500;
+pub const IMPORT_BATCH_BYTES: usize = 8 << 20;
+/// Conflicts of an import, and faults of a check, that are named one by one.
+pub const NAMED_MAX: usize = 20;

@@ -27,6 +27,8 @@ mod put;
 mod room;
 mod schema;
 mod search;
+mod transfer;
+mod upkeep;
 mod vector;
 mod work;
 mod writer;
@@ -51,6 +53,8 @@ use crate::{Quotas, StoreError, UnixMillis};
 use hits::Hits;
 use search::Searcher;
 use writer::Writer;
+
+pub use upkeep::{Checked, Compacted, Stats, StoreFile};
 
 /// What may be chosen about the file.
 #[derive(Debug, Clone)]
@@ -341,7 +345,10 @@ impl Store for SqliteStore {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name("store-check".into()).spawn(move || {
             let faults = open::reader(&shared.path).and_then(|connection| {
-                open::check(&connection, "integrity_check").map_err(|error| shared.fault(error.into()))
+                let one_state = connection.unchecked_transaction();
+                one_state
+                    .and_then(|one_state| upkeep::check_file(&one_state))
+                    .map_err(|error| shared.fault(error.into()))
             });
             // Nobody waits any more: the answer is nobody's.
             let _ = reply.send(faults);

@@ -25,7 +25,7 @@ pub(super) fn put(
     quotas: &Quotas,
 ) -> Result<Stored, Fault> {
     room::purge(connection, put.now.saturating_sub(EXPIRED_KEPT_MS), Of::All)?;
-    let namespace = room::namespace(connection, put, quotas)?;
+    let namespace = room::namespace(connection, (&put.principal, &put.namespace), put.now, quotas)?;
     let head = head(connection, namespace, &put.key, put.now)?;
     // An expired entry counts as absent, though its numbering goes on.
     let current = head.as_ref().filter(|head| head.is_live);
@@ -124,7 +124,7 @@ fn merge_with(connection: &Connection, head: &Head, put: &Put) -> Result<(String
 }
 
 /// Answers with the bytes that the version counts for.
-fn insert_version(
+pub(super) fn insert_version(
     connection: &Connection,
     id: i64,
     version: u64,

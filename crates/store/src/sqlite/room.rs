@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{Fault, put};
 use crate::limits::PURGE_PER_WRITE;
-use crate::memory::{Put, limit_reached};
+use crate::memory::limit_reached;
 use crate::{Quotas, UnixMillis};
 
 /// What a write changes in its namespace's sums.
@@ -26,25 +26,30 @@ pub(super) enum Of<'a> {
 }
 
 /// The namespace's row, made if there is none.
-pub(super) fn namespace(connection: &Connection, put: &Put, quotas: &Quotas) -> Result<i64, Fault> {
-    if let Some(id) = existing(connection, &put.principal, &put.namespace)? {
+pub(super) fn namespace(
+    connection: &Connection,
+    (principal, name): (&str, &str),
+    now: UnixMillis,
+    quotas: &Quotas,
+) -> Result<i64, Fault> {
+    if let Some(id) = existing(connection, principal, name)? {
         return Ok(id);
     }
     let count = || -> Result<u64, Fault> {
         Ok(connection
             .prepare_cached("SELECT count(*) FROM namespace WHERE principal = ?1")?
-            .query_row([&put.principal], |row| row.get(0))?)
+            .query_row([principal], |row| row.get(0))?)
     };
     let most = quotas.namespaces_per_principal;
     while count()? >= most {
-        let of = Of::Principal(&put.principal);
-        if drop_empty(connection, of)? == 0 && purge(connection, put.now, of)? == 0 {
+        let of = Of::Principal(principal);
+        if drop_empty(connection, of)? == 0 && purge(connection, now, of)? == 0 {
             limit_reached("number of namespaces", count()? + 1, most)?;
         }
     }
     let id = connection
         .prepare_cached("INSERT INTO namespace (principal, name) VALUES (?1, ?2)")?
-        .insert((&put.principal, &put.namespace))?;
+        .insert((principal, name))?;
     Ok(id)
 }
 
