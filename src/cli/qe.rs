@@ -70,6 +70,17 @@ impl Progress for Said {
     }
 }
 
+/// What a tool answers, or why it does not.
+pub(super) fn said(result: &ToolResult) -> Result<Value, Failure> {
+    let mut reply: Value =
+        serde_json::from_slice(&result.json).map_err(|error| Failure::Failed(error.to_string()))?;
+    if result.is_error {
+        let text = reply["content"][0]["text"].as_str().unwrap_or("no reason was given");
+        return Err(Failure::Failed(output::printable(text)));
+    }
+    Ok(reply["structuredContent"].take())
+}
+
 impl Qe {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
@@ -78,12 +89,7 @@ impl Qe {
         let result = runtime.block_on(self.call(&*tools)).map_err(|error| failed(&error))?;
         // What it may have left to do is nobody's any more.
         runtime.shutdown_background();
-        let reply: Value = serde_json::from_slice(&result.json).map_err(|error| failed(&error))?;
-        if result.is_error {
-            let text = reply["content"][0]["text"].as_str().unwrap_or("no reason was given");
-            return Err(Failure::Failed(output::printable(text)));
-        }
-        let said = &reply["structuredContent"];
+        let said = &said(&result)?;
         if self.json {
             output::line(&said.to_string())?;
         } else if self.arguments.get("write").and_then(Value::as_str) == Some("patch") {
@@ -119,8 +125,9 @@ impl Qe {
         // Whoever types a folder here may read it.
         roots.extend(self.arguments.get("root").and_then(Value::as_str).map(PathBuf::from));
         roots.extend(loaded.config.qe.roots.iter().cloned());
-        app::tools(&loaded.config.store, &app::tools_settings(roots, &loaded.config.qe))
-            .map_err(|error| Failure::Failed(format!("[store] path: {error}")))
+        let store = app::store(&loaded.config.store);
+        let store = store.map_err(|error| Failure::Failed(format!("[store] path: {error}")))?;
+        Ok(app::tools(Arc::new(store), &app::tools_settings(roots, &loaded.config)))
     }
 
     async fn call(&self, tools: &dyn InProcess) -> Result<ToolResult, String> {

@@ -37,6 +37,7 @@ mod syntax;
 mod testgen;
 mod xml;
 
+pub use arguments::rfc3339;
 pub use builtin::{Settings, builtin, definitions};
 pub use coverage::{Format, ReadError, Summary, summarize};
 pub use memory::{Secrets, embedder};

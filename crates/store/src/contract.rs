@@ -11,7 +11,7 @@ use std::pin::Pin;
 use aqe_core::monitor::alerts::Firing;
 
 use crate::measurement::Measurement;
-use crate::memory::{Delete, Deleted, Get, List, Listed, Lookup, NamespaceUse, Put, Stored};
+use crate::memory::{Delete, Deleted, Get, List, Listed, Lookup, NamespaceUse, Put, Stored, VersionInfo};
 use crate::{StoreError, UnixMillis};
 
 pub use learning::LearningStore;
@@ -45,6 +45,10 @@ pub trait Store: LearningStore + MemorySearch + WorkStore + fmt::Debug {
 
     /// Memory entries of a namespace that are there now, in the order of their keys. Counts no retrieval.
     fn list(&self, list: List) -> StoreFuture<'_, Vec<Listed>>;
+
+    /// All versions that are kept of an entry, newest first, also of one that has expired or was deleted; none if there is
+    /// no such entry. The question's moment and `history` say nothing here. Counts no retrieval.
+    fn history(&self, get: Get<'_>) -> StoreFuture<'_, Vec<VersionInfo>>;
 
     /// What a principal's namespaces take, in the order of their names.
     fn namespaces(&self, principal: String) -> StoreFuture<'_, Vec<NamespaceUse>>;

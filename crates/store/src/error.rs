@@ -43,7 +43,9 @@ pub enum StoreError {
         what: &'static str,
     },
     /// An entry of an export has no room.
-    #[error("{unit}: {reason}; what stands before it in the file was written, and is left alone when it is imported again")]
+    #[error(
+        "{unit}: {reason}; what stands before it in the file was written, and is left alone when it is imported again"
+    )]
     Import {
         /// Which.
         unit: String,

@@ -42,8 +42,8 @@ pub use derived::{Derived, DerivedKey};
 pub use error::StoreError;
 pub use measurement::Measurement;
 pub use memory::{
-    Absence, At, Attributes, Delete, Deleted, Entry, EntryId, EntryRef, Get, List, Listed, Lookup, NamespaceUse,
-    OnConflict, Put, Stored, VersionInfo,
+    Absence, At, Attributes, Delete, Deleted, Entry, EntryId, EntryRef, Get, List, Listed, Lookup,
+    NamespaceUse, OnConflict, Put, Stored, VersionInfo,
 };
 pub use quotas::Quotas;
 pub use search::{Candidate, Candidates, Embedder, Filters, Search};

@@ -250,6 +250,13 @@ pub struct VersionInfo {
     pub value_bytes: u64,
 }
 
+impl VersionInfo {
+    /// Whether it says that the entry was deleted: no other version ends before it begins.
+    pub fn is_deletion(&self) -> bool {
+        self.expires.is_some_and(|at| at <= self.valid_from)
+    }
+}
+
 /// One removal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delete {

@@ -47,6 +47,7 @@ use crate::limits::{FILE_MAX_BYTES, READERS};
 use crate::measurement::Measurement;
 use crate::memory::{
     At, Delete, Deleted, Entry, EntryId, EntryRef, Get, List, Listed, Lookup, NamespaceUse, Put, Stored,
+    VersionInfo,
 };
 use crate::search::{Candidates, Embedder, Search};
 use crate::{Quotas, StoreError, UnixMillis};
@@ -283,19 +284,32 @@ impl Store for SqliteStore {
         Box::pin(async move {
             put.validate()?;
             let (embedder, quotas) = (self.searcher.embedder().cloned(), self.quotas);
-            self.write_memory(move |connection| put::put(connection, &put, embedder.as_deref(), &quotas)).await
+            self.write_memory(move |connection| put::put(connection, &put, embedder.as_deref(), &quotas))
+                .await
         })
     }
 
     fn delete(&self, delete: Delete) -> StoreFuture<'_, Option<Deleted>> {
         Box::pin(async move {
             let embedder = self.searcher.embedder().cloned();
-            self.write_memory(move |connection| delete::delete(connection, &delete, embedder.as_deref())).await
+            self.write_memory(move |connection| delete::delete(connection, &delete, embedder.as_deref()))
+                .await
         })
     }
 
     fn list(&self, list: List) -> StoreFuture<'_, Vec<Listed>> {
         Box::pin(self.look(move |connection| list::entries(connection, &list)))
+    }
+
+    fn history(&self, get: Get<'_>) -> StoreFuture<'_, Vec<VersionInfo>> {
+        let (principal, namespace) = (get.principal.to_owned(), get.namespace.to_owned());
+        let (id, key) = match get.entry {
+            EntryRef::Key(key) => (None, Some(key.to_owned())),
+            EntryRef::Id(id) => (Some(id), None),
+        };
+        Box::pin(self.look(move |connection| {
+            get::all_versions(connection, (&principal, &namespace), (id, key.as_deref()))
+        }))
     }
 
     fn namespaces(&self, principal: String) -> StoreFuture<'_, Vec<NamespaceUse>> {

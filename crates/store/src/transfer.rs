@@ -16,8 +16,8 @@ use crate::StoreError;
 pub(crate) use lines::{Lines, Reading};
 pub use record::Counts;
 pub(crate) use record::{
-    Context, EntryRecord, Forecast, LearnerRecord, ObservationRecord, PatternRecord, Record, Sums, TallyRecord,
-    VersionRecord,
+    Context, EntryRecord, Forecast, LearnerRecord, ObservationRecord, PatternRecord, Record, Sums,
+    TallyRecord, VersionRecord,
 };
 pub(crate) use units::{EntryUnit, FORMAT, LearnerUnit, Unit, Units};
 
@@ -76,7 +76,9 @@ pub enum TransferError {
         line: u64,
     },
     /// Units differ, and nothing was to be done then.
-    #[error("{count} of the file's entries differ from those that are there ({first}, …); nothing was written: choose what holds")]
+    #[error(
+        "{count} of the file's entries differ from those that are there ({first}, …); nothing was written: choose what holds"
+    )]
     Conflicts {
         /// How many.
         count: u64,

@@ -61,6 +61,8 @@ struct HistoryItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
     value_bytes: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -150,6 +152,7 @@ fn item(version: &VersionInfo) -> HistoryItem {
         valid_from: unless_at_once(version.valid_from, version.created),
         expires: version.expires.map(rfc3339),
         value_bytes: version.value_bytes,
+        deleted: version.is_deletion(),
     }
 }
 

@@ -6,9 +6,9 @@
 
 use rusqlite::Connection;
 
+use super::Fault;
 use super::put::{add_version, drop_versions_before, head};
 use super::room::{self, Booked};
-use super::Fault;
 use crate::StoreError;
 use crate::memory::{Attributes, Delete, Deleted, EntryId, OnConflict, Put};
 use crate::search::Embedder;

@@ -1,7 +1,7 @@
 //! Export and import of the file: see [`crate::transfer`].
 
-mod learner;
 mod entry;
+mod learner;
 
 use std::io::{BufRead, Seek, SeekFrom, Write};
 
@@ -11,7 +11,6 @@ use super::{Fault, StoreFile};
 use crate::limits::{EXPIRED_KEPT_MS, IMPORT_BATCH_BYTES, IMPORT_BATCH_ENTRIES, NAMED_MAX};
 use crate::transfer::{Conflicts, Counts, FORMAT, Imported, Lines, Record, TransferError, Unit, Units};
 use crate::{Quotas, StoreError, UnixMillis};
-
 
 impl StoreFile {
     /// Writes memory entries and what was learnt, of one principal or of all, as they are at one moment.
@@ -78,7 +77,9 @@ impl StoreFile {
             bytes += weight(&unit);
             batch.push(unit);
             if batch.len() >= IMPORT_BATCH_ENTRIES || bytes >= IMPORT_BATCH_BYTES {
-                import.write(&mut connection, &std::mem::take(&mut batch)).map_err(|fault| self.fault(fault))?;
+                import
+                    .write(&mut connection, &std::mem::take(&mut batch))
+                    .map_err(|fault| self.fault(fault))?;
                 bytes = 0;
             }
         }

@@ -15,8 +15,8 @@ use super::{Fault, SqliteOptions, open};
 use crate::StoreError;
 use crate::limits::LOCK_WAIT;
 
-pub use compact::Compacted;
 pub use check::Checked;
+pub use compact::Compacted;
 pub use stats::Stats;
 
 pub(super) use check::file as check_file;

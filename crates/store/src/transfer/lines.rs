@@ -95,7 +95,9 @@ impl<R: BufRead> Reading<R> {
         };
         if let Record::End { lines, sha256 } = record {
             if lines != self.number - 1 || sha256 != hex(&self.digest) {
-                return Err(self.fault(format!("lines are missing or out of order: it counts {lines} before it")));
+                return Err(
+                    self.fault(format!("lines are missing or out of order: it counts {lines} before it"))
+                );
             }
             if self.read_line()? {
                 return Err(self.fault("it stands behind the end"));

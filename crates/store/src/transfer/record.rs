@@ -10,14 +10,20 @@ use crate::learning::{Polarity, State};
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Record {
     /// The first line.
-    Export { format: u32, counts: Counts },
+    Export {
+        format: u32,
+        counts: Counts,
+    },
     Entry(EntryRecord),
     Version(VersionRecord),
     Learner(LearnerRecord),
     Pattern(PatternRecord),
     Observation(ObservationRecord),
     /// The last line: how many are before it, and the SHA-256 of these, in hexadecimal digits.
-    End { lines: u64, sha256: String },
+    End {
+        lines: u64,
+        sha256: String,
+    },
 }
 
 /// How much there is of each.

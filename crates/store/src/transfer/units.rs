@@ -6,12 +6,13 @@ use std::io::BufRead;
 use serde_json::value::RawValue;
 
 use super::{
-    Counts, EntryRecord, LearnerRecord, ObservationRecord, PatternRecord, Reading, Record, TransferError, VersionRecord,
+    Counts, EntryRecord, LearnerRecord, ObservationRecord, PatternRecord, Reading, Record, TransferError,
+    VersionRecord,
 };
+use crate::StoreError;
 use crate::learning::{BINS, Observation, Subject, Texts};
 use crate::limits::{CONTEXTS_PER_PATTERN, HISTORY_MAX, OBSERVATIONS_PER_PRINCIPAL, PATTERNS_PER_PRINCIPAL};
 use crate::memory::{Attributes, OnConflict, Put};
-use crate::StoreError;
 
 /// The format of this release.
 pub(crate) const FORMAT: u32 = 1;
@@ -40,7 +41,9 @@ impl Unit {
     /// For people.
     pub(crate) fn name(&self) -> String {
         match self {
-            Self::Entry(EntryUnit { head, .. }) => format!("{} / {} / {}", head.principal, head.namespace, head.key),
+            Self::Entry(EntryUnit { head, .. }) => {
+                format!("{} / {} / {}", head.principal, head.namespace, head.key)
+            }
             Self::Learner(LearnerUnit { head, .. }) => format!("what {} has learnt", head.principal),
         }
     }

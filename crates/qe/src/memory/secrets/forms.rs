@@ -86,9 +86,9 @@ const DISTINCT_MIN: usize = 4;
 /// All credentials of the text, in no order; one may be found twice.
 pub(super) fn all(text: &str) -> impl Iterator<Item = Found> {
     let bytes = text.as_bytes();
-    let formed = FINDERS.iter().flat_map(move |(finder, form)| {
-        finder.find_iter(bytes).filter_map(move |at| form.at(bytes, at))
-    });
+    let formed = FINDERS
+        .iter()
+        .flat_map(move |(finder, form)| finder.find_iter(bytes).filter_map(move |at| form.at(bytes, at)));
     let places = |needle: &'static str| memchr::memmem::find_iter(bytes, needle.as_bytes());
     let keys = places("-----BEGIN ").filter_map(move |at| private_key(text, at));
     let tokens = places("eyJ").filter_map(move |at| web_token(bytes, at));

@@ -14,7 +14,10 @@ fn real() -> Vec<(&'static str, String)> {
         ("a GitHub token", format!("github_pat_{}_{}", mixed(22), mixed(59))),
         ("a GitLab token", format!("glpat-{}", mixed(20))),
         ("a Slack token", format!("xoxb-{}-{}-{}", hex(12), hex(13), mixed(24))),
-        ("a Slack webhook", format!("https://hooks.slack.com/services/T{}/B{}/{}", upper(9), upper(9), mixed(24))),
+        (
+            "a Slack webhook",
+            format!("https://hooks.slack.com/services/T{}/B{}/{}", upper(9), upper(9), mixed(24)),
+        ),
         ("an Anthropic API key", format!("sk-ant-api03-{}-{}AA", mixed(50), mixed(42))),
         ("an OpenAI API key", format!("sk-proj-{}_{}", mixed(74), mixed(40))),
         ("an OpenAI API key", format!("sk-{}T3BlbkFJ{}", mixed(20), mixed(20))),
@@ -27,8 +30,14 @@ fn real() -> Vec<(&'static str, String)> {
         ("a JSON Web Token", format!("eyJ{}.eyJ{}.{}", mixed(33), mixed(60), mixed(43))),
         ("a password in a URL", "postgres://app:s3cr3t-Pa55@db.internal:5432/app".into()),
         ("a private key", format!("-----BEGIN RSA PRIVATE KEY-----\n{pem}-----END RSA PRIVATE KEY-----")),
-        ("a private key", format!("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{pem}-----END PGP PRIVATE KEY BLOCK-----")),
-        ("an Azure storage key", format!("DefaultEndpointsProtocol=https;AccountName=x;AccountKey={}==", mixed(86))),
+        (
+            "a private key",
+            format!("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{pem}-----END PGP PRIVATE KEY BLOCK-----"),
+        ),
+        (
+            "an Azure storage key",
+            format!("DefaultEndpointsProtocol=https;AccountName=x;AccountKey={}==", mixed(86)),
+        ),
     ]
 }
 

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
+use super::super::Fault;
 use super::super::learning::{number, polarity, state};
 use super::super::vector::tags_of;
-use super::super::Fault;
 use super::Stopped;
 use crate::learning::Polarity;
 use crate::transfer::{
-    Context, Forecast, LearnerRecord, LearnerUnit, ObservationRecord, PatternRecord, Sums, TallyRecord, TransferError,
+    Context, Forecast, LearnerRecord, LearnerUnit, ObservationRecord, PatternRecord, Sums, TallyRecord,
+    TransferError,
 };
 
 /// How many learners, patterns and observations there are.
@@ -30,8 +31,8 @@ pub(super) fn each(
     principal: Option<&str>,
     mut take: impl FnMut(LearnerUnit) -> Result<(), TransferError>,
 ) -> Result<(), Stopped> {
-    let mut names =
-        connection.prepare("SELECT principal FROM learner WHERE ?1 IS NULL OR principal = ?1 ORDER BY principal")?;
+    let mut names = connection
+        .prepare("SELECT principal FROM learner WHERE ?1 IS NULL OR principal = ?1 ORDER BY principal")?;
     let names = names.query_map([principal], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
     for name in names {
         if let Some((_, unit)) = find(connection, &name)? {
@@ -267,13 +268,10 @@ fn write_pattern(connection: &Connection, learner: i64, pattern: &PatternRecord)
             sums.reward_sum,
         ])?;
     connection
-        .prepare_cached("INSERT INTO pattern_text (pattern, tags, description, content) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((
-            id,
-            serde_json::json!(pattern.tags).to_string(),
-            &pattern.description,
-            &pattern.content,
-        ))?;
+        .prepare_cached(
+            "INSERT INTO pattern_text (pattern, tags, description, content) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute((id, serde_json::json!(pattern.tags).to_string(), &pattern.description, &pattern.content))?;
     let mut add = connection.prepare_cached(
         "INSERT INTO pattern_context (pattern, name, tally_successes, tally_failures, tally_at)
          VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -31,7 +31,8 @@ impl StoreFile {
         drop(source);
         let copy = open::connect(&partial.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         schema::recognise(&copy, &partial.path)?;
-        let fault = check::file(&copy).map_err(|error| open::classify(&partial.path, &error))?.into_iter().next();
+        let fault =
+            check::file(&copy).map_err(|error| open::classify(&partial.path, &error))?.into_iter().next();
         copy.close().map_err(|(_, error)| open::classify(&partial.path, &error))?;
         if let Some(detail) = fault {
             return Err(StoreError::Corrupt { path: self.path.clone(), detail });
@@ -70,8 +71,13 @@ impl Partial {
     fn make(to: &Path) -> Result<Self, StoreError> {
         let (path, lock) = (beside(to, ".partial"), beside(to, ".lock"));
         let fail = |error: io::Error| open::io(to, &error);
-        let lock_file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock).map_err(fail)?;
+        let lock_file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock)
+            .map_err(fail)?;
         let held = rustix::fs::flock(&lock_file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
         held.map_err(|_| StoreError::Locked { path: lock })?;
         match fs::remove_file(&path) {

@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::super::room::{self, Of};
 use super::super::Fault;
+use super::super::room::{self, Of};
 use super::{StoreFile, sizes};
 use crate::limits::EXPIRED_KEPT_MS;
 use crate::{StoreError, UnixMillis};
@@ -58,8 +58,7 @@ fn compact(connection: &mut Connection, now: UnixMillis) -> Result<Compacted, Fa
     connection.pragma_update(None, "temp_store", "file")?;
     connection.pragma_update(None, "secure_delete", true)?;
     connection.execute_batch("VACUUM")?;
-    let is_busy: bool =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+    let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
     Ok(Compacted {
         bytes_before: 0,
         bytes_after: 0,
