@@ -12,6 +12,7 @@ use aqe_qe::rfc3339;
 use aqe_store::limits::{LISTED_MAX, VALUE_MAX_BYTES};
 use aqe_store::{Delete, Deleted, List, Listed, NamespaceUse, SqliteStore, Store, StoreError};
 use clap::{Args, Subcommand};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::ask::{block_on, items, text};
@@ -192,17 +193,20 @@ impl Owned {
             .map_err(|error| Failure::Failed(format!("[store] path: {error}")))
     }
 
-    /// Calls one of the tools; what was not said is not sent.
-    fn call(&self, tool: &str, asked: Value) -> Result<Value, Failure> {
+    /// Calls one of the tools, with a `value` as it is written if there is one; what was not said is not sent.
+    fn call(&self, tool: &str, asked: Value, value: Option<&RawValue>) -> Result<Value, Failure> {
         let given: Map<String, Value> = match asked {
             Value::Object(asked) => asked.into_iter().filter(|(_, value)| !value.is_null()).collect(),
             _ => Map::new(),
         };
         let config = self.stored.config()?;
         let tools = app::tools(Arc::new(self.open()?), &app::tools_settings(Vec::new(), &config));
-        let arguments = Value::Object(given).to_string();
-        let caller =
-            Caller { principal: &self.principal, deadline: Instant::now() + LIMIT, progress: None };
+        let mut arguments = Value::Object(given).to_string();
+        if let Some(value) = value {
+            arguments.pop();
+            arguments.extend([",\"value\":", value.get(), "}"]);
+        }
+        let caller = Caller { principal: &self.principal, deadline: Instant::now() + LIMIT, progress: None };
         let result = block_on(tools.call(tool, &arguments, caller))?;
         qe::said(&result.map_err(|error| Failure::Failed(error.to_string()))?)
     }
@@ -293,7 +297,7 @@ impl Get {
         let asked = json!({
             "namespace": self.namespace, "key": self.key, "version": self.version, "as_of": self.as_of,
         });
-        let said = self.owned.call("qe_memory_retrieve", asked)?;
+        let said = self.owned.call("qe_memory_retrieve", asked, None)?;
         there(&said)?;
         self.owned.shown(&said, || match &said["value"] {
             Value::String(text) => text.clone(),
@@ -310,18 +314,15 @@ fn there(said: &Value) -> Result<(), Failure> {
 impl Put {
     fn run(self) -> Result<(), Failure> {
         let given = if self.value == "-" { input()? } else { self.value };
-        let value = if self.from_json {
-            serde_json::from_str(&given)
-                .map_err(|error| Failure::Usage(format!("the value is not JSON: {error}")))?
-        } else {
-            Value::String(given)
-        };
+        let given = if self.from_json { given } else { Value::String(given).to_string() };
+        let value: Box<RawValue> = serde_json::from_str(&given)
+            .map_err(|error| Failure::Usage(format!("the value is not JSON: {error}")))?;
         let asked = json!({
-            "namespace": self.namespace, "key": self.key, "value": value, "kind": self.kind, "ttl_s": self.ttl_s,
+            "namespace": self.namespace, "key": self.key, "kind": self.kind, "ttl_s": self.ttl_s,
             "tags": (!self.tags.is_empty()).then_some(self.tags), "importance": self.importance,
             "if_version": self.if_version, "on_conflict": self.on_conflict,
         });
-        let said = self.owned.call("qe_memory_store", asked)?;
+        let said = self.owned.call("qe_memory_store", asked, Some(&value))?;
         self.owned.shown(&said, || {
             let expires = said["expires"].as_str().map(|at| format!(", expires {at}")).unwrap_or_default();
             let masked = items(&said["masked"]).iter();
@@ -348,7 +349,7 @@ impl Search {
             "query": self.query, "mode": self.mode, "limit": self.limit,
             "namespaces": (!self.namespaces.is_empty()).then_some(self.namespaces),
         });
-        let said = self.owned.call("qe_memory_search", asked)?;
+        let said = self.owned.call("qe_memory_search", asked, None)?;
         self.owned.shown(&said, || {
             if items(&said["results"]).is_empty() {
                 return format!("nothing found among {} entries", said["searched"]);
@@ -394,7 +395,9 @@ impl DeleteEntry {
             "compacted": compacted,
         });
         self.owned.shown(&said, || match (version, compacted) {
-            (Some(version), _) => format!("deleted: version {version} says so; earlier ones can be read for a day"),
+            (Some(version), _) => {
+                format!("deleted: version {version} says so; earlier ones can be read for a day")
+            }
             (None, compacted) => {
                 let note = compacted.filter(|done| !done.log_is_empty).map_or("", |_| LOG_IN_USE);
                 format!("purged: {versions_removed} versions are gone, from the file too{note}")

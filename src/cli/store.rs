@@ -9,11 +9,11 @@ use aqe_store::{Conflicts, Imported, MemorySearch as _, StoreFile, TransferError
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
+use super::Failure;
 use super::ask::block_on;
 use super::output::{self, bytes, printable};
 use super::places::Stored;
 use super::table::Table;
-use super::Failure;
 use crate::app;
 use crate::config;
 
@@ -128,8 +128,7 @@ impl Store {
 }
 
 /// What to know if the log could not be emptied.
-pub(super) const LOG_IN_USE: &str =
-    "\nanother process is reading: the write-ahead log still holds what was, until that ends or `aqe-v3 store compact` is run again";
+pub(super) const LOG_IN_USE: &str = "\nanother process is reading: the write-ahead log still holds what was, until that ends or `aqe-v3 store compact` is run again";
 
 fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::Failed(printable(&error.to_string()))
@@ -176,7 +175,8 @@ impl Export {
         let at = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", self.file.display()));
         let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty());
         // Under its name when it is whole.
-        let mut half = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|e| at(&e))?;
+        let mut half =
+            tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|e| at(&e))?;
         let mut out = BufWriter::new(half.as_file_mut());
         let counts = store.export(principal, &mut out).map_err(|error| failed(&error))?;
         out.flush().map_err(|error| at(&error))?;
@@ -207,7 +207,9 @@ impl Import {
             OnConflict::Fail => Conflicts::Fail,
         };
         let store = app::store_file(&config.store);
-        let done = store.import(BufReader::new(file), conflicts, self.dry_run, app::now()).map_err(|error| at(&error))?;
+        let done = store
+            .import(BufReader::new(file), conflicts, self.dry_run, app::now())
+            .map_err(|error| at(&error))?;
         if !self.dry_run && done.added + done.replaced > 0 {
             make_vectors(&config.store)?;
         }
@@ -266,7 +268,8 @@ fn stats(stored: &Stored) -> Result<(), Failure> {
         },
     });
     shown(stored, &said, || {
-        let mut table = Table::new(&["principal", "namespace", "entries", "bytes", "of its bytes"]).right([2, 3, 4]);
+        let mut table =
+            Table::new(&["principal", "namespace", "entries", "bytes", "of its bytes"]).right([2, 3, 4]);
         for one in &stats.namespaces {
             let share = 100.0 * one.bytes as f64 / quotas.bytes_per_namespace as f64;
             let cells = [one.principal.clone(), one.name.clone(), one.entries.to_string(), bytes(one.bytes)];

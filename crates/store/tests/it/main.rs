@@ -4,6 +4,7 @@
 
 mod alerts;
 mod cache;
+mod delete;
 mod derived;
 mod durability;
 mod files;
@@ -13,4 +14,6 @@ mod memory;
 mod model;
 mod search;
 mod support;
+mod transfer;
+mod upkeep;
 mod work;
