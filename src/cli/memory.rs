@@ -1,6 +1,7 @@
 //! `memory`: entries of the store, for people. They are read and written by the tools' own code over the configured store: no
 //! server is needed, and one that uses the store sees every change at once.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -194,7 +195,7 @@ impl Owned {
     }
 
     /// Calls one of the tools, with a `value` as it is written if there is one; what was not said is not sent.
-    fn call(&self, tool: &str, asked: Value, value: Option<&RawValue>) -> Result<Value, Failure> {
+    fn call(&self, tool: &str, asked: Value, value: Option<&RawValue>) -> Result<Box<RawValue>, Failure> {
         let given: Map<String, Value> = match asked {
             Value::Object(asked) => asked.into_iter().filter(|(_, value)| !value.is_null()).collect(),
             _ => Map::new(),
@@ -209,6 +210,10 @@ impl Owned {
         let caller = Caller { principal: &self.principal, deadline: Instant::now() + LIMIT, progress: None };
         let result = block_on(tools.call(tool, &arguments, caller))?;
         qe::said(&result.map_err(|error| Failure::Failed(error.to_string()))?)
+    }
+
+    fn told(&self, tool: &str, asked: Value, value: Option<&RawValue>) -> Result<Value, Failure> {
+        parsed(&self.call(tool, asked, value)?)
     }
 
     fn shown(&self, said: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
@@ -298,17 +303,19 @@ impl Get {
             "namespace": self.namespace, "key": self.key, "version": self.version, "as_of": self.as_of,
         });
         let said = self.owned.call("qe_memory_retrieve", asked, None)?;
-        there(&said)?;
-        self.owned.shown(&said, || match &said["value"] {
-            Value::String(text) => text.clone(),
-            other => format!("{other:#}"),
-        })
+        // A value may have numbers that we do not read: it is shown as it was stored.
+        let members: BTreeMap<&str, &RawValue> =
+            serde_json::from_str(said.get()).map_err(|error| Failure::Failed(error.to_string()))?;
+        let Some(value) = members.get("value") else {
+            return Err(Failure::Failed(printable(&text(&parsed(&said)?["reason"]))));
+        };
+        let text = serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned());
+        Ok(output::line(&if self.owned.stored.json { said.get().to_owned() } else { printable(&text) })?)
     }
 }
 
-/// What is not there is a failure here.
-fn there(said: &Value) -> Result<(), Failure> {
-    if said["found"] == true { Ok(()) } else { Err(Failure::Failed(printable(&text(&said["reason"])))) }
+fn parsed(said: &RawValue) -> Result<Value, Failure> {
+    serde_json::from_str(said.get()).map_err(|error| Failure::Failed(error.to_string()))
 }
 
 impl Put {
@@ -322,7 +329,7 @@ impl Put {
             "tags": (!self.tags.is_empty()).then_some(self.tags), "importance": self.importance,
             "if_version": self.if_version, "on_conflict": self.on_conflict,
         });
-        let said = self.owned.call("qe_memory_store", asked, Some(&value))?;
+        let said = self.owned.told("qe_memory_store", asked, Some(&value))?;
         self.owned.shown(&said, || {
             let expires = said["expires"].as_str().map(|at| format!(", expires {at}")).unwrap_or_default();
             let masked = items(&said["masked"]).iter();
@@ -349,7 +356,7 @@ impl Search {
             "query": self.query, "mode": self.mode, "limit": self.limit,
             "namespaces": (!self.namespaces.is_empty()).then_some(self.namespaces),
         });
-        let said = self.owned.call("qe_memory_search", asked, None)?;
+        let said = self.owned.told("qe_memory_search", asked, None)?;
         self.owned.shown(&said, || {
             if items(&said["results"]).is_empty() {
                 return format!("nothing found among {} entries", said["searched"]);

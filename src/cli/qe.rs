@@ -4,6 +4,7 @@
 mod flags;
 mod text;
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use aqe_core::inprocess::{Caller, InProcess, Progress, ToolResult};
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Failure, output};
@@ -71,14 +73,15 @@ impl Progress for Said {
 }
 
 /// What a tool answers, or why it does not.
-pub(super) fn said(result: &ToolResult) -> Result<Value, Failure> {
-    let mut reply: Value =
-        serde_json::from_slice(&result.json).map_err(|error| Failure::Failed(error.to_string()))?;
+pub(super) fn said(result: &ToolResult) -> Result<Box<RawValue>, Failure> {
+    let failed = |error: serde_json::Error| Failure::Failed(error.to_string());
     if result.is_error {
+        let reply: Value = serde_json::from_slice(&result.json).map_err(failed)?;
         let text = reply["content"][0]["text"].as_str().unwrap_or("no reason was given");
         return Err(Failure::Failed(output::printable(text)));
     }
-    Ok(reply["structuredContent"].take())
+    let mut reply: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&result.json).map_err(failed)?;
+    reply.remove("structuredContent").ok_or_else(|| Failure::Failed("the tool answered nothing".into()))
 }
 
 impl Qe {
@@ -89,7 +92,7 @@ impl Qe {
         let result = runtime.block_on(self.call(&*tools)).map_err(|error| failed(&error))?;
         // What it may have left to do is nobody's any more.
         runtime.shutdown_background();
-        let said = &said(&result)?;
+        let said = &serde_json::from_str::<Value>(said(&result)?.get()).map_err(|error| failed(&error))?;
         if self.json {
             output::line(&said.to_string())?;
         } else if self.arguments.get("write").and_then(Value::as_str) == Some("patch") {

@@ -37,7 +37,10 @@ pub(super) fn namespace(
     }
     let count = || -> Result<u64, Fault> {
         Ok(connection
-            .prepare_cached("SELECT count(*) FROM namespace WHERE principal = ?1")?
+            .prepare_cached(
+                "SELECT count(*) FROM namespace WHERE principal = ?1
+                 AND (entries > 0 OR id < (SELECT max(id) FROM namespace))",
+            )?
             .query_row([principal], |row| row.get(0))?)
     };
     let most = quotas.namespaces_per_principal;

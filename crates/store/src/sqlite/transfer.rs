@@ -196,8 +196,6 @@ impl Import {
             let replaced = match self.look(&transaction, unit)? {
                 Step::Nothing => continue,
                 Step::Add => None,
-                // Written by somebody else since it was looked at first.
-                Step::Replace(_) if self.conflicts == Conflicts::Fail => continue,
                 Step::Replace(id) => Some(id),
             };
             let written = match unit {

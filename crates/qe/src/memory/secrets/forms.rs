@@ -101,12 +101,17 @@ impl Form {
         let mut start = at + self.prefix.len();
         if self.is_named {
             start += run(&text[start..], |byte| BETWEEN.contains(&byte)).min(BETWEEN_MAX);
+            // An escape in JSON is not taken apart.
+            if escapes(text, start) % 2 == 1 {
+                start += if text.get(start) == Some(&b'u') { 5 } else { 1 };
+            }
         } else if !starts_a_word(text, at) {
             return None;
         }
         let also = self.also.as_bytes();
-        let length = run(&text[start..], |byte| byte.is_ascii_alphanumeric() || also.contains(&byte));
-        let token = &text[start..start + length];
+        let rest = text.get(start..)?;
+        let length = run(rest, |byte| byte.is_ascii_alphanumeric() || also.contains(&byte));
+        let token = &rest[..length];
         if token.len() < self.at_least || is_placeholder(token) {
             return None;
         }
@@ -135,7 +140,9 @@ fn private_key(text: &str, at: usize) -> Option<Found> {
     let bytes = text.as_bytes();
     let label = &text[at + "-----BEGIN ".len()..];
     let label = &label[..label.find("-----")?];
-    if !(label.ends_with("PRIVATE KEY") || label == "PGP PRIVATE KEY BLOCK") || label.len() > 40 {
+    let is_name =
+        label.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' ');
+    if !is_name || !(label.ends_with("PRIVATE KEY") || label == "PGP PRIVATE KEY BLOCK") {
         return None;
     }
     let body = at + "-----BEGIN ".len() + label.len() + "-----".len();
@@ -183,11 +190,11 @@ fn run(text: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
     text.iter().position(|&byte| !belongs(byte)).unwrap_or(text.len())
 }
 
-/// Whether no word reaches up to here. The letter of an escape in JSON (`\n`) belongs to none.
+/// Whether no word reaches up to here. The letter of an escape in JSON (`\n`) belongs to none; in JSON within
+/// JSON it has more backslashes.
 fn starts_a_word(text: &[u8], at: usize) -> bool {
     let Some(before) = at.checked_sub(1) else { return true };
-    !text[before].is_ascii_alphanumeric()
-        || (b"nrtbf".contains(&text[before]) && escapes(text, before) % 2 == 1)
+    !text[before].is_ascii_alphanumeric() || (b"nrtbf".contains(&text[before]) && escapes(text, before) > 0)
 }
 
 /// Backslashes directly before a place.

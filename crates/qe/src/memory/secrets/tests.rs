@@ -52,6 +52,7 @@ fn surroundings(secret: &str) -> Vec<String> {
         as_json(&format!("curl -H 'Authorization: Bearer {secret}' https://api.test")),
         // A log of JSON, kept as text.
         as_json(&serde_json::json!({ "token": secret }).to_string()),
+        as_json(&serde_json::json!({ "log": format!("one\n{secret}") }).to_string()),
         serde_json::json!({ "env": [{ "name": "TOKEN", "value": secret }] }).to_string(),
     ]
 }
@@ -105,6 +106,16 @@ fn marks_say_what_was_masked_and_where_and_all_else_stays_byte_for_byte() {
             ("GitLab token", "value/[masked: GitLab token]")
         ]
     );
+}
+
+#[test]
+fn no_escape_of_json_is_taken_apart() {
+    for between in ["\n", "=\u{1}", "\t:\n\n\n\n\n\n\n", "\": \"", "\\"] {
+        let text = format!("aws_secret_access_key{between}{}", "aZ3kQ9xW7m".repeat(4));
+        let json = serde_json::json!([text]).to_string();
+        let safe = mask(&json, "value", &mut Vec::new());
+        assert!(serde_json::from_str::<serde_json::Value>(&safe).is_ok(), "{safe}");
+    }
 }
 
 #[test]

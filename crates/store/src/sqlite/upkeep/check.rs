@@ -65,8 +65,7 @@ const PROMISES: &[(&str, &str)] = &[
     (
         "versions that count other bytes than they have",
         "SELECT v.entry || ' version ' || v.version FROM version v JOIN entry e ON e.id = v.entry
-         WHERE substr(e.key, 1, 1) <> char(1)
-           AND v.bytes <> octet_length(e.key) + octet_length(v.value) + coalesce(octet_length(v.source), 0)
+         WHERE v.bytes <> octet_length(e.key) + octet_length(v.value) + coalesce(octet_length(v.source), 0)
                           + coalesce(octet_length(v.tags), 0)",
     ),
     (
