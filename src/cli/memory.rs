@@ -1,6 +1,9 @@
 //! `memory`: entries of the store, for people. They are read and written by the tools' own code over the configured store: no
 //! server is needed, and one that uses the store sees every change at once.
 
+mod list;
+mod versions;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::process::ExitCode;
@@ -9,17 +12,15 @@ use std::time::{Duration, Instant};
 
 use aqe_core::inprocess::Caller;
 use aqe_gateway::settings::LOCAL_PRINCIPAL;
-use aqe_qe::rfc3339;
-use aqe_store::limits::{LISTED_MAX, VALUE_MAX_BYTES};
-use aqe_store::{Delete, Deleted, List, Listed, NamespaceUse, SqliteStore, Store, StoreError};
+use aqe_store::limits::VALUE_MAX_BYTES;
+use aqe_store::{SqliteStore, StoreError};
 use clap::{Args, Subcommand};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::ask::{block_on, items, text};
-use super::output::{self, bytes, printable};
+use super::output::{self, printable};
 use super::places::Stored;
-use super::store::LOG_IN_USE;
 use super::table::Table;
 use super::{Failure, qe};
 use crate::app;
@@ -32,7 +33,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub(super) enum Memory {
     /// Show the namespaces, or the entries of one.
     #[command(after_help = "Examples:\n  aqe-v3 memory list\n  aqe-v3 memory list decisions --prefix api/")]
-    List(ListEntries),
+    List(list::ListEntries),
     /// Print a value.
     #[command(
         after_help = "Examples:\n  aqe-v3 memory get decisions retries\n  aqe-v3 memory get decisions retries --version 2 --json"
@@ -51,10 +52,10 @@ pub(super) enum Memory {
     #[command(
         after_help = "Examples:\n  aqe-v3 memory delete decisions retries\n  aqe-v3 memory delete notes token --purge"
     )]
-    Delete(DeleteEntry),
+    Delete(versions::DeleteEntry),
     /// Show the versions of an entry.
     #[command(after_help = "Example:\n  aqe-v3 memory history decisions retries")]
-    History(History),
+    History(versions::History),
 }
 
 /// Whose memory.
@@ -65,24 +66,6 @@ pub(super) struct Owned {
     /// Whose entries: those of agents on this machine, or of `bearer`, who has the server's token.
     #[arg(long, value_name = "NAME", default_value = LOCAL_PRINCIPAL)]
     principal: String,
-}
-
-/// `memory list`.
-#[derive(Debug, Args)]
-pub(super) struct ListEntries {
-    #[command(flatten)]
-    owned: Owned,
-    /// The namespace; without it, all of them are shown with what they take.
-    namespace: Option<String>,
-    /// Only keys that begin so.
-    #[arg(long, default_value = "", requires = "namespace")]
-    prefix: String,
-    /// Only keys behind this one.
-    #[arg(long, value_name = "KEY", requires = "namespace")]
-    after: Option<String>,
-    /// At most so many.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(LISTED_MAX)))]
-    limit: u32,
 }
 
 /// `memory get`.
@@ -149,31 +132,6 @@ pub(super) struct Search {
     limit: u32,
 }
 
-/// `memory delete`.
-#[derive(Debug, Args)]
-pub(super) struct DeleteEntry {
-    #[command(flatten)]
-    owned: Owned,
-    namespace: String,
-    key: String,
-    /// Remove all versions at once, and write the file anew so that nothing of them is left in it. Backups and exports that
-    /// were made before keep what they have.
-    #[arg(long)]
-    purge: bool,
-    /// Only if the entry is at this version.
-    #[arg(long, value_name = "VERSION")]
-    if_version: Option<u64>,
-}
-
-/// `memory history`.
-#[derive(Debug, Args)]
-pub(super) struct History {
-    #[command(flatten)]
-    owned: Owned,
-    namespace: String,
-    key: String,
-}
-
 impl Memory {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         match self {
@@ -223,78 +181,6 @@ impl Owned {
 
 fn failed(error: &StoreError) -> Failure {
     Failure::Failed(printable(&error.to_string()))
-}
-
-impl ListEntries {
-    fn run(self) -> Result<(), Failure> {
-        let store = self.owned.open()?;
-        let principal = self.owned.principal.clone();
-        let Some(namespace) = self.namespace else {
-            let found = block_on(store.namespaces(principal))?.map_err(|error| failed(&error))?;
-            let said: Vec<Value> = found
-                .iter()
-                .map(|one| json!({ "namespace": one.name, "entries": one.entries, "bytes": one.bytes }))
-                .collect();
-            return self.owned.shown(&json!({ "namespaces": said }), || namespaces(&found));
-        };
-        let list = List {
-            principal,
-            namespace,
-            prefix: self.prefix,
-            after: self.after,
-            most: self.limit,
-            now: app::now(),
-        };
-        let found = block_on(store.list(list))?.map_err(|error| failed(&error))?;
-        let said: Vec<Value> = found.iter().map(listed).collect();
-        self.owned.shown(&json!({ "entries": said }), || entries(&found, self.limit))
-    }
-}
-
-fn listed(one: &Listed) -> Value {
-    json!({
-        "id": format!("mem_{}", one.id.0), "key": one.key, "version": one.version.version, "kind": one.kind,
-        "tags": one.tags, "created": rfc3339(one.created), "updated": rfc3339(one.version.created),
-        "expires": one.version.expires.map(rfc3339), "value_bytes": one.version.value_bytes, "hits": one.hits,
-    })
-}
-
-fn namespaces(found: &[NamespaceUse]) -> String {
-    if found.is_empty() {
-        return "nothing is stored".into();
-    }
-    let mut table = Table::new(&["namespace", "entries", "bytes"]).right([1, 2]);
-    for one in found {
-        table.row([one.name.clone(), one.entries.to_string(), bytes(one.bytes)]);
-    }
-    table.to_string()
-}
-
-fn entries(found: &[Listed], limit: u32) -> String {
-    if found.is_empty() {
-        return "no entries".into();
-    }
-    let heading = ["key", "version", "kind", "tags", "updated", "expires", "bytes", "found"];
-    let mut table = Table::new(&heading).right([1, 6, 7]);
-    for one in found {
-        let version = &one.version;
-        table.row([
-            one.key.clone(),
-            version.version.to_string(),
-            one.kind.clone().unwrap_or_default(),
-            one.tags.as_ref().map_or_else(String::new, |tags| tags.join(" ")),
-            rfc3339(version.created),
-            version.expires.map_or_else(String::new, rfc3339),
-            bytes(version.value_bytes),
-            one.hits.to_string(),
-        ]);
-    }
-    match found.last() {
-        Some(last) if found.len() == limit as usize => {
-            format!("{table}\nmore may follow: --after '{}'", last.key)
-        }
-        _ => table.to_string(),
-    }
 }
 
 impl Get {
@@ -365,94 +251,6 @@ impl Search {
             for hit in items(&said["results"]) {
                 let score = hit["score"].as_f64().map_or_else(|| "-".into(), |score| format!("{score:.3}"));
                 table.row([score, text(&hit["namespace"]), text(&hit["key"]), text(&hit["snippet"])]);
-            }
-            table.to_string()
-        })
-    }
-}
-
-impl DeleteEntry {
-    fn run(self) -> Result<(), Failure> {
-        let store = self.owned.open()?;
-        let delete = Delete {
-            principal: self.owned.principal.clone(),
-            namespace: self.namespace,
-            key: self.key,
-            if_version: self.if_version,
-            purge: self.purge,
-            now: app::now(),
-        };
-        let deleted = block_on(store.delete(delete))?.map_err(|error| failed(&error))?;
-        let Some(Deleted { id, version, versions_removed }) = deleted else {
-            return Err(Failure::Failed("there is no such entry in this namespace (names are exact)".into()));
-        };
-        drop(store);
-        let compacted = if self.purge {
-            let file = app::store_file(&self.owned.stored.config()?.store);
-            Some(file.compact(app::now()).map_err(|error| {
-                Failure::Failed(printable(&format!(
-                    "the entry is removed, but traces may be left in free room of the file ({error}): run aqe-v3 store compact"
-                )))
-            })?)
-        } else {
-            None
-        };
-        let said = json!({
-            "id": format!("mem_{}", id.0), "version": version, "versions_removed": versions_removed,
-            "compacted": compacted,
-        });
-        self.owned.shown(&said, || match (version, compacted) {
-            (Some(version), _) => {
-                format!("deleted: version {version} says so; earlier ones can be read for a day")
-            }
-            (None, compacted) => {
-                let note = compacted.filter(|done| !done.log_is_empty).map_or("", |_| LOG_IN_USE);
-                format!("purged: {versions_removed} versions are gone, from the file too{note}")
-            }
-        })
-    }
-}
-
-impl History {
-    fn run(self) -> Result<(), Failure> {
-        let store = self.owned.open()?;
-        let get = aqe_store::Get {
-            principal: &self.owned.principal,
-            namespace: &self.namespace,
-            entry: aqe_store::EntryRef::Key(&self.key),
-            at: aqe_store::At::Now,
-            history: true,
-            now: app::now(),
-        };
-        let versions = block_on(store.history(get))?.map_err(|error| failed(&error))?;
-        if versions.is_empty() {
-            return Err(Failure::Failed("there is no such entry in this namespace (names are exact)".into()));
-        }
-        let said: Vec<Value> = versions
-            .iter()
-            .map(|one| {
-                json!({
-                    "version": one.version, "created": rfc3339(one.created), "valid_from": rfc3339(one.valid_from),
-                    "expires": one.expires.map(rfc3339), "deleted": one.is_deletion(), "value_bytes": one.value_bytes,
-                })
-            })
-            .collect();
-        self.owned.shown(&json!({ "versions": said }), || {
-            let mut table =
-                Table::new(&["version", "written", "valid from", "expires", "bytes"]).right([0, 4]);
-            for one in &versions {
-                let ends = match one.expires {
-                    _ if one.is_deletion() => "deleted".into(),
-                    Some(at) => rfc3339(at),
-                    None => String::new(),
-                };
-                table.row([
-                    one.version.to_string(),
-                    rfc3339(one.created),
-                    rfc3339(one.valid_from),
-                    ends,
-                    bytes(one.value_bytes),
-                ]);
             }
             table.to_string()
         })

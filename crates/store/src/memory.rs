@@ -5,11 +5,17 @@
 //! earlier ones said about its time. So **in effect at a moment T is the highest version whose
 //! `valid_from` is not after T**, and nothing is in effect if that version has expired by T.
 
+mod delete;
+mod list;
+
 use crate::limits::{
     KEY_MAX_BYTES, NAMESPACE_MAX_BYTES, PRINCIPAL_MAX_BYTES, SOURCE_MAX_BYTES, TAG_MAX_BYTES, TAGS_MAX,
     VALUE_MAX_BYTES,
 };
 use crate::{StoreError, UnixMillis};
+
+pub use delete::{Delete, Deleted};
+pub use list::{List, Listed, NamespaceUse};
 
 /// Identifies an entry for ever: never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -255,83 +261,4 @@ impl VersionInfo {
     pub fn is_deletion(&self) -> bool {
         self.expires.is_some_and(|at| at <= self.valid_from)
     }
-}
-
-/// One removal.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Delete {
-    /// Whose entry.
-    pub principal: String,
-    /// Namespace of the key.
-    pub namespace: String,
-    /// Key of the entry.
-    pub key: String,
-    /// Delete only if the entry is at this version.
-    pub if_version: Option<u64>,
-    /// Whether its versions go too, at once: else a version is added that says "gone", earlier ones are still read by
-    /// number and moment, and all of them are forgotten as those of an expired entry are
-    /// ([`EXPIRED_KEPT_MS`](crate::limits::EXPIRED_KEPT_MS), or sooner where a quota needs the room).
-    pub purge: bool,
-    /// The time of the removal.
-    pub now: UnixMillis,
-}
-
-/// What a removal did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deleted {
-    /// The entry that was.
-    pub id: EntryId,
-    /// The version that says "gone"; `None`: purged.
-    pub version: Option<u64>,
-    /// Versions removed.
-    pub versions_removed: u64,
-}
-
-/// One question for many entries, without their values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct List {
-    /// Who asks.
-    pub principal: String,
-    /// In which namespace.
-    pub namespace: String,
-    /// Only keys that begin so.
-    pub prefix: String,
-    /// Only keys after this one.
-    pub after: Option<String>,
-    /// At most so many ([`LISTED_MAX`](crate::limits::LISTED_MAX)).
-    pub most: u32,
-    /// The time of the question.
-    pub now: UnixMillis,
-}
-
-/// An entry of a list: its version in effect now.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Listed {
-    /// The entry.
-    pub id: EntryId,
-    /// Its key.
-    pub key: String,
-    /// When the entry was first written.
-    pub created: UnixMillis,
-    /// How often it was found; see [`Entry::hits`].
-    pub hits: u64,
-    /// The version.
-    pub version: VersionInfo,
-    /// Labels.
-    pub tags: Option<Vec<String>>,
-    /// What kind of thing the value is.
-    pub kind: Option<String>,
-}
-
-/// What a namespace takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamespaceUse {
-    /// Whose.
-    pub principal: String,
-    /// Its name.
-    pub name: String,
-    /// Entries, expired and deleted ones that are not forgotten yet among them.
-    pub entries: u64,
-    /// Bytes, history included.
-    pub bytes: u64,
 }
