@@ -239,7 +239,7 @@ fn make_vectors(store: &config::Store) -> Result<(), Failure> {
         loop {
             let step = store.reembed(after).await.map_err(|error| failed(&error))?;
             if step.next.is_none() {
-                return Ok(());
+                return Ok::<(), Failure>(());
             }
             after = step.next;
         }

@@ -59,7 +59,7 @@ fn entries_are_stored_listed_read_found_deleted_and_their_history_shown() {
     );
 
     for absent in [&["get", "notes", "no"][..], &["delete", "notes", "no"], &["history", "notes", "no"]] {
-        assert_eq!(home.run(&[&["memory"], absent].concat()).code(), Some(1), "{absent:?}");
+        assert_eq!(home.run(&[&["memory"][..], absent].concat()).code(), Some(1), "{absent:?}");
     }
     let others = home.run(&["memory", "get", "notes", "raw", "--principal", "bearer"]);
     assert_eq!(others.code(), Some(1), "another's");
