@@ -17,6 +17,9 @@ use crate::StoreError;
 /// Between the name of a copy and the number of the process that makes it.
 const PARTIAL: &str = ".partial-";
 
+/// What the engine may leave beside a copy.
+const JOURNAL: &str = "-journal";
+
 impl StoreFile {
     /// Copies the store, as it is at one moment, into a file that is not there yet; answers with its size in bytes. The copy
     /// is made under another name (`.partial-` and our process's id), checked whole, written to the disk, and only then given its name. It has no
@@ -94,8 +97,10 @@ fn remove_left(prefix: &Path) -> io::Result<()> {
     let Some(name) = prefix.file_name().and_then(|name| name.to_str()) else { return Ok(()) };
     for entry in fs::read_dir(folder_of(prefix))?.flatten() {
         let left = entry.file_name();
-        let pid =
-            left.to_str().and_then(|left| left.strip_prefix(name)?.parse().ok()).and_then(Pid::from_raw);
+        let pid = left
+            .to_str()
+            .and_then(|left| left.strip_prefix(name)?.trim_end_matches(JOURNAL).parse().ok())
+            .and_then(Pid::from_raw);
         let is_over = |pid| matches!(rustix::process::test_kill_process(pid), Err(Errno::SRCH));
         if pid.is_some_and(is_over) {
             fs::remove_file(entry.path())?;
