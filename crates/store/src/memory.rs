@@ -257,8 +257,17 @@ pub struct VersionInfo {
 }
 
 impl VersionInfo {
-    /// Whether it says that the entry was deleted: no other version ends before it begins.
+    /// Whether it says that the entry was deleted.
     pub fn is_deletion(&self) -> bool {
-        self.expires.is_some_and(|at| at <= self.valid_from)
+        self.expires.is_some_and(|at| says_gone((self.created, self.valid_from, at), self.value_bytes))
     }
+}
+
+/// Whether a version that was written, took effect and ended then, with a value so long, is what a deletion writes: a `null`
+/// that ended at once. Whoever stores a value gives it some time.
+pub(crate) fn says_gone(
+    (created, valid_from, expires): (UnixMillis, UnixMillis, UnixMillis),
+    value_bytes: u64,
+) -> bool {
+    created == valid_from && valid_from == expires && value_bytes == "null".len() as u64
 }

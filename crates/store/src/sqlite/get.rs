@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
 use super::Fault;
-use crate::memory::{Absence, At, Attributes, Entry, EntryId, EntryRef, Get, Lookup, VersionInfo};
+use crate::memory::{Absence, At, Attributes, Entry, EntryId, EntryRef, Get, Lookup, VersionInfo, says_gone};
 
 /// A version's columns in the order that [`Version::read`] reads them.
 macro_rules! version_columns {
@@ -84,8 +84,8 @@ fn lookup(get: &Get<'_>, row: &Row<'_>) -> rusqlite::Result<Lookup> {
     let judged_at = if let At::Moment(moment) = get.at { moment } else { get.now };
     let expires: Option<i64> = row.get(3)?;
     if let Some(at) = expires.filter(|&expires| expires <= judged_at) {
-        // No other version ends before it begins.
-        let was_deleted = at <= row.get(2)?;
+        let (created, valid_from): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let was_deleted = says_gone((created, valid_from, at), row.get_ref(8)?.as_str()?.len() as u64);
         return Ok(Lookup::Absent(if was_deleted {
             Absence::Deleted { at }
         } else {
