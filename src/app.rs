@@ -31,7 +31,7 @@ use aqe_gateway::transport::http::{Edge, Paths};
 use aqe_gateway::transport::unix::Socket;
 use aqe_gateway::transport::{lines, stdio};
 use aqe_gateway::upstream::guardian;
-use aqe_store::{Derived, SqliteOptions, SqliteStore, Store, StoreError};
+use aqe_store::{Derived, SqliteOptions, SqliteStore, Store, StoreError, StoreFile};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
@@ -44,6 +44,7 @@ use signals::{Asked, Signals};
 use state::Manifests;
 
 pub use settings::{BUILTIN, SettingsError};
+pub(crate) use state::now;
 pub use telemetry::TelemetryError;
 
 /// Most worker threads by default: a call is a few microseconds of work, and each further thread costs more in
@@ -275,26 +276,37 @@ fn url(listener: &TcpListener, path: &str) -> Option<String> {
 
 /// How the store is opened, for whatever part of us opens it.
 fn store_options(store: &crate::config::Store) -> SqliteOptions {
-    SqliteOptions { embedder: Some(aqe_qe::embedder()), memory: store.durability, ..SqliteOptions::default() }
+    SqliteOptions {
+        max_file_bytes: store.max_file_bytes,
+        embedder: Some(aqe_qe::embedder()),
+        quotas: store.quotas,
+        memory: store.durability,
+    }
+}
+
+/// The configured store, for whoever asks no server.
+pub(crate) fn store(store: &crate::config::Store) -> Result<SqliteStore, StoreError> {
+    SqliteStore::open(&store.path, &store_options(store))
+}
+
+/// The file of the configured store, for upkeep.
+pub(crate) fn store_file(store: &crate::config::Store) -> StoreFile {
+    StoreFile::new(&store.path, store_options(store))
 }
 
 /// The built-in tools over the store, for whoever asks no server.
-pub(crate) fn tools(
-    store: &crate::config::Store,
-    settings: &aqe_qe::Settings,
-) -> Result<Arc<dyn InProcess>, StoreError> {
-    let store = SqliteStore::open(&store.path, &store_options(store))?;
-    Ok(aqe_qe::builtin(Arc::new(store), settings, state::now))
+pub(crate) fn tools(store: Arc<dyn Store>, settings: &aqe_qe::Settings) -> Arc<dyn InProcess> {
+    aqe_qe::builtin(store, settings, now)
 }
 
 /// What the built-in tools may read, and where they keep what they have computed; what they start is kept by the same guardian
 /// as the upstreams' children.
-pub(crate) fn tools_settings(roots: Vec<PathBuf>, config: &crate::config::Qe) -> aqe_qe::Settings {
+pub(crate) fn tools_settings(roots: Vec<PathBuf>, config: &Config) -> aqe_qe::Settings {
     let mark = (aqe_gateway::upstream::RUN_TAG, aqe_gateway::upstream::run_id());
     let keeper = aqe_qe::Keeper { mark, began: guardian::watch, ended: guardian::unwatch };
-    let derived = config.derived.as_ref();
+    let derived = config.qe.derived.as_ref();
     let derived = derived.map(|(folder, max_bytes)| Arc::new(Derived::new(folder, *max_bytes)));
-    aqe_qe::Settings { roots, keeper: Some(keeper), derived, fleet: None }
+    aqe_qe::Settings { roots, keeper: Some(keeper), derived, fleet: None, secrets: config.store.secrets }
 }
 
 /// Fleets, whose agents are this program once more: the running file itself on Linux, even if an upgrade has replaced it.
@@ -318,7 +330,7 @@ async fn serve(
     let manifests = Arc::new(Manifests::new(store.clone()));
     let (control, mut asked) = mpsc::channel(MAX_ASKED);
     let (alerts_kept, alerts) = alerts::Alerts::open(store.clone(), &plan.request.folder).await;
-    let mut tools = tools_settings(config.qe.roots.clone(), &config.qe);
+    let mut tools = tools_settings(config.qe.roots.clone(), config);
     tools.fleet = Some(fleet(config)?);
     let builtin =
         store.filter(|_| config.server.builtin).map(|store| aqe_qe::builtin(store, &tools, state::now));

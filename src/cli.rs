@@ -14,6 +14,7 @@ mod config;
 mod drain;
 mod find;
 mod fleet;
+mod memory;
 mod metrics;
 mod output;
 mod places;
@@ -21,6 +22,7 @@ mod pool;
 mod qe;
 mod start;
 mod status;
+mod store;
 mod table;
 mod tools;
 
@@ -54,6 +56,12 @@ enum Top {
     /// Agents and durable tasks of a running server.
     #[command(subcommand)]
     Fleet(Box<fleet::Fleet>),
+    /// What agents remember: show, store, find and delete it.
+    #[command(subcommand)]
+    Memory(Box<memory::Memory>),
+    /// The file in which it is kept: check, back up, export, import, compact.
+    #[command(subcommand)]
+    Store(Box<store::Store>),
     /// Print completions for a shell.
     #[command(
         after_help = "Example:\n  aqe-v3 completions bash > ~/.local/share/bash-completion/completions/aqe-v3"
@@ -169,6 +177,8 @@ impl Cli {
             Top::Mcp(command) => return command.run(),
             Top::Qe(tool) => return tool.run(),
             Top::Fleet(fleet) => return fleet.run(),
+            Top::Memory(memory) => return memory.run(),
+            Top::Store(store) => return store.run(),
             Top::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "aqe-v3", &mut script);

@@ -9,7 +9,7 @@ use aqe_core::cache::Disk;
 use aqe_gateway::proxy::ManifestStore;
 use aqe_gateway::settings::UpstreamSettings;
 use aqe_gateway::tasks;
-use aqe_store::{DiskCache, DiskCacheOptions, Manifest, SqliteStore, Store, StoreError, UnixMillis};
+use aqe_store::{DiskCache, DiskCacheOptions, Manifest, Store, StoreError, UnixMillis};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ const KEPT: usize = 200;
 /// Only where the user chose the path. Without the default one the gateway does its main work all the same, so that
 /// is a warning and `None`.
 pub(super) fn open(store: &config::Store) -> Result<Option<Arc<dyn Store>>, StoreError> {
-    match SqliteStore::open(&store.path, &super::store_options(store)) {
+    match super::store(store) {
         Ok(store) => Ok(Some(Arc::new(store))),
         Err(error) if store.is_chosen => Err(error),
         Err(error) => {
@@ -52,7 +52,7 @@ pub(super) fn disk(config: &config::Config) -> Option<Arc<dyn Disk>> {
 }
 
 /// The time, for whatever keeps it.
-pub(super) fn now() -> UnixMillis {
+pub(crate) fn now() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis::try_from(since.as_millis()).unwrap_or(UnixMillis::MAX)
 }

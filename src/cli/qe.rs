@@ -4,6 +4,7 @@
 mod flags;
 mod text;
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use aqe_core::inprocess::{Caller, InProcess, Progress, ToolResult};
 use clap::{ArgMatches, Command, FromArgMatches, Subcommand};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Failure, output};
@@ -70,6 +72,18 @@ impl Progress for Said {
     }
 }
 
+/// What a tool answers, or why it does not.
+pub(super) fn said(result: &ToolResult) -> Result<Box<RawValue>, Failure> {
+    let failed = |error: serde_json::Error| Failure::Failed(error.to_string());
+    if result.is_error {
+        let reply: Value = serde_json::from_slice(&result.json).map_err(failed)?;
+        let text = reply["content"][0]["text"].as_str().unwrap_or("no reason was given");
+        return Err(Failure::Failed(output::printable(text)));
+    }
+    let mut reply: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(&result.json).map_err(failed)?;
+    reply.remove("structuredContent").ok_or_else(|| Failure::Failed("the tool answered nothing".into()))
+}
+
 impl Qe {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
@@ -78,12 +92,7 @@ impl Qe {
         let result = runtime.block_on(self.call(&*tools)).map_err(|error| failed(&error))?;
         // What it may have left to do is nobody's any more.
         runtime.shutdown_background();
-        let reply: Value = serde_json::from_slice(&result.json).map_err(|error| failed(&error))?;
-        if result.is_error {
-            let text = reply["content"][0]["text"].as_str().unwrap_or("no reason was given");
-            return Err(Failure::Failed(output::printable(text)));
-        }
-        let said = &reply["structuredContent"];
+        let said = &serde_json::from_str::<Value>(said(&result)?.get()).map_err(|error| failed(&error))?;
         if self.json {
             output::line(&said.to_string())?;
         } else if self.arguments.get("write").and_then(Value::as_str) == Some("patch") {
@@ -119,8 +128,9 @@ impl Qe {
         // Whoever types a folder here may read it.
         roots.extend(self.arguments.get("root").and_then(Value::as_str).map(PathBuf::from));
         roots.extend(loaded.config.qe.roots.iter().cloned());
-        app::tools(&loaded.config.store, &app::tools_settings(roots, &loaded.config.qe))
-            .map_err(|error| Failure::Failed(format!("[store] path: {error}")))
+        let store = app::store(&loaded.config.store);
+        let store = store.map_err(|error| Failure::Failed(format!("[store] path: {error}")))?;
+        Ok(app::tools(Arc::new(store), &app::tools_settings(roots, &loaded.config)))
     }
 
     async fn call(&self, tools: &dyn InProcess) -> Result<ToolResult, String> {

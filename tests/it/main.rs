@@ -16,4 +16,5 @@ mod lifecycle;
 mod qe;
 mod state;
 mod stdio;
+mod store;
 mod support;

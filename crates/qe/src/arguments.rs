@@ -87,7 +87,7 @@ impl<'de> Deserialize<'de> for Moment {
 }
 
 /// A moment as RFC 3339 in UTC.
-pub(crate) fn rfc3339(moment: i64) -> String {
+pub fn rfc3339(moment: i64) -> String {
     // Outside of the years -9999 to 9999 there is no such text.
     Timestamp::from_millisecond(moment).map_or_else(|_| moment.to_string(), |timestamp| timestamp.to_string())
 }

@@ -16,7 +16,7 @@ use crate::coverage;
 use crate::fleet::{self, Fleets};
 use crate::gate;
 use crate::learn;
-use crate::memory::{Memory, retrieve, search, store};
+use crate::memory::{Memory, Secrets, retrieve, search, store};
 use crate::metrics::{self, Measurements};
 use crate::project::Roots;
 use crate::project::child::{self, Keeper};
@@ -35,6 +35,8 @@ pub struct Settings {
     pub derived: Option<Arc<Derived>>,
     /// Fleets of agents; `None`: there are none, as on the command line.
     pub fleet: Option<fleet::Settings>,
+    /// What happens to credentials in memory entries.
+    pub secrets: Secrets,
 }
 
 /// The tools, over a store and a clock that tells the milliseconds since the Unix epoch.
@@ -54,7 +56,7 @@ pub fn builtin(
         fleets.map(|fleet| Fleets::over(Arc::clone(&durable), fleet, &roots, mark, Arc::clone(&clock)));
     let builtin = Arc::new(Builtin {
         definitions: definitions().into_iter().map(|text| Bytes::from_static(text.as_bytes())).collect(),
-        memory: Memory { store: Arc::clone(&durable) },
+        memory: Memory { store: Arc::clone(&durable), secrets: settings.secrets },
         context: Arc::new(Context {
             roots,
             durable,

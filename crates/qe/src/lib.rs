@@ -37,9 +37,10 @@ mod syntax;
 mod testgen;
 mod xml;
 
+pub use arguments::rfc3339;
 pub use builtin::{Settings, builtin, definitions};
 pub use coverage::{Format, ReadError, Summary, summarize};
-pub use memory::embedder;
+pub use memory::{Secrets, embedder};
 pub use project::child::Keeper;
 pub use syntax::{Survey, survey};
 

@@ -16,11 +16,13 @@ use std::sync::Arc;
 use aqe_store::{EntryId, Store};
 
 pub use embedder::embedder;
+pub use secrets::Secrets;
 
 /// The three tools' common part.
 #[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) secrets: Secrets,
 }
 
 /// Before the number in an entry's id as shown.

@@ -4,6 +4,8 @@ mod twice;
 
 use serde::Serialize;
 
+use crate::memory::secrets;
+
 /// Why a tool did not do what it was asked; says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal(pub(crate) String);
@@ -30,9 +32,11 @@ pub(crate) fn structured(result: &impl Serialize) -> Result<Vec<u8>, Refusal> {
 
 /// A result with `isError: true`, for the model to read and do better (SEP-1303).
 pub(crate) fn refused(refusal: &Refusal) -> Vec<u8> {
-    let text: String = match refusal.0.char_indices().nth(REFUSAL_MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &refusal.0[..end]),
-        None => refusal.0.clone(),
+    // It may quote a credential that stands where it does not belong.
+    let text = secrets::hidden(&refusal.0);
+    let text: String = match text.char_indices().nth(REFUSAL_MAX_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
     };
     serde_json::json!({ "content": [{ "type": "text", "text": text }], "isError": true })
         .to_string()

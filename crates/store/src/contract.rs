@@ -11,7 +11,7 @@ use std::pin::Pin;
 use aqe_core::monitor::alerts::Firing;
 
 use crate::measurement::Measurement;
-use crate::memory::{Get, Lookup, Put, Stored};
+use crate::memory::{Delete, Deleted, Get, List, Listed, Lookup, NamespaceUse, Put, Stored, VersionInfo};
 use crate::{StoreError, UnixMillis};
 
 pub use learning::LearningStore;
@@ -36,6 +36,22 @@ pub trait Store: LearningStore + MemorySearch + WorkStore + fmt::Debug {
     /// Reads one memory entry as of a moment or a version. What is not there is an answer
     /// ([`Lookup::Absent`]), not an error.
     fn get<'a>(&'a self, get: Get<'a>) -> StoreFuture<'a, Lookup>;
+
+    /// Deletes one memory entry; `None` if there is none. An entry that was deleted or has expired is none but for a purge.
+    ///
+    /// # Errors
+    /// [`StoreError::VersionConflict`], or what the medium does. Never a quota.
+    fn delete(&self, delete: Delete) -> StoreFuture<'_, Option<Deleted>>;
+
+    /// Memory entries of a namespace that are there now, in the order of their keys. Counts no retrieval.
+    fn list(&self, list: List) -> StoreFuture<'_, Vec<Listed>>;
+
+    /// All versions that are kept of an entry, newest first, also of one that has expired or was deleted; none if there is
+    /// no such entry. The question's moment and `history` say nothing here. Counts no retrieval.
+    fn history(&self, get: Get<'_>) -> StoreFuture<'_, Vec<VersionInfo>>;
+
+    /// What a principal's namespaces take, in the order of their names.
+    fn namespaces(&self, principal: String) -> StoreFuture<'_, Vec<NamespaceUse>>;
 
     /// All saved manifests, in the order of their keys.
     fn load_manifests(&self) -> StoreFuture<'_, Vec<Manifest>>;

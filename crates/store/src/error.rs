@@ -42,6 +42,28 @@ pub enum StoreError {
         /// `namespace`, `key`.
         what: &'static str,
     },
+    /// An entry of an export has no room.
+    #[error(
+        "{unit}: {reason}; what stands before it in the file was written, and is left alone when it is imported again"
+    )]
+    Import {
+        /// Which.
+        unit: String,
+        /// Which quota.
+        reason: String,
+    },
+    /// There is no file.
+    #[error("there is no store at {}: it is made when something is first stored", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is not to be overwritten is there.
+    #[error("{} is there already: choose another name, or move it away", path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
     /// What an operation names is not there.
     #[error("there is no such {what}")]
     NotFound {

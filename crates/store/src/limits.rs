@@ -26,12 +26,19 @@ pub const ENTRIES_PER_NAMESPACE: u64 = 100_000;
 pub const BYTES_PER_NAMESPACE: u64 = 256 << 20;
 /// Namespaces of one principal: a program that makes a namespace of every key is stopped here.
 pub const NAMESPACES_PER_PRINCIPAL: u64 = 1_000;
+/// Entries of one principal, in all namespaces: ten full ones.
+pub const ENTRIES_PER_PRINCIPAL: u64 = 1_000_000;
+/// Bytes of one principal, in all namespaces: half of the file, so that another one finds room.
+pub const BYTES_PER_PRINCIPAL: u64 = 2 << 30;
 /// How long an expired entry stays in the file, unreadable as current: long enough that a writer with an
 /// old `if_version` meets a conflict and not a new version 1, and that a reader is told "expired".
 pub const EXPIRED_KEPT_MS: i64 = 24 * 3600 * 1000;
 /// Expired entries removed with one write: keeps the cost of each write bounded and still removes
 /// faster than entries can come in.
 pub const PURGE_PER_WRITE: u32 = 8;
+
+/// Entries of one page of a list.
+pub const LISTED_MAX: u32 = 1_000;
 
 /// Bytes of an entry's text that it is found by: what follows is kept, but not searched.
 pub const INDEXED_MAX_BYTES: usize = 64 << 10;
@@ -167,3 +174,12 @@ pub const CHECK_AT_OPEN_MAX_BYTES: u64 = 1 << 20;
 pub const HITS_PENDING_MAX: usize = 1_024;
 /// How long counted retrievals wait for the writer to be idle.
 pub const HITS_FLUSH_AFTER: Duration = Duration::from_secs(1);
+
+/// Bytes of one line of an export: the largest value, each of whose characters may be written as two, and what is said
+/// beside it.
+pub const EXPORT_LINE_MAX_BYTES: usize = 4 << 20;
+/// Entries, and bytes of them, that an import writes in one transaction: others wait for less than a second.
+pub const IMPORT_BATCH_ENTRIES: usize = 500;
+pub const IMPORT_BATCH_BYTES: usize = 8 << 20;
+/// Conflicts of an import, and faults of a check, that are named one by one.
+pub const NAMED_MAX: usize = 20;

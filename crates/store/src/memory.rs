@@ -5,11 +5,17 @@
 //! earlier ones said about its time. So **in effect at a moment T is the highest version whose
 //! `valid_from` is not after T**, and nothing is in effect if that version has expired by T.
 
+mod delete;
+mod list;
+
 use crate::limits::{
     KEY_MAX_BYTES, NAMESPACE_MAX_BYTES, PRINCIPAL_MAX_BYTES, SOURCE_MAX_BYTES, TAG_MAX_BYTES, TAGS_MAX,
     VALUE_MAX_BYTES,
 };
 use crate::{StoreError, UnixMillis};
+
+pub use delete::{Delete, Deleted};
+pub use list::{List, Listed, NamespaceUse};
 
 /// Identifies an entry for ever: never used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -100,10 +106,12 @@ impl Put {
 
 /// Checks a bound.
 pub(crate) fn limit(what: &'static str, actual: usize, limit: usize) -> Result<(), StoreError> {
-    if actual <= limit {
-        return Ok(());
-    }
-    Err(StoreError::Limit { what, limit: limit as u64, actual: actual as u64 })
+    limit_reached(what, actual as u64, limit as u64)
+}
+
+/// Checks a sum against a quota.
+pub(crate) fn limit_reached(what: &'static str, actual: u64, limit: u64) -> Result<(), StoreError> {
+    if actual <= limit { Ok(()) } else { Err(StoreError::Limit { what, limit, actual }) }
 }
 
 /// Checks a text that names something.
@@ -190,6 +198,11 @@ pub enum Absence {
         /// The newest.
         latest: u64,
     },
+    /// The entry was deleted.
+    Deleted {
+        /// When.
+        at: UnixMillis,
+    },
     /// The version has expired.
     Expired {
         /// When.
@@ -241,4 +254,20 @@ pub struct VersionInfo {
     pub expires: Option<UnixMillis>,
     /// Length of its value.
     pub value_bytes: u64,
+}
+
+impl VersionInfo {
+    /// Whether it says that the entry was deleted.
+    pub fn is_deletion(&self) -> bool {
+        self.expires.is_some_and(|at| says_gone((self.created, self.valid_from, at), self.value_bytes))
+    }
+}
+
+/// Whether a version that was written, took effect and ended then, with a value so long, is what a deletion writes: a `null`
+/// that ended at once. Whoever stores a value gives it some time.
+pub(crate) fn says_gone(
+    (created, valid_from, expires): (UnixMillis, UnixMillis, UnixMillis),
+    value_bytes: u64,
+) -> bool {
+    created == valid_from && valid_from == expires && value_bytes == "null".len() as u64
 }

@@ -9,21 +9,26 @@
 //!   thread, which may wait.
 //! - **Durability** is `synchronous=NORMAL` in WAL mode: an answered write survives the death of this
 //!   process at any moment; the last ones before a power failure can be lost, but the file stays sound.
-//!   Writes that must not be lost even so wait for the disk (`FULL`): submissions and ends of tasks, what
-//!   was learnt, and memory entries where [`SqliteOptions::memory`] says so.
+//!   Writes that must not be lost even so wait for the disk (`FULL`): submissions and ends of tasks, and
+//!   what was learnt; memory entries where [`SqliteOptions::memory`] says so.
 //! - **Several processes** may share the file, on one machine and a local file system.
 
 mod alert;
+mod delete;
 mod get;
 mod hits;
 mod learning;
+mod list;
 mod manifest;
 mod measurement;
 mod merge;
 pub(crate) mod open;
 mod put;
+mod room;
 mod schema;
 mod search;
+mod transfer;
+mod upkeep;
 mod vector;
 mod work;
 mod writer;
@@ -40,12 +45,17 @@ use tokio::sync::oneshot;
 use crate::contract::{Manifest, MemorySearch, Reembedded, Store, StoreFuture};
 use crate::limits::{FILE_MAX_BYTES, READERS};
 use crate::measurement::Measurement;
-use crate::memory::{At, Entry, EntryId, EntryRef, Get, Lookup, Put, Stored};
+use crate::memory::{
+    At, Delete, Deleted, Entry, EntryId, EntryRef, Get, List, Listed, Lookup, NamespaceUse, Put, Stored,
+    VersionInfo,
+};
 use crate::search::{Candidates, Embedder, Search};
-use crate::{StoreError, UnixMillis};
+use crate::{Quotas, StoreError, UnixMillis};
 use hits::Hits;
 use search::{Found, Searcher, images};
 use writer::Writer;
+
+pub use upkeep::{Checked, Compacted, Stats, StoreFile};
 
 /// What an answered write survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,13 +74,20 @@ pub struct SqliteOptions {
     pub max_file_bytes: u64,
     /// Makes the vectors of memory entries; without one entries are found by their words alone.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// What memory entries may take.
+    pub quotas: Quotas,
     /// What an answered write of a memory entry survives.
     pub memory: Durability,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { max_file_bytes: FILE_MAX_BYTES, embedder: None, memory: Durability::Normal }
+        Self {
+            max_file_bytes: FILE_MAX_BYTES,
+            embedder: None,
+            quotas: Quotas::default(),
+            memory: Durability::Normal,
+        }
     }
 }
 
@@ -124,6 +141,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Vec<Mutex<Connection>>,
     searcher: Arc<Searcher>,
+    quotas: Quotas,
     memory: Durability,
 }
 
@@ -143,7 +161,8 @@ impl SqliteStore {
         });
         let writer = Writer::start(write, Arc::clone(&shared))?;
         let searcher = Arc::new(Searcher::new(path.to_owned(), options.embedder.clone()));
-        Ok(Self { shared, writer, readers, searcher, memory: options.memory })
+        let SqliteOptions { quotas, memory, .. } = *options;
+        Ok(Self { shared, writer, readers, searcher, quotas, memory })
     }
 
     /// Reads on this thread, on whichever connection is free.
@@ -171,6 +190,14 @@ impl SqliteStore {
             Err(StoreError::Locked { .. }) => self.writer.read(look).await,
             other => other,
         }
+    }
+
+    /// A write of memory entries, as durable as they are to be.
+    async fn write_memory<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.write_as(self.memory, write).await
     }
 
     async fn find(&self, get: Get<'_>) -> Result<Lookup, StoreError> {
@@ -269,10 +296,37 @@ impl Store for SqliteStore {
     fn put(&self, put: Put) -> StoreFuture<'_, Stored> {
         Box::pin(async move {
             put.validate()?;
-            let embedder = self.searcher.embedder().cloned();
-            let put = move |connection: &Connection| put::put(connection, &put, embedder.as_deref());
-            self.writer.write_as(self.memory, put).await
+            let (embedder, quotas) = (self.searcher.embedder().cloned(), self.quotas);
+            self.write_memory(move |connection| put::put(connection, &put, embedder.as_deref(), &quotas))
+                .await
         })
+    }
+
+    fn delete(&self, delete: Delete) -> StoreFuture<'_, Option<Deleted>> {
+        Box::pin(async move {
+            let embedder = self.searcher.embedder().cloned();
+            self.write_memory(move |connection| delete::delete(connection, &delete, embedder.as_deref()))
+                .await
+        })
+    }
+
+    fn list(&self, list: List) -> StoreFuture<'_, Vec<Listed>> {
+        Box::pin(self.look(move |connection| list::entries(connection, &list)))
+    }
+
+    fn history(&self, get: Get<'_>) -> StoreFuture<'_, Vec<VersionInfo>> {
+        let (principal, namespace) = (get.principal.to_owned(), get.namespace.to_owned());
+        let (id, key) = match get.entry {
+            EntryRef::Key(key) => (None, Some(key.to_owned())),
+            EntryRef::Id(id) => (Some(id), None),
+        };
+        Box::pin(self.look(move |connection| {
+            get::all_versions(connection, (&principal, &namespace), (id, key.as_deref()))
+        }))
+    }
+
+    fn namespaces(&self, principal: String) -> StoreFuture<'_, Vec<NamespaceUse>> {
+        Box::pin(self.look(move |connection| list::namespaces(connection, Some(&principal))))
     }
 
     fn get<'a>(&'a self, get: Get<'a>) -> StoreFuture<'a, Lookup> {
@@ -318,7 +372,10 @@ impl Store for SqliteStore {
         let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new().name("store-check".into()).spawn(move || {
             let faults = open::reader(&shared.path).and_then(|connection| {
-                open::check(&connection, "integrity_check").map_err(|error| shared.fault(error.into()))
+                let one_state = connection.unchecked_transaction();
+                one_state
+                    .and_then(|one_state| upkeep::check_file(&one_state))
+                    .map_err(|error| shared.fault(error.into()))
             });
             // Nobody waits any more: the answer is nobody's.
             let _ = reply.send(faults);

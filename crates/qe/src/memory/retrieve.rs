@@ -61,6 +61,8 @@ struct HistoryItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
     value_bytes: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -150,6 +152,7 @@ fn item(version: &VersionInfo) -> HistoryItem {
         valid_from: unless_at_once(version.valid_from, version.created),
         expires: version.expires.map(rfc3339),
         value_bytes: version.value_bytes,
+        deleted: version.is_deletion(),
     }
 }
 
@@ -161,6 +164,7 @@ fn unless_at_once(valid_from: UnixMillis, written: UnixMillis) -> Option<String>
 fn reason(absence: Absence) -> String {
     match absence {
         Absence::NoEntry => "absent: no such entry in this namespace (names are exact)".into(),
+        Absence::Deleted { at } => format!("deleted: at {}", rfc3339(at)),
         Absence::Expired { at } => format!("expired: at {}", rfc3339(at)),
         Absence::NoVersion { oldest, latest } => {
             format!("no such version: {oldest} to {latest} are kept")

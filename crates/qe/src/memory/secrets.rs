@@ -1,106 +1,79 @@
 //! Credentials noticed before they are stored.
 //!
-//! Only forms that their issuers made recognisable, so that ordinary text is never refused: a fixed
-//! prefix at the start of a word and enough of the right characters behind it. Passwords and random
-//! strings without such a form are not noticed.
+//! Only such as can be told from ordinary text ([`forms`]), so that text is never refused for what it looks like: tokens
+//! with a known prefix, private keys, JSON Web Tokens, cloud keys beside their names, passwords in URLs. Other passwords
+//! and random strings are not noticed.
 
-use std::sync::LazyLock;
+mod forms;
+mod place;
 
-use memchr::memmem::Finder;
+use std::borrow::Cow;
 
-/// One recognisable form.
-struct Form {
-    /// What it is, for the message.
-    what: &'static str,
-    prefix: &'static str,
-    /// Letters and digits, and which further characters, may follow.
-    also: &'static str,
-    /// How many must follow at least.
-    at_least: usize,
+use forms::Found;
+
+/// What happens to a credential that is to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Secrets {
+    /// Nothing is stored.
+    #[default]
+    Refuse,
+    /// A word stands in its place.
+    Mask,
 }
 
-const fn form(what: &'static str, prefix: &'static str, also: &'static str, at_least: usize) -> Form {
-    Form { what, prefix, also, at_least }
+/// A credential that was masked.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Mark {
+    /// What it was.
+    pub(crate) kind: &'static str,
+    /// Where, as a JSON Pointer behind the argument's name.
+    pub(crate) at: String,
 }
 
-/// Lengths are the issuers' own where they are fixed, and well below them where they vary.
-const FORMS: &[Form] = &[
-    form("an AWS access key id", "AKIA", "", 16),
-    form("an AWS access key id", "ASIA", "", 16),
-    form("a GitHub token", "ghp_", "", 36),
-    form("a GitHub token", "gho_", "", 36),
-    form("a GitHub token", "ghu_", "", 36),
-    form("a GitHub token", "ghs_", "", 36),
-    form("a GitHub token", "ghr_", "", 36),
-    form("a GitHub token", "github_pat_", "_", 60),
-    form("a GitLab token", "glpat-", "-_", 20),
-    form("a Slack token", "xoxb-", "-", 24),
-    form("a Slack token", "xoxp-", "-", 24),
-    form("an Anthropic API key", "sk-ant-", "-_", 40),
-    form("an OpenAI API key", "sk-proj-", "-_", 40),
-    form("a Google API key", "AIza", "-_", 35),
-    form("a Stripe live key", "sk_live_", "", 24),
-    form("an npm token", "npm_", "", 36),
-    form("a PyPI token", "pypi-AgEIcHlwaS5vcmc", "-_", 40),
-    form("a private key", "-----BEGIN PRIVATE KEY-----", "", 0),
-    form("a private key", "-----BEGIN RSA PRIVATE KEY-----", "", 0),
-    form("a private key", "-----BEGIN EC PRIVATE KEY-----", "", 0),
-    form("a private key", "-----BEGIN OPENSSH PRIVATE KEY-----", "", 0),
-    form("a private key", "-----BEGIN ENCRYPTED PRIVATE KEY-----", "", 0),
-];
-
-static FINDERS: LazyLock<Vec<(Finder<'static>, &'static Form)>> =
-    LazyLock::new(|| FORMS.iter().map(|form| (Finder::new(form.prefix), form)).collect());
-
-/// What credential the text contains, if it contains one of a known form.
+/// What credential the text contains, if it contains one that is recognised.
 pub(crate) fn find(text: &str) -> Option<&'static str> {
-    let text = text.as_bytes();
-    FINDERS
-        .iter()
-        .find(|(finder, form)| finder.find_iter(text).any(|at| form.matches(text, at)))
-        .map(|(_, form)| form.what)
+    forms::all(text).next().map(|found| found.what)
 }
 
-impl Form {
-    fn matches(&self, text: &[u8], at: usize) -> bool {
-        let starts_a_word = at.checked_sub(1).is_none_or(|before| !text[before].is_ascii_alphanumeric());
-        let rest = &text[at + self.prefix.len()..];
-        let token = rest
-            .iter()
-            .position(|byte| !byte.is_ascii_alphanumeric() && !self.also.as_bytes().contains(byte))
-            .map_or(rest, |end| &rest[..end]);
-        // Documentation shows made-up credentials that say so.
-        starts_a_word && token.len() >= self.at_least && !token.ends_with(b"EXAMPLE")
+/// The text with a word in the place of each credential, and where these words begin.
+fn masked(text: &str) -> (Cow<'_, str>, Vec<(usize, &'static str)>) {
+    let mut all: Vec<Found> = forms::all(text).collect();
+    if all.is_empty() {
+        return (Cow::Borrowed(text), Vec::new());
     }
+    // What stands within another goes with that.
+    all.sort_by_key(|found| (found.range.start, std::cmp::Reverse(found.range.end)));
+    let mut safe = String::with_capacity(text.len());
+    let mut marks = Vec::new();
+    let mut copied = 0;
+    for Found { what, range } in all {
+        if range.start >= copied {
+            safe.push_str(&text[copied..range.start]);
+            let kind = what.split_once(' ').map_or(what, |(_article, kind)| kind);
+            marks.push((safe.len(), kind));
+            safe.extend(["[masked: ", kind, "]"]);
+        }
+        copied = copied.max(range.end);
+    }
+    safe.push_str(&text[copied..]);
+    (Cow::Owned(safe), marks)
+}
+
+/// The text without credentials, for whatever is shown or logged.
+pub(crate) fn hidden(text: &str) -> Cow<'_, str> {
+    masked(text).0
+}
+
+/// Masks the credentials of a JSON text, which stays one: none has a quote or half of an escape. Adds to `marks` what was
+/// masked and where.
+pub(crate) fn mask<'a>(json: &'a str, argument: &str, marks: &mut Vec<Mark>) -> Cow<'a, str> {
+    let (safe, words) = masked(json);
+    let places: Vec<usize> = words.iter().map(|(at, _)| *at).collect();
+    let pointers = place::pointers(&safe, &places);
+    let found = words.iter().zip(pointers);
+    marks.extend(found.map(|((_, kind), pointer)| Mark { kind, at: format!("{argument}{pointer}") }));
+    safe
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_form_is_noticed_wherever_it_stands_in_a_value() {
-        for form in FORMS {
-            let secret = format!("{}{}", form.prefix, "A1b2".repeat(20));
-            for text in [secret.clone(), format!("{{\"token\":\"{secret}\"}}"), format!("x={secret}\\n")] {
-                assert_eq!(find(&text), Some(form.what), "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn ordinary_text_is_not_taken_for_a_secret() {
-        for text in [
-            "",
-            "use sk-proj-… keys; tokens start with ghp_ or AKIA",
-            "AKIAIOSFODNN7EXAMPLE",
-            "npm_config_registry and npm_lifecycle_event",
-            "-----BEGIN PUBLIC KEY-----",
-            "-----BEGIN CERTIFICATE-----",
-            "TAKIABCDEFGHIJKLMNOPQRSTUVWXYZ",
-            "sha256-0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0",
-        ] {
-            assert_eq!(find(text), None, "{text}");
-        }
-    }
-}
+mod tests;

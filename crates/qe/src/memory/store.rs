@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{Memory, secrets, shown};
+use super::secrets::{self, Mark, Secrets};
+use super::{Memory, shown};
 use crate::arguments::{Moment, rfc3339};
 use crate::reply::{Refusal, structured};
 
@@ -21,6 +22,9 @@ const TTL_MAX_S: u64 = 10 * 366 * 24 * 3600;
 
 /// Entries that are named as similar.
 const SIMILAR: usize = 3;
+
+/// Masked credentials that an answer lists; it counts them all.
+const MASKED_LISTED: usize = 20;
 
 /// Hexadecimal digits of a key that was made from the value: 128 bits of SHA-256, beyond any accident.
 const HASH_DIGITS: usize = 32;
@@ -112,6 +116,11 @@ struct Reply<'a> {
     /// Entries at least as near as was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     similar: Option<Vec<Similar>>,
+    /// Credentials that were not stored, and how many if there were any.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    masked: &'a [Mark],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    masked_count: Option<usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,7 +138,10 @@ impl Memory {
         now: UnixMillis,
     ) -> Result<Vec<u8>, Refusal> {
         let dedupe = arguments.dedupe;
-        let put = arguments.into_put(caller.principal, now)?;
+        let mut marks = Vec::new();
+        let put = arguments.into_put(caller.principal, now, self.secrets, &mut marks)?;
+        let masked_count = (!marks.is_empty()).then_some(marks.len());
+        let masked = &marks[..marks.len().min(MASKED_LISTED)];
         let (namespace, key) = (put.namespace.clone(), put.key.clone());
         let similar = match dedupe {
             Some(Dedupe { threshold }) => Some(self.similar(&put, threshold).await?),
@@ -147,6 +159,8 @@ impl Memory {
                 expires: entry.attributes.expires.map(rfc3339),
                 duplicate_of: Some(shown(entry.id)),
                 similar: Some(listed(similar)),
+                masked,
+                masked_count,
             });
         }
         let stored = self.store.put(put).await.map_err(|error| refusal(&error, &key))?;
@@ -159,6 +173,8 @@ impl Memory {
             expires: stored.expires.map(rfc3339),
             duplicate_of: None,
             similar: similar.map(|(_, similar)| listed(&similar)),
+            masked,
+            masked_count,
         })
     }
 
@@ -211,13 +227,25 @@ fn listed(similar: &[(EntryId, f64)]) -> Vec<Similar> {
 }
 
 impl Arguments<'_> {
-    fn into_put(self, principal: &str, now: UnixMillis) -> Result<Put, Refusal> {
-        let value = self.value.get();
-        if let Some(what) = secrets::find(value) {
-            return Err(Refusal(format!(
-                "not stored: the value contains {what}; take it out (name where it is kept instead)"
-            )));
+    fn into_put(
+        self,
+        principal: &str,
+        now: UnixMillis,
+        secrets: Secrets,
+        marks: &mut Vec<Mark>,
+    ) -> Result<Put, Refusal> {
+        // Names are looked up by: a masked one would be another.
+        for (what, name) in [("namespace", Some(&self.namespace)), ("key", self.key.as_ref())] {
+            without_secrets(what, name.map_or("", String::as_str))?;
         }
+        let mut safe = |argument: &'static str, json: &str| match secrets {
+            Secrets::Refuse => without_secrets(argument, json).map(|()| json.to_owned()),
+            Secrets::Mask => Ok(secrets::mask(json, argument, marks).into_owned()),
+        };
+        let value = safe("value", self.value.get())?;
+        let tags = self.tags.map(|tags| safe("tags", &serde_json::json!(tags).to_string())).transpose()?;
+        let tags = tags.map(|tags| serde_json::from_str(&tags)).transpose();
+        let tags = tags.map_err(|error| Refusal(format!("bad arguments in `tags`: {error}")))?;
         let on_conflict = match self.on_conflict.unwrap_or_default() {
             Conflict::Version => OnConflict::Version,
             Conflict::Replace => OnConflict::Replace,
@@ -251,15 +279,17 @@ impl Arguments<'_> {
         let from = valid_from.map_or(now, |from| from.max(now));
         let expires = self.ttl_s.map(|ttl| from.saturating_add_unsigned(ttl * 1_000));
         let source = self.source.as_ref().map(serde_json::to_string).transpose();
+        let source = source.map_err(|error| Refusal(format!("bad arguments in `source`: {error}")))?;
+        let source = source.map(|source| safe("source", &source)).transpose()?;
         Ok(Put {
             principal: principal.to_owned(),
             namespace: self.namespace,
-            key: self.key.unwrap_or_else(|| key_of(value)),
-            value: value.to_owned(),
+            key: self.key.unwrap_or_else(|| key_of(&value)),
+            value,
             attributes: Attributes {
-                tags: self.tags,
+                tags,
                 kind: self.kind.map(|kind| kind.as_str().to_owned()),
-                source: source.map_err(|error| Refusal(format!("bad arguments in `source`: {error}")))?,
+                source,
                 importance: self.importance,
                 expires,
             },
@@ -268,6 +298,15 @@ impl Arguments<'_> {
             on_conflict,
             now,
         })
+    }
+}
+
+fn without_secrets(argument: &str, text: &str) -> Result<(), Refusal> {
+    match secrets::find(text) {
+        None => Ok(()),
+        Some(what) => Err(Refusal(format!(
+            "not stored: `{argument}` contains {what}; take it out (name where it is kept instead)"
+        ))),
     }
 }
 

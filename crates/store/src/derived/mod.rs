@@ -79,6 +79,10 @@ struct Open {
     writer: Mutex<Connection>,
 }
 
+fn search_file(store: &Path) -> PathBuf {
+    store.with_extension("search.db")
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Each change below these locks is complete in itself.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -99,7 +103,17 @@ impl Derived {
 
     /// Rows in the file beside a store that keeps what its search has read.
     pub(crate) fn beside(store: &Path, max_bytes: u64) -> Self {
-        Self::of(&SEARCH_INDEX, store.with_extension("search.db"), max_bytes)
+        Self::of(&SEARCH_INDEX, search_file(store), max_bytes)
+    }
+
+    /// Leaves nothing in the file beside a store of what its search had read; without one, does nothing.
+    pub(crate) fn empty_beside(store: &Path, max_bytes: u64) -> Result<(), StoreError> {
+        let path = search_file(store);
+        if !path.exists() {
+            return Ok(());
+        }
+        let file = disposable::open(&SEARCH_INDEX, &path, max_bytes)?;
+        row::empty(&file).map_err(|error| classify(&path, &error))
     }
 
     fn of(sort: &'static Sort, path: PathBuf, max_bytes: u64) -> Self {

@@ -34,6 +34,14 @@ pub(super) struct Found {
     pub(super) damaged: Vec<i64>,
 }
 
+/// Removes all rows, and overwrites what they were.
+pub(super) fn empty(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.execute_batch("DELETE FROM derived; VACUUM")?;
+    // Where another process reads, the log is emptied when that ends.
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
+}
+
 pub(super) fn size(body: &[u8]) -> u64 {
     (OVERHEAD + body.len()) as u64
 }

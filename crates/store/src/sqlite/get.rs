@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, ToSql};
 
 use super::Fault;
-use crate::memory::{Absence, At, Attributes, Entry, EntryId, EntryRef, Get, Lookup, VersionInfo};
+use crate::memory::{Absence, At, Attributes, Entry, EntryId, EntryRef, Get, Lookup, VersionInfo, says_gone};
 
 /// A version's columns in the order that [`Version::read`] reads them.
 macro_rules! version_columns {
@@ -84,7 +84,13 @@ fn lookup(get: &Get<'_>, row: &Row<'_>) -> rusqlite::Result<Lookup> {
     let judged_at = if let At::Moment(moment) = get.at { moment } else { get.now };
     let expires: Option<i64> = row.get(3)?;
     if let Some(at) = expires.filter(|&expires| expires <= judged_at) {
-        return Ok(Lookup::Absent(Absence::Expired { at }));
+        let (created, valid_from): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let was_deleted = says_gone((created, valid_from, at), row.get_ref(8)?.as_str()?.len() as u64);
+        return Ok(Lookup::Absent(if was_deleted {
+            Absence::Deleted { at }
+        } else {
+            Absence::Expired { at }
+        }));
     }
     let Version { number, updated, valid_from, attributes, value } = Version::read(row)?;
     Ok(Lookup::Found(Box::new(Entry {
@@ -158,6 +164,22 @@ impl Drop for Snapshot<'_> {
         // Having only read, it has nothing to lose; should it stay open, the next `BEGIN` fails and says so.
         let _ = self.0.prepare_cached("COMMIT").and_then(|mut commit| commit.execute(()));
     }
+}
+
+/// The versions of an entry that is named by its number or its key, newest first, whether it is there or not any more.
+pub(super) fn all_versions(
+    connection: &Connection,
+    (principal, namespace): (&str, &str),
+    (id, key): (Option<EntryId>, Option<&str>),
+) -> Result<Vec<VersionInfo>, Fault> {
+    let found = connection
+        .prepare_cached(
+            "SELECT e.id FROM namespace n JOIN entry e ON e.namespace = n.id
+             WHERE n.principal = ?1 AND n.name = ?2 AND (e.id = ?3 OR e.key = ?4)",
+        )?
+        .query_row((principal, namespace, id.map(|id| id.0), key), |row| row.get(0))
+        .optional()?;
+    found.map_or_else(|| Ok(Vec::new()), |id| history(connection, EntryId(id)))
 }
 
 fn history(connection: &Connection, id: EntryId) -> Result<Vec<VersionInfo>, Fault> {

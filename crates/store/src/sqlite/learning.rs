@@ -158,7 +158,7 @@ fn tally(row: &Row<'_>, column: usize) -> rusqlite::Result<Tally> {
     Ok(Tally { successes: row.get(column)?, failures: row.get(column + 1)?, at: row.get(column + 2)? })
 }
 
-fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
+pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
     let number: usize = row.get(column)?;
     let unknown = || format!("{number} is no state").into();
     let known = State::ALL.get(number).copied();
@@ -166,11 +166,11 @@ fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
 }
 
 /// A state as it is kept: its place among all.
-fn number(state: State) -> i64 {
+pub(super) fn number(state: State) -> i64 {
     State::ALL.iter().position(|one| *one == state).map_or(0, usize::cast_signed) as i64
 }
 
-fn polarity(polarity: Polarity) -> i64 {
+pub(super) fn polarity(polarity: Polarity) -> i64 {
     match polarity {
         Polarity::Do => 1,
         Polarity::Avoid => -1,

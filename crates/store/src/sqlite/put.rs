@@ -3,31 +3,30 @@
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::merge::merge;
+use super::room::{self, Booked, Of};
 use super::{Fault, get, vector};
-use crate::limits::{
-    BYTES_PER_NAMESPACE, ENTRIES_PER_NAMESPACE, EXPIRED_KEPT_MS, HISTORY_MAX, NAMESPACES_PER_PRINCIPAL,
-    PURGE_PER_WRITE, VALUE_MAX_BYTES,
-};
+use crate::limits::{EXPIRED_KEPT_MS, HISTORY_MAX, VALUE_MAX_BYTES};
 use crate::memory::{Attributes, EntryId, OnConflict, Put, Stored, limit};
 use crate::search::{Embedder, text};
-use crate::{StoreError, UnixMillis};
+use crate::{Quotas, StoreError, UnixMillis};
 
 /// What the entry is before the write.
-struct Head {
-    id: i64,
-    latest: u64,
+pub(super) struct Head {
+    pub(super) id: i64,
+    pub(super) latest: u64,
     created: UnixMillis,
-    is_live: bool,
+    pub(super) is_live: bool,
 }
 
 pub(super) fn put(
     connection: &Connection,
     put: &Put,
     embedder: Option<&dyn Embedder>,
+    quotas: &Quotas,
 ) -> Result<Stored, Fault> {
-    purge(connection, put.now.saturating_sub(EXPIRED_KEPT_MS), None)?;
-    let namespace = namespace(connection, put)?;
-    let head = head(connection, namespace, put)?;
+    room::purge(connection, put.now.saturating_sub(EXPIRED_KEPT_MS), Of::All)?;
+    let namespace = room::namespace(connection, (&put.principal, &put.namespace), put.now, quotas)?;
+    let head = head(connection, namespace, &put.key, put.now)?;
     // An expired entry counts as absent, though its numbering goes on.
     let current = head.as_ref().filter(|head| head.is_live);
     let current_version = current.map_or(0, |head| head.latest);
@@ -41,9 +40,25 @@ pub(super) fn put(
     };
     let (value, attributes) =
         merged.as_ref().map_or((&put.value, &put.attributes), |(value, attributes)| (value, attributes));
+    let (id, version, booked) =
+        add_version(connection, (namespace, head.as_ref()), put, (value, attributes), embedder)?;
+    room::book(connection, namespace, &booked)?;
+    room::keep_within(connection, (namespace, &put.principal), put.now, &booked, quotas)?;
+    let created = head.map_or(put.now, |head| head.created);
+    Ok(Stored { id: EntryId(id), version, created, expires: attributes.expires })
+}
 
-    let version = head.as_ref().map_or(0, |head| head.latest) + 1;
-    let id = match &head {
+/// Writes the next version of the entry, which is made if it is not there, with its vector; answers with the entry, the
+/// version's number and what is to be booked for it.
+pub(super) fn add_version(
+    connection: &Connection,
+    (namespace, head): (i64, Option<&Head>),
+    put: &Put,
+    (value, attributes): (&str, &Attributes),
+    embedder: Option<&dyn Embedder>,
+) -> Result<(i64, u64, Booked), Fault> {
+    let version = head.map_or(0, |head| head.latest) + 1;
+    let id = match head {
         Some(head) => {
             connection
                 .prepare_cached(
@@ -71,40 +86,21 @@ pub(super) fn put(
         version.saturating_sub(HISTORY_MAX - 1)
     };
     let dropped = if head.is_some() { drop_versions_before(connection, id, oldest_kept)? } else { 0 };
-    let new_entries = u32::from(head.is_none());
-    account(connection, put.now, namespace, (new_entries, added, dropped))?;
-    let created = head.map_or(put.now, |head| head.created);
-    Ok(Stored { id: EntryId(id), version, created, expires: attributes.expires })
+    Ok((id, version, Booked { entries: i64::from(head.is_none()), added, dropped }))
 }
 
-/// The namespace's row, made if there is none.
-fn namespace(connection: &Connection, put: &Put) -> Result<i64, Fault> {
-    let found = connection
-        .prepare_cached("SELECT id FROM namespace WHERE principal = ?1 AND name = ?2")?
-        .query_row((&put.principal, &put.namespace), |row| row.get(0))
-        .optional()?;
-    if let Some(id) = found {
-        return Ok(id);
-    }
-    let count: u64 = connection
-        .prepare_cached("SELECT count(*) FROM namespace WHERE principal = ?1")?
-        .query_row([&put.principal], |row| row.get(0))?;
-    if count >= NAMESPACES_PER_PRINCIPAL {
-        let limit = NAMESPACES_PER_PRINCIPAL;
-        return Err(StoreError::Limit { what: "number of namespaces", limit, actual: count + 1 }.into());
-    }
-    let id = connection
-        .prepare_cached("INSERT INTO namespace (principal, name) VALUES (?1, ?2)")?
-        .insert((&put.principal, &put.namespace))?;
-    Ok(id)
-}
-
-fn head(connection: &Connection, namespace: i64, put: &Put) -> Result<Option<Head>, Fault> {
+/// The entry of this key as it is.
+pub(super) fn head(
+    connection: &Connection,
+    namespace: i64,
+    key: &str,
+    now: UnixMillis,
+) -> Result<Option<Head>, Fault> {
     let head = connection
         .prepare_cached("SELECT id, version, created, expires FROM entry WHERE namespace = ?1 AND key = ?2")?
-        .query_row((namespace, &put.key), |row| {
+        .query_row((namespace, key), |row| {
             let expires: Option<UnixMillis> = row.get(3)?;
-            let is_live = expires.is_none_or(|at| at > put.now);
+            let is_live = expires.is_none_or(|at| at > now);
             Ok(Head { id: row.get(0)?, latest: row.get(1)?, created: row.get(2)?, is_live })
         })
         .optional()?;
@@ -128,7 +124,7 @@ fn merge_with(connection: &Connection, head: &Head, put: &Put) -> Result<(String
 }
 
 /// Answers with the bytes that the version counts for.
-fn insert_version(
+pub(super) fn insert_version(
     connection: &Connection,
     id: i64,
     version: u64,
@@ -164,7 +160,7 @@ fn insert_version(
 }
 
 /// Answers with the bytes that they counted for.
-fn drop_versions_before(connection: &Connection, id: i64, version: u64) -> Result<u64, Fault> {
+pub(super) fn drop_versions_before(connection: &Connection, id: i64, version: u64) -> Result<u64, Fault> {
     if version <= 1 {
         return Ok(0);
     }
@@ -177,52 +173,4 @@ fn drop_versions_before(connection: &Connection, id: i64, version: u64) -> Resul
             .execute((id, version))?;
     }
     Ok(bytes)
-}
-
-/// Books entries added, bytes added and bytes dropped on the namespace. Over a quota, what has expired
-/// goes first.
-fn account(
-    connection: &Connection,
-    now: UnixMillis,
-    namespace: i64,
-    (entries, added, dropped): (u32, u64, u64),
-) -> Result<(), Fault> {
-    let mut book = connection.prepare_cached(
-        "UPDATE namespace SET entries = entries + ?2, bytes = bytes + ?3 - ?4, change = change + ?5 WHERE id = ?1
-         RETURNING entries, bytes",
-    )?;
-    let mut sums = |entries, added, dropped, writes| {
-        book.query_row((namespace, entries, added, dropped, writes), |row| Ok((row.get(0)?, row.get(1)?)))
-    };
-    let mut sum: (u64, u64) = sums(entries, added, dropped, 1)?;
-    while (sum.0 > ENTRIES_PER_NAMESPACE || sum.1 > BYTES_PER_NAMESPACE)
-        && purge(connection, now, Some(namespace))? > 0
-    {
-        sum = sums(0, 0, 0, 0)?;
-    }
-    let quota = |what, actual, limit| {
-        if actual <= limit { Ok(()) } else { Err(StoreError::Limit { what, limit, actual }) }
-    };
-    quota("number of entries in the namespace", sum.0, ENTRIES_PER_NAMESPACE)?;
-    quota("bytes in the namespace, history included,", sum.1, BYTES_PER_NAMESPACE)?;
-    Ok(())
-}
-
-/// Removes some entries that expired before `before`, of one namespace or of all; answers how many.
-fn purge(connection: &Connection, before: UnixMillis, namespace: Option<i64>) -> Result<usize, Fault> {
-    let mut find = connection.prepare_cached(
-        "SELECT id, namespace FROM entry
-         WHERE expires IS NOT NULL AND expires <= ?1 AND (?2 IS NULL OR namespace = ?2) LIMIT ?3",
-    )?;
-    let rows = find
-        .query_map((before, namespace, PURGE_PER_WRITE), |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
-    for &(id, namespace) in &rows {
-        let bytes = drop_versions_before(connection, id, i64::MAX.unsigned_abs())?;
-        connection.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
-        connection
-            .prepare_cached("UPDATE namespace SET entries = entries - 1, bytes = bytes - ?2 WHERE id = ?1")?
-            .execute((namespace, bytes))?;
-    }
-    Ok(rows.len())
 }

@@ -187,7 +187,7 @@ const MIGRATIONS: &[&str] = &[
 ];
 
 /// The schema version that this release writes.
-const LATEST: i64 = MIGRATIONS.len().cast_signed() as i64;
+pub(super) const LATEST: i64 = MIGRATIONS.len().cast_signed() as i64;
 
 /// Looks whose file it is, without changing it; answers whether it is empty.
 pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<bool, StoreError> {

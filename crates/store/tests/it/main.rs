@@ -4,6 +4,7 @@
 
 mod alerts;
 mod cache;
+mod delete;
 mod derived;
 mod durability;
 mod files;
@@ -15,4 +16,6 @@ mod model;
 mod search;
 mod search_images;
 mod support;
+mod transfer;
+mod upkeep;
 mod work;

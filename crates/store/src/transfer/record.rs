@@ -1,0 +1,179 @@
+//! The records of an export.
+
+use serde::{Deserialize, Serialize};
+
+use crate::UnixMillis;
+use crate::learning::{Polarity, State};
+
+/// What a line holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Record {
+    /// The first line.
+    Export {
+        format: u32,
+        counts: Counts,
+    },
+    Entry(EntryRecord),
+    Version(VersionRecord),
+    Learner(LearnerRecord),
+    Pattern(PatternRecord),
+    Observation(ObservationRecord),
+    /// The last line: how many are before it, and the SHA-256 of these, in hexadecimal digits.
+    End {
+        lines: u64,
+        sha256: String,
+    },
+}
+
+/// How much there is of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Memory entries.
+    pub entries: u64,
+    /// Their versions.
+    pub versions: u64,
+    /// Principals that have learnt something.
+    pub learners: u64,
+    /// Their patterns.
+    pub patterns: u64,
+    /// Observations of these that are kept one by one.
+    pub observations: u64,
+}
+
+/// An entry; its versions follow, the oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EntryRecord {
+    pub(crate) principal: String,
+    pub(crate) namespace: String,
+    pub(crate) key: String,
+    pub(crate) created: UnixMillis,
+    pub(crate) versions: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VersionRecord {
+    pub(crate) version: u64,
+    pub(crate) created: UnixMillis,
+    pub(crate) valid_from: UnixMillis,
+    pub(crate) expires: Option<UnixMillis>,
+    pub(crate) kind: Option<String>,
+    #[serde(deserialize_with = "exact::option")]
+    pub(crate) importance: Option<f64>,
+    pub(crate) tags: Option<Vec<String>>,
+    pub(crate) source: Option<String>,
+    /// The JSON text as it was written, as text: parsed and written anew it would be another.
+    pub(crate) value: String,
+}
+
+/// What a principal has learnt; its patterns follow in the order of polarity and title, then the observations in theirs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LearnerRecord {
+    pub(crate) principal: String,
+    pub(crate) sums: Sums,
+    pub(crate) last: Option<UnixMillis>,
+    pub(crate) forecasts: Vec<Forecast>,
+    pub(crate) patterns: u64,
+    pub(crate) observations: u64,
+}
+
+/// Trials ever counted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sums {
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
+    pub(crate) infrastructure: u64,
+    pub(crate) asserted: u64,
+    pub(crate) rewards: u64,
+    #[serde(deserialize_with = "exact::number")]
+    pub(crate) reward_sum: f64,
+}
+
+/// Forecasts of one range beside what came.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Forecast {
+    pub(crate) bin: u64,
+    pub(crate) trials: u64,
+    #[serde(deserialize_with = "exact::number")]
+    pub(crate) predicted: f64,
+    pub(crate) successes: u64,
+    #[serde(deserialize_with = "exact::number")]
+    pub(crate) squared: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TallyRecord {
+    #[serde(deserialize_with = "exact::number")]
+    pub(crate) successes: f64,
+    #[serde(deserialize_with = "exact::number")]
+    pub(crate) failures: f64,
+    pub(crate) at: UnixMillis,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PatternRecord {
+    pub(crate) polarity: Polarity,
+    pub(crate) title: String,
+    pub(crate) created: UnixMillis,
+    pub(crate) last: Option<UnixMillis>,
+    pub(crate) state: State,
+    pub(crate) retired: Option<UnixMillis>,
+    /// The place, among the patterns of its principal, of the one that it became a part of.
+    pub(crate) merged_into: Option<u64>,
+    pub(crate) tally: TallyRecord,
+    pub(crate) sums: Sums,
+    pub(crate) description: String,
+    pub(crate) content: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) contexts: Vec<Context>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Context {
+    pub(crate) name: String,
+    pub(crate) tally: TallyRecord,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ObservationRecord {
+    /// The pattern's place among those of its principal.
+    pub(crate) pattern: u64,
+    pub(crate) context: Option<String>,
+    pub(crate) successes: u32,
+    pub(crate) failures: u32,
+    pub(crate) infrastructure: u32,
+    #[serde(deserialize_with = "exact::option")]
+    pub(crate) reward: Option<f64>,
+    pub(crate) evidence: Option<String>,
+    pub(crate) asserted_by: Option<String>,
+    pub(crate) at: UnixMillis,
+}
+
+/// Numbers to the last bit: `serde_json` by itself may miss it.
+mod exact {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde_json::value::RawValue;
+
+    pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        option(deserializer)?.ok_or_else(|| D::Error::custom("a number is missing"))
+    }
+
+    pub(super) fn option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        let raw: &RawValue = Deserialize::deserialize(deserializer)?;
+        if raw.get() == "null" {
+            return Ok(None);
+        }
+        let number: f64 = raw.get().parse().map_err(|_| D::Error::custom("this is no number"))?;
+        if number.is_finite() { Ok(Some(number)) } else { Err(D::Error::custom("this number is too large")) }
+    }
+}
