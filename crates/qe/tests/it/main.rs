@@ -18,6 +18,7 @@ mod project;
 mod properties;
 mod recorded;
 mod reports;
+mod rust;
 mod search;
 mod support;
 mod testgen;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::super::native::{self, BUILD, FORMAT};
 use super::super::sandbox::Job;
 use super::super::scratch::Scratch;
+use super::manifest;
 use super::package::Package;
 use crate::reply::Refusal;
 use crate::stop::Stop;
@@ -174,36 +175,17 @@ impl<'a> Cargo<'a> {
                 Ok(Built::Done)
             }
             None if !errors.is_empty() => Ok(Built::Errors(errors)),
-            None if said.contains("dev-dependencies") || !self.has_dev() => Err(refused(&said)),
-            // What only the project's own tests need may not be there.
-            None => {
-                self.drop_dev().map_err(failed)?;
-                if self.has_dev() { Err(refused(&said)) } else { self.build(name, source) }
-            }
+            // What the library can do without may not be here.
+            None if self.lean().map_err(failed)? => self.build(name, source),
+            None => Err(refused(&said)),
         }
     }
 
-    fn has_dev(&self) -> bool {
-        fs::read_to_string(self.folder.join("Cargo.toml")).is_ok_and(|text| text.contains("dev-dependencies"))
-    }
-
-    fn drop_dev(&self) -> std::io::Result<()> {
+    /// Makes the manifest ask for less; whether it could.
+    fn lean(&self) -> std::io::Result<bool> {
         let place = self.folder.join("Cargo.toml");
-        let text = fs::read_to_string(&place)?;
-        let Ok(mut manifest) = toml::from_str::<toml::Table>(&text) else { return Ok(()) };
-        // Their programs need them too.
-        for key in ["dev-dependencies", "bench", "example", "test"] {
-            manifest.remove(key);
-        }
-        if let Some(targets) = manifest.get_mut("target").and_then(toml::Value::as_table_mut) {
-            for (_, target) in targets.iter_mut() {
-                if let Some(target) = target.as_table_mut() {
-                    target.remove("dev-dependencies");
-                }
-            }
-        }
-        let text = toml::to_string(&manifest).unwrap_or(text);
-        fs::write(place, text)
+        let lean = manifest::lean(&fs::read_to_string(&place)?);
+        lean.map_or(Ok(false), |text| fs::write(place, text).map(|()| true))
     }
 
     /// For packages that list their tests.
