@@ -9,6 +9,7 @@ use super::super::native::{BUILDS_MAX, Source};
 use super::super::target::Target;
 use super::super::trial::Trial;
 use super::{PROBE, Search, instrument, items};
+use super::items::File;
 use crate::reply::Refusal;
 
 const PROGRAM: &str = "judge.test";
@@ -24,7 +25,7 @@ pub(in super::super) fn judge(call: &Call<'_>, target: &Target) -> Result<(Run, 
         target,
         folder: place.parent().map(PathBuf::from).unwrap_or_default(),
         source,
-        package: items::of(source, tree.root_node(), &[], true).package,
+        package: items::of(&[File { text: source, tree: &tree }], &[], |_| false, true).package,
         calls: Vec::new(),
         fates: Vec::new(),
         probes: instrument::probes(source, tree.root_node(), mutants),

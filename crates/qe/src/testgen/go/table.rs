@@ -66,7 +66,7 @@ fn table(call: &Call, rows: &[(&str, &Row)]) -> String {
         fields.push((name, kind.trim_start_matches("...").to_owned()));
     }
     let arguments: Vec<String> = fields.iter().map(|(name, _)| format!("tt.{name}")).collect();
-    let (called, said) = call.called(&arguments);
+    let (called, said) = call.called(&arguments, 'v');
     let Some(said) = said else { return String::new() };
     let mut all = vec![("name".to_owned(), "string".to_owned())];
     all.extend(fields.iter().cloned());
