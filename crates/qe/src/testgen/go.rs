@@ -34,6 +34,8 @@ use table::{Row, Rows};
 const RECORDER: &str = "aqe_recorder_test.go";
 const CONFIRMER: &str = "aqe_confirmer_test.go";
 const PROBE: &str = "aqe_probe.go";
+/// In the names of all tests.
+const WORD: &str = "Characterization";
 /// Other files of the package that are read, and bytes of each.
 const FILES_MAX: usize = 40;
 const SOURCE_BYTES_MAX: u64 = 512 * 1024;
@@ -61,9 +63,11 @@ pub(super) fn evidence<'a>(
             items.fates.first().map_or("it has none", |fate| fate.reason.as_deref().unwrap_or_default())
         )));
     }
+    let titles = Titles::beside(&folder);
     let mut search = Search {
         scratch,
         target,
+        titles,
         folder,
         source,
         package: items.package,
@@ -91,7 +95,7 @@ pub(super) fn evidence<'a>(
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted: format!("{stem}_characterization_test.go"),
-            title,
+            title: Box::new(move |name| titles.title(name)),
             text: Box::new(move |kept, path| search.file(kept, &rows, path)),
             commands: Box::new(move |_| vec![format!("go test {inside} -run Characterization")]),
         },
@@ -122,17 +126,36 @@ fn around(folder: &Path, target: &Target) -> (Vec<(String, Tree)>, Vec<String>) 
     (files, documents)
 }
 
-/// `test_basket_add_2` as Go names a test.
-fn title(name: &str) -> String {
-    let parts = name.trim_start_matches("test_").split('_').filter(|part| !part.is_empty());
-    let mut camel = String::new();
-    for part in parts {
-        let (first, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
-        camel.extend(first.chars().flat_map(char::to_uppercase));
-        camel.push_str(rest);
+/// How tests are called, so that none is called as one that is there already: all tests of a package are in one space.
+#[derive(Debug, Clone, Copy)]
+struct Titles(Option<char>);
+
+impl Titles {
+    /// Beside the tests in a folder.
+    fn beside(folder: &Path) -> Self {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let tests = entries.filter(|path| path.to_string_lossy().ends_with("_test.go"));
+        let texts: String = tests.filter_map(|path| fs::read_to_string(path).ok()).collect();
+        let is_free = |letter: &Option<char>| {
+            let word = letter.map_or_else(|| WORD.to_owned(), |letter| format!("{WORD}{letter}"));
+            !texts.contains(&word)
+        };
+        Self(std::iter::once(None).chain(('B'..='Z').map(Some)).find(is_free).flatten())
     }
-    let stem = camel.trim_end_matches(|one: char| one.is_ascii_digit());
-    format!("Test{stem}Characterization{}", &camel[stem.len()..])
+
+    /// `test_basket_add_2` as Go names a test.
+    fn title(self, name: &str) -> String {
+        let parts = name.trim_start_matches("test_").split('_').filter(|part| !part.is_empty());
+        let mut camel = String::new();
+        for part in parts {
+            let (first, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
+            camel.extend(first.chars().flat_map(char::to_uppercase));
+            camel.push_str(rest);
+        }
+        let stem = camel.trim_end_matches(|one: char| one.is_ascii_digit());
+        let letter = self.0.map_or_else(String::new, String::from);
+        format!("Test{stem}{WORD}{letter}{}", &camel[stem.len()..])
+    }
 }
 
 /// The import lines of tests.
@@ -152,6 +175,7 @@ type Errors = Vec<(String, u32, String)>;
 struct Search<'a> {
     scratch: &'a Scratch,
     target: &'a Target,
+    titles: Titles,
     folder: PathBuf,
     source: &'a str,
     package: String,
@@ -314,14 +338,17 @@ impl Search<'_> {
             "// Characterization tests of {}: they pin what it does, which need not be right.\n// Made by qe_test_generate (seed {}).",
             self.target.file, self.arguments.seed
         );
-        let tables =
-            self.formatted(table::whole(&head, &self.package, &table::tests(kept, &self.calls, rows)));
+        let tables = self.formatted(table::whole(
+            &head,
+            &self.package,
+            &table::tests(kept, &self.calls, rows, self.titles),
+        ));
         if self.holds(&tables, path).unwrap_or(false) {
             return tables;
         }
         let plain: Vec<String> = files::named(kept)
             .into_iter()
-            .map(|(name, test)| test.replacen(&name, &title(&name), 1))
+            .map(|(name, test)| test.replacen(&name, &self.titles.title(&name), 1))
             .collect();
         self.formatted(table::whole(&head, &self.package, &plain))
     }
@@ -352,7 +379,7 @@ impl Search<'_> {
         let mut rows = Rows::new();
         let mut outcomes = BTreeMap::new();
         let mut blocks = Vec::new();
-        for one in recording.kept.iter().take(CANDIDATES_MAX) {
+        for one in recording.chosen(CANDIDATES_MAX) {
             let Some(call) = self.calls.get(one.case) else { continue };
             let (strong, oracle) = call.test(&one.at, one.kind, &one.text);
             if one.kind == 'v' && !call.results.is_empty() {

@@ -60,16 +60,8 @@ pub(super) fn evidence<'a>(
     let Some(own) = files.first() else {
         return Err(Refusal(format!("{}: it cannot be parsed", target.file)));
     };
-    let items = items::of(&files, &target.functions, arguments.allow_effects);
-    for one in &target.functions {
-        let one = one.replace('.', "::");
-        let has = |name: &str| name == one || name.starts_with(&format!("{one}::"));
-        if !items.calls.iter().any(|call| has(&call.target))
-            && !items.fates.iter().any(|fate| has(&fate.target))
-        {
-            return Err(Refusal(format!("there is no public function or type {one} in {}", target.file)));
-        }
-    }
+    let items = items::of(&files, &|name| target.wants(name), arguments.allow_effects);
+    target.has_all("public function or type", items.all.iter().map(String::as_str))?;
     let literals = Literals::of(&source, arguments.seed);
     let mut fates = items.fates.clone();
     let mut cases = Vec::new();
@@ -113,7 +105,7 @@ pub(super) fn evidence<'a>(
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted: format!("{folder}tests/{name}.rs"),
-            title: str::to_owned,
+            title: Box::new(str::to_owned),
             text: Box::new(move |kept, _| {
                 cargo::formatted(scratch, &edition, file(kept, target, &head, &uses, arguments.seed), stop)
             }),
@@ -322,7 +314,7 @@ impl Search<'_> {
     fn found(&mut self, recording: Recording, version: String) -> (Found, String) {
         let mut blocks = Vec::new();
         let mut outcomes: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-        for one in recording.kept.iter().take(CANDIDATES_MAX) {
+        for one in recording.chosen(CANDIDATES_MAX) {
             let Some(case) = self.cases.get(one.case) else { continue };
             let said = Said { kind: one.kind, text: &one.text, state: &one.state };
             let (strong, weak, oracle) = case.test(&one.at, said);

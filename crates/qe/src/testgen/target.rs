@@ -56,12 +56,22 @@ impl Target {
         kind: &str,
         all: impl Iterator<Item = &'a str> + Clone,
     ) -> Result<(), Refusal> {
-        for wanted in &self.functions {
-            if !all.clone().any(|name| is(name, wanted)) {
-                return Err(Refusal(format!("there is no {kind} {wanted} in {}{}", self.file, listed(all))));
+        self.has_last(kind, &self.functions, all)
+    }
+
+    /// The same of these names.
+    pub(super) fn has_last<'a>(
+        &self,
+        kind: &str,
+        wanted: &[String],
+        all: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), Refusal> {
+        match wanted.iter().find(|wanted| !all.clone().any(|name| is(name, wanted))) {
+            Some(wanted) => {
+                Err(Refusal(format!("there is no {kind} {wanted} in {}{}", self.file, listed(all))))
             }
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -51,5 +51,8 @@ async fn what_no_default_feature_needs_need_not_be_here() {
     fs::write(folder.path().join("Cargo.toml"), needed).unwrap();
     let arguments = json!({ "targets": [{ "file": "src/lib.rs" }] }).to_string();
     let text = Tools::over(&[folder.path()]).refusal("qe_test_generate", &arguments).await;
-    assert!(text.contains("plan only: cargo cannot build it here") && text.contains("no-such-package-3f1"), "{text}");
+    assert!(
+        text.contains("plan only: cargo cannot build it here") && text.contains("no-such-package-3f1"),
+        "{text}"
+    );
 }

@@ -140,7 +140,9 @@ impl Call {
         let (call, said) = self.called(&values, way);
         let object = match (&self.receiver, values.first()) {
             (Some(_), Some(value)) => match fallible(value) {
-                Some(call) => format!("\tobject, err := {call}\n\tif err != nil {{\n\t\tt.Fatal(err)\n\t}}\n"),
+                Some(call) => {
+                    format!("\tobject, err := {call}\n\tif err != nil {{\n\t\tt.Fatal(err)\n\t}}\n")
+                }
                 None => format!("\tobject := {value}\n"),
             },
             _ => String::new(),

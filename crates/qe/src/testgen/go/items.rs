@@ -52,7 +52,12 @@ pub(super) struct File<'a> {
 }
 
 /// Of the first of the files, as far as `wants` says; the others of its package, and documents, say what it can be called with.
-pub(super) fn of(files: &[File<'_>], documents: &[String], wants: impl Fn(&str) -> bool, allow_effects: bool) -> Items {
+pub(super) fn of(
+    files: &[File<'_>],
+    documents: &[String],
+    wants: impl Fn(&str) -> bool,
+    allow_effects: bool,
+) -> Items {
     let mut found = Items::default();
     let Some(own) = files.first() else { return found };
     let mut known = Vocabulary::default();
@@ -85,7 +90,11 @@ pub(super) fn of(files: &[File<'_>], documents: &[String], wants: impl Fn(&str) 
             continue;
         }
         let mut fate = |status: &str, reason: String| {
-            found.fates.push(Fate { target: call.target.clone(), status: status.into(), reason: Some(reason) });
+            found.fates.push(Fate {
+                target: call.target.clone(),
+                status: status.into(),
+                reason: Some(reason),
+            });
         };
         if let Some(effect) = effect.filter(|_| !allow_effects) {
             fate("refused", format!("calls {effect}; allow_effects runs it"));
@@ -112,7 +121,8 @@ fn types(file: File<'_>, known: &mut Vocabulary) {
     for node in root.named_children(&mut cursor).filter(|node| node.kind() == "type_declaration") {
         let mut cursor = node.walk();
         for spec in node.named_children(&mut cursor).filter(|one| one.kind() == "type_spec") {
-            let (Some(name), Some(is)) = (spec.child_by_field_name("name"), spec.child_by_field_name("type")) else {
+            let (Some(name), Some(is)) = (spec.child_by_field_name("name"), spec.child_by_field_name("type"))
+            else {
                 continue;
             };
             if spec.child_by_field_name("type_parameters").is_some() {
@@ -131,7 +141,8 @@ fn types(file: File<'_>, known: &mut Vocabulary) {
 fn fields(node: Node<'_>, source: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut cursor = node.walk();
-    let Some(list) = node.named_children(&mut cursor).find(|one| one.kind() == "field_declaration_list") else {
+    let Some(list) = node.named_children(&mut cursor).find(|one| one.kind() == "field_declaration_list")
+    else {
         return found;
     };
     let mut cursor = list.walk();

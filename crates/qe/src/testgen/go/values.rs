@@ -74,7 +74,9 @@ impl Vocabulary {
         for line in text.lines() {
             let quoted = line.split('"').skip(1).step_by(2);
             let plain = quoted.filter(|one| {
-                (1..=LITERAL_BYTES_MAX).contains(&one.len()) && !one.contains(['\\', '`']) && !one.contains(char::is_control)
+                (1..=LITERAL_BYTES_MAX).contains(&one.len())
+                    && !one.contains(['\\', '`'])
+                    && !one.contains(char::is_control)
             });
             self.shown.extend(plain.map(|one| format!("\"{one}\"")));
         }
@@ -85,7 +87,9 @@ impl Vocabulary {
         match node.kind() {
             "import_declaration" => return,
             "comment" => self.read(text),
-            "interpreted_string_literal" if text.len() <= LITERAL_BYTES_MAX => self.strings.push(text.to_owned()),
+            "interpreted_string_literal" if text.len() <= LITERAL_BYTES_MAX => {
+                self.strings.push(text.to_owned())
+            }
             "rune_literal" => self.runes.push(text.to_owned()),
             "int_literal" => {
                 if let Ok(value) = text.parse::<i64>() {
@@ -137,7 +141,8 @@ impl Vocabulary {
             _ => library(kind).or_else(|| self.composed(kind, depth))?,
         };
         let mut seen = BTreeSet::new();
-        let all: Vec<String> = all.into_iter().filter(|one| seen.insert(one.clone())).take(VALUES_MAX).collect();
+        let all: Vec<String> =
+            all.into_iter().filter(|one| seen.insert(one.clone())).take(VALUES_MAX).collect();
         (!all.is_empty()).then_some(all)
     }
 
@@ -167,7 +172,9 @@ impl Vocabulary {
     fn with_operators(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
         let operators = self.strings.iter().map(|one| one.trim_matches('"')).filter(|one| {
-            (1..=2).contains(&one.len()) && one.bytes().all(|byte| b"<>=!~^+-*|&%#@".contains(&byte)) && seen.insert(one.to_string())
+            (1..=2).contains(&one.len())
+                && one.bytes().all(|byte| b"<>=!~^+-*|&%#@".contains(&byte))
+                && seen.insert(one.to_string())
         });
         let mut all: Vec<String> = operators.take(8).map(|one| format!("\"{one}1.2.3\"")).collect();
         if let [first, second, ..] = &all[..] {
@@ -199,7 +206,13 @@ impl Vocabulary {
             let (first, last) = (&each[0], each.last()?);
             let three: Vec<&String> = each.iter().take(3).collect();
             let nil = format!("{kind}(nil)");
-            return Some(vec![list(&three), nil, list(&[first]), list(&[last, first]), list(&[first, first])]);
+            return Some(vec![
+                list(&three),
+                nil,
+                list(&[first]),
+                list(&[last, first]),
+                list(&[first, first]),
+            ]);
         }
         if let Some((size, inner)) = kind.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             let each = self.made(inner, depth + 1)?;
@@ -232,12 +245,14 @@ impl Vocabulary {
         }
         match self.types.get(bare) {
             Some(Type::Struct(fields)) => {
-                let values: Option<Vec<Vec<String>>> = fields.iter().map(|(_, kind)| self.made(kind, depth + 1)).collect();
+                let values: Option<Vec<Vec<String>>> =
+                    fields.iter().map(|(_, kind)| self.made(kind, depth + 1)).collect();
                 let values = values.filter(|values| (1..=FIELDS_MAX).contains(&values.len()));
                 for turn in 0..values.as_ref().map_or(0, |_| 2) {
-                    let parts = fields.iter().zip(values.iter().flatten()).map(|((name, _), values)| {
-                        format!("{name}: {}", values[turn * 2 % values.len()])
-                    });
+                    let parts = fields
+                        .iter()
+                        .zip(values.iter().flatten())
+                        .map(|((name, _), values)| format!("{name}: {}", values[turn * 2 % values.len()]));
                     all.push(format!("{sign}{bare}{{{}}}", parts.collect::<Vec<_>>().join(", ")));
                 }
                 all.push(format!("{sign}{bare}{{}}"));
@@ -258,7 +273,8 @@ impl Vocabulary {
     fn by_makers(&self, kind: &str, depth: usize) -> Vec<String> {
         let mut all = Vec::new();
         for maker in self.makers.get(kind).into_iter().flatten() {
-            let each: Option<Vec<Vec<String>>> = maker.parameters.iter().map(|one| self.made(one, depth + 1)).collect();
+            let each: Option<Vec<Vec<String>>> =
+                maker.parameters.iter().map(|one| self.made(one, depth + 1)).collect();
             let Some(each) = each else { continue };
             let longest = each.iter().map(Vec::len).max().unwrap_or(1);
             let most = if depth == 0 { MADE_MAX.max(longest) } else { INNER_MAX };
@@ -328,7 +344,9 @@ pub(super) fn packages<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet
         for (name, path) in PACKAGES {
             let wanted = format!("{name}.");
             let mut places = code.match_indices(&wanted);
-            let is_word = |at: usize| !code[..at].ends_with(|one: char| one.is_alphanumeric() || matches!(one, '_' | '.'));
+            let is_word = |at: usize| {
+                !code[..at].ends_with(|one: char| one.is_alphanumeric() || matches!(one, '_' | '.'))
+            };
             if places.any(|(at, _)| is_word(at)) {
                 found.insert(path);
             }
@@ -365,7 +383,9 @@ mod tests {
     fn vocabulary() -> Vocabulary {
         let mut known = Vocabulary::default();
         known.types.insert("Id".into(), Type::Of("[2]byte".into()));
-        known.types.insert("Box".into(), Type::Struct(vec![("id".into(), "Id".into()), ("n".into(), "int".into())]));
+        known
+            .types
+            .insert("Box".into(), Type::Struct(vec![("id".into(), "Id".into()), ("n".into(), "int".into())]));
         let maker = Maker { name: "NewBox".into(), parameters: vec!["int".into()], may_fail: true };
         known.makers.insert("*Box".into(), vec![maker]);
         known
