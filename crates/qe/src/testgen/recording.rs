@@ -37,7 +37,7 @@ impl Recording {
     /// At most so many of the cases, in their order: those that reach what none before them does or notice a fault that none
     /// before them does, then of each function in turn.
     pub(super) fn chosen(&self, most: usize) -> Vec<&Recorded> {
-        let (mut hits, mut kills) = (BTreeSet::new(), BTreeSet::new());
+        let (mut hits, mut kills) = (BTreeSet::<usize>::new(), BTreeSet::<u32>::new());
         let mut order: Vec<(usize, usize)> = Vec::with_capacity(self.kept.len());
         let mut of_case: BTreeMap<usize, usize> = BTreeMap::new();
         for (place, one) in self.kept.iter().enumerate() {

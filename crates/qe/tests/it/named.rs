@@ -44,7 +44,7 @@ const FILES: [(&str, &str, &[(&str, &str)], &str); 6] = [
 #[tokio::test]
 async fn a_function_that_is_not_there_is_an_error_that_names_those_that_are() {
     for (file, source, more, program) in FILES {
-        let folder = folder_of(&[&[(file, source)], more].concat());
+        let folder = folder_of(&[&[(file, source)][..], more].concat());
         let modes = if program.is_empty() { &["plan"][..] } else { &["plan", "generate"] };
         for mode in modes {
             if *mode == "generate" && Command::new(program).arg("--version").output().is_err() {

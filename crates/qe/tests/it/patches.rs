@@ -15,7 +15,7 @@ fn run(folder: &Path, program: &str, args: &[&str]) -> Output {
 }
 
 fn git(folder: &Path, args: &[&str]) {
-    let all = [&["-c", "user.name=a", "-c", "user.email=a@example.org"], args].concat();
+    let all = [&["-c", "user.name=a", "-c", "user.email=a@example.org"][..], args].concat();
     let output = run(folder, "git", &all);
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -174,7 +174,7 @@ impl Vocabulary {
         let operators = self.strings.iter().map(|one| one.trim_matches('"')).filter(|one| {
             (1..=2).contains(&one.len())
                 && one.bytes().all(|byte| b"<>=!~^+-*|&%#@".contains(&byte))
-                && seen.insert(one.to_string())
+                && seen.insert(*one)
         });
         let mut all: Vec<String> = operators.take(8).map(|one| format!("\"{one}1.2.3\"")).collect();
         if let [first, second, ..] = &all[..] {
