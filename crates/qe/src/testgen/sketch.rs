@@ -50,11 +50,16 @@ pub(super) fn of(target: &Target, reason: Option<String>) -> Result<Sketch, Refu
     let mut functions: Vec<Function> =
         (0..lines.len()).filter_map(|line| function(&lines, line, target.language)).collect();
     // The text alone does not say of which type a function is.
-    let last = |wanted: &str| wanted.rsplit(['.', ':']).next().unwrap_or_default().to_owned();
-    let wanted: Vec<String> = target.functions.iter().map(|one| last(one)).collect();
+    let wanted: Vec<String> = target
+        .functions
+        .iter()
+        .map(|one| one.rsplit(['.', ':']).next().unwrap_or_default().to_owned())
+        .collect();
+    // What it speaks of may be there in a form that is not read here.
+    let missing: Vec<String> = wanted.iter().filter(|name| !text.contains(name.as_str())).cloned().collect();
+    target.has_last("public function", &missing, functions.iter().map(|one| one.name.as_str()))?;
     let is_type = |name: &String| TYPES.iter().any(|word| text.contains(&format!("{word} {name}")));
     if !wanted.iter().any(is_type) {
-        target.has_last("public function", &wanted, functions.iter().map(|one| one.name.as_str()))?;
         functions.retain(|one| wanted.is_empty() || wanted.contains(&one.name));
     }
     let functions_total = functions.len();

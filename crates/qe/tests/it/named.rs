@@ -14,7 +14,12 @@ const FILES: [(&str, &str, &[(&str, &str)], &str); 6] = [
         &[],
         "python3",
     ),
-    ("half.mjs", "export const half = (n) => n / 2;\nexport const twice = (n) => n * 2;\n", &[], "node"),
+    (
+        "half.mjs",
+        "export function half(n) {\n  return n / 2;\n}\nexport function twice(n) {\n  return n * 2;\n}\n",
+        &[],
+        "node",
+    ),
     (
         "src/lib.rs",
         "pub fn half(n: i32) -> i32 {\n    n / 2\n}\npub fn twice(n: i32) -> i32 {\n    n * 2\n}\n",

@@ -7,8 +7,7 @@ use tree_sitter::Node;
 /// Values of one parameter, and how deep objects are made of objects.
 const VALUES_MAX: usize = 36;
 const DEPTH_MAX: usize = 2;
-/// Objects that one function makes, at the top and inside of others.
-const MADE_MAX: usize = 10;
+/// Objects that one function makes inside of others.
 const INNER_MAX: usize = 3;
 /// Fields and elements that are written out.
 const FIELDS_MAX: usize = 8;
@@ -277,8 +276,9 @@ impl Vocabulary {
                 maker.parameters.iter().map(|one| self.made(one, depth + 1)).collect();
             let Some(each) = each else { continue };
             let longest = each.iter().map(Vec::len).max().unwrap_or(1);
-            let most = if depth == 0 { MADE_MAX.max(longest) } else { INNER_MAX };
-            for turn in 0..most.min(longest) {
+            // Of one that may fail, the first few may all fail.
+            let most = if depth == 0 || maker.may_fail { longest } else { INNER_MAX.min(longest) };
+            for turn in 0..most {
                 let parts: Vec<&str> = each.iter().map(|one| one[turn % one.len()].as_str()).collect();
                 let call = format!("{}({})", maker.name, parts.join(", "));
                 all.push(match (maker.may_fail, self.must.get(kind)) {
