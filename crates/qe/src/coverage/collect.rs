@@ -282,7 +282,7 @@ impl Coverage {
     /// Files that several reports have are merged. Formats count the outcomes of a line's decisions each in its own way:
     /// of a file that is in reports of several formats, the first one's branches are taken.
     fn merge(&mut self, mut mapped: Vec<Mapped>) {
-        fn path<'a>(mapped: &'a Mapped) -> &'a str {
+        fn path(mapped: &Mapped) -> &str {
             mapped.found.as_ref().map_or(&mapped.file.path, |found| &found.path)
         }
         mapped.sort_by(|one, other| path(one).cmp(path(other)));

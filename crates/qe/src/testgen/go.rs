@@ -110,7 +110,9 @@ fn around(folder: &Path, target: &Target) -> (Vec<(String, Tree)>, Vec<String>) 
     let (mut files, mut documents) = (Vec::new(), Vec::new());
     for path in names {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let is_code = name.ends_with(".go") && !name.ends_with("_test.go") && !target.file.ends_with(&name);
+        let is_code = path.extension().is_some_and(|ending| ending == "go")
+            && !name.ends_with("_test.go")
+            && !target.file.ends_with(&name);
         let is_document = name.to_ascii_lowercase().starts_with("readme") && documents.is_empty();
         let is_small = fs::metadata(&path).is_ok_and(|is| is.is_file() && is.len() <= SOURCE_BYTES_MAX);
         if !(is_code && files.len() < FILES_MAX || is_document) || !is_small {

@@ -87,7 +87,7 @@ impl Vocabulary {
             "import_declaration" => return,
             "comment" => self.read(text),
             "interpreted_string_literal" if text.len() <= LITERAL_BYTES_MAX => {
-                self.strings.push(text.to_owned())
+                self.strings.push(text.to_owned());
             }
             "rune_literal" => self.runes.push(text.to_owned()),
             "int_literal" => {
