@@ -67,7 +67,7 @@ func Until(span time.Duration) string {
 }
 "#;
 
-const RANGE: &str = r#"package version
+const RANGE: &str = r"package version
 
 // ID is an array.
 type ID [2]byte
@@ -90,7 +90,7 @@ func (r Range) Has(one *Version) bool {
 	}
 	return one.Major() <= int(r.high[0])
 }
-"#;
+";
 
 fn has_go() -> bool {
     let is_here = Command::new("go").arg("version").output().is_ok();

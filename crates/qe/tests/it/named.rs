@@ -6,8 +6,10 @@ use serde_json::json;
 
 use crate::support::{Tools, folder_of};
 
+type Files = &'static [(&'static str, &'static str)];
+
 /// Of each language a file with `half` and `twice`, what else belongs to it, and the program that runs it.
-const FILES: [(&str, &str, &[(&str, &str)], &str); 6] = [
+const FILES: [(&str, &str, Files, &str); 6] = [
     (
         "half.py",
         "def half(n: int):\n    return n / 2\n\n\ndef twice(n: int):\n    return n * 2\n",
