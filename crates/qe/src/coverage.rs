@@ -8,6 +8,7 @@ pub(crate) mod formats;
 pub(crate) mod gaps;
 pub(crate) mod load;
 pub(crate) mod model;
+mod nocov;
 pub(crate) mod page;
 pub(crate) mod patch;
 pub(crate) mod path_map;

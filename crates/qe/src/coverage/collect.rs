@@ -10,6 +10,7 @@ use super::discover::discover;
 use super::formats::Format;
 use super::load::{Cache, Loaded, Provenance, SOURCE_BYTES, Stamp};
 use super::model::{Counts, FileCoverage, Report};
+use super::nocov;
 use super::path_map::PathMap;
 use super::paths::{Found, Mapper};
 use crate::metrics::is_test;
@@ -145,8 +146,8 @@ pub(crate) fn collect(
 }
 
 /// A file of a report, and what it is in the project.
-struct Mapped<'a> {
-    file: &'a Arc<FileCoverage>,
+struct Mapped {
+    file: Arc<FileCoverage>,
     format: Format,
     found: Option<Found>,
     /// When the report was written.
@@ -175,7 +176,7 @@ impl Coverage {
         stop: &Stop,
     ) -> Result<(), Refusal> {
         let mut mapper = Mapper::new(project, path_map, stop);
-        let mut mapped: Vec<Mapped<'_>> = Vec::new();
+        let mut mapped: Vec<Mapped> = Vec::new();
         let mut known: Vec<(&str, Option<String>)> = Vec::new();
         for report in &loaded {
             let folder = report.path.parent().unwrap_or(Path::new("/"));
@@ -205,6 +206,10 @@ impl Coverage {
                     self.unmatched.push(unmatched);
                 }
                 let (found, format) = (found.ok(), report.parsed.format);
+                let file = match &found {
+                    Some(found) if format == Format::Simplecov => nocov::left(project, &found.path, file),
+                    _ => Arc::clone(file),
+                };
                 mapped.push(Mapped { file, format, found, written: report.written });
             }
         }
@@ -230,7 +235,7 @@ impl Coverage {
     }
 
     /// Sources that are stale by their time or size; the others, those with the fewest bytes for each line first.
-    fn find_stale<'a>(&mut self, mapped: &'a [Mapped<'_>]) -> Vec<Suspect<'a>> {
+    fn find_stale<'a>(&mut self, mapped: &'a [Mapped]) -> Vec<Suspect<'a>> {
         let mut suspects = Vec::new();
         for Mapped { file, found, written, .. } in mapped {
             let Some(found) = found else { continue };
@@ -276,8 +281,8 @@ impl Coverage {
 
     /// Files that several reports have are merged. Formats count the outcomes of a line's decisions each in its own way:
     /// of a file that is in reports of several formats, the first one's branches are taken.
-    fn merge(&mut self, mut mapped: Vec<Mapped<'_>>) {
-        fn path<'a>(mapped: &'a Mapped<'_>) -> &'a str {
+    fn merge(&mut self, mut mapped: Vec<Mapped>) {
+        fn path(mapped: &Mapped) -> &str {
             mapped.found.as_ref().map_or(&mapped.file.path, |found| &found.path)
         }
         mapped.sort_by(|one, other| path(one).cmp(path(other)));
@@ -286,13 +291,13 @@ impl Coverage {
         for same in mapped.chunk_by(|one, other| path(one) == path(other)) {
             let Some(first) = same.first() else { continue };
             if same.len() == 1 && first.file.path == path(first) {
-                files.push(Arc::clone(first.file));
+                files.push(Arc::clone(&first.file));
                 continue;
             }
-            let mut merged = FileCoverage { path: path(first).to_owned(), ..(**first.file).clone() };
+            let mut merged = FileCoverage { path: path(first).to_owned(), ..(*first.file).clone() };
             let mut format = first.file.branches.as_ref().map(|_| first.format);
             for other in &same[1..] {
-                let mut more = (**other.file).clone();
+                let mut more = (*other.file).clone();
                 if format.is_some_and(|format| format != other.format) && more.branches.take().is_some() {
                     mixed += 1;
                 }

@@ -94,22 +94,22 @@ pub(super) fn generate(
     let mut held: Option<Held> = None;
     for (place, target) in targets.iter().enumerate() {
         stop.check()?;
-        let Some(call) = call.as_ref() else {
-            answer.results.push(Outcome::Sketch(sketch::of(target, None)));
-            continue;
-        };
-        let outcome = match tests(call, target) {
-            Ok((tests, tool, also)) => {
+        let outcome = match call.as_ref().map(|call| tests(call, target)) {
+            None => sketch::of(target, None).map(Outcome::Sketch),
+            Some(Ok((tests, tool, also))) => {
                 // What does not hold in all processes does not hold.
                 held = Some(held.map_or(also, |held| held.and(also)));
                 answer.provenance[place].tool = Some(tool);
-                Outcome::Tests(Box::new(tests))
+                Ok(Outcome::Tests(Box::new(tests)))
             }
-            // One file is no obstacle to the others, unless the whole call is over.
-            Err(refusal) if target.language == Language::Java && refusal.0.contains("plan only") => {
-                stop.check()?;
-                Outcome::Sketch(sketch::of(target, Some(refusal.0)))
+            Some(Err(refusal)) if target.language == Language::Java && refusal.0.contains("plan only") => {
+                sketch::of(target, Some(refusal.0)).map(Outcome::Sketch)
             }
+            Some(Err(refusal)) => Err(refusal),
+        };
+        // One file is no obstacle to the others, unless the whole call is over.
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
             Err(refusal) => {
                 stop.check()?;
                 Outcome::Failed(Failure {

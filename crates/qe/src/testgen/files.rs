@@ -155,8 +155,9 @@ pub(super) fn python(
 
 /// A place for a test file that nothing has: `wanted`, or with a number before its ending.
 pub(super) fn place(project: &Project, wanted: &str) -> Result<String, Refusal> {
-    let (stem, ending) =
-        wanted.split_at(wanted.find(".test.").or_else(|| wanted.rfind('.')).unwrap_or(wanted.len()));
+    // What runners know a test file by stays at its end.
+    let ending = [".test.", "_test.go", "Test.java"].iter().find_map(|ending| wanted.rfind(ending));
+    let (stem, ending) = wanted.split_at(ending.or_else(|| wanted.rfind('.')).unwrap_or(wanted.len()));
     for number in 1..1_000 {
         let path = if number == 1 { wanted.to_owned() } else { format!("{stem}_{number}{ending}") };
         if project.place(&path)?.symlink_metadata().is_err() {

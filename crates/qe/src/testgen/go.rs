@@ -1,15 +1,18 @@
 //! Go: a recorder in the package of the file calls its exported functions, compiled with `go test -c` in the copy, and tests
 //! of what it saw, compiled and run as `go test` does.
 
+mod calls;
 mod instrument;
 mod items;
 mod judge;
 mod table;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use tree_sitter::Tree;
 
 use super::arguments::Arguments;
 use super::candidates::{Block, Fate, Found, Verdict, Verdicts};
@@ -23,14 +26,19 @@ use super::scratch::Scratch;
 use super::target::Target;
 use crate::reply::Refusal;
 use crate::stop::Stop;
-use items::Call;
+use calls::Line;
+use items::{Call, File};
 pub(super) use judge::judge;
 use table::{Row, Rows};
 
-const RUNTIME: &str = include_str!("go/recorder.txt");
 const RECORDER: &str = "aqe_recorder_test.go";
 const CONFIRMER: &str = "aqe_confirmer_test.go";
 const PROBE: &str = "aqe_probe.go";
+/// In the names of all tests.
+const WORD: &str = "Characterization";
+/// Other files of the package that are read, and bytes of each.
+const FILES_MAX: usize = 40;
+const SOURCE_BYTES_MAX: u64 = 512 * 1024;
 
 /// Searches one file and tries what was found in fresh processes.
 pub(super) fn evidence<'a>(
@@ -40,7 +48,14 @@ pub(super) fn evidence<'a>(
     stop: &'a Stop,
 ) -> Result<Evidence<'a>, Refusal> {
     let Source { text: source, tree } = Source::of(target, &tree_sitter_go::LANGUAGE.into())?;
-    let items = items::of(source, tree.root_node(), &target.functions, arguments.allow_effects);
+    let folder = scratch.project().join(&target.file).parent().map(PathBuf::from).unwrap_or_default();
+    let (others, documents) = around(&folder, target);
+    let files: Vec<File<'_>> = [File { text: source, tree: &tree }]
+        .into_iter()
+        .chain(others.iter().map(|(text, tree)| File { text, tree }))
+        .collect();
+    let items = items::of(&files, &documents, |name| target.wants(name), arguments.allow_effects);
+    target.has_all("exported function or type", items.all.iter().map(String::as_str))?;
     if items.calls.is_empty() {
         return Err(Refusal(format!(
             "{}: plan only: no exported function of it can be called: {}",
@@ -48,10 +63,11 @@ pub(super) fn evidence<'a>(
             items.fates.first().map_or("it has none", |fate| fate.reason.as_deref().unwrap_or_default())
         )));
     }
-    let folder = scratch.project().join(&target.file).parent().map(PathBuf::from).unwrap_or_default();
+    let titles = Titles::beside(&folder);
     let mut search = Search {
         scratch,
         target,
+        titles,
         folder,
         source,
         package: items.package,
@@ -79,97 +95,79 @@ pub(super) fn evidence<'a>(
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted: format!("{stem}_characterization_test.go"),
-            title,
+            title: Box::new(move |name| titles.title(name)),
             text: Box::new(move |kept, path| search.file(kept, &rows, path)),
             commands: Box::new(move |_| vec![format!("go test {inside} -run Characterization")]),
         },
     })
 }
 
-/// `test_basket_add_2` as Go names a test.
-fn title(name: &str) -> String {
-    let parts = name.trim_start_matches("test_").split('_').filter(|part| !part.is_empty());
-    let mut camel = String::new();
-    for part in parts {
-        let (first, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
-        camel.extend(first.chars().flat_map(char::to_uppercase));
-        camel.push_str(rest);
+/// What is read beside a file: the other files of its package, and what documents it.
+fn around(folder: &Path, target: &Target) -> (Vec<(String, Tree)>, Vec<String>) {
+    let mut names: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    names.sort();
+    let (mut files, mut documents) = (Vec::new(), Vec::new());
+    for path in names {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let is_code = path.extension().is_some_and(|ending| ending == "go")
+            && !name.ends_with("_test.go")
+            && !target.file.ends_with(&name);
+        let is_document = name.to_ascii_lowercase().starts_with("readme") && documents.is_empty();
+        let is_small = fs::metadata(&path).is_ok_and(|is| is.is_file() && is.len() <= SOURCE_BYTES_MAX);
+        if !(is_code && files.len() < FILES_MAX || is_document) || !is_small {
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        if is_document {
+            documents.push(text);
+        } else if let Some(tree) = native::parsed(&text, &tree_sitter_go::LANGUAGE.into()) {
+            files.push((text, tree));
+        }
     }
-    let stem = camel.trim_end_matches(|one: char| one.is_ascii_digit());
-    format!("Test{stem}Characterization{}", &camel[stem.len()..])
+    (files, documents)
 }
 
-fn imports(tests: &[String]) -> &'static str {
-    if tests.iter().any(|test| test.contains("fmt.")) {
-        "import (\n\t\"fmt\"\n\t\"testing\"\n)\n"
-    } else {
-        "import \"testing\"\n"
+/// How tests are called, so that none is called as one that is there already: all tests of a package are in one space.
+#[derive(Debug, Clone, Copy)]
+struct Titles(Option<char>);
+
+impl Titles {
+    /// Beside the tests in a folder.
+    fn beside(folder: &Path) -> Self {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let tests = entries.filter(|path| path.to_string_lossy().ends_with("_test.go"));
+        let texts: String = tests.filter_map(|path| fs::read_to_string(path).ok()).collect();
+        let is_free = |letter: &Option<char>| {
+            let word = letter.map_or_else(|| WORD.to_owned(), |letter| format!("{WORD}{letter}"));
+            !texts.contains(&word)
+        };
+        Self(std::iter::once(None).chain(('B'..='Z').map(Some)).find(is_free).flatten())
+    }
+
+    /// `test_basket_add_2` as Go names a test.
+    fn title(self, name: &str) -> String {
+        let parts = name.trim_start_matches("test_").split('_').filter(|part| !part.is_empty());
+        let mut camel = String::new();
+        for part in parts {
+            let (first, rest) = part.split_at(part.chars().next().map_or(0, char::len_utf8));
+            camel.extend(first.chars().flat_map(char::to_uppercase));
+            camel.push_str(rest);
+        }
+        let stem = camel.trim_end_matches(|one: char| one.is_ascii_digit());
+        let letter = self.0.map_or_else(String::new, String::from);
+        format!("Test{stem}{WORD}{letter}{}", &camel[stem.len()..])
     }
 }
 
-impl Call {
-    /// Statements that call it with these values, and what is then said of it.
-    fn called(&self, values: &[String]) -> (String, Option<String>) {
-        let arguments = if self.receiver.is_some() { values.get(1..).unwrap_or_default() } else { values };
-        let whole = match &self.receiver {
-            Some(_) => format!("object.{}({})", self.name, arguments.join(", ")),
-            None => format!("{}({})", self.name, arguments.join(", ")),
-        };
-        let names: Vec<String> = (0..self.results.len()).map(|at| format!("r{at}")).collect();
-        let call = if names.is_empty() { whole } else { format!("{} := {whole}", names.join(", ")) };
-        let mut verbs: Vec<&str> =
-            self.results.iter().map(|kind| if kind == "error" { "%v" } else { "%#v" }).collect();
-        let mut said = names;
-        if self.receiver.as_ref().is_some_and(|kind| kind.starts_with('*')) {
-            verbs.push("%+v");
-            said.push("*object".into());
-        }
-        let said =
-            (!said.is_empty()).then(|| format!("fmt.Sprintf(\"{}\", {})", verbs.join(" "), said.join(", ")));
-        (call, said)
-    }
-
-    /// In one line, so that an error of the compiler names the case.
-    fn recorded(&self, number: usize) -> String {
-        if self.is_out {
-            return format!("func aqeC{number}(i []int) string {{ panic(0) }}\n");
-        }
-        let mut text = format!("func aqeC{number}(i []int) string {{ ");
-        let kinds: Vec<&String> = self.receiver.iter().chain(&self.parameters).collect();
-        let mut names = Vec::new();
-        for (at, (kind, values)) in kinds.iter().zip(&self.values).enumerate() {
-            let name = if at == 0 && self.receiver.is_some() { "object".into() } else { format!("a{at}") };
-            let kind = kind.trim_start_matches("...");
-            let _ = write!(text, "{name} := []{kind}{{{}}}[i[{at}]]; ", values.join(", "));
-            names.push(name);
-        }
-        let (call, said) = self.called(&names);
-        let _ = writeln!(text, "aqeAct(); {call}; return {} }}", said.unwrap_or_else(|| "\"\"".into()));
-        text
-    }
-
-    fn chosen(&self, at: &[usize]) -> Vec<String> {
-        self.values.iter().zip(at).filter_map(|(values, at)| values.get(*at).cloned()).collect()
-    }
-
-    /// A test of what was recorded.
-    fn test(&self, at: &[usize], kind: char, text: &str) -> (String, &'static str) {
-        let values = self.chosen(at);
-        let (call, said) = self.called(&values);
-        let object = match (&self.receiver, values.first()) {
-            (Some(_), Some(value)) => format!("\tobject := {value}\n"),
-            _ => String::new(),
-        };
-        if kind == 'p' {
-            let call = call.split_once(" := ").map_or(call.as_str(), |(_, call)| call);
-            let guard = "\tdefer func() {\n\t\tif recover() == nil {\n\t\t\tt.Error(\"it did not panic\")\n\t\t}\n\t}()\n";
-            return (format!("func test_(t *testing.T) {{\n{object}{guard}\t{call}\n}}\n"), "panic");
-        }
-        let check = said.map_or_else(String::new, |said| {
-            format!("\tgot := {said}\n\tif want := {text}; got != want {{\n\t\tt.Errorf(\"got %s, want %s\", got, want)\n\t}}\n")
-        });
-        let oracle = if check.is_empty() { "runs" } else { "value" };
-        (format!("func test_(t *testing.T) {{\n{object}\t{call}\n{check}}}\n"), oracle)
+/// The import lines of tests.
+fn imports(tests: &[String]) -> String {
+    let mut paths = values::packages(tests.iter().map(String::as_str));
+    paths.insert("testing");
+    let lines: Vec<String> = paths.into_iter().map(|path| format!("\t\"{path}\"\n")).collect();
+    match &lines[..] {
+        [only] => format!("import {}", only.trim_start()),
+        lines => format!("import (\n{})\n", lines.concat()),
     }
 }
 
@@ -179,6 +177,7 @@ type Errors = Vec<(String, u32, String)>;
 struct Search<'a> {
     scratch: &'a Scratch,
     target: &'a Target,
+    titles: Titles,
     folder: PathBuf,
     source: &'a str,
     package: String,
@@ -278,18 +277,7 @@ impl Search<'_> {
         let place = self.scratch.project().join(&self.target.file);
         let name = place.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         for _ in 0..BUILDS_MAX {
-            let mut text = RUNTIME.replace("PACKAGE", &self.package).replace("IMPORTS\n", "");
-            let first = text.lines().count() + 1;
-            for (number, call) in self.calls.iter().enumerate() {
-                text.push_str(&call.recorded(number));
-            }
-            text.push_str("\nvar aqeCases = []aqeCase{\n");
-            for (number, call) in self.calls.iter().enumerate() {
-                let sizes: Vec<String> =
-                    call.values.iter().filter(|_| !call.is_out).map(|one| one.len().to_string()).collect();
-                let _ = writeln!(text, "\t{{[]int{{{}}}, aqeC{number}}},", sizes.join(", "));
-            }
-            text.push_str("}\n");
+            let (text, lines) = calls::recorder(&self.package, &self.calls);
             let put = |name: &str, text: &str| fs::write(self.folder.join(name), text);
             put(RECORDER, &text).map_err(|error| self.failed(&error))?;
             put(PROBE, &instrument::module(&self.package, self.probes.count()))
@@ -300,8 +288,15 @@ impl Search<'_> {
                 errors.iter().filter(|(file, ..)| *file == name).map(|(_, line, _)| *line).collect();
             let mut is_better = !own.is_empty() && self.probes.drop_on(&own);
             for (_, line, reason) in errors.iter().filter(|(file, ..)| file == RECORDER) {
-                let at = (*line as usize).wrapping_sub(first);
-                if let Some(call) = self.calls.get_mut(at).filter(|call| !call.is_out) {
+                let number = match lines.get(line) {
+                    Some(Line::Value(number, at, place)) if self.calls[*number].drop_value(*at, *place) => {
+                        is_better = true;
+                        continue;
+                    }
+                    Some(Line::Value(number, ..) | Line::Call(number)) => *number,
+                    None => continue,
+                };
+                if let Some(call) = self.calls.get_mut(number).filter(|call| !call.is_out) {
                     call.is_out = true;
                     is_better = true;
                     self.fates.push(Fate {
@@ -332,7 +327,7 @@ impl Search<'_> {
             stop: self.stop,
         };
         let shown = |case: usize, at: &[usize]| {
-            self.calls.get(case).map(|call| call.called(&call.chosen(at)).0).unwrap_or_default()
+            self.calls.get(case).map(|call| call.called(&call.chosen(at), 'v').0).unwrap_or_default()
         };
         recording::of(asked, &shown, &|env| {
             self.run("recorder.test", &["-test.run=TestAqeRecord"], env).map(|(how, _)| how)
@@ -345,14 +340,17 @@ impl Search<'_> {
             "// Characterization tests of {}: they pin what it does, which need not be right.\n// Made by qe_test_generate (seed {}).",
             self.target.file, self.arguments.seed
         );
-        let tables =
-            self.formatted(table::whole(&head, &self.package, &table::tests(kept, &self.calls, rows)));
+        let tables = self.formatted(table::whole(
+            &head,
+            &self.package,
+            &table::tests(kept, &self.calls, rows, self.titles),
+        ));
         if self.holds(&tables, path).unwrap_or(false) {
             return tables;
         }
         let plain: Vec<String> = files::named(kept)
             .into_iter()
-            .map(|(name, test)| test.replacen(&name, &title(&name), 1))
+            .map(|(name, test)| test.replacen(&name, &self.titles.title(&name), 1))
             .collect();
         self.formatted(table::whole(&head, &self.package, &plain))
     }
@@ -383,7 +381,7 @@ impl Search<'_> {
         let mut rows = Rows::new();
         let mut outcomes = BTreeMap::new();
         let mut blocks = Vec::new();
-        for one in recording.kept.iter().take(CANDIDATES_MAX) {
+        for one in recording.chosen(CANDIDATES_MAX) {
             let Some(call) = self.calls.get(one.case) else { continue };
             let (strong, oracle) = call.test(&one.at, one.kind, &one.text);
             if one.kind == 'v' && !call.results.is_empty() {
@@ -424,12 +422,14 @@ impl Search<'_> {
         for turn in 0..=BUILDS_MAX {
             let mut lines: BTreeMap<u32, usize> = BTreeMap::new();
             let tests: Vec<String> = blocks.iter().map(|block| block.strong.clone()).collect();
-            let mut text = format!("package {}\n\n{}", self.package, imports(&tests));
+            let whole: Vec<String> = (0_usize..)
+                .zip(&tests)
+                .filter(|(place, _)| !broken.contains(place))
+                .map(|(_, test)| test.clone())
+                .collect();
+            let mut text = format!("package {}\n\n{}", self.package, imports(&whole));
             // Where all that used it is out.
             text.push_str("\nvar _ = testing.Short\n");
-            if text.contains("\"fmt\"") {
-                text.push_str("var _ = fmt.Sprint\n");
-            }
             for (place, test) in tests.iter().enumerate().filter(|(place, _)| !broken.contains(place)) {
                 lines.insert(u32::try_from(text.lines().count()).unwrap_or(u32::MAX) + 1, place);
                 text.push_str(&test.replacen("test_", &name(place), 1));

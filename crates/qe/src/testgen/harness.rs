@@ -46,6 +46,11 @@ pub(super) fn answer<T: DeserializeOwned>(output: &Output, program: &str) -> Res
     if let Some(failed) = answer.get("failed").and_then(Value::as_str) {
         return Err(refused(failed.to_owned()));
     }
+    if let Some(fault) = answer.get("fault").and_then(Value::as_str) {
+        return Err(refused(format!(
+            "this is a fault of ours, not of the code: the harness failed: {fault}"
+        )));
+    }
     serde_json::from_value(answer)
         .map_err(|error| refused(format!("this is a fault of ours: the harness answered otherwise: {error}")))
 }

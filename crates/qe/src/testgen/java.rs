@@ -60,7 +60,8 @@ pub(super) fn evidence<'a>(
 ) -> Result<Evidence<'a>, Refusal> {
     let source = Source::of(target, &tree_sitter_java::LANGUAGE.into())?;
     let root = source.tree.root_node();
-    let items = items::of(source.text, root, &target.functions, arguments.allow_effects);
+    let items = items::of(source.text, root, &|name| target.wants(name), arguments.allow_effects);
+    target.has_all("method or class", items.all.iter().map(String::as_str))?;
     let javac = Javac::of(scratch, &target.file, &items.package, stop)?;
     let classes = classes(&javac, &items, &scratch.project().join(&target.file));
     let literals = Literals::of(root, source.text);
@@ -125,7 +126,7 @@ pub(super) fn evidence<'a>(
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted,
-            title: emit::title,
+            title: Box::new(emit::title),
             text: Box::new(move |kept, path| writing.file(kept, path, target, arguments.seed)),
             commands: Box::new(move |path| {
                 let class = path.rsplit('/').next().unwrap_or(path).trim_end_matches(".java").to_owned();
@@ -183,7 +184,7 @@ fn classes(javac: &Javac<'_>, items: &Items, place: &Path) -> Vec<Class> {
             .and_then(|text| Some((native::parsed(&text, &tree_sitter_java::LANGUAGE.into())?, text)))
             .map(|(tree, text)| (text, tree))
         {
-            found.extend(items::of(&text, tree.root_node(), &[], true).classes);
+            found.extend(items::of(&text, tree.root_node(), &|_| true, true).classes);
         }
     }
     found
@@ -322,7 +323,7 @@ impl Search<'_> {
     fn found(&mut self, recording: Recording) -> Found {
         let mut outcomes = BTreeMap::new();
         let mut blocks = Vec::new();
-        for one in recording.kept.iter().take(CANDIDATES_MAX) {
+        for one in recording.chosen(CANDIDATES_MAX) {
             let Some((test, oracle)) = self.cases.test(one, self.javac.flavour) else { continue };
             let Some(case) = self.cases.all.get(one.case) else { continue };
             let base = case.call.target.replace('.', "_");

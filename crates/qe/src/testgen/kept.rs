@@ -117,7 +117,7 @@ type Commands<'a> = Box<dyn Fn(&str) -> Vec<String> + 'a>;
 pub(super) struct Emission<'a> {
     pub(super) wanted: String,
     /// What a test is called in the file, by its name here.
-    pub(super) title: fn(&str) -> String,
+    pub(super) title: Box<dyn Fn(&str) -> String + 'a>,
     pub(super) text: Text<'a>,
     pub(super) commands: Commands<'a>,
 }

@@ -230,7 +230,7 @@ pub(super) fn evidence<'a>(call: &Call<'a>, target: &'a Target) -> Result<Eviden
         mutation_reason: "no faults were planted",
         emission: Emission {
             wanted,
-            title: str::to_owned,
+            title: Box::new(str::to_owned),
             text: Box::new(move |kept, _| files::python(kept, &name, framework, path.as_deref(), seed)),
             commands: Box::new(move |path| {
                 let runner = if framework == "unittest" { "python" } else { "python -m pytest" };

@@ -33,6 +33,28 @@ pub(super) struct Recording {
     pub(super) cut: bool,
 }
 
+impl Recording {
+    /// At most so many of the cases, in their order: those that reach what none before them does or notice a fault that none
+    /// before them does, then of each function in turn.
+    pub(super) fn chosen(&self, most: usize) -> Vec<&Recorded> {
+        let (mut hits, mut kills) = (BTreeSet::<usize>::new(), BTreeSet::<u32>::new());
+        let mut order: Vec<(usize, usize)> = Vec::with_capacity(self.kept.len());
+        let mut of_case: BTreeMap<usize, usize> = BTreeMap::new();
+        for (place, one) in self.kept.iter().enumerate() {
+            let before = hits.len() + kills.len();
+            hits.extend(&one.hits);
+            kills.extend(&one.kills);
+            let turn = of_case.entry(one.case).or_insert(0);
+            *turn += 1;
+            order.push((if hits.len() + kills.len() > before { 0 } else { *turn }, place));
+        }
+        order.sort_unstable();
+        order.truncate(most);
+        order.sort_unstable_by_key(|(_, place)| *place);
+        order.into_iter().filter_map(|(_, place)| self.kept.get(place)).collect()
+    }
+}
+
 /// What a recorder is to do.
 pub(super) struct Asked<'a> {
     pub(super) scratch: &'a Scratch,
@@ -174,4 +196,34 @@ fn read(text: &str) -> Recording {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(case: usize, hit: usize) -> Recorded {
+        let text = String::new();
+        Recorded {
+            case,
+            at: vec![hit],
+            kind: 'v',
+            hits: [hit].into(),
+            text: text.clone(),
+            state: text,
+            kills: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn no_function_is_crowded_out_by_those_before_it() {
+        let mut kept: Vec<Recorded> = (0..9).map(|_| recorded(0, 7)).collect();
+        kept.extend([recorded(1, 7), recorded(2, 7), recorded(2, 8)]);
+        let recording = Recording { kept, ..Recording::default() };
+        let chosen =
+            |most| recording.chosen(most).iter().map(|one| (one.case, one.at[0])).collect::<Vec<_>>();
+        assert_eq!(chosen(2), [(0, 7), (2, 8)], "what reaches something comes first");
+        assert_eq!(chosen(4), [(0, 7), (1, 7), (2, 7), (2, 8)], "then one of each");
+        assert_eq!(chosen(99).len(), 12);
+    }
 }

@@ -4,12 +4,15 @@
 use serde::Serialize;
 
 use super::target::{Language, Target};
+use crate::reply::Refusal;
 
 /// Functions of one plan, and inputs of one parameter.
 const FUNCTIONS_MAX: usize = 60;
 const INPUTS_MAX: usize = 6;
 /// Lines that a signature may go on for.
 const SIGNATURE_LINES_MAX: usize = 12;
+/// Words that begin a type.
+const TYPES: [&str; 7] = ["class", "struct", "enum", "interface", "record", "trait", "type"];
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Sketch {
@@ -38,26 +41,37 @@ struct Inputs {
 }
 
 /// From the text alone; `reason`: why it is not run, where it was to be.
-pub(super) fn of(target: &Target, reason: Option<String>) -> Sketch {
+///
+/// # Errors
+/// A function is wanted that is not there.
+pub(super) fn of(target: &Target, reason: Option<String>) -> Result<Sketch, Refusal> {
     let text = String::from_utf8_lossy(&target.source);
     let lines: Vec<&str> = text.lines().collect();
-    let mut functions: Vec<Function> = (0..lines.len())
-        .filter_map(|line| function(&lines, line, target.language))
-        .filter(|function| {
-            target.functions.is_empty()
-                || target.functions.iter().any(|one| one.rsplit('.').next() == Some(function.name.as_str()))
-        })
+    let mut functions: Vec<Function> =
+        (0..lines.len()).filter_map(|line| function(&lines, line, target.language)).collect();
+    // The text alone does not say of which type a function is.
+    let wanted: Vec<String> = target
+        .functions
+        .iter()
+        .map(|one| one.rsplit(['.', ':']).next().unwrap_or_default().to_owned())
         .collect();
+    // What it speaks of may be there in a form that is not read here.
+    let missing: Vec<String> = wanted.iter().filter(|name| !text.contains(name.as_str())).cloned().collect();
+    target.has_last("public function", &missing, functions.iter().map(|one| one.name.as_str()))?;
+    let is_type = |name: &String| TYPES.iter().any(|word| text.contains(&format!("{word} {name}")));
+    if !wanted.iter().any(is_type) {
+        functions.retain(|one| wanted.is_empty() || wanted.contains(&one.name));
+    }
     let functions_total = functions.len();
     functions.truncate(FUNCTIONS_MAX);
-    Sketch {
+    Ok(Sketch {
         file: target.file.clone(),
         language: target.language,
         status: "not run",
         reason: reason.unwrap_or_else(|| "mode \"plan\" runs nothing; mode \"generate\" does".into()),
         functions,
         functions_total,
-    }
+    })
 }
 
 /// The public function that begins in a line.
@@ -253,6 +267,7 @@ mod tests {
             function.inputs.into_iter().map(|inputs| (inputs.parameter, inputs.values.len())).collect()
         };
         of(&target, None)
+            .unwrap()
             .functions
             .into_iter()
             .map(|function| (function.name.clone(), inputs(function)))

@@ -1,5 +1,6 @@
 //! What tests are wanted for: files of the project, by language.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -12,6 +13,9 @@ use crate::reply::Refusal;
 
 /// Bytes of a source file that are read.
 pub(super) const SOURCE_BYTES_MAX: u64 = 2 << 20;
+
+/// Names of functions that an error lists.
+const NAMES_MAX: usize = 30;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -35,6 +39,57 @@ pub(crate) struct Target {
     /// Lines that are to be reached, if not all are.
     pub(super) lines: Option<Vec<Lines>>,
     pub(super) source: Vec<u8>,
+}
+
+impl Target {
+    /// Whether tests of this function are wanted.
+    pub(super) fn wants(&self, name: &str) -> bool {
+        self.functions.is_empty() || self.functions.iter().any(|wanted| is(name, wanted))
+    }
+
+    /// That each function that is wanted is there; `all` is what there is, `kind` what that is called.
+    ///
+    /// # Errors
+    /// What is not there, and what is.
+    pub(super) fn has_all<'a>(
+        &self,
+        kind: &str,
+        all: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), Refusal> {
+        self.has_last(kind, &self.functions, all)
+    }
+
+    /// The same of these names.
+    pub(super) fn has_last<'a>(
+        &self,
+        kind: &str,
+        wanted: &[String],
+        all: impl Iterator<Item = &'a str> + Clone,
+    ) -> Result<(), Refusal> {
+        match wanted.iter().find(|wanted| !all.clone().any(|name| is(name, wanted))) {
+            Some(wanted) => {
+                Err(Refusal(format!("there is no {kind} {wanted} in {}{}", self.file, listed(all))))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a name is what is wanted, of a type that is, or a method that is called so. Both ways of writing paths will do.
+fn is(name: &str, wanted: &str) -> bool {
+    let (name, wanted) = (name.replace("::", "."), wanted.replace("::", "."));
+    name == wanted || name.starts_with(&format!("{wanted}.")) || name.ends_with(&format!(".{wanted}"))
+}
+
+/// What there is instead, as the end of a sentence.
+fn listed<'a>(all: impl Iterator<Item = &'a str>) -> String {
+    let all: BTreeSet<&str> = all.collect();
+    let shown: Vec<&str> = all.iter().copied().take(NAMES_MAX).collect();
+    match all.len() - shown.len() {
+        _ if shown.is_empty() => ", which has none".to_owned(),
+        0 => format!("; it has {}", shown.join(", ")),
+        more => format!("; it has {} and {more} more", shown.join(", ")),
+    }
 }
 
 /// The files, each once, in the order in which they were named.

@@ -53,6 +53,14 @@ async fn compiled_rust_writes_and_reads_nothing_outside_of_the_copy() {
 }
 
 #[tokio::test]
+async fn a_build_script_writes_and_reads_nothing_outside_of_the_copy() {
+    let script = "fn main() {\n    let made = std::fs::write(\"OUTSIDE/made\", \"x\").is_ok();\n    let seen = std::fs::read(\"OUTSIDE/secret\").is_ok();\n    let out = std::path::PathBuf::from(std::env::var_os(\"OUT_DIR\").unwrap()).join(\"made\");\n    println!(\"cargo:rustc-env=SEEN={made} {seen} {}\", std::fs::write(out, \"x\").is_ok());\n}\n";
+    let source = "pub fn seen(_n: bool) -> &'static str {\n    env!(\"SEEN\")\n}\n";
+    let files = [("Cargo.toml", MANIFEST), ("build.rs", script), ("src/lib.rs", source)];
+    writes_nothing_elsewhere(&files, "src/lib.rs", ["lock::seen(", "\"false false true\""]).await;
+}
+
+#[tokio::test]
 async fn compiled_go_writes_nothing_outside_of_the_copy() {
     if !is_here("go", "version") {
         eprintln!("skipped: go is not installed");

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::count::Count;
 use super::json::{self, Leading};
-use super::{Draft, MOST_LINES, ReadError};
+use super::{Draft, MOST_LINES, ReadError, rust_names};
 use crate::arguments::Text;
 use crate::coverage::model::{Branch, FileCoverage, Function, Line, Outcome};
 
@@ -169,7 +169,7 @@ fn functions(all: Option<&[Compiled<'_>]>) -> Option<HashMap<String, Places>> {
         };
         // Regions of macros are in other files; those of this file have the number 0.
         let end = compiled.regions.iter().filter(|region| region.0[5] == 0).map(|region| region.0[2]).max();
-        let name = demangled(&compiled.name.0);
+        let name = source_name(&compiled.name.0);
         let new = Function { start: *start, name, end, hits: compiled.count.0 };
         let places = files.entry(file.clone().into_owned()).or_default();
         places
@@ -187,12 +187,9 @@ fn functions(all: Option<&[Compiled<'_>]>) -> Option<HashMap<String, Places>> {
     Some(files)
 }
 
-/// A name as the source has it, if it is one of Rust's.
-fn demangled(name: &str) -> String {
+/// A name as the source has it, if it is one of Rust's: the same for whatever types it was compiled, in this report or another.
+fn source_name(name: &str) -> String {
     // A function that is private to a file of C has that file's name before its own.
     let own = name.rsplit_once(':').map_or(name, |(_, own)| own);
-    match rustc_demangle::try_demangle(own) {
-        Ok(demangled) => format!("{demangled:#}"),
-        Err(_) => name.to_owned(),
-    }
+    rust_names::path(own).unwrap_or_else(|| name.to_owned())
 }

@@ -187,11 +187,23 @@ fn coverage_py_is_read() {
 fn llvm_is_read_with_its_own_rules_for_lines() {
     // From line 1 runs once; a region that never runs from 2 to 4, in which a gap begins; 3 has two entries; 5 is skipped.
     let text = r#"{"data":[{"files":[{"filename":"/p/a.rs","segments":[[1,1,1,true,true,false],[2,9,0,true,true,false],[3,1,7,true,true,false],[3,9,0,true,false,false],[4,2,1,true,false,false],[5,1,0,false,true,false],[6,2,0,false,false,false]],"branches":[[2,1,2,5,3,0,0,0,4],[2,1,2,5,1,0,0,0,4],[2,7,2,9,0,0,0,0,4]]}],"functions":[{"name":"_RNvCs1234_7mycrate3foo","count":0,"filenames":["/p/a.rs"],"regions":[[1,1,4,2,0,0,0,0]]},{"name":"_RNvCs1234_7mycrate3foo","count":3,"filenames":["/p/a.rs"],"regions":[[1,1,4,2,3,0,0,0],[9,1,9,2,1,1,0,0]]}]}],"type":"llvm.coverage.json.export","version":"3.1.0"}"#;
-    let wanted =
-        "/p/a.rs |L 1:1 2:1 3:7 4:0 |B 2/0 false:0 2/0 true:4 2/1 false:- 2/1 true:- |F mycrate::foo@1-4:3";
+    let wanted = "/p/a.rs |L 1:1 2:1 3:7 4:0 |B 2/0 false:0 2/0 true:4 2/1 false:- 2/1 true:- |F foo@1-4:3";
     assert_eq!(told(text), (Format::Llvm, wanted.into()));
     let summary = r#"{"data":[{"files":[{"filename":"a.rs","summary":{}}]}],"type":"llvm.coverage.json.export","version":"3.1.0"}"#;
     assert_eq!(read_text(summary), Err(ReadError::Empty(Format::Llvm)));
+}
+
+#[test]
+fn a_function_that_two_shards_have_for_other_types_is_one() {
+    let shard = |name: &str, count: u32| {
+        let text = format!(
+            r#"{{"data":[{{"files":[{{"filename":"/p/a.rs","segments":[[1,1,{count},true,true,false],[3,2,0,false,false,false]]}}],"functions":[{{"name":"{name}","count":{count},"filenames":["/p/a.rs"],"regions":[[1,1,3,2,{count},0,0,0]]}}]}}],"type":"llvm.coverage.json.export","version":"3.1.0"}}"#
+        );
+        read_text(&text).unwrap().report
+    };
+    let merged =
+        shard("_RINvCs32gj3y4fnmh_4main8smallestdEB2_", 2).merge(shard("_RINvCs1_5other8smallestlEB2_", 3));
+    assert_eq!(words(&merged), "/p/a.rs |L 1:5 2:5 3:5 |F smallest@1-3:5");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use super::super::judge::{Broken, MUTANTS_MAX, Run};
 use super::super::native::{BUILDS_MAX, Source};
 use super::super::target::Target;
 use super::super::trial::Trial;
-use super::{PROBE, Search, instrument, items};
+use super::items::File;
+use super::{PROBE, Search, Titles, instrument, items};
 use crate::reply::Refusal;
 
 const PROGRAM: &str = "judge.test";
@@ -22,9 +23,10 @@ pub(in super::super) fn judge(call: &Call<'_>, target: &Target) -> Result<(Run, 
     let mut search = Search {
         scratch,
         target,
+        titles: Titles(None),
         folder: place.parent().map(PathBuf::from).unwrap_or_default(),
         source,
-        package: items::of(source, tree.root_node(), &[], true).package,
+        package: items::of(&[File { text: source, tree: &tree }], &[], |_| false, true).package,
         calls: Vec::new(),
         fates: Vec::new(),
         probes: instrument::probes(source, tree.root_node(), mutants),

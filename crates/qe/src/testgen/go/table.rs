@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::super::candidates::Block;
 use super::super::files;
 use super::items::Call;
-use super::{imports, title};
+use super::{Titles, imports};
 
 /// One case of a function that returns.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(super) type Rows = BTreeMap<String, Row>;
 
 /// The tests of a file: functions with several cases that return have them in a table. A row is called by the number that
 /// the test has in the result.
-pub(super) fn tests(kept: &[Block], calls: &[Call], rows: &Rows) -> Vec<String> {
+pub(super) fn tests(kept: &[Block], calls: &[Call], rows: &Rows, titles: Titles) -> Vec<String> {
     let named = files::named(kept);
     let mut of_call: BTreeMap<usize, Vec<(&str, &Row)>> = BTreeMap::new();
     for (block, (name, _)) in kept.iter().zip(&named) {
@@ -43,10 +43,10 @@ pub(super) fn tests(kept: &[Block], calls: &[Call], rows: &Rows) -> Vec<String> 
         match row.and_then(|row| Some((row.call, calls.get(row.call)?, of_call.get(&row.call)?))) {
             Some((number, call, rows)) => {
                 if done.insert(number) {
-                    found.push(table(call, rows));
+                    found.push(table(call, rows, titles));
                 }
             }
-            None => found.push(text.replacen(name, &title(name), 1)),
+            None => found.push(text.replacen(name, &titles.title(name), 1)),
         }
     }
     found
@@ -57,7 +57,7 @@ pub(super) fn whole(head: &str, package: &str, tests: &[String]) -> String {
     format!("{head}\n\npackage {package}\n\n{}\n{}", imports(tests), tests.join("\n"))
 }
 
-fn table(call: &Call, rows: &[(&str, &Row)]) -> String {
+fn table(call: &Call, rows: &[(&str, &Row)], titles: Titles) -> String {
     let mut fields: Vec<(String, String)> = Vec::new();
     for (at, kind) in call.parameters.iter().enumerate() {
         let name = call.names.get(at).map_or("_", String::as_str);
@@ -66,15 +66,17 @@ fn table(call: &Call, rows: &[(&str, &Row)]) -> String {
         fields.push((name, kind.trim_start_matches("...").to_owned()));
     }
     let arguments: Vec<String> = fields.iter().map(|(name, _)| format!("tt.{name}")).collect();
-    let (called, said) = call.called(&arguments);
+    let (called, said) = call.called(&arguments, 'v');
     let Some(said) = said else { return String::new() };
     let mut all = vec![("name".to_owned(), "string".to_owned())];
     all.extend(fields.iter().cloned());
     all.push(("want".into(), "string".into()));
     // As gofmt aligns them.
     let width = all.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let mut text =
-        format!("func {}(t *testing.T) {{\n\ttests := []struct {{\n", title(&format!("test_{}", call.name)));
+    let mut text = format!(
+        "func {}(t *testing.T) {{\n\ttests := []struct {{\n",
+        titles.title(&format!("test_{}", call.name))
+    );
     for (name, kind) in &all {
         let _ = writeln!(text, "\t\t{name:<width$} {kind}");
     }
@@ -125,7 +127,7 @@ mod tests {
             want: want.into(),
         };
         let (first, second) = (row(["\"a\"", "int(-3)"], "\"0\""), row(["\"b\"", "int(4)"], "\"9\""));
-        let text = table(&call, &[("1", &first), ("2", &second)]);
+        let text = table(&call, &[("1", &first), ("2", &second)], Titles(None));
         for part in [
             "func TestPriceCharacterization(t *testing.T) {",
             "\t\tname string\n\t\tsize string\n\t\ta1   int\n\t\twant string\n",

@@ -42,6 +42,8 @@ pub(super) struct Items {
     pub(super) classes: Vec<Class>,
     pub(super) calls: Vec<Call>,
     pub(super) fates: Vec<Fate>,
+    /// All that tests could call, wanted or not; constructors as `Class.new`.
+    pub(super) all: Vec<String>,
 }
 
 const EFFECTS: [&str; 18] = [
@@ -67,9 +69,9 @@ const EFFECTS: [&str; 18] = [
 
 const OBSERVERS_MAX: usize = 3;
 
-/// From the tree of a file. `wanted` is empty for all.
-pub(super) fn of(source: &str, root: Node<'_>, wanted: &[String], allow_effects: bool) -> Items {
-    let mut walk = Walk { source, wanted, allow_effects, nested: Variables::new(), found: Items::default() };
+/// From the tree of a file, as far as `wants` says.
+pub(super) fn of(source: &str, root: Node<'_>, wants: &dyn Fn(&str) -> bool, allow_effects: bool) -> Items {
+    let mut walk = Walk { source, wants, allow_effects, nested: Variables::new(), found: Items::default() };
     walk.nested(root, "", 0);
     let mut cursor = root.walk();
     for node in root.named_children(&mut cursor) {
@@ -91,7 +93,7 @@ pub(super) fn of(source: &str, root: Node<'_>, wanted: &[String], allow_effects:
 
 struct Walk<'a> {
     source: &'a str,
-    wanted: &'a [String],
+    wants: &'a dyn Fn(&str) -> bool,
     allow_effects: bool,
     /// Classes in classes, and how tests write them.
     nested: Variables,
@@ -243,16 +245,16 @@ impl<'a> Walk<'a> {
         result: String,
     ) {
         let target = format!("{}.{name}", class.name);
+        if name == "main" {
+            return;
+        }
+        self.found.all.push(target.clone());
+        // A constructor is called as its class is.
         let last = class.name.rsplit('.').next().unwrap_or_default();
-        let is_wanted = self.wanted.is_empty()
-            || self.wanted.iter().any(|one| {
-                *one == target
-                    || *one == class.name
-                    || *one == last
-                    || one == name
-                    || is_maker && *one == format!("{}.{last}", class.name)
-            });
-        if !is_wanted || name == "main" {
+        let is_wanted = (self.wants)(&target)
+            || (self.wants)(&format!("{last}.{name}"))
+            || is_maker && (self.wants)(&format!("{}.{last}", class.name));
+        if !is_wanted {
             return;
         }
         let body = node.child_by_field_name("body").map_or("", |body| self.text(body));
@@ -387,7 +389,7 @@ mod tests {
         let mut parser = tree_sitter::Parser::new();
         parser.set_language(&tree_sitter_java::LANGUAGE.into()).unwrap();
         let tree = parser.parse(source, None).unwrap();
-        let items = of(source, tree.root_node(), &[], false);
+        let items = of(source, tree.root_node(), &|_| true, false);
         assert_eq!(
             (items.package.as_str(), items.imports.as_slice()),
             ("a.b", &["import java.util.List;".to_owned()][..])

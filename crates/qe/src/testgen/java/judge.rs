@@ -27,7 +27,7 @@ pub(in super::super) fn judge(call: &Call<'_>, target: &Target) -> Result<(Run, 
     let (arguments, stop, scratch) = (call.arguments, call.stop(), call.scratch()?);
     let source = Source::of(target, &tree_sitter_java::LANGUAGE.into())?;
     let root = source.tree.root_node();
-    let package = items::of(source.text, root, &[], true).package;
+    let package = items::of(source.text, root, &|_| false, true).package;
     let mut javac = Javac::of(scratch, &target.file, &package, stop)?;
     let is_new = arguments.candidates.iter().any(|one| one.content.contains("org.junit.jupiter"));
     javac.is_for(if is_new { Flavour::Five } else { Flavour::Four });

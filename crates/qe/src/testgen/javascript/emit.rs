@@ -71,7 +71,7 @@ impl Runner {
         let has_tsx = scratch.project().join("node_modules/tsx").exists();
         Emission {
             wanted: format!("{}/{stem}.characterization.test.{ending}", scratch.tests("test")),
-            title: str::to_owned,
+            title: Box::new(str::to_owned),
             text: Box::new(move |kept, path| file(kept, target, path, seed, self, requires)),
             commands: Box::new(move |path| {
                 vec![match (self, target.language) {

@@ -24,6 +24,8 @@ const MOST_CANDIDATES = 300;
 const MOST_ITEMS = 20;
 const MOST_OUTCOMES = 24;
 const MOST_TRIES = 40;
+// Names of functions that an error lists.
+const MOST_NAMES = 30;
 
 /** Numbers from a seed (mulberry32, a public-domain generator by Tommy Ettinger). */
 function randomFrom(seed) {
@@ -73,7 +75,10 @@ export async function run(request) {
   });
   for (const one of request.functions) {
     if (!listed.some((entry) => entry.target === one || entry.target.startsWith(`${one}.`))) {
-      throw failed(`there is no exported function or class ${one} in ${request.file}`);
+      const found = all.map((target) => target.name).sort();
+      const more = found.length > MOST_NAMES ? ` and ${found.length - MOST_NAMES} more` : '';
+      const shown = found.slice(0, MOST_NAMES).join(', ') || 'nothing that is exported and can be called';
+      throw failed(`there is no exported function or class ${one} in ${request.file}; it has ${shown}${more}`);
     }
   }
   const held = names(module, stem);

@@ -22,6 +22,8 @@ MOST_CALLER_BYTES = 200_000
 MOST_CANDIDATES, MOST_SPARE = 1_200, 240
 MOST_MUTANT_RUNS = 8_000
 MOST_NEAR = 60
+# Names of functions that an error lists.
+MOST_NAMES = 30
 
 
 class Failed(Exception):
@@ -167,8 +169,16 @@ def chosen_targets(module, request):
         listed.append({"target": target.name, "status": "searched", "reason": None})
     for one in wanted or ():
         if not any(entry["target"] == one or entry["target"].startswith(one + ".") for entry in listed):
-            raise Failed("there is no function or class %s in %s" % (one, request["file"]))
+            names = sorted(target.name for target in module.targets)
+            raise Failed("there is no function or class %s in %s; %s" % (one, request["file"], listed_names(names)))
     return chosen, listed
+
+
+def listed_names(names):
+    """What there is instead, as the end of a sentence."""
+    more = len(names) - MOST_NAMES
+    shown = ", ".join(names[:MOST_NAMES]) or "nothing that can be called"
+    return "it has %s%s" % (shown, " and %d more" % more if more > 0 else "")
 
 
 def learn_examples(module, request, root):

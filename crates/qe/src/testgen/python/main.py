@@ -15,6 +15,38 @@ def answer_to():
     return out
 
 
+def answered(request, watch, began):
+    if request["mode"] == "search":
+        from . import generate
+
+        return generate.search(request, watch, began)
+    if request["mode"] == "judge":
+        from . import judge
+
+        return judge.run(request, watch)
+    from . import fresh
+
+    return fresh.run(request, watch)
+
+
+def fault_of_ours(error, scratch):
+    """What failed and where, if an exception that nobody caught was raised by the harness; None: by the project's code that the
+    harness called, or by a limit."""
+    from . import guard
+
+    if isinstance(error, (MemoryError, RecursionError, guard.Refused, guard.TimeUp)):
+        return None
+    place, trace = None, error.__traceback__
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__"))
+        if name.startswith(__package__ + "."):
+            place = "%s:%d" % (name[len(__package__) + 1:], trace.tb_lineno)
+        elif trace.tb_frame.f_code.co_filename.startswith(scratch):
+            place = None
+        trace = trace.tb_next
+    return place and "%s: %s (%s)" % (type(error).__name__, str(error)[:300], place)
+
+
 def run():
     began = time.monotonic()
     request = json.loads(sys.stdin.buffer.read().decode("utf-8"))
@@ -29,21 +61,14 @@ def run():
     watch.install()
     sys.path.insert(0, os.path.normpath(os.path.join(request["scratch"], request["import_root"])))
     os.chdir(request["scratch"])
-    if request["mode"] == "search":
-        from . import generate
-
-        sys.dont_write_bytecode = True
-        answer = generate.search(request, watch, began)
-    elif request["mode"] == "judge":
-        from . import judge
-
-        sys.dont_write_bytecode = True
-        answer = judge.run(request, watch)
-    else:
-        from . import fresh
-
-        sys.dont_write_bytecode = True
-        answer = fresh.run(request, watch)
+    sys.dont_write_bytecode = True
+    try:
+        answer = answered(request, watch, began)
+    except BaseException as error:
+        fault = fault_of_ours(error, scratch + os.sep)
+        if fault is None:
+            raise
+        answer = {"fault": fault}
     watch.active = False
     answer["version"] = "%d.%d.%d" % sys.version_info[:3]
     answer["held"] = held

@@ -11,12 +11,15 @@ use serde::Deserialize;
 use super::super::native::{self, BUILD, FORMAT};
 use super::super::sandbox::Job;
 use super::super::scratch::Scratch;
+use super::manifest;
 use super::package::Package;
 use crate::reply::Refusal;
 use crate::stop::Stop;
 
 /// Of addresses, for the project's code: what eats more ends.
 const MEMORY_KIB: u64 = 4 << 20;
+/// What the copy's Cargo has of the user's.
+const LINKED: [&str; 4] = ["registry", "git", "config.toml", "config"];
 
 /// A package that can be built.
 pub(super) struct Cargo<'a> {
@@ -107,7 +110,7 @@ impl<'a> Cargo<'a> {
         let home = self.scratch.beside("cargo");
         fs::create_dir_all(&home)?;
         let Some(own) = user_home("CARGO_HOME", ".cargo") else { return Ok(()) };
-        for name in ["registry", "git", "config.toml", "config"] {
+        for name in LINKED {
             let (from, to) = (own.join(name), home.join(name));
             if from.exists() && !to.exists() {
                 std::os::unix::fs::symlink(from, to)?;
@@ -134,11 +137,15 @@ impl<'a> Cargo<'a> {
             ("CARGO_PROFILE_DEV_DEBUG", "0"),
             ("CARGO_PROFILE_TEST_DEBUG", "0"),
             ("CARGO_NET_OFFLINE", "true"),
+            // One that asks a server for what it has built before would be refused.
+            ("RUSTC_WRAPPER", ""),
         ];
         if !rustup.is_empty() {
             env.push(("RUSTUP_HOME", &rustup));
         }
-        let job = Job { env: &env, ..Job::of("cargo", &all) };
+        let readable = readable();
+        // A build runs the project's code, too: its build scripts and macros.
+        let job = Job { env: &env, held_to: Some(&readable), ..Job::of("cargo", &all) };
         let output = native::compiler(self.scratch, "cargo", job, time, self.stop)?;
         Ok((output.status.success(), output.stdout, output.stderr))
     }
@@ -152,7 +159,7 @@ impl<'a> Cargo<'a> {
         if !self.finds_tests {
             self.declare(name).map_err(failed)?;
         }
-        let args = ["test", "--offline", "--no-run", "--message-format=json", "--test", name];
+        let args = ["--offline", "test", "--no-run", "--message-format=json", "--test", name];
         let (is_done, out, said) = self.cargo(&args, BUILD)?;
         let lines = String::from_utf8_lossy(&out);
         let lines = lines.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
@@ -174,36 +181,17 @@ impl<'a> Cargo<'a> {
                 Ok(Built::Done)
             }
             None if !errors.is_empty() => Ok(Built::Errors(errors)),
-            None if said.contains("dev-dependencies") || !self.has_dev() => Err(refused(&said)),
-            // What only the project's own tests need may not be there.
-            None => {
-                self.drop_dev().map_err(failed)?;
-                if self.has_dev() { Err(refused(&said)) } else { self.build(name, source) }
-            }
+            // What the library can do without may not be here.
+            None if self.lean().map_err(failed)? => self.build(name, source),
+            None => Err(refused(&said)),
         }
     }
 
-    fn has_dev(&self) -> bool {
-        fs::read_to_string(self.folder.join("Cargo.toml")).is_ok_and(|text| text.contains("dev-dependencies"))
-    }
-
-    fn drop_dev(&self) -> std::io::Result<()> {
+    /// Makes the manifest ask for less; whether it could.
+    fn lean(&self) -> std::io::Result<bool> {
         let place = self.folder.join("Cargo.toml");
-        let text = fs::read_to_string(&place)?;
-        let Ok(mut manifest) = toml::from_str::<toml::Table>(&text) else { return Ok(()) };
-        // Their programs need them too.
-        for key in ["dev-dependencies", "bench", "example", "test"] {
-            manifest.remove(key);
-        }
-        if let Some(targets) = manifest.get_mut("target").and_then(toml::Value::as_table_mut) {
-            for (_, target) in targets.iter_mut() {
-                if let Some(target) = target.as_table_mut() {
-                    target.remove("dev-dependencies");
-                }
-            }
-        }
-        let text = toml::to_string(&manifest).unwrap_or(text);
-        fs::write(place, text)
+        let lean = manifest::lean(&fs::read_to_string(&place)?);
+        lean.map_or(Ok(false), |text| fs::write(place, text).map(|()| true))
     }
 
     /// For packages that list their tests.
@@ -279,6 +267,16 @@ fn places(message: &Message) -> Vec<CompileError> {
         }
     }
     found
+}
+
+/// What a build reads beside the copy and what is installed for all: programs, toolchains, and packages that were fetched before.
+/// Of the user's own Cargo folder that is all, so that its tokens are not read.
+fn readable() -> Vec<PathBuf> {
+    let programs: Vec<PathBuf> =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    let own = user_home("CARGO_HOME", ".cargo").into_iter();
+    let own = own.flat_map(|home| LINKED.map(|name| home.join(name)));
+    programs.into_iter().chain(user_home("RUSTUP_HOME", ".rustup")).chain(own).collect()
 }
 
 fn user_home(variable: &str, usual: &str) -> Option<PathBuf> {

@@ -24,7 +24,7 @@ impl Search<'_> {
         let mut broken: BTreeSet<String> = BTreeSet::new();
         let mut is_built = false;
         for _ in 0..BUILDS_MAX {
-            let (text, lines) = source(blocks, uses, &broken);
+            let (text, lines) = source(blocks, &format!("{}{uses}", self.package.head()), &broken);
             match cargo.build(CONFIRMER, &text)? {
                 Built::Done => {
                     is_built = true;
@@ -85,9 +85,9 @@ impl Search<'_> {
 }
 
 /// All texts, each in a module of its own, and the first line of each module.
-fn source(blocks: &[Block], uses: &str, broken: &BTreeSet<String>) -> (String, BTreeMap<u32, String>) {
+fn source(blocks: &[Block], head: &str, broken: &BTreeSet<String>) -> (String, BTreeMap<u32, String>) {
     let mut text = String::from("#![allow(warnings)]\n");
-    text.push_str(uses);
+    text.push_str(head);
     let mut lines = BTreeMap::new();
     let mut line = u32::try_from(text.lines().count()).unwrap_or(u32::MAX) + 1;
     for (place, block) in blocks.iter().enumerate() {

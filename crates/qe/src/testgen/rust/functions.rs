@@ -220,11 +220,11 @@ impl Walk<'_> {
     }
 
     fn add(&mut self, call: Call, name: &str) {
-        let is_wanted = |one: &String| {
-            let one = one.replace('.', "::");
-            one == call.target || call.target.starts_with(&format!("{one}::"))
-        };
-        if !self.is_target || !self.wanted.is_empty() && !self.wanted.iter().any(is_wanted) {
+        if !self.is_target {
+            return;
+        }
+        self.found.all.push(call.target.clone());
+        if !(self.wants)(&call.target) {
             return;
         }
         match self.effects.get(name).filter(|_| !self.allow_effects) {
@@ -237,6 +237,10 @@ impl Walk<'_> {
 
     fn fate(&mut self, target: &str, status: &str, reason: &str) {
         if !self.is_target {
+            return;
+        }
+        self.found.all.push(target.into());
+        if !(self.wants)(target) {
             return;
         }
         self.found.fates.push(Fate {

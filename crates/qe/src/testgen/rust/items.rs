@@ -56,6 +56,8 @@ pub(super) struct Items {
     /// Public constants by their type.
     pub(super) constants: BTreeMap<String, Vec<String>>,
     pub(super) fates: Vec<Fate>,
+    /// All that tests could call, wanted or not.
+    pub(super) all: Vec<String>,
 }
 
 /// What a function does to what is outside of the process.
@@ -91,15 +93,15 @@ pub(super) struct File {
 pub(super) struct Walk<'a> {
     pub(super) source: &'a str,
     pub(super) package: &'a Package,
-    pub(super) wanted: &'a [String],
+    pub(super) wants: &'a dyn Fn(&str) -> bool,
     pub(super) allow_effects: bool,
     pub(super) is_target: bool,
     pub(super) effects: BTreeMap<&'a str, &'static str>,
     pub(super) found: Items,
 }
 
-/// From all files of a library.
-pub(super) fn of(files: &[File], wanted: &[String], allow_effects: bool) -> Items {
+/// From all files of a library; tests are wanted of what `wants` says.
+pub(super) fn of(files: &[File], wants: &dyn Fn(&str) -> bool, allow_effects: bool) -> Items {
     let mut found = Items::default();
     // A type may stand in one file and what makes it in another.
     for are_types in [true, false] {
@@ -108,7 +110,7 @@ pub(super) fn of(files: &[File], wanted: &[String], allow_effects: bool) -> Item
             let mut walk = Walk {
                 source: &file.text,
                 package: &file.package,
-                wanted,
+                wants,
                 allow_effects,
                 is_target: file.is_target,
                 effects: if are_types { BTreeMap::new() } else { effects(&file.text, root) },

@@ -73,6 +73,11 @@ impl Package {
         Ok(Self { folder, name, root, modules, edition: edition.to_owned(), finds_tests })
     }
 
+    /// What a file of tests begins with, so that the library has a name in it: since edition 2018 it has one.
+    pub(super) fn head(&self) -> String {
+        if self.edition == "2015" { format!("extern crate {};\n", self.name) } else { String::new() }
+    }
+
     /// The path of an item of the target, if tests can reach it: as a public module has it, or as one re-exports it.
     pub(super) fn path(&self, item: &str) -> Option<String> {
         let last = self.modules.len() - 1;

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::items::{Call, Items, Receiver};
+use super::package::Package;
 use super::values::{Literals, Pools, Values};
 
 const RUNTIME: &str = include_str!("recorder.txt");
@@ -176,10 +177,10 @@ pub(super) fn uses<'a>(cases: impl Iterator<Item = &'a Case>) -> String {
 }
 
 /// The whole program, and the line of the first case.
-pub(super) fn source(cases: &[Case], library: &str) -> (String, usize) {
-    let mut text = RUNTIME.to_owned();
+pub(super) fn source(cases: &[Case], package: &Package) -> (String, usize) {
+    let mut text = format!("{RUNTIME}{}", package.head());
     text.push_str(&uses(cases.iter().filter(|case| !case.is_out)));
-    let _ = writeln!(text, "use {library}::aqe_probe::{{PROBES, plant, take}};");
+    let _ = writeln!(text, "use {}::aqe_probe::{{PROBES, plant, take}};", package.name);
     let first = text.lines().count() + 1;
     for (number, case) in cases.iter().enumerate() {
         if case.is_out {

@@ -198,6 +198,11 @@ impl Pools<'_> {
             return Values::of(paths.clone(), ("", ""));
         }
         if let Some(inner) = kind.strip_prefix("&mut ") {
+            if inner.starts_with('[') {
+                let inner = self.shared(inner, generics, depth)?;
+                return (inner.passed == ("&", "[..]"))
+                    .then_some(Values { passed: ("&mut ", "[..]"), ..inner });
+            }
             let inner = self.of(inner, generics, depth)?;
             return (inner.passed == ("", "")).then_some(Values { passed: ("&mut ", ""), ..inner });
         }

@@ -95,3 +95,20 @@ async fn no_process_outlives_a_call_that_was_given_up() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test]
+async fn a_fault_of_the_harness_is_not_blamed_on_the_code() {
+    // The harness, not the code, is what then fails: it has no numbers to choose with.
+    let source = "import random\n\nrandom.Random = None\n\n\ndef half(n: int):\n    return n / 2\n";
+    let folder = folder_of(&[("half.py", source)]);
+    let arguments = json!({ "targets": [{ "file": "half.py" }] }).to_string();
+    let text = Tools::over(&[folder.path()]).refusal("qe_test_generate", &arguments).await;
+    assert!(text.contains("a fault of ours, not of the code") && text.contains("(generate:"), "{text}");
+    assert!(!text.contains("ended the interpreter"), "{text}");
+    // What the project's own code raises where the harness looks at it is the code's.
+    let source = "import os\n\n\ndef quit(n: int):\n    if n == 2:\n        os._exit(1)\n    return n\n";
+    fs::write(folder.path().join("half.py"), source).unwrap();
+    let answer = generate(folder.path(), "half.py", json!({ "allow_effects": true })).await;
+    let fates = answer["results"][0]["targets"].to_string();
+    assert!(fates.contains("ended the interpreter (exit 1)"), "{answer}");
+}
