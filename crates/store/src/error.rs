@@ -60,7 +60,7 @@ pub enum StoreError {
     },
     /// A file that is not to be overwritten is there.
     #[error("{} is there already: choose another name, or move it away", path.display())]
-    Taken {
+    FileExists {
         /// The file.
         path: PathBuf,
     },

@@ -17,7 +17,7 @@ pub(crate) use lines::{Lines, Reading};
 pub use record::Counts;
 pub(crate) use record::{
     Context, EntryRecord, Forecast, LearnerRecord, ObservationRecord, PatternRecord, Record, Sums,
-    TallyRecord, VersionRecord,
+    TallyRecord, Uplift, VersionRecord,
 };
 pub(crate) use units::{EntryUnit, FORMAT, LearnerUnit, Unit, Units};
 

@@ -77,6 +77,7 @@ pub(crate) struct LearnerRecord {
     pub(crate) sums: Sums,
     pub(crate) last: Option<UnixMillis>,
     pub(crate) forecasts: Vec<Forecast>,
+    pub(crate) uplift: Vec<Uplift>,
     pub(crate) patterns: u64,
     pub(crate) observations: u64,
 }
@@ -92,6 +93,17 @@ pub(crate) struct Sums {
     pub(crate) rewards: u64,
     #[serde(deserialize_with = "exact::number")]
     pub(crate) reward_sum: f64,
+    pub(crate) flaky: u64,
+}
+
+/// Outcomes with and without use of what was learnt, measured or asserted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Uplift {
+    pub(crate) measured: bool,
+    pub(crate) used: bool,
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
 }
 
 /// Forecasts of one range beside what came.
@@ -128,7 +140,13 @@ pub(crate) struct PatternRecord {
     pub(crate) retired: Option<UnixMillis>,
     /// The place, among the patterns of its principal, of the one that it became a part of.
     pub(crate) merged_into: Option<u64>,
+    /// How often its texts were told.
+    pub(crate) told: u64,
+    /// When it was handed out, if that has not been answered by an outcome.
+    pub(crate) suggested: Option<UnixMillis>,
     pub(crate) tally: TallyRecord,
+    /// What of the tally our own tools have measured.
+    pub(crate) measured: TallyRecord,
     pub(crate) sums: Sums,
     pub(crate) description: String,
     pub(crate) content: String,
@@ -152,6 +170,7 @@ pub(crate) struct ObservationRecord {
     pub(crate) successes: u32,
     pub(crate) failures: u32,
     pub(crate) infrastructure: u32,
+    pub(crate) flaky: u32,
     #[serde(deserialize_with = "exact::option")]
     pub(crate) reward: Option<f64>,
     pub(crate) evidence: Option<String>,

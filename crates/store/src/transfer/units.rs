@@ -10,7 +10,7 @@ use super::{
     VersionRecord,
 };
 use crate::StoreError;
-use crate::learning::{BINS, Observation, Subject, Texts};
+use crate::learning::{BINS, Observation, Subject, Texts, Trials};
 use crate::limits::{CONTEXTS_PER_PATTERN, HISTORY_MAX, OBSERVATIONS_PER_PRINCIPAL, PATTERNS_PER_PRINCIPAL};
 use crate::memory::{Attributes, OnConflict, Put};
 
@@ -110,6 +110,9 @@ impl<R: BufRead> Units<R> {
         if head.forecasts.iter().any(|forecast| forecast.bin >= BINS as u64) || head.forecasts.len() > BINS {
             return Err(self.reading.fault("forecasts are of ten ranges"));
         }
+        if head.uplift.len() > 4 {
+            return Err(self.reading.fault("uplift is of four kinds"));
+        }
         let (mut patterns, mut observations) = (Vec::new(), Vec::new());
         for _ in 0..head.patterns {
             let Some(Record::Pattern(pattern)) = self.reading.next()? else {
@@ -191,13 +194,8 @@ fn check_pattern(pattern: &PatternRecord) -> Result<(), StoreError> {
     let told = Observation {
         pattern: Subject::Titled { polarity: pattern.polarity, title: pattern.title.clone(), texts },
         levels: pattern.contexts.iter().map(|context| context.name.clone()).collect(),
-        successes: 0,
-        failures: 0,
-        infrastructure: 0,
-        reward: None,
-        evidence: None,
-        asserted_by: None,
-        at: pattern.created,
+        trials: Trials { at: pattern.created, ..Trials::default() },
+        used: None,
     };
     told.validate()
 }

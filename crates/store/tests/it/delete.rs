@@ -2,8 +2,8 @@
 
 use aqe_store::limits::EXPIRED_KEPT_MS;
 use aqe_store::{
-    Absence, At, Attributes, Delete, EntryRef, Get, List, OnConflict, Put, Quotas, Search, SqliteOptions,
-    SqliteStore, Store as _, StoreError, StoreFile,
+    Absence, At, Attributes, Delete, Durability, EntryRef, Get, List, OnConflict, Put, Quotas, Search,
+    SqliteOptions, SqliteStore, Store as _, StoreError, StoreFile,
 };
 
 use crate::support::{T0, absent, found, fresh, open, put, question, refused, write};

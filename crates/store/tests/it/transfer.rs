@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use aqe_store::learning::{Observation, Polarity, Rule, State, Subject, Tally, Texts};
+use aqe_store::learning::{Observation, Polarity, Rule, State, Subject, Tally, Texts, Trials};
 use aqe_store::{
     Attributes, Conflicts, Delete, Imported, LearningStore as _, OnConflict, Put, Quotas, SqliteOptions,
     SqliteStore, Store as _, StoreFile, TransferError,
@@ -29,7 +29,7 @@ fn import(path: &Path, bytes: &[u8], conflicts: Conflicts) -> Result<Imported, T
 }
 
 fn rule() -> Rule {
-    fn decide(state: State, tally: &Tally) -> State {
+    fn decide(state: State, tally: &Tally, _: &Tally) -> State {
         if tally.n_eff() > 3.0 { State::Active } else { state }
     }
     Rule { half_life_ms: 1e9, back_off_below: 2.0, decide }
@@ -134,13 +134,17 @@ async fn take(store: &SqliteStore, step: Step, now: i64) {
             let observation = Observation {
                 pattern: Subject::Titled { polarity, title: format!("t{title}"), texts },
                 levels: vec![format!("rust/{context}"), "rust".into()],
-                successes,
-                failures,
-                infrastructure: u32::from(avoid),
-                reward,
-                evidence: reward.map(|reward| format!("run {reward}")),
-                asserted_by: avoid.then(|| "somebody".into()),
-                at: now,
+                trials: Trials {
+                    successes,
+                    failures,
+                    infrastructure: u32::from(avoid),
+                    flaky: successes.min(1),
+                    reward,
+                    evidence: reward.map(|reward| format!("run {reward}")),
+                    asserted_by: avoid.then(|| "somebody".into()),
+                    at: now,
+                },
+                used: Some(context % 2 == 0),
             };
             store.observe(principal(p), vec![observation], rule()).await.unwrap();
         }

@@ -133,12 +133,12 @@ async fn a_backup_overwrites_nothing_and_clears_what_a_killed_one_has_left() {
     file(&path).backup(&copy).unwrap();
     assert!(!left.exists());
     let before = std::fs::read(&copy).unwrap();
-    assert_eq!(file(&path).backup(&copy).unwrap_err(), StoreError::Taken { path: copy.clone() });
+    assert_eq!(file(&path).backup(&copy).unwrap_err(), StoreError::FileExists { path: copy.clone() });
     assert_eq!(std::fs::read(&copy).unwrap(), before);
     let dangling = directory.path().join("link.db");
     std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
-    assert_eq!(file(&path).backup(&dangling).unwrap_err(), StoreError::Taken { path: dangling });
-    assert_eq!(file(&path).backup(&path).unwrap_err(), StoreError::Taken { path });
+    assert_eq!(file(&path).backup(&dangling).unwrap_err(), StoreError::FileExists { path: dangling });
+    assert_eq!(file(&path).backup(&path).unwrap_err(), StoreError::FileExists { path });
 }
 
 #[tokio::test]

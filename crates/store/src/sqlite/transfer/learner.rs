@@ -11,7 +11,7 @@ use super::Stopped;
 use crate::learning::Polarity;
 use crate::transfer::{
     Context, Forecast, LearnerRecord, LearnerUnit, ObservationRecord, PatternRecord, Sums, TallyRecord,
-    TransferError,
+    TransferError, Uplift,
 };
 
 /// How many learners, patterns and observations there are.
@@ -46,7 +46,7 @@ pub(super) fn each(
 pub(super) fn find(connection: &Connection, principal: &str) -> Result<Option<(i64, LearnerUnit)>, Fault> {
     let found = connection
         .prepare_cached(
-            "SELECT id, last, successes, failures, infrastructure, asserted, rewards, reward_sum
+            "SELECT id, last, successes, failures, infrastructure, asserted, rewards, reward_sum, flaky
              FROM learner WHERE principal = ?1",
         )?
         .query_row([principal], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, sums(row, 2)?)))
@@ -60,13 +60,21 @@ pub(super) fn find(connection: &Connection, principal: &str) -> Result<Option<(i
         Ok(Forecast { bin, trials, predicted, successes: row.get(3)?, squared: row.get(4)? })
     })?;
     let forecasts = forecasts.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut uplift = connection.prepare_cached(
+        "SELECT measured, used, successes, failures FROM uplift WHERE learner = ?1 ORDER BY measured, used",
+    )?;
+    let uplift = uplift.query_map([id], |row| {
+        Ok(Uplift { measured: row.get(0)?, used: row.get(1)?, successes: row.get(2)?, failures: row.get(3)? })
+    })?;
+    let uplift = uplift.collect::<rusqlite::Result<Vec<_>>>()?;
     let (ids, mut patterns) = patterns(connection, id)?;
     for (id, pattern) in ids.iter().zip(&mut patterns) {
         pattern.contexts = contexts(connection, *id)?;
     }
     let places = places(&ids);
     let mut all = connection.prepare_cached(
-        "SELECT pattern, context, successes, failures, infrastructure, reward, evidence, asserted_by, at
+        "SELECT pattern, context, successes, failures, infrastructure, reward, evidence, asserted_by, at,
+                flaky
          FROM observation WHERE learner = ?1 ORDER BY id",
     )?;
     let observations = all.query_map([id], |row| {
@@ -81,6 +89,7 @@ pub(super) fn find(connection: &Connection, principal: &str) -> Result<Option<(i
             evidence: row.get(6)?,
             asserted_by: row.get(7)?,
             at: row.get(8)?,
+            flaky: row.get(9)?,
         })
     })?;
     let observations = observations.collect::<rusqlite::Result<Vec<_>>>()?;
@@ -89,6 +98,7 @@ pub(super) fn find(connection: &Connection, principal: &str) -> Result<Option<(i
         sums,
         last,
         forecasts,
+        uplift,
         patterns: patterns.len() as u64,
         observations: observations.len() as u64,
     };
@@ -99,14 +109,14 @@ pub(super) fn find(connection: &Connection, principal: &str) -> Result<Option<(i
 fn patterns(connection: &Connection, learner: i64) -> Result<(Vec<i64>, Vec<PatternRecord>), Fault> {
     let mut all = connection.prepare_cached(
         "SELECT p.id, polarity, title, created, last, state, retired, merged_into, tally_successes, tally_failures,
-                tally_at, successes, failures, infrastructure, asserted, rewards, reward_sum,
-                t.description, t.content, t.tags
+                tally_at, successes, failures, infrastructure, asserted, rewards, reward_sum, flaky,
+                t.description, t.content, t.tags, told, suggested, measured_successes, measured_failures, tally_at
          FROM pattern p LEFT JOIN pattern_text t ON t.pattern = p.id
          WHERE learner = ?1 ORDER BY polarity, title",
     )?;
     let rows = all.query_map([learner], |row| {
         let side: i64 = row.get(1)?;
-        let tags: Option<String> = row.get(19)?;
+        let tags: Option<String> = row.get(20)?;
         let pattern = PatternRecord {
             polarity: if side < 0 { Polarity::Avoid } else { Polarity::Do },
             title: row.get(2)?,
@@ -115,10 +125,13 @@ fn patterns(connection: &Connection, learner: i64) -> Result<(Vec<i64>, Vec<Patt
             state: state(row, 5)?,
             retired: row.get(6)?,
             merged_into: None,
+            told: row.get(21)?,
+            suggested: row.get(22)?,
             tally: tally(row, 8)?,
+            measured: tally(row, 23)?,
             sums: sums(row, 11)?,
-            description: row.get::<_, Option<String>>(17)?.unwrap_or_default(),
-            content: row.get::<_, Option<String>>(18)?.unwrap_or_default(),
+            description: row.get::<_, Option<String>>(18)?.unwrap_or_default(),
+            content: row.get::<_, Option<String>>(19)?.unwrap_or_default(),
             tags: tags_of(tags.as_deref()),
             contexts: Vec::new(),
         };
@@ -159,24 +172,25 @@ fn sums(row: &Row<'_>, column: usize) -> rusqlite::Result<Sums> {
         asserted: row.get(column + 3)?,
         rewards: row.get(column + 4)?,
         reward_sum: row.get(column + 5)?,
+        flaky: row.get(column + 6)?,
     })
 }
 
 /// Writes what a principal has learnt, or that in the place of what is there.
 pub(super) fn write(connection: &Connection, unit: &LearnerUnit, replaced: Option<i64>) -> Result<(), Fault> {
     if let Some(id) = replaced {
-        for table in ["forecast", "observation", "pattern"] {
+        for table in ["forecast", "uplift", "observation", "pattern"] {
             connection.execute(&format!("DELETE FROM {table} WHERE learner = ?1"), [id])?;
         }
         connection.execute("DELETE FROM learner WHERE id = ?1", [id])?;
     }
-    let LearnerRecord { principal, sums, last, forecasts, observations, .. } = &unit.head;
+    let LearnerRecord { principal, sums, last, forecasts, uplift, observations, .. } = &unit.head;
     let whole = unit.patterns.iter().filter(|pattern| pattern.merged_into.is_none()).count();
     let learner = connection
         .prepare_cached(
             "INSERT INTO learner (principal, patterns, kept, successes, failures, infrastructure, asserted, rewards,
-                                  reward_sum, last)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                  reward_sum, last, flaky)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .insert(params![
             principal,
@@ -189,6 +203,7 @@ pub(super) fn write(connection: &Connection, unit: &LearnerUnit, replaced: Optio
             sums.rewards,
             sums.reward_sum,
             last,
+            sums.flaky,
         ])?;
     for forecast in forecasts {
         connection
@@ -205,6 +220,13 @@ pub(super) fn write(connection: &Connection, unit: &LearnerUnit, replaced: Optio
                 forecast.squared
             ])?;
     }
+    for one in uplift {
+        connection
+            .prepare_cached(
+                "INSERT INTO uplift (learner, measured, used, successes, failures) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute((learner, one.measured, one.used, one.successes, one.failures))?;
+    }
     let ids = unit
         .patterns
         .iter()
@@ -220,8 +242,9 @@ pub(super) fn write(connection: &Connection, unit: &LearnerUnit, replaced: Optio
     }
     let mut note = connection.prepare_cached(
         "INSERT INTO observation
-            (learner, pattern, context, successes, failures, infrastructure, reward, evidence, asserted_by, at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            (learner, pattern, context, successes, failures, infrastructure, reward, evidence, asserted_by, at,
+             flaky)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     for one in &unit.observations {
         note.execute(params![
@@ -235,19 +258,20 @@ pub(super) fn write(connection: &Connection, unit: &LearnerUnit, replaced: Optio
             one.evidence,
             one.asserted_by,
             one.at,
+            one.flaky,
         ])?;
     }
     Ok(())
 }
 
 fn write_pattern(connection: &Connection, learner: i64, pattern: &PatternRecord) -> Result<i64, Fault> {
-    let PatternRecord { tally, sums, .. } = pattern;
+    let PatternRecord { tally, measured, sums, .. } = pattern;
     let id = connection
         .prepare_cached(
             "INSERT INTO pattern (learner, polarity, title, created, last, state, retired, tally_successes,
                                   tally_failures, tally_at, successes, failures, infrastructure, asserted, rewards,
-                                  reward_sum)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                                  reward_sum, flaky, told, suggested, measured_successes, measured_failures)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
         )?
         .insert(params![
             learner,
@@ -266,6 +290,11 @@ fn write_pattern(connection: &Connection, learner: i64, pattern: &PatternRecord)
             sums.asserted,
             sums.rewards,
             sums.reward_sum,
+            sums.flaky,
+            pattern.told,
+            pattern.suggested,
+            measured.successes,
+            measured.failures,
         ])?;
     connection
         .prepare_cached(

@@ -26,10 +26,10 @@ impl StoreFile {
     /// room in it that was freed, so nothing that was removed.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] if there is such a file, [`StoreError::Corrupt`] if the copy has faults (the store has them,
+    /// [`StoreError::FileExists`] if there is such a file, [`StoreError::Corrupt`] if the copy has faults (the store has them,
     /// then), or what the media do.
     pub fn backup(&self, to: &Path) -> Result<u64, StoreError> {
-        let taken = || StoreError::Taken { path: to.to_owned() };
+        let taken = || StoreError::FileExists { path: to.to_owned() };
         // Of a link too, wherever it leads.
         if fs::symlink_metadata(to).is_ok() {
             return Err(taken());
