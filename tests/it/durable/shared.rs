@@ -93,7 +93,9 @@ fn two_servers_lose_no_update_of_memory_learning_or_fleets_and_no_client_hears_o
             .map(|(who, client)| scope.spawn(move || learn(client, who, OBSERVATIONS)))
             .collect();
         let submitting = [first.http(), second.http()].map(|client| scope.spawn(move || submit(client)));
-        learning.into_iter().for_each(|one| one.join().unwrap());
+        for one in learning {
+            one.join().unwrap();
+        }
         let runs: Vec<String> = submitting.into_iter().flat_map(|one| one.join().unwrap()).collect();
         (counting.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>(), runs)
     });

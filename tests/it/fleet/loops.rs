@@ -3,6 +3,8 @@
 //!
 //! `AQE_FLEET_ROUNDS` says how many deaths there are of each kind.
 
+#![allow(clippy::print_stderr, reason = "what a long run came to is of use where it passes, too")]
+
 use std::collections::BTreeMap;
 
 use aqe_core::work::{Failure, TaskState};
@@ -193,7 +195,9 @@ fn servers_that_are_killed_again_and_again_end_no_task_twice_and_lose_none() {
         nothing_is_left(&scene.home);
         let left = scene.under_way();
         server = scene.home.start(&[]);
-        left.into_iter().for_each(|attempt| scene.finish_late(attempt));
+        for attempt in left {
+            scene.finish_late(attempt);
+        }
     }
     // That nothing was left says something only if what is there is seen.
     until("the agents of the last server are seen", || (!processes(&scene.home).is_empty()).then_some(()));

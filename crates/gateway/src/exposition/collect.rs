@@ -36,7 +36,9 @@ pub(crate) fn collect(gateway: &Gateway, work: Option<&WorkFigures>, sink: &mut 
     definitions(gateway, sink);
     connections::collect(gateway, since_start.as_ref(), sink);
     told(gateway, sink);
-    work.iter().for_each(|work| fleets(work, sink));
+    if let Some(work) = work {
+        fleets(work, sink);
+    }
 }
 
 fn fleets(work: &WorkFigures, sink: &mut dyn Sink) {

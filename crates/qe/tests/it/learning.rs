@@ -104,9 +104,9 @@ async fn what_our_own_tools_measure_promotes_and_what_a_caller_asserts_does_not(
     let mut states = Vec::new();
     for turn in 0..20 {
         // Other figures each time: the same verdict counts once.
-        let lines: String =
-            (1..=100).map(|line| format!("DA:{line},{}\n", u8::from(line <= 50 + turn))).collect();
-        project.write("lcov.info", &format!("SF:src/a.py\n{lines}end_of_record\n"));
+        let lines: Vec<String> =
+            (1..=100).map(|line| format!("DA:{line},{}", u8::from(line <= 50 + turn))).collect();
+        project.write("lcov.info", &format!("SF:src/a.py\n{}\nend_of_record\n", lines.join("\n")));
         project.call("qe_quality_gate", json!({"conditions": conditions})).await;
         let known = project.call("qe_learn_status", json!({})).await;
         states.push(known["top"][0]["state"].as_str().unwrap().to_owned());

@@ -254,7 +254,7 @@ async fn a_module_that_ends_the_interpreter_when_imported_says_so() {
 
 #[tokio::test]
 async fn what_differs_from_process_to_process_is_not_asserted() {
-    let source = "import datetime, os, random\n\ndef chance(n: int):\n    return random.random() + n\n\ndef today(n: int):\n    return datetime.date.today().isoformat()\n\ndef order(n: int):\n    return list({'a', 'b', 'c', 'd', 'e'})\n\ndef place(n: int):\n    return hash('text') % 1000 + n\n\ndef steady(n: int):\n    return n * 2\n";
+    let source = "import datetime, os, random\n\ndef chance(n: int):\n    return random.random() + n\n\ndef today(n: int):\n    return datetime.date.today().isoformat()\n\ndef order(n: int):\n    return list({'a', 'b', 'c', 'd', 'e'})\n\ndef place(n: int):\n    return hash('text') % 1000 + n\n\ndef terminal(n: int):\n    return [os.environ.get(name) for name in ('TERM', 'COLUMNS', 'USER')]\n\ndef steady(n: int):\n    return n * 2\n";
     let folder = folder_of(&[("moody.py", source)]);
     let answer = generate(folder.path(), "moody.py", json!({})).await;
     let text = content(&answer);

@@ -24,7 +24,9 @@ impl Engine {
         match wait(self.shared.store.fleets(None)) {
             Ok(fleets) => {
                 self.forget(|known| fleets.iter().all(|fleet| fleet.id != *known));
-                fleets.into_iter().for_each(|fleet| self.know(fleet));
+                for fleet in fleets {
+                    self.know(fleet);
+                }
                 self.inherit();
             }
             Err(error) => warn("cannot read the fleets", &error.to_string()),

@@ -286,10 +286,11 @@ fn seen(run: &Run, result: &Value, now: UnixMillis) -> Result<Seen, DurableError
         "running" => State::Working,
         "cancelled" => State::Cancelled(Canceller::Client),
         "failed" => {
-            let mut text = format!("{} of {} tasks failed", run.failed, run.tasks);
-            if run.cancelled > 0 {
-                text += &format!(", {} were cancelled or never begun", run.cancelled);
-            }
+            let others = match run.cancelled {
+                0 => String::new(),
+                cancelled => format!(", {cancelled} were cancelled or never begun"),
+            };
+            let text = format!("{} of {} tasks failed{others}", run.failed, run.tasks);
             let content = [text, result.to_string()].map(|text| json!({ "type": "text", "text": text }));
             let json = json!({ "content": content, "structuredContent": result, "isError": true });
             State::Ended(Outcome::Result { json: json.to_string().into(), is_error: true })

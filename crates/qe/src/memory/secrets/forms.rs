@@ -148,7 +148,7 @@ fn private_key(text: &str, at: usize) -> Option<Found> {
     let body = at + "-----BEGIN ".len() + label.len() + "-----".len();
     let quote = memchr::memchr_iter(b'"', &bytes[body..])
         .map(|quote| body + quote)
-        .find(|&quote| escapes(bytes, quote) % 2 == 0)
+        .find(|&quote| escapes(bytes, quote).is_multiple_of(2))
         .unwrap_or(text.len());
     let end = text[body..quote].find("-----END").map_or(quote, |end| {
         let end = body + end + "-----END".len();
@@ -181,7 +181,9 @@ fn password(text: &str, from: usize) -> Option<Found> {
 /// Documentation shows made-up credentials that say so, or that repeat a letter.
 fn is_placeholder(token: &[u8]) -> bool {
     let mut seen = [false; 256];
-    token.iter().for_each(|&byte| seen[usize::from(byte)] = true);
+    for &byte in token {
+        seen[usize::from(byte)] = true;
+    }
     let distinct = seen.iter().filter(|&&seen| seen).count();
     distinct < DISTINCT_MIN || memchr::memmem::find(&token.to_ascii_uppercase(), b"EXAMPLE").is_some()
 }

@@ -5,7 +5,7 @@ fn real() -> Vec<(&'static str, String)> {
     let mixed = |length: usize| "aZ3kQ9xW7mB2vN8c".chars().cycle().take(length).collect::<String>();
     let hex = |length: usize| "0f1e2d3c4b5a6978".chars().cycle().take(length).collect::<String>();
     let upper = |length: usize| "Q7ZK2MXW5B3NVC4R".chars().cycle().take(length).collect::<String>();
-    let pem: String = (0..12).map(|_| format!("{}\n", mixed(64))).collect();
+    let pem: String = (0..12).map(|_| mixed(64) + "\n").collect();
     vec![
         ("an AWS access key id", format!("AKIA{}", upper(16))),
         ("an AWS secret access key", format!("aws_secret_access_key = {}", mixed(40))),

@@ -207,7 +207,7 @@ fn note(
 /// Keeps what was foretold beside what came.
 fn foretold(connection: &Connection, learner: i64, predicted: f64, trials: &Trials) -> Result<(), Fault> {
     let (successes, failures) = (f64::from(trials.successes), f64::from(trials.failures));
-    let judged = trials.judged() as i64;
+    let judged = trials.judged().cast_signed();
     if judged == 0 {
         return Ok(());
     }

@@ -97,26 +97,23 @@ pub(super) fn write(
     let last = unit.versions.last();
     let (latest, expires) = last.map_or((0, None), |last| (last.version, last.expires));
     let mut booked = Booked::default();
-    let id = match replaced {
-        Some(id) => {
-            booked.dropped = put::drop_versions_before(connection, id, i64::MAX.unsigned_abs())?;
-            connection
-                .prepare_cached(
-                    "UPDATE entry SET created = ?2, version = ?3, expires = ?4,
-                     change = (SELECT change + 1 FROM namespace WHERE id = ?5) WHERE id = ?1",
-                )?
-                .execute((id, created, latest, expires, namespace))?;
-            id
-        }
-        None => {
-            booked.entries = 1;
-            connection
-                .prepare_cached(
-                    "INSERT INTO entry (namespace, key, created, version, expires, change)
-                     VALUES (?1, ?2, ?3, ?4, ?5, (SELECT change + 1 FROM namespace WHERE id = ?1))",
-                )?
-                .insert((namespace, key, created, latest, expires))?
-        }
+    let id = if let Some(id) = replaced {
+        booked.dropped = put::drop_versions_before(connection, id, i64::MAX.unsigned_abs())?;
+        connection
+            .prepare_cached(
+                "UPDATE entry SET created = ?2, version = ?3, expires = ?4,
+                 change = (SELECT change + 1 FROM namespace WHERE id = ?5) WHERE id = ?1",
+            )?
+            .execute((id, created, latest, expires, namespace))?;
+        id
+    } else {
+        booked.entries = 1;
+        connection
+            .prepare_cached(
+                "INSERT INTO entry (namespace, key, created, version, expires, change)
+                 VALUES (?1, ?2, ?3, ?4, ?5, (SELECT change + 1 FROM namespace WHERE id = ?1))",
+            )?
+            .insert((namespace, key, created, latest, expires))?
     };
     for version in &unit.versions {
         let put = version.as_put(&unit.head);
