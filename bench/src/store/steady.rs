@@ -201,9 +201,12 @@ fn flood(subject: &Subject, transport: Transport, plan: Plan) -> Result<Vec<Vec<
                 continue;
             }
             let mut rounds = Rounds::default();
-            let done = rounds.run(&mut line, |line| match is_store {
-                true => line.run(&store("more-{number}"), in_flight, calls.max(1)),
-                false => line.run_from(0, &retrieve("k{number}"), in_flight, calls),
+            let done = rounds.run(&mut line, |line| {
+                if is_store {
+                    line.run(&store("more-{number}"), in_flight, calls.max(1))
+                } else {
+                    line.run_from(0, &retrieve("k{number}"), in_flight, calls)
+                }
             })?;
             rows.push(vec![
                 Cell::text(transport.name()),
