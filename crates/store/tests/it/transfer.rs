@@ -169,8 +169,8 @@ proptest! {
         let (one, other) = (directory.path().join("one.db"), directory.path().join("other.db"));
         runtime.block_on(async {
             let store = open(&one);
-            for (at, step) in steps.into_iter().enumerate() {
-                take(&store, step, T0 + at as i64 * 997).await;
+            for (at, step) in (0..).zip(steps) {
+                take(&store, step, T0 + at * 997).await;
             }
         });
         let bytes = exported(&one);

@@ -191,7 +191,7 @@ impl World<'_> {
                     Verdict::Failed => (TaskState::Failed, None),
                     Verdict::Dead => (TaskState::Dead, None),
                     Verdict::Retry { after_ms } => (TaskState::Retrying, Some(now + after_ms)),
-                    other => panic!("{other:?}"),
+                    verdict @ Verdict::Cancelled => panic!("{verdict:?}"),
                 }
             }
         };
