@@ -77,13 +77,13 @@ def shown(difference):
 
 
 def trec_eval(rankings, answers):
-    judged = {name: dict.fromkeys(found, 1) for name, found in answers.items()}
+    relevant = {name: dict.fromkeys(found, 1) for name, found in answers.items()}
     run = {name: {one: float(-rank) for rank, one in enumerate(ranking)} for name, ranking in rankings.items()}
-    measured = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut.10"}).evaluate(run)
+    measured = pytrec_eval.RelevanceEvaluator(relevant, {"ndcg_cut.10"}).evaluate(run)
     return sum(one["ndcg_cut_10"] for one in measured.values()) / len(answers)
 
 
-class Collection:
+class Part:
     """One part of a collection: a namespace, and the questions that are asked of it."""
 
     def __init__(self, tools, namespace, documents, questions):
@@ -120,7 +120,7 @@ def stored(tools, options, half):
         random.Random(7).shuffle(names)
         names = set(names[half::2][: options.questions])
         drawn = [(documents, {name: one for name, one in questions.items() if name in names}) for documents, questions in parts]
-        parts = [Collection(tools, f"{title} {number}", *part) for number, part in enumerate(drawn)]
+        parts = [Part(tools, f"{title} {number}", *part) for number, part in enumerate(drawn)]
         print(f"{title}: {sum(len(part.documents) for part in parts)} documents, {len(names)} questions", flush=True)
         yield title, {name: found for part in parts for name, (_, found) in part.questions.items()}, parts
 
