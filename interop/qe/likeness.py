@@ -24,7 +24,7 @@ def short(text):
 
 
 found = []
-for title, _, documents, questions in linters():
+for title, documents, questions in linters():
     names = sorted(documents)
     place = {name: number for number, name in enumerate(names)}
     drawn = random.Random(7).sample(sorted(questions), min(QUESTIONS, len(questions)))

@@ -23,8 +23,8 @@ FILED = range(2, 51)
 
 
 def collections():
-    """Title, whether a person has judged, documents by name, and questions by name: the text, and who answers it."""
-    yield "notes", True, *notes()
+    """Title, documents by name, and questions by name: the text, and who answers it."""
+    yield "notes", *notes()
     yield from linters()
 
 
@@ -34,10 +34,10 @@ def linters():
     explanations = {rule["code"]: rule["explanation"] for rule in rules}
     meanings = {code: meaning for code, _, meaning in messages}
     took_over = {code: "PL" + code for code in meanings if "PL" + code in explanations}
-    yield "pylint → ruff", False, explanations, {code: (meanings[code], {rule}) for code, rule in took_over.items()}
+    yield "pylint → ruff", explanations, {code: (meanings[code], {rule}) for code, rule in took_over.items()}
     reports = {rule["code"]: plain(rule["message_formats"][0]) for rule in rules if rule["message_formats"]}
-    yield "ruff", False, explanations, {code: (text, {code}) for code, text in reports.items() if text}
-    yield "pylint", False, meanings, {code: (message, {code}) for code, message, _ in messages if message}
+    yield "ruff", explanations, {code: (text, {code}) for code, text in reports.items() if text}
+    yield "pylint", meanings, {code: (message, {code}) for code, message, _ in messages if message}
 
 
 def notes():

@@ -35,7 +35,7 @@ const ORACLES: [(&str, &str, &[&str]); 15] = [
     ("sarif", "gate.py", &["python"]),
     ("testgen", "testgen.py", &["short", "."]),
     ("bm25s", "scores.py", &[]),
-    ("retrieval", "retrieval.py", &[]),
+    ("retrieval", "retrieval.py", &["--questions", "300"]),
 ];
 
 /// Runs the scripts one after the other, each with a gateway of its own; prints what each found.

@@ -18,7 +18,8 @@ const B: f32 = 0.75;
 /// A question, read.
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
-    pub(crate) terms: &'a [String],
+    /// Each with the times that the question has it.
+    pub(crate) terms: &'a [(String, u32)],
     pub(crate) vector: Option<&'a [i8]>,
     pub(crate) filters: &'a Filters,
     pub(crate) at: UnixMillis,
@@ -143,11 +144,11 @@ pub(crate) fn rank(shelves: &[(&str, &Shelf)], wanted: &Wanted<'_>) -> Ranked {
 fn bm25(
     shelves: &[(&str, &Shelf)],
     admitted: &[Vec<bool>],
-    terms: &[String],
+    terms: &[(String, u32)],
     (searched, mean_length): (f32, f32),
 ) -> Vec<Vec<f32>> {
     let mut scores: Vec<Vec<f32>> = shelves.iter().map(|_| Vec::new()).collect();
-    for term in terms {
+    for (term, times) in terms {
         let found: Vec<_> = shelves
             .iter()
             .enumerate()
@@ -157,7 +158,7 @@ fn bm25(
             postings.documents.iter().filter(|&&document| admitted[at][document as usize]).count()
         };
         let frequency = found.iter().map(has_it).sum::<usize>() as f32;
-        let weight = (1.0 + (searched - frequency + 0.5) / (frequency + 0.5)).ln();
+        let weight = *times as f32 * (1.0 + (searched - frequency + 0.5) / (frequency + 0.5)).ln();
         for (at, shelf, postings) in found {
             let scores = &mut scores[at];
             scores.resize(shelf.documents.len(), 0.0);

@@ -64,19 +64,19 @@ impl Reader {
         }
     }
 
-    /// The different terms of a question. Common words count only where there are no others.
-    pub(crate) fn of_query(&mut self, text: &str) -> Vec<String> {
+    /// The different terms of a question, and how often it has each: what a long question repeats is what it is about. Common
+    /// words count only where there are no others.
+    pub(crate) fn of_query(&mut self, text: &str) -> Vec<(String, u32)> {
         let mut words: Vec<&str> = words(text).collect();
         let is_common = |word: &str| COMMON.contains(&word.to_lowercase().as_str());
         if words.iter().any(|word| !is_common(word)) {
             words.retain(|word| !is_common(word));
         }
-        let mut terms = Vec::new();
+        let mut terms: Vec<(String, u32)> = Vec::new();
         for word in words {
-            self.terms(word, |term| {
-                if !terms.iter().any(|known| known == term) {
-                    terms.push(term.to_owned());
-                }
+            self.terms(word, |term| match terms.iter_mut().find(|(known, _)| known == term) {
+                Some((_, times)) => *times += 1,
+                None => terms.push((term.to_owned(), 1)),
             });
         }
         terms
@@ -152,9 +152,10 @@ mod tests {
 
     #[test]
     fn common_words_count_only_where_there_are_no_others() {
-        let of_query = |text| Reader::default().of_query(text);
-        assert_eq!(of_query("how do we retry the retries"), ["retri"]);
-        assert_eq!(of_query("to be or not to be"), ["to", "be", "or", "not"]);
+        let of_query = |text: &str| Reader::default().of_query(text);
+        let terms = |text: &str| of_query(text).into_iter().map(|(term, _)| term).collect::<Vec<_>>();
+        assert_eq!(of_query("how do we retry the retries"), [("retri".to_owned(), 2)]);
+        assert_eq!(terms("to be or not to be"), ["to", "be", "or", "not"]);
         assert!(of_query("?! …").is_empty());
     }
 

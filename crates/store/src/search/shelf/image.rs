@@ -141,7 +141,7 @@ mod tests {
         fn an_image_answers_as_its_shelf(
             writes in prop::collection::vec((0_i64..12, prop::collection::vec("[a-e]", 0..6)), 0..40),
             further in prop::collection::vec((0_i64..16, prop::collection::vec("[a-f]", 0..6)), 0..6),
-            query in prop::collection::vec("[a-f]", 1..4),
+            query in prop::collection::vec(("[a-f]", 1..3_u32), 1..4),
         ) {
             let mut reader = Reader::default();
             let mut shelf = Shelf::new(2);
@@ -180,7 +180,7 @@ mod tests {
             image[at] = byte;
             if let Some(shelf) = Shelf::from_image(&image, 2) {
                 let filters = Filters::default();
-                rank(&[("n", &shelf)], &Wanted { terms: &["word".into()], vector: Some(&[1, 1]), filters: &filters, at: 1, most: 9 });
+                rank(&[("n", &shelf)], &Wanted { terms: &[("word".into(), 1)], vector: Some(&[1, 1]), filters: &filters, at: 1, most: 9 });
             }
         }
     }
