@@ -206,6 +206,7 @@ fn usual(name: &str) -> &'static str {
         "mutants" => "Faults that are planted to choose tests by; 0: none",
         "budget_ms" => "How long is searched, about",
         "max_tests" => "Tests that are kept at most",
+        "order" => "Order in which ways to values are tried: fixed, or by what was learnt of them (Python)",
         "seed" => "The same seed gives the same answer",
         "write" => "Whether the project gets the files, or they are shown",
         "allow_effects" => "Run functions that write files too, in a copy",

@@ -148,6 +148,15 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!(config.writing, Writing { batching: None, compression });
     assert_eq!(config.store.path, Path::new("/home/ann/state.db"));
     assert_eq!(config.store.durability, aqe_store::Durability::Full);
+    assert_eq!((config.store.max_file_bytes, config.store.secrets), (1 << 30, aqe_qe::Secrets::Mask));
+    let quotas = aqe_store::Quotas {
+        entries_per_namespace: 1_000,
+        bytes_per_namespace: 10 << 20,
+        namespaces_per_principal: 20,
+        entries_per_principal: 10_000,
+        bytes_per_principal: 100 << 20,
+    };
+    assert_eq!(config.store.quotas, quotas);
     assert_eq!(config.qe.roots, [Path::new("/project/code"), Path::new("/home/ann/more")]);
     assert_eq!(config.qe.derived.as_ref().map(|(_, max_bytes)| *max_bytes), Some(1 << 20));
     let cache = &config.cache;
@@ -157,7 +166,7 @@ fn every_key_of_a_full_file_arrives() {
     assert_eq!((disk.path.as_path(), disk.max_bytes), (Path::new("/project/answers"), 4 << 20));
 
     let [files, web] = &config.upstreams[..] else { panic!("two upstreams") };
-    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:92:8"));
+    assert_eq!((files.name.as_str(), files.place.to_string().as_str()), ("files", "aqe.toml:100:8"));
     assert_eq!((files.category.as_deref(), files.trusted, files.enabled), (Some("fs"), true, false));
     assert_eq!((files.era, files.connect_timeout, files.request_timeout), (Era::Legacy, ms(5), ms(6000)));
     assert_eq!((files.idle_timeout, files.max_line, files.max_result), (Some(ms(500)), 8192, 0));

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aqe_store::limits::IMAGE_AFTER_ENTRIES;
-use aqe_store::{Filters, MemorySearch as _, Put, Search, SqliteStore, Store as _};
+use aqe_store::{
+    Delete, Filters, MemorySearch as _, Put, Search, SqliteOptions, SqliteStore, Store as _, StoreFile,
+};
 use rusqlite::Connection;
 use tokio::task::JoinSet;
 
@@ -89,6 +91,36 @@ async fn the_next_process_does_not_read_the_entries_again() {
     assert_eq!(matched(&another, "unseen").await, 0);
     assert_eq!(matched(&another, "fresh").await, 2);
     assert_eq!(matched(&another, "word3").await, MANY as u64 / 10 - 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_purged_is_in_no_file_once_the_store_is_compacted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let holds = |word: &str| {
+        let mut files = fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
+        files.any(|file| fs::read(file).unwrap().windows(word.len()).any(|bytes| bytes == word.as_bytes()))
+    };
+    let store = fill(open(&path), 0..MANY).await;
+    put(&store, numbered(MANY, "xylokq")).await;
+    assert_eq!(matched(&store, "xylokq").await, 1);
+    drop(store);
+    assert!(holds("xylokq"));
+    let store = open(&path);
+    let delete = Delete {
+        principal: "alice".into(),
+        namespace: numbered(0, "").namespace,
+        key: format!("{MANY}-key"),
+        if_version: None,
+        purge: true,
+        now: T0 + 1,
+    };
+    store.delete(delete).await.unwrap().unwrap();
+    drop(store);
+    StoreFile::new(&path, SqliteOptions::default()).compact(T0 + 1).unwrap();
+    assert!(!holds("xylokq"));
+    let store = open(&path);
+    assert_eq!((matched(&store, "xylokq").await, matched(&store, "word3").await), (0, MANY as u64 / 10));
 }
 
 #[tokio::test(flavor = "multi_thread")]

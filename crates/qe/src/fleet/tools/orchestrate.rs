@@ -96,7 +96,9 @@ pub(super) async fn run(
     caller: Caller<'_>,
     now: UnixMillis,
 ) -> Result<Vec<u8>, Refusal> {
-    match begin(there(fleets)?, arguments, caller, None, now).await? {
+    // What is wrong with the arguments is said first.
+    let asked = arguments::parse(arguments)?;
+    match carry_out(there(fleets)?, asked, caller, None, now).await? {
         Said::Result(result) => Ok(result),
         Said::Run(_) => Err(Refusal("this is a fault of ours: nobody comes back for the run".into())),
     }
@@ -110,7 +112,16 @@ pub(super) async fn begin(
     later: Option<Later>,
     now: UnixMillis,
 ) -> Result<Said, Refusal> {
-    let mut asked: Arguments = arguments::parse(arguments)?;
+    carry_out(fleets, arguments::parse(arguments)?, caller, later, now).await
+}
+
+async fn carry_out(
+    fleets: &Fleets,
+    mut asked: Arguments,
+    caller: Caller<'_>,
+    later: Option<Later>,
+    now: UnixMillis,
+) -> Result<Said, Refusal> {
     if asked.wait_ms.is_some_and(|wait| wait > WAIT_MAX_MS) {
         return Err(Refusal(format!("`wait_ms` may be {WAIT_MAX_MS} at most")));
     }
