@@ -19,9 +19,12 @@ pub use reading::{BINS, Bin, Compared, Extent, Kept, Learned, Outcomes, Pattern,
 pub use tasks::{Ended, Lesson, Lessons};
 
 /// Weighted sums of what was observed, as of a moment.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tally {
+    #[serde(deserialize_with = "crate::exact::number")]
     pub successes: f64,
+    #[serde(deserialize_with = "crate::exact::number")]
     pub failures: f64,
     /// The moment at which the weights hold.
     pub at: UnixMillis,

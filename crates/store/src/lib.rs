@@ -24,6 +24,7 @@ pub mod contract;
 pub mod derived;
 mod disposable;
 pub mod error;
+mod exact;
 pub mod learning;
 pub mod limits;
 pub mod measurement;

@@ -16,8 +16,8 @@ use crate::StoreError;
 pub(crate) use lines::{Lines, Reading};
 pub use record::Counts;
 pub(crate) use record::{
-    Context, EntryRecord, Forecast, LearnerRecord, ObservationRecord, PatternRecord, Record, Sums,
-    TallyRecord, Uplift, VersionRecord,
+    Context, EntryRecord, Forecast, LearnerRecord, ObservationRecord, PatternRecord, Record, Uplift,
+    VersionRecord,
 };
 pub(crate) use units::{EntryUnit, FORMAT, LearnerUnit, Unit, Units};
 

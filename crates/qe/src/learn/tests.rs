@@ -126,12 +126,12 @@ fn play(way: Way, run: u64) -> (f64, f64) {
     (f64::from(successes) / STEPS as f64, best as f64 / STEPS as f64)
 }
 
-fn mean(values: &[f64]) -> f64 {
+pub(super) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Half of the 95 % confidence interval of a mean.
-fn margin(values: &[f64]) -> f64 {
+pub(super) fn margin(values: &[f64]) -> f64 {
     let mean = mean(values);
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
     1.96 * (variance / values.len() as f64).sqrt()

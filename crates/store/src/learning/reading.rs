@@ -1,10 +1,13 @@
 //! What is read of what was learnt.
 
+use serde::{Deserialize, Serialize};
+
 use super::{PatternId, Polarity, State, Tally, Texts, Trials};
 use crate::UnixMillis;
 
 /// How often a pattern was tried, unweighted.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct Seen {
     pub successes: u64,
     pub failures: u64,
@@ -14,6 +17,7 @@ pub struct Seen {
     /// Those of the trials that somebody asserted, and our own tools did not see.
     pub asserted: u64,
     pub rewards: u64,
+    #[serde(deserialize_with = "crate::exact::number")]
     pub reward_sum: f64,
 }
 

@@ -36,6 +36,26 @@ pub(crate) struct Document {
     pub(crate) vector: Option<Vec<i8>>,
 }
 
+#[cfg(test)]
+impl Document {
+    /// In effect for ever, and nothing but a text.
+    pub(crate) fn plain(id: i64, text: &str) -> Self {
+        Self {
+            id: EntryId(id),
+            version: 1,
+            from: 0,
+            until: UnixMillis::MAX,
+            updated: id,
+            importance: None,
+            kind: None,
+            tags: Vec::new(),
+            source_file: None,
+            text: text.to_owned(),
+            vector: None,
+        }
+    }
+}
+
 /// What is kept of a version.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Kept {

@@ -12,8 +12,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::{Fault, SqliteStore};
 use crate::contract::{LearningStore, StoreFuture};
 use crate::learning::{
-    Ended, Kept, Learned, Lesson, Lessons, Observation, Observed, Pattern, PatternId, Polarity, Rule, State,
-    Tally, Which,
+    Ended, Kept, Learned, Lesson, Lessons, Observation, Observed, Pattern, PatternId, Polarity, Rule, Seen,
+    State, Tally, Which,
 };
 use crate::limits::OBSERVATIONS_PER_BATCH;
 use crate::memory::limit;
@@ -154,7 +154,7 @@ fn head(connection: &Connection, learner: i64, pattern: PatternId) -> Result<Hea
 }
 
 /// A tally from three columns.
-fn tally(row: &Row<'_>, column: usize) -> rusqlite::Result<Tally> {
+pub(super) fn tally(row: &Row<'_>, column: usize) -> rusqlite::Result<Tally> {
     Ok(Tally { successes: row.get(column)?, failures: row.get(column + 1)?, at: row.get(column + 2)? })
 }
 
@@ -168,6 +168,22 @@ pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
 /// A state as it is kept: its place among all.
 pub(super) fn number(state: State) -> i64 {
     State::ALL.iter().position(|one| *one == state).map_or(0, usize::cast_signed) as i64
+}
+
+pub(super) fn seen(row: &Row<'_>, column: usize) -> rusqlite::Result<Seen> {
+    Ok(Seen {
+        successes: row.get(column)?,
+        failures: row.get(column + 1)?,
+        infrastructure: row.get(column + 2)?,
+        asserted: row.get(column + 3)?,
+        rewards: row.get(column + 4)?,
+        reward_sum: row.get(column + 5)?,
+        flaky: row.get(column + 6)?,
+    })
+}
+
+pub(super) fn side(row: &Row<'_>, column: usize) -> rusqlite::Result<Polarity> {
+    Ok(if row.get::<_, i64>(column)? < 0 { Polarity::Avoid } else { Polarity::Do })
 }
 
 pub(super) fn polarity(polarity: Polarity) -> i64 {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::UnixMillis;
-use crate::learning::{Polarity, State};
+use crate::learning::{Polarity, Seen, State, Tally};
 
 /// What a line holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ pub(crate) struct VersionRecord {
     pub(crate) valid_from: UnixMillis,
     pub(crate) expires: Option<UnixMillis>,
     pub(crate) kind: Option<String>,
-    #[serde(deserialize_with = "exact::option")]
+    #[serde(deserialize_with = "crate::exact::option")]
     pub(crate) importance: Option<f64>,
     pub(crate) tags: Option<Vec<String>>,
     pub(crate) source: Option<String>,
@@ -74,26 +74,12 @@ pub(crate) struct VersionRecord {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LearnerRecord {
     pub(crate) principal: String,
-    pub(crate) sums: Sums,
+    pub(crate) sums: Seen,
     pub(crate) last: Option<UnixMillis>,
     pub(crate) forecasts: Vec<Forecast>,
     pub(crate) uplift: Vec<Uplift>,
     pub(crate) patterns: u64,
     pub(crate) observations: u64,
-}
-
-/// Trials ever counted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Sums {
-    pub(crate) successes: u64,
-    pub(crate) failures: u64,
-    pub(crate) infrastructure: u64,
-    pub(crate) asserted: u64,
-    pub(crate) rewards: u64,
-    #[serde(deserialize_with = "exact::number")]
-    pub(crate) reward_sum: f64,
-    pub(crate) flaky: u64,
 }
 
 /// Outcomes with and without use of what was learnt, measured or asserted.
@@ -112,21 +98,11 @@ pub(crate) struct Uplift {
 pub(crate) struct Forecast {
     pub(crate) bin: u64,
     pub(crate) trials: u64,
-    #[serde(deserialize_with = "exact::number")]
+    #[serde(deserialize_with = "crate::exact::number")]
     pub(crate) predicted: f64,
     pub(crate) successes: u64,
-    #[serde(deserialize_with = "exact::number")]
+    #[serde(deserialize_with = "crate::exact::number")]
     pub(crate) squared: f64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TallyRecord {
-    #[serde(deserialize_with = "exact::number")]
-    pub(crate) successes: f64,
-    #[serde(deserialize_with = "exact::number")]
-    pub(crate) failures: f64,
-    pub(crate) at: UnixMillis,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -144,10 +120,10 @@ pub(crate) struct PatternRecord {
     pub(crate) told: u64,
     /// When it was handed out, if that has not been answered by an outcome.
     pub(crate) suggested: Option<UnixMillis>,
-    pub(crate) tally: TallyRecord,
+    pub(crate) tally: Tally,
     /// What of the tally our own tools have measured.
-    pub(crate) measured: TallyRecord,
-    pub(crate) sums: Sums,
+    pub(crate) measured: Tally,
+    pub(crate) sums: Seen,
     pub(crate) description: String,
     pub(crate) content: String,
     pub(crate) tags: Vec<String>,
@@ -158,7 +134,7 @@ pub(crate) struct PatternRecord {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Context {
     pub(crate) name: String,
-    pub(crate) tally: TallyRecord,
+    pub(crate) tally: Tally,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -171,28 +147,9 @@ pub(crate) struct ObservationRecord {
     pub(crate) failures: u32,
     pub(crate) infrastructure: u32,
     pub(crate) flaky: u32,
-    #[serde(deserialize_with = "exact::option")]
+    #[serde(deserialize_with = "crate::exact::option")]
     pub(crate) reward: Option<f64>,
     pub(crate) evidence: Option<String>,
     pub(crate) asserted_by: Option<String>,
     pub(crate) at: UnixMillis,
-}
-
-/// Numbers to the last bit: `serde_json` by itself may miss it.
-mod exact {
-    use serde::de::{Deserialize, Deserializer, Error};
-    use serde_json::value::RawValue;
-
-    pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-        option(deserializer)?.ok_or_else(|| D::Error::custom("a number is missing"))
-    }
-
-    pub(super) fn option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-        let raw: &RawValue = Deserialize::deserialize(deserializer)?;
-        if raw.get() == "null" {
-            return Ok(None);
-        }
-        let number: f64 = raw.get().parse().map_err(|_| D::Error::custom("this is no number"))?;
-        if number.is_finite() { Ok(Some(number)) } else { Err(D::Error::custom("this number is too large")) }
-    }
 }

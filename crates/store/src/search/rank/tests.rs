@@ -5,27 +5,11 @@ use crate::memory::EntryId;
 use crate::search::shelf::Document;
 use crate::search::terms::Reader;
 
-fn document(id: i64, text: &str) -> Document {
-    Document {
-        id: EntryId(id),
-        version: 1,
-        from: 0,
-        until: UnixMillis::MAX,
-        updated: id,
-        importance: None,
-        kind: None,
-        tags: Vec::new(),
-        source_file: None,
-        text: text.to_owned(),
-        vector: None,
-    }
-}
-
 fn shelf(texts: &[&str]) -> Shelf {
     let mut reader = Reader::default();
     let mut shelf = Shelf::new(2);
     for (text, id) in texts.iter().zip(0..) {
-        shelf.replace(EntryId(id), vec![document(id, text)], &mut reader);
+        shelf.replace(EntryId(id), vec![Document::plain(id, text)], &mut reader);
     }
     shelf
 }
@@ -106,7 +90,7 @@ fn what_the_filters_leave_out_changes_no_score() {
     for (id, (text, kind)) in
         (0..).zip([("appl pie", "fact"), ("plum", "fact"), ("apple apple", "snippet"), ("other", "snippet")])
     {
-        let document = Document { kind: Some(kind.into()), ..document(id, text) };
+        let document = Document { kind: Some(kind.into()), ..Document::plain(id, text) };
         crowded.replace(EntryId(id), vec![document], &mut reader);
     }
     let terms = Reader::default().of_query("apple");
@@ -121,7 +105,7 @@ fn the_nearest_by_vector_are_candidates_without_any_common_word() {
     let mut near = Shelf::new(2);
     let mut reader = Reader::default();
     for (id, vector) in (0..).zip([[127, 0], [100, 100], [-127, 0], [0, 0]]) {
-        let document = Document { vector: Some(vector.into()), ..document(id, "text") };
+        let document = Document { vector: Some(vector.into()), ..Document::plain(id, "text") };
         near.replace(EntryId(id), vec![document], &mut reader);
     }
     let filters = Filters::default();
@@ -136,7 +120,7 @@ fn the_nearest_by_vector_are_candidates_without_any_common_word() {
 fn a_replaced_document_is_gone_at_once() {
     let mut one = shelf(&["old words"]);
     let mut reader = Reader::default();
-    one.replace(EntryId(0), vec![document(0, "new text")], &mut reader);
+    one.replace(EntryId(0), vec![Document::plain(0, "new text")], &mut reader);
     let filters = Filters::default();
     let terms = |text| Reader::default().of_query(text);
     assert!(rank(&[("n", &one)], &wanted(&terms("words"), &filters)).candidates.is_empty());

@@ -120,17 +120,11 @@ mod tests {
 
     fn document(id: i64, text: &str) -> Document {
         Document {
-            id: EntryId(id),
-            version: 1,
-            from: 0,
-            until: UnixMillis::MAX,
-            updated: id,
             importance: Some(0.25),
             kind: (id % 2 == 0).then(|| "fact".into()),
             tags: vec![format!("t{}", id % 3)],
-            source_file: None,
-            text: text.to_owned(),
             vector: (id % 4 != 0).then(|| vec![id as i8, 1]),
+            ..Document::plain(id, text)
         }
     }
 

@@ -3,10 +3,9 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use super::super::Fault;
-use super::{learner, state, tally};
+use super::{learner, seen, side, state, tally};
 use crate::learning::{
-    Bin, Compared, Extent, Kept, Learned, Outcomes, Pattern, PatternId, Polarity, Seen, Tally, Texts, Trials,
-    Which,
+    Bin, Compared, Extent, Kept, Learned, Outcomes, Pattern, PatternId, Tally, Texts, Trials, Which,
 };
 
 const COLUMNS: &str = "id, polarity, title, created, last, state, retired, merged_into, tally_successes, \
@@ -86,10 +85,9 @@ fn add_levels(
 }
 
 fn pattern(row: &Row<'_>) -> rusqlite::Result<Pattern> {
-    let polarity: i64 = row.get(1)?;
     Ok(Pattern {
         id: PatternId(row.get(0)?),
-        polarity: if polarity < 0 { Polarity::Avoid } else { Polarity::Do },
+        polarity: side(row, 1)?,
         title: row.get(2)?,
         created: row.get(3)?,
         last: row.get(4)?,
@@ -102,18 +100,6 @@ fn pattern(row: &Row<'_>) -> rusqlite::Result<Pattern> {
         told: row.get(21)?,
         levels: Vec::new(),
         texts: None,
-    })
-}
-
-fn seen(row: &Row<'_>, column: usize) -> rusqlite::Result<Seen> {
-    Ok(Seen {
-        successes: row.get(column)?,
-        failures: row.get(column + 1)?,
-        infrastructure: row.get(column + 2)?,
-        asserted: row.get(column + 3)?,
-        rewards: row.get(column + 4)?,
-        reward_sum: row.get(column + 5)?,
-        flaky: row.get(column + 6)?,
     })
 }
 

@@ -2,16 +2,14 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::Fault;
-use super::super::learning::{number, polarity, state};
+use super::super::learning::{number, polarity, seen, side, state, tally};
 use super::super::vector::tags_of;
 use super::Stopped;
-use crate::learning::Polarity;
 use crate::transfer::{
-    Context, Forecast, LearnerRecord, LearnerUnit, ObservationRecord, PatternRecord, Sums, TallyRecord,
-    TransferError, Uplift,
+    Context, Forecast, LearnerRecord, LearnerUnit, ObservationRecord, PatternRecord, TransferError, Uplift,
 };
 
 /// How many learners, patterns and observations there are.
@@ -49,7 +47,7 @@ pub(super) fn find(connection: &Connection, principal: &str) -> Result<Option<(i
             "SELECT id, last, successes, failures, infrastructure, asserted, rewards, reward_sum, flaky
              FROM learner WHERE principal = ?1",
         )?
-        .query_row([principal], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, sums(row, 2)?)))
+        .query_row([principal], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, seen(row, 2)?)))
         .optional()?;
     let Some((id, last, sums)) = found else { return Ok(None) };
     let mut bins = connection.prepare_cached(
@@ -115,10 +113,9 @@ fn patterns(connection: &Connection, learner: i64) -> Result<(Vec<i64>, Vec<Patt
          WHERE learner = ?1 ORDER BY polarity, title",
     )?;
     let rows = all.query_map([learner], |row| {
-        let side: i64 = row.get(1)?;
         let tags: Option<String> = row.get(20)?;
         let pattern = PatternRecord {
-            polarity: if side < 0 { Polarity::Avoid } else { Polarity::Do },
+            polarity: side(row, 1)?,
             title: row.get(2)?,
             created: row.get(3)?,
             last: row.get(4)?,
@@ -129,7 +126,7 @@ fn patterns(connection: &Connection, learner: i64) -> Result<(Vec<i64>, Vec<Patt
             suggested: row.get(22)?,
             tally: tally(row, 8)?,
             measured: tally(row, 23)?,
-            sums: sums(row, 11)?,
+            sums: seen(row, 11)?,
             description: row.get::<_, Option<String>>(18)?.unwrap_or_default(),
             content: row.get::<_, Option<String>>(19)?.unwrap_or_default(),
             tags: tags_of(tags.as_deref()),
@@ -158,22 +155,6 @@ fn contexts(connection: &Connection, pattern: i64) -> Result<Vec<Context>, Fault
     )?;
     let all = all.query_map([pattern], |row| Ok(Context { name: row.get(0)?, tally: tally(row, 1)? }))?;
     Ok(all.collect::<rusqlite::Result<_>>()?)
-}
-
-fn tally(row: &Row<'_>, column: usize) -> rusqlite::Result<TallyRecord> {
-    Ok(TallyRecord { successes: row.get(column)?, failures: row.get(column + 1)?, at: row.get(column + 2)? })
-}
-
-fn sums(row: &Row<'_>, column: usize) -> rusqlite::Result<Sums> {
-    Ok(Sums {
-        successes: row.get(column)?,
-        failures: row.get(column + 1)?,
-        infrastructure: row.get(column + 2)?,
-        asserted: row.get(column + 3)?,
-        rewards: row.get(column + 4)?,
-        reward_sum: row.get(column + 5)?,
-        flaky: row.get(column + 6)?,
-    })
 }
 
 /// Writes what a principal has learnt, or that in the place of what is there.

@@ -6,6 +6,7 @@
 use serde::Deserialize;
 
 use crate::learn::similarity::Sketch;
+use crate::learn::tests::{margin, mean};
 
 /// Texts, and questions that one of them answers, by its place.
 #[derive(Deserialize)]
@@ -29,17 +30,6 @@ fn gains(collection: &Collection, alike: &dyn Fn(&Sketch, &Sketch) -> f64) -> Ve
         if before < 10 { 1.0 / (before as f64 + 2.0).log2() } else { 0.0 }
     };
     collection.questions.iter().map(gain).collect()
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Half of the 95 % interval of a mean.
-fn margin(values: &[f64]) -> f64 {
-    let mean = mean(values);
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64;
-    1.96 * (variance / values.len() as f64).sqrt()
 }
 
 #[test]
