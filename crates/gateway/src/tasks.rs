@@ -1,9 +1,13 @@
 //! Background tasks. The only place that spawns, so that every task has a name and a panic is seen.
 
+mod rerun;
+
 use std::future::Future;
 use std::task::Poll;
 
 use tokio::task::JoinHandle;
+
+pub use rerun::rerun;
 
 /// Runs `future` in the background under `name`.
 pub fn spawn<F>(name: &'static str, future: F) -> JoinHandle<()>

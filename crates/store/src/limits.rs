@@ -5,6 +5,8 @@ use std::time::Duration;
 /// Bytes of one value. A result of twice this size (structured and as text) stays far below the 16 MiB
 /// that a message may have, and one write never holds the others up for long.
 pub const VALUE_MAX_BYTES: usize = 1 << 20;
+/// Bytes of a value that may be written on the caller's thread: longer ones take longer to read than to hand over.
+pub const SHORT_VALUE_BYTES: usize = 8 << 10;
 /// Bytes of a key: room for any path or qualified name, small enough to live in an index page.
 pub const KEY_MAX_BYTES: usize = 512;
 /// Bytes of a namespace's name.

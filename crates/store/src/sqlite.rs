@@ -1,7 +1,8 @@
 //! The embedded store: one SQLite file.
 //!
 //! - **Writes** go through a bounded queue to one thread, which commits what has gathered in one
-//!   transaction and then answers each writer (group commit).
+//!   transaction and then answers each writer (group commit). A write of a memory entry runs on the caller's
+//!   thread instead while nobody else writes.
 //! - **Reads** run on the caller's thread, on connections of their own. In WAL mode a reader waits for no
 //!   writer, and a read is a few microseconds of memory access, less than handing it to another thread
 //!   and waking up again costs; `crates/qe/benches/memory.rs` measures both. Only where the file turns
@@ -15,6 +16,7 @@
 
 mod alert;
 mod delete;
+mod desk;
 mod get;
 mod hits;
 mod learning;
@@ -23,6 +25,7 @@ mod manifest;
 mod measurement;
 mod merge;
 pub(crate) mod open;
+mod pace;
 mod put;
 mod room;
 mod schema;
@@ -37,21 +40,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread;
+use std::time::Instant;
 
 use aqe_core::monitor::alerts::Firing;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::contract::{Manifest, MemorySearch, Reembedded, Store, StoreFuture};
-use crate::limits::{FILE_MAX_BYTES, READERS};
+use crate::limits::{FILE_MAX_BYTES, READERS, SHORT_VALUE_BYTES};
 use crate::measurement::Measurement;
 use crate::memory::{
-    At, Delete, Deleted, Entry, EntryId, EntryRef, Get, List, Listed, Lookup, NamespaceUse, Put, Stored,
-    VersionInfo,
+    At, Delete, Deleted, Entry, EntryId, EntryRef, Get, List, Listed, Lookup, NamespaceUse, OnConflict, Put,
+    Stored, VersionInfo,
 };
 use crate::search::{Candidates, Embedder, Search};
 use crate::{Quotas, StoreError, UnixMillis};
 use hits::Hits;
+use pace::Pace;
 use search::{Found, Searcher, images};
 use writer::Writer;
 
@@ -98,9 +103,15 @@ struct Shared {
     /// Set once the file was found damaged: nothing is written to it any more.
     damaged: AtomicBool,
     hits: Hits,
+    /// Of short writes.
+    pace: Pace,
 }
 
 impl Shared {
+    fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
     /// Gives an engine's error its meaning, and remembers damage.
     fn fault(&self, fault: Fault) -> StoreError {
         let error = match fault {
@@ -158,6 +169,7 @@ impl SqliteStore {
             path: path.to_owned(),
             damaged: AtomicBool::new(false),
             hits: Hits::default(),
+            pace: Pace::new(Instant::now()),
         });
         let writer = Writer::start(write, Arc::clone(&shared))?;
         let searcher = Arc::new(Searcher::new(path.to_owned(), options.embedder.clone()));
@@ -190,14 +202,6 @@ impl SqliteStore {
             Err(StoreError::Locked { .. }) => self.writer.read(look).await,
             other => other,
         }
-    }
-
-    /// A write of memory entries, as durable as they are to be.
-    async fn write_memory<T: Send + 'static>(
-        &self,
-        write: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.writer.write_as(self.memory, write).await
     }
 
     async fn find(&self, get: Get<'_>) -> Result<Lookup, StoreError> {
@@ -297,16 +301,23 @@ impl Store for SqliteStore {
         Box::pin(async move {
             put.validate()?;
             let (embedder, quotas) = (self.searcher.embedder().cloned(), self.quotas);
-            self.write_memory(move |connection| put::put(connection, &put, embedder.as_deref(), &quotas))
-                .await
+            let is_short = put.value.len() <= SHORT_VALUE_BYTES && put.on_conflict != OnConflict::Merge;
+            let write =
+                move |connection: &Connection| put::put(connection, &put, embedder.as_deref(), &quotas);
+            if is_short {
+                self.writer.write_short(self.memory, write).await
+            } else {
+                self.writer.write_as(self.memory, write).await
+            }
         })
     }
 
     fn delete(&self, delete: Delete) -> StoreFuture<'_, Option<Deleted>> {
         Box::pin(async move {
             let embedder = self.searcher.embedder().cloned();
-            self.write_memory(move |connection| delete::delete(connection, &delete, embedder.as_deref()))
-                .await
+            let write =
+                move |connection: &Connection| delete::delete(connection, &delete, embedder.as_deref());
+            self.writer.write_as(self.memory, write).await
         })
     }
 

@@ -1,5 +1,6 @@
 //! Opening the file: created privately, checked before use, never overwritten.
 
+use std::cell::Cell;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -29,7 +30,7 @@ const LOCK_PAUSE: Duration = Duration::from_micros(250);
 const STATEMENTS_KEPT: usize = 128;
 
 /// Pages after which a commit moves the write-ahead log into the file: 4 MiB.
-const CHECKPOINT_PAGES: u32 = 1_024;
+pub(super) const CHECKPOINT_PAGES: u32 = 1_024;
 
 /// Opens for writing: makes the file if there is none, brings its schema up to date.
 pub(super) fn writable(path: &Path, options: &SqliteOptions) -> Result<Connection, StoreError> {
@@ -67,10 +68,24 @@ pub(super) fn writable(path: &Path, options: &SqliteOptions) -> Result<Connectio
     Ok(connection)
 }
 
+thread_local! {
+    /// Whether this thread may wait for locks.
+    static PATIENT: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Does something on this thread without waiting for the lock for writing: it is [`StoreError::Locked`] at once.
+pub(super) fn without_waiting<T>(act: impl FnOnce() -> T) -> T {
+    let before = PATIENT.replace(false);
+    let done = act();
+    PATIENT.set(before);
+    done
+}
+
 /// Has the connection wait for the lock for writing while others hold it, for [`LOCK_WAIT`] at least.
 fn wait_for_locks(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_handler(Some(|tried: i32| {
-        let is_in_time = u128::from(tried.unsigned_abs()) < LOCK_WAIT.as_micros() / LOCK_PAUSE.as_micros();
+        let is_in_time = PATIENT.get()
+            && u128::from(tried.unsigned_abs()) < LOCK_WAIT.as_micros() / LOCK_PAUSE.as_micros();
         if is_in_time {
             thread::sleep(LOCK_PAUSE);
         }

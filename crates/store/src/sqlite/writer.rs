@@ -1,4 +1,4 @@
-//! The writer's thread: group commit.
+//! Who writes, and when: the writer's thread with group commit, or the caller where nobody else writes.
 //!
 //! Writes that gather while a commit is under way go into the next one together. Each runs in a savepoint
 //! of its own, so that one that fails leaves the others alone, and each is answered after the commit:
@@ -6,15 +6,20 @@
 //!
 //! A commit waits for the disk (`synchronous=FULL`) if one of its writes asks for that ([`Writer::write_through`]); one write that
 //! does not ask may go with it. A commit that does not wait is on disk with the next that does.
+//!
+//! A short write that need not wait for the disk is done on the caller's thread while they come one by one
+//! ([`Writer::write_short`], [`Pace`](super::pace::Pace)): to wake another thread, and to be woken by it, costs as much as the write.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::desk::Desk;
 use super::hits;
 use super::{Durability, Fault, Shared, open};
 use crate::StoreError;
@@ -27,6 +32,9 @@ pub(super) struct Writer {
     queue: Option<SyncSender<Command>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+    desk: Arc<Mutex<Desk>>,
+    /// Writes that are neither answered nor given up.
+    open: AtomicUsize,
 }
 
 enum Command {
@@ -35,24 +43,26 @@ enum Command {
     Read(Box<dyn FnOnce(&Connection) + Send>),
     /// Retrievals were counted: write them at the next quiet moment.
     HitsWaiting,
+    /// The write-ahead log has grown long.
+    Checkpoint,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection, shared: Arc<Shared>) -> Result<Self, StoreError> {
         let (queue, commands) = sync_channel(WRITE_QUEUE);
+        let desk = Arc::new(Mutex::new(Desk::new(connection, Arc::clone(&shared))?));
         let worker = Worker {
-            connection,
+            desk: Arc::clone(&desk),
             shared: Arc::clone(&shared),
             commands,
             next: None,
             hits_waiting: false,
-            is_through: false,
         };
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || worker.run())
             .map_err(|error| open::io(&shared.path, &error))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), shared })
+        Ok(Self { queue: Some(queue), thread: Some(thread), shared, desk, open: AtomicUsize::new(0) })
     }
 
     /// Runs `operation` in a transaction; answers when it is committed.
@@ -71,8 +81,46 @@ impl Writer {
         self.write_as(Durability::Full, operation).await
     }
 
+    /// Runs an `operation` of some 100 µs at most in a transaction, on this thread if nobody else writes and it need not
+    /// wait; answers when it is as durable as asked for.
+    pub(super) async fn write_short<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let asked = Instant::now();
+        let open = Open::count(&self.open);
+        if durability == Durability::Normal
+            && self.shared.pace.is_slow(asked, open.has_met)
+            && let Some(mut desk) = self.free_desk()?
+        {
+            if desk.begin_at_once()? {
+                let done = desk.one(operation);
+                self.shared.pace.took(asked.elapsed());
+                let wants_checkpoint = desk.wants_checkpoint();
+                drop(desk);
+                if wants_checkpoint {
+                    self.nudge(Command::Checkpoint);
+                }
+                return done;
+            }
+            drop(desk);
+        }
+        self.queued(durability, operation).await
+    }
+
     /// Runs `operation` in a transaction; answers when it is as durable as asked for.
     pub(super) async fn write_as<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _open = Open::count(&self.open);
+        self.queued(durability, operation).await
+    }
+
+    /// Has the writer's thread run `operation`.
+    async fn queued<T: Send + 'static>(
         &self,
         durability: Durability,
         operation: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
@@ -82,6 +130,15 @@ impl Writer {
         let job = Write { operation: Some(operation), result: None, reply, is_through };
         self.send(Command::Write(Box::new(job)))?;
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// The desk, if nobody is at it.
+    fn free_desk(&self) -> Result<Option<std::sync::MutexGuard<'_, Desk>>, StoreError> {
+        match self.desk.try_lock() {
+            Ok(desk) => Ok(Some(desk)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Poisoned(_)) => Err(StoreError::Closed),
+        }
     }
 
     /// Runs `operation` between two transactions.
@@ -97,10 +154,14 @@ impl Writer {
         answer.await.map_err(|_| StoreError::Closed)?.map_err(|fault| self.shared.fault(fault))
     }
 
-    /// Asks for the counted retrievals to be written. If the queue is full the thread is busy writing,
-    /// and writes them with that.
+    /// Asks for the counted retrievals to be written.
     pub(super) fn flush_hits_soon(&self) {
-        let _ = self.send(Command::HitsWaiting);
+        self.nudge(Command::HitsWaiting);
+    }
+
+    /// Asks for what the thread does anyway after other work: a full queue need not hold it too.
+    fn nudge(&self, command: Command) {
+        let _ = self.send(command);
     }
 
     fn send(&self, command: Command) -> Result<(), StoreError> {
@@ -119,6 +180,25 @@ impl Drop for Writer {
             // A panic there was reported when it happened, and every later write by `Closed`.
             let _ = thread.join();
         }
+    }
+}
+
+/// A write that is counted while it is neither answered nor given up.
+struct Open<'a> {
+    open: &'a AtomicUsize,
+    /// Whether it found another.
+    has_met: bool,
+}
+
+impl<'a> Open<'a> {
+    fn count(open: &'a AtomicUsize) -> Self {
+        Self { open, has_met: open.fetch_add(1, Ordering::Relaxed) > 0 }
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -171,31 +251,36 @@ impl<T: Send, F: FnOnce(&Connection) -> Result<T, Fault> + Send> Job for Write<T
 }
 
 struct Worker {
-    connection: Connection,
+    desk: Arc<Mutex<Desk>>,
     shared: Arc<Shared>,
     commands: Receiver<Command>,
     /// Taken from the queue while gathering a batch that it does not belong to.
     next: Option<Command>,
     hits_waiting: bool,
-    /// Whether commits wait for the disk at present.
-    is_through: bool,
 }
 
 impl Worker {
     fn run(mut self) {
         loop {
-            match self.wait() {
-                Ok(Command::Write(job)) => self.commit(job),
-                Ok(Command::Read(read)) => read(&self.connection),
+            let command = self.wait();
+            let desk = Arc::clone(&self.desk);
+            // Whoever panicked there may have left a write half done: the store is closed.
+            let Ok(mut desk) = desk.lock() else { return };
+            match command {
+                Ok(Command::Write(job)) => self.commit(&mut desk, job),
+                Ok(Command::Read(read)) => read(desk.connection()),
                 Ok(Command::HitsWaiting) => self.hits_waiting = true,
-                Err(RecvTimeoutError::Timeout) => self.flush_hits(),
-                Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Command::Checkpoint) => {}
+                Err(RecvTimeoutError::Timeout) => self.flush_hits(&mut desk),
+                Err(RecvTimeoutError::Disconnected) => return self.flush_hits(&mut desk),
             }
             if self.shared.hits.is_crowded() {
-                self.flush_hits();
+                self.flush_hits(&mut desk);
+            }
+            if desk.wants_checkpoint() {
+                desk.checkpoint();
             }
         }
-        self.flush_hits();
     }
 
     /// Waits for work; with counted retrievals to write, only for a while.
@@ -210,79 +295,41 @@ impl Worker {
     }
 
     /// Commits `first` and what else is waiting, then answers all.
-    fn commit(&mut self, first: Box<dyn Job>) {
+    fn commit(&mut self, desk: &mut Desk, first: Box<dyn Job>) {
+        let begun = Instant::now();
         let mut jobs = Vec::new();
-        let outcome = self.transaction(first, &mut jobs);
+        let outcome = self.transaction(desk, first, &mut jobs);
+        if jobs.len() == 1 {
+            self.shared.pace.took(begun.elapsed());
+        }
         for job in jobs {
             job.answer(outcome.clone());
         }
     }
 
-    fn transaction(&mut self, first: Box<dyn Job>, jobs: &mut Vec<Box<dyn Job>>) -> Result<(), StoreError> {
+    fn transaction(
+        &mut self,
+        desk: &mut Desk,
+        first: Box<dyn Job>,
+        jobs: &mut Vec<Box<dyn Job>>,
+    ) -> Result<(), StoreError> {
         let is_through = first.is_through();
-        let begun = self.wait_for_disk(is_through).and_then(|()| self.begin());
+        let begun = desk.begin(is_through);
         let mut next = Some(first);
         if let Err(error) = begun {
             jobs.extend(next);
             return Err(error);
         }
         while let Some(mut job) = next {
-            let applied = self.apply(job.as_mut());
+            let applied = apply(desk, job.as_mut(), &self.shared);
             jobs.push(job);
             if applied.is_err() {
-                self.roll_back();
+                desk.roll_back();
                 return applied;
             }
             next = if jobs.len() < WRITES_PER_COMMIT { self.gather(is_through) } else { None };
         }
-        self.execute("COMMIT").inspect_err(|_| self.roll_back())
-    }
-
-    /// Ends a failed transaction, unless the engine has done so. If even that fails, so does the next
-    /// `BEGIN`, and the next write is answered with it.
-    fn roll_back(&self) {
-        if !self.connection.is_autocommit() {
-            let _ = self.execute("ROLLBACK");
-        }
-    }
-
-    fn begin(&self) -> Result<(), StoreError> {
-        if self.shared.damaged.load(Ordering::Relaxed) {
-            return Err(StoreError::Corrupt {
-                path: self.shared.path.clone(),
-                detail: "found while it was in use".into(),
-            });
-        }
-        self.execute("BEGIN IMMEDIATE")
-    }
-
-    /// One write in its savepoint. Its own failure stays with the job; an error here is the
-    /// transaction's.
-    fn apply(&self, job: &mut dyn Job) -> Result<(), StoreError> {
-        if job.is_cancelled() {
-            return Ok(());
-        }
-        self.execute("SAVEPOINT job")?;
-        if let Err(error) = job.apply(&self.connection, &self.shared) {
-            if self.connection.is_autocommit() {
-                // Disk full, I/O error: the engine has undone the whole transaction.
-                return Err(error);
-            }
-            self.execute("ROLLBACK TO job")?;
-        }
-        self.execute("RELEASE job")
-    }
-
-    /// Whether the commits to come wait for the disk. Only between two transactions.
-    fn wait_for_disk(&mut self, is_through: bool) -> Result<(), StoreError> {
-        if self.is_through != is_through {
-            let level = if is_through { "full" } else { "normal" };
-            self.connection
-                .pragma_update(None, "synchronous", level)
-                .map_err(|error| self.shared.fault(error.into()))?;
-            self.is_through = is_through;
-        }
-        Ok(())
+        desk.commit()
     }
 
     /// The next write, if one is waiting already that may go with a commit which waits for the disk, or does not.
@@ -295,6 +342,7 @@ impl Worker {
                 }
                 Ok(Command::Write(job)) => return Some(job),
                 Ok(Command::HitsWaiting) => self.hits_waiting = true,
+                Ok(Command::Checkpoint) => {}
                 Ok(read @ Command::Read(_)) => {
                     self.next = Some(read);
                     return None;
@@ -305,29 +353,37 @@ impl Worker {
     }
 
     /// Writes the counted retrievals; keeps the count if that fails.
-    fn flush_hits(&mut self) {
+    fn flush_hits(&mut self, desk: &mut Desk) {
         self.hits_waiting = false;
         let counts = self.shared.hits.take();
         if counts.is_empty() {
             return;
         }
-        let written = self.begin().and_then(|()| {
-            hits::write(&self.connection, &counts).map_err(|error| self.shared.fault(error.into()))?;
-            self.execute("COMMIT")
+        let written = desk.begin(false).and_then(|()| {
+            hits::write(desk.connection(), &counts).map_err(|error| self.shared.fault(error.into()))?;
+            desk.commit()
         });
         if written.is_err() {
-            self.roll_back();
+            desk.roll_back();
             self.shared.hits.put_back(counts);
         }
     }
+}
 
-    fn execute(&self, statement: &str) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(statement)
-            .and_then(|mut prepared| prepared.execute(()))
-            .map(|_| ())
-            .map_err(|error| self.shared.fault(error.into()))
+/// One write in its savepoint. Its own failure stays with the job; an error here is the transaction's.
+fn apply(desk: &Desk, job: &mut dyn Job, shared: &Shared) -> Result<(), StoreError> {
+    if job.is_cancelled() {
+        return Ok(());
     }
+    desk.execute("SAVEPOINT job")?;
+    if let Err(error) = job.apply(desk.connection(), shared) {
+        if desk.connection().is_autocommit() {
+            // Disk full, I/O error: the engine has undone the whole transaction.
+            return Err(error);
+        }
+        desk.execute("ROLLBACK TO job")?;
+    }
+    desk.execute("RELEASE job")
 }
 
 #[cfg(test)]
@@ -383,5 +439,77 @@ mod tests {
         for one in many {
             assert!(one.await.is_ok_and(|level| level == 1 || level == 2));
         }
+    }
+
+    fn thread(_: &Connection) -> Result<thread::ThreadId, Fault> {
+        Ok(thread::current().id())
+    }
+
+    #[tokio::test]
+    async fn a_short_write_is_done_here_if_it_comes_alone_and_need_not_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        let (writer, here) = (&store.writer, thread::current().id());
+        assert_eq!(writer.write_short(Durability::Normal, thread).await, Ok(here));
+        assert_ne!(writer.write_short(Durability::Full, thread).await, Ok(here));
+        // Another process may hold the lock for long.
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let unlock = async {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            other.execute_batch("COMMIT").unwrap();
+        };
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let (written, ()) = tokio::join!(writer.write_short(Durability::Normal, thread), unlock);
+        assert!(written.is_ok_and(|thread| thread != here));
+        // Two that meet are gathered.
+        let (one, other) = tokio::join!(writer.write(thread), writer.write_short(Durability::Normal, thread));
+        assert_eq!(one, other);
+        assert!(one.is_ok_and(|thread| thread != here));
+    }
+
+    #[tokio::test]
+    async fn a_short_write_that_fails_leaves_nothing_and_no_transaction() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&directory.path().join("store.db"), &SqliteOptions::default()).unwrap();
+        let half = |connection: &Connection| -> Result<(), Fault> {
+            connection.execute("INSERT INTO namespace (principal, name) VALUES ('p', 'n')", ())?;
+            Err(StoreError::Exists { version: 7 }.into())
+        };
+        let namespaces = |connection: &Connection| {
+            Ok(connection.query_row("SELECT count(*) FROM namespace", (), |row| row.get::<_, i64>(0))?)
+        };
+        for _ in 0..3 {
+            let failed = store.writer.write_short(Durability::Normal, half).await;
+            assert_eq!(failed, Err(StoreError::Exists { version: 7 }));
+            assert_eq!(store.writer.write_short(Durability::Normal, namespaces).await, Ok(0));
+        }
+    }
+
+    #[tokio::test]
+    async fn short_writes_one_by_one_do_not_let_the_log_grow() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+        let mut here = 0;
+        for _ in 0..4 * open::CHECKPOINT_PAGES / 16 {
+            let begun = Instant::now();
+            // 17 pages of the log.
+            let write = |connection: &Connection| -> Result<_, Fault> {
+                let body = vec![1; 16 * 4_096];
+                let put = "INSERT OR REPLACE INTO manifest VALUES ('k', '', 0, ?1)";
+                connection.execute(put, [body])?;
+                Ok(thread::current().id())
+            };
+            let written = store.writer.write_short(Durability::Normal, write).await;
+            here += u32::from(written == Ok(thread::current().id()));
+            thread::sleep(begun.elapsed());
+        }
+        // What is asked for before is done.
+        store.writer.read(|_| Ok(())).await.unwrap();
+        assert!(here > 64, "{here} were done here");
+        let log = std::fs::metadata(directory.path().join("store.db-wal")).unwrap().len();
+        assert!(log < u64::from(2 * open::CHECKPOINT_PAGES) * 4_096, "{log} bytes");
     }
 }

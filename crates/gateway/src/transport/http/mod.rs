@@ -296,23 +296,27 @@ pub(super) async fn connection(
         .max_buf_size(MAX_HEADER_BYTES)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Counted::new(stream, visit.guest())), service);
-    let mut connection = std::pin::pin!(connection);
-    let mut heard = None;
-    let ended = loop {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => break ended,
-            word = visit.word(heard) => match word {
-                Word::Finish => {
-                    heard = Some(word);
-                    connection.as_mut().graceful_shutdown();
-                }
-                Word::Leave => return tracing::debug!("http connection closed: no request came"),
-            },
+    let ended = tasks::rerun(async {
+        let mut connection = std::pin::pin!(connection);
+        let mut heard = None;
+        loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => break Some(ended),
+                word = visit.word(heard) => match word {
+                    Word::Finish => {
+                        heard = Some(word);
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    Word::Leave => break None,
+                },
+            }
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "http connection");
+    });
+    match ended.await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::debug!(%error, "http connection"),
+        None => tracing::debug!("http connection closed: no request came"),
     }
 }
 
