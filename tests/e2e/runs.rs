@@ -337,7 +337,7 @@ async fn the_dashboard_in_the_terminal_shows_a_task_with_its_output_and_ends_one
     terminal.send("9").await;
     terminal
         .until("the fleet, and the task that runs", |screen| {
-            screen.contains("1 of 1 agents busy, 1 running")
+            screen.contains("1 of 1 agent busy, 1 running")
                 && screen.contains(" second ─")
                 && screen.contains("agent     a")
         })

@@ -1,7 +1,10 @@
 //! A copy of a project in a temporary folder, so that what its code writes meets nothing of it.
 
-use std::fs;
+mod left;
+
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -38,6 +41,8 @@ const LEFT_OUT: [&str; 14] = [
 #[derive(Debug)]
 pub(super) struct Scratch {
     folder: tempfile::TempDir,
+    /// Says that it is in use, until the process ends.
+    _held: fs::File,
     /// Files of the copy, relative to the project, in order.
     pub(super) files: Vec<String>,
 }
@@ -99,11 +104,15 @@ impl Listing {
 impl Scratch {
     /// Copies what is listed.
     pub(super) fn of(listing: &Listing, stop: &Stop) -> Result<Self, Refusal> {
+        left::remove_once();
         let folder = tempfile::Builder::new()
-            .prefix("aqe-testgen-")
+            .prefix(left::PREFIX)
+            // What is copied may be nobody else's to read.
+            .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(|error| Refusal(format!("no temporary folder: {error}")))?;
-        let mut scratch = Self { folder, files: Vec::with_capacity(listing.files.len()) };
+        let _held = left::hold(folder.path()).map_err(failed)?;
+        let mut scratch = Self { folder, _held, files: Vec::with_capacity(listing.files.len()) };
         for inside in ["project", "home", "tmp"] {
             fs::create_dir(scratch.folder.path().join(inside)).map_err(failed)?;
         }

@@ -224,3 +224,109 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     transaction.pragma_update(None, "user_version", LATEST).map_err(engine)?;
     transaction.commit().map_err(engine)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SqliteOptions, SqliteStore};
+    use super::*;
+    use crate::contract::{LearningStore as _, Store as _, WorkStore as _};
+    use crate::learning::{Rule, Tally, Which};
+    use crate::memory::{At, EntryRef, Get, Lookup};
+    use crate::work::TaskId;
+
+    /// What a file of a version may hold: the version that it needs at least, and rows.
+    const ROWS: [(usize, &str); 4] = [
+        (
+            1,
+            "INSERT INTO namespace (principal, name, entries, bytes) VALUES ('p', 'n', 1, 5);
+            INSERT INTO entry (namespace, key, created, version) VALUES (1, 'k', 5, 2);
+            INSERT INTO version (entry, version, created, valid_from, bytes, value)
+                VALUES (1, 1, 5, 5, 2, '1'), (1, 2, 6, 6, 3, '22');",
+        ),
+        (
+            3,
+            "INSERT INTO measurement VALUES ('project', 'main', 'c0ffee', 'lines', 7, 0.5);",
+        ),
+        (
+            5,
+            "INSERT INTO fleet (name, principal, settings, max_running, created) VALUES ('f', 'p', '{}', 1, 8);
+            INSERT INTO run (name, fleet, principal, fingerprint, fail_fast, created, ended, submitted, tasks, open, done)
+                VALUES ('r', 1, 'p', '', 0, 8, 9, 1, 1, 0, 1);
+            INSERT INTO task (run, number, fleet, state, profile, priority, pending, max_attempts, children_may_fail,
+                              created, ended, key) VALUES (1, 0, 1, 'done', 'command', 5, 0, 1, 0, 8, 9, 'one');
+            INSERT INTO task_input VALUES (1, '{}');
+            INSERT INTO attempt (task, number, worker, started, ended, outcome) VALUES (1, 1, 'w', 8, 9, 'done');",
+        ),
+        (
+            6,
+            "INSERT INTO learner (principal, patterns) VALUES ('p', 2);
+            INSERT INTO pattern (learner, polarity, title, created, tally_successes, tally_failures, tally_at, asserted)
+                VALUES (1, 0, 'measured', 5, 3.0, 1.0, 5, 0), (1, 0, 'asserted', 5, 3.0, 1.0, 5, 2);",
+        ),
+    ];
+
+    fn older(path: &Path, version: usize) {
+        let file = Connection::open(path).unwrap();
+        file.execute_batch(&MIGRATIONS[..version].concat()).unwrap();
+        for (_, rows) in ROWS.iter().filter(|(needs, _)| *needs <= version) {
+            file.execute_batch(rows).unwrap();
+        }
+        file.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        file.pragma_update(None, "user_version", version).unwrap();
+    }
+
+    fn schema(path: &Path) -> Vec<(String, Option<String>)> {
+        let file = Connection::open(path).unwrap();
+        let mut all = file.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+        let all = all.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        all.collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_file_of_each_older_version_is_brought_up_to_date_with_all_it_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let new = directory.path().join("new.db");
+        drop(SqliteStore::open(&new, &SqliteOptions::default()).unwrap());
+        for version in 1..MIGRATIONS.len() {
+            let path = directory.path().join(format!("{version}.db"));
+            older(&path, version);
+            let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
+            assert_eq!(schema(&path), schema(&new), "{version}");
+            assert_eq!(store.check().await, Ok(Vec::new()), "{version}");
+            let get = |at| Get {
+                principal: "p",
+                namespace: "n",
+                entry: EntryRef::Key("k"),
+                at,
+                history: true,
+                now: 100,
+            };
+            for (at, value) in [(At::Now, "22"), (At::Version(1), "1")] {
+                let Lookup::Found(entry) = store.get(get(at)).await.unwrap() else { panic!("{version}") };
+                assert_eq!((&*entry.value, entry.history.len()), (value, 2), "{version}");
+            }
+            if version >= 3 {
+                let measured = store.load_measurements("project".into(), "main".into(), 9).await.unwrap();
+                assert_eq!(measured.len(), 1, "{version}");
+            }
+            if version >= 5 {
+                let task = TaskId { run: "r".into(), number: 0 };
+                let task = store.task(Some("p".into()), task).await.unwrap().unwrap();
+                assert_eq!(task.attempts.len(), 1, "{version}");
+                // What ended before there was learning is learnt from now.
+                let rule = Rule { half_life_ms: 1.0, back_off_below: 5.0, decide: |was, _, _| was };
+                assert_eq!(store.learn_from_tasks(|_| None, rule).await.unwrap().attempts, 1, "{version}");
+            }
+            if version >= 6 {
+                let which = Which { most: 9, ..Which::default() };
+                let patterns = store.patterns("p".into(), which).await.unwrap();
+                let tally = Tally { successes: 3.0, failures: 1.0, at: 5 };
+                let nothing = Tally { at: 5, ..Tally::default() };
+                let measured: Vec<_> =
+                    patterns.iter().map(|pattern| (pattern.tally, pattern.measured)).collect();
+                let expected = [(tally, tally), (tally, nothing)];
+                assert_eq!(measured, expected, "{version}");
+            }
+        }
+    }
+}

@@ -51,7 +51,9 @@ fn one(fleet: &Value) -> String {
     let agents = fleet["agents"].as_array();
     let busy = agents.map(|all| all.iter().filter(|agent| agent["state"] == "busy").count());
     let agents = match (busy, agents) {
-        (Some(busy), Some(all)) => format!("{busy} of {} agents busy", all.len()),
+        (Some(busy), Some(all)) => {
+            format!("{busy} of {} agent{} busy", all.len(), if all.len() == 1 { "" } else { "s" })
+        }
         _ => format!("agents {UNKNOWN}"),
     };
     let sum = |keys: &[&str]| keys.iter().map(|key| queue[*key].as_u64()).sum::<Option<u64>>().into();

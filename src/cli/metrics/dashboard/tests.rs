@@ -247,7 +247,7 @@ fn the_page_of_fleets_shows_each_fleet_its_tasks_and_what_the_chosen_one_wrote()
             "9",
             &[
                 "Fleets 2",
-                "default  1 of 1 agents busy, 1 running, 2 ready, 1 waiting, 12 done, 1 failed  ▲ pytest: ",
+                "default  1 of 1 agent busy, 1 running, 2 ready, 1 waiting, 12 done, 1 failed  ▲ pytest: ",
                 " 1 of 2",
                 "agent     a1, pid 4712, up 1 min 30 s, 45.0 MiB, 12 done, 1 failed",
                 "output    not asked for yet",

@@ -24,6 +24,8 @@ function scaled(value, step, units) {
 }
 
 export const count = known(value => (Math.abs(value) < 10_000 ? digits(Math.round(value)) : scaled(value, 1000, ['', 'k', 'M', 'G', 'T'])));
+/** A count of things: "1 task", "2 tasks". */
+export const things = (value, one) => `${count(value)} ${one}${value === 1 ? '' : 's'}`;
 export const whole = known(value => Math.round(value).toLocaleString('en').replaceAll(',', ' '));
 export const rate = known(value => `${scaled(value, 1000, ['', 'k', 'M'])}/s`);
 export const bytes = known(value => scaled(value, 1000, ['B', 'kB', 'MB', 'GB', 'TB']));

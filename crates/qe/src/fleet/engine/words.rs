@@ -32,7 +32,11 @@ impl Engine {
             }
             Word::Beat { lines, last } => {
                 if let Some(current) = &mut agent.current {
-                    current.progress = Some(format!("{lines} lines; {last}"));
+                    current.progress = match lines {
+                        0 => Some(last).filter(|last| !last.is_empty()),
+                        1 => Some(format!("1 line; {last}")),
+                        _ => Some(format!("{lines} lines; {last}")),
+                    };
                 }
             }
             Word::End(end) => {

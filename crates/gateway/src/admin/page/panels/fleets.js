@@ -2,7 +2,7 @@
 import { post } from '../api.js';
 import { confirm, say } from '../dialog.js';
 import { byId, el, facts, keep, setAttribute, setText } from '../dom.js';
-import { bytes, count, ms, span, words } from '../format.js';
+import { bytes, count, ms, span, things, words } from '../format.js';
 import { showOutput } from '../output.js';
 import { Table } from '../table.js';
 
@@ -87,7 +87,7 @@ const taskColumns = [
         label: 'state',
         cell: (place, row) => badge(place, STATES[row.state]?.[0] ?? 'unknown', row.cancel_wanted && row.state === 'running' ? 'being stopped' : words(row.state))
     },
-    { name: 'note', label: 'what is known', minor: true, cell: (place, row) => setText(place, row.error ?? row.progress ?? (row.waits_for ? `waits for ${row.waits_for} tasks` : '')) },
+    { name: 'note', label: 'what is known', minor: true, cell: (place, row) => setText(place, row.error ?? row.progress ?? (row.waits_for ? `waits for ${things(row.waits_for, 'task')}` : '')) },
     { name: 'attempts', label: 'attempts', value: row => row.attempts, format: value => String(value), number: true, title: 'Attempts that have begun' },
     { name: 'took', label: 'took', value: took, format: lasting, number: true, title: 'Of the last attempt' },
     { name: 'act', label: '', cell: buttons }
@@ -124,7 +124,7 @@ function show(node, fleet) {
     if (fleet.agents === null) badge(state, 'unknown', 'not known');
     else if (degraded.length) badge(state, 'warning', 'degraded');
     else badge(state, isBusy ? 'good' : 'unknown', isBusy ? 'at work' : 'idle');
-    setText(note, [effective.topology, `${agents.length} agents`, `${effective.max_concurrency} tasks at a time`, fleet.principal].join(' · '));
+    setText(note, [effective.topology, things(agents.length, 'agent'), `${things(effective.max_concurrency, 'task')} at a time`, fleet.principal].join(' · '));
     fault.hidden = !degraded.length;
     setText(fault, degraded.join('; '));
     for (const name of ['running', 'ready', 'done']) node.set(name, queue[name]);
@@ -143,6 +143,6 @@ export function update(figures, points, document) {
     byId('fleets').hidden = byId('to-fleets').hidden = fleets.length === 0;
     const open = fleets.reduce((sum, { queue }) => sum + queue.running + queue.ready + queue.blocked + queue.retrying + queue.waiting + queue.scheduled, 0);
     const more = document?.total > fleets.length ? `, the newest ${fleets.length} shown` : '';
-    setText(byId('fleets-note'), `${document?.total ?? 0} in this folder${more}, ${count(open)} open tasks`);
+    setText(byId('fleets-note'), `${document?.total ?? 0} in this folder${more}, ${things(open, 'open task')}`);
     keep(list, fleets, ({ fleet_id }) => fleet_id, make, show);
 }
