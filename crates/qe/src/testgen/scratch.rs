@@ -111,8 +111,8 @@ impl Scratch {
             .permissions(Permissions::from_mode(0o700))
             .tempdir()
             .map_err(|error| Refusal(format!("no temporary folder: {error}")))?;
-        let _held = left::hold(folder.path()).map_err(failed)?;
-        let mut scratch = Self { folder, _held, files: Vec::with_capacity(listing.files.len()) };
+        let held = left::hold(folder.path()).map_err(failed)?;
+        let mut scratch = Self { folder, _held: held, files: Vec::with_capacity(listing.files.len()) };
         for inside in ["project", "home", "tmp"] {
             fs::create_dir(scratch.folder.path().join(inside)).map_err(failed)?;
         }

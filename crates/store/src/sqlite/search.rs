@@ -7,6 +7,7 @@
 //! # Layout
 //! - `reading`: from the tables to a shelf; `images`: from the file beside the store, and into it.
 
+mod asked;
 pub(super) mod images;
 mod reading;
 
