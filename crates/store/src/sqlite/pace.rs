@@ -24,6 +24,11 @@ pub(super) struct Pace {
 const FAR: u64 = 4;
 /// Writes that are gathered after two have met. Of many clients some soon meet again.
 const GATHERED: u32 = 32;
+/// A write that takes so long was held up by the medium (many a page that waits to be written), which must not happen often on a
+/// thread that others' calls need.
+const STALLED: Duration = Duration::from_millis(5);
+/// Writes that are gathered after that.
+const AFTER_STALL: u32 = 1_024;
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
@@ -40,15 +45,18 @@ impl Pace {
         let between = mean(self.between.load(Ordering::Relaxed), since);
         self.between.store(between, Ordering::Relaxed);
         let gathering = self.gathering.load(Ordering::Relaxed);
-        let left = if has_met { GATHERED } else { gathering.saturating_sub(1) };
+        let left = if has_met { gathering.max(GATHERED) } else { gathering.saturating_sub(1) };
         if left != gathering {
             self.gathering.store(left, Ordering::Relaxed);
         }
         left == 0 && between >= write + write / 2
     }
 
-    /// Notes how long a write took that was done alone.
+    /// Notes how long a write took that was done alone and did not wait for the disk.
     pub(super) fn took(&self, time: Duration) {
+        if time >= STALLED {
+            self.gathering.store(AFTER_STALL, Ordering::Relaxed);
+        }
         self.write.store(mean(self.write.load(Ordering::Relaxed), nanoseconds(time)), Ordering::Relaxed);
     }
 }
@@ -104,6 +112,16 @@ mod tests {
         assert!(!pace.is_slow(now, true));
         let gathered = GATHERED as usize - 1;
         assert_eq!(slow(&pace, &mut now, gathered, 2 * WRITE), 0);
+        assert_eq!(slow(&pace, &mut now, 10, 2 * WRITE), 10);
+    }
+
+    #[test]
+    fn a_write_that_the_medium_holds_up_is_the_last_here_for_long() {
+        let mut now = Instant::now();
+        let pace = Pace::new(now);
+        assert_eq!(slow(&pace, &mut now, 10, 2 * WRITE), 10);
+        pace.took(STALLED);
+        assert_eq!(slow(&pace, &mut now, AFTER_STALL as usize - 1, 2 * WRITE), 0);
         assert_eq!(slow(&pace, &mut now, 10, 2 * WRITE), 10);
     }
 }

@@ -221,11 +221,8 @@ impl Desk {
                 Due::Now => return,
                 Due::Nothing => {
                     self.work.notified().await;
-                    // Whoever is about to queue something does so first: it is all one write. Of one call alone nothing more
-                    // comes, and a second thread would be woken for it.
-                    if self.lock().calls.len() > 1 {
-                        crate::tasks::let_ready_run().await;
-                    }
+                    // Whoever is about to queue something does so first: it is all one write.
+                    crate::tasks::let_ready_run().await;
                 }
                 Due::At(until) => drop(timeout_at(until.into(), self.work.notified()).await),
             }

@@ -57,10 +57,10 @@ impl Worker {
 
     /// Commits `first` and what else is waiting, then answers all.
     fn commit(&mut self, desk: &mut Desk, first: Box<dyn Job>) {
-        let begun = Instant::now();
+        let (begun, is_through) = (Instant::now(), first.is_through());
         let mut jobs = Vec::new();
         let outcome = self.transaction(desk, first, &mut jobs);
-        if jobs.len() == 1 {
+        if jobs.len() == 1 && !is_through {
             self.shared.pace.took(begun.elapsed());
         }
         for job in jobs {
