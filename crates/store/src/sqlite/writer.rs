@@ -17,7 +17,7 @@ mod worker;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -99,18 +99,16 @@ impl Writer {
         if durability == Durability::Normal
             && self.shared.pace.is_slow(asked, open.has_met)
             && let Some(mut desk) = self.free_desk()?
+            && desk.begin_at_once()?
         {
-            if desk.begin_at_once()? {
-                let done = desk.one(operation);
-                self.shared.pace.took(asked.elapsed());
-                let wants_checkpoint = desk.wants_checkpoint();
-                drop(desk);
-                if wants_checkpoint {
-                    self.nudge(Command::Checkpoint);
-                }
-                return done;
-            }
+            let done = desk.one(operation);
+            self.shared.pace.took(asked.elapsed());
+            let wants_checkpoint = desk.wants_checkpoint();
             drop(desk);
+            if wants_checkpoint {
+                self.nudge(Command::Checkpoint);
+            }
+            return done;
         }
         self.queued(durability, operation).await
     }
@@ -137,7 +135,7 @@ impl Writer {
     }
 
     /// The desk, if nobody is at it.
-    fn free_desk(&self) -> Result<Option<std::sync::MutexGuard<'_, Desk>>, StoreError> {
+    fn free_desk(&self) -> Result<Option<MutexGuard<'_, Desk>>, StoreError> {
         match self.desk.try_lock() {
             Ok(desk) => Ok(Some(desk)),
             Err(TryLockError::WouldBlock) => Ok(None),

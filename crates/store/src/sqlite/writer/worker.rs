@@ -120,12 +120,9 @@ impl Worker {
         if counts.is_empty() {
             return;
         }
-        let written = desk.begin(false).and_then(|()| {
-            hits::write(desk.connection(), &counts).map_err(|error| self.shared.fault(error.into()))?;
-            desk.commit()
-        });
+        let begun = desk.begin(false);
+        let written = begun.and_then(|()| desk.one(|connection| Ok(hits::write(connection, &counts)?)));
         if written.is_err() {
-            desk.roll_back();
             self.shared.hits.put_back(counts);
         }
     }
